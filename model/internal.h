@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Between model.c, which has the caches and the queue, and the four vendors,
+ * which decode commands. A vendor's exec() turns one command into calls of the
+ * model_inv_*() functions; it is called on the consumer's thread, one command
+ * at a time for an IOMMU.
+ */
+#ifndef MODEL_INTERNAL_H
+#define MODEL_INTERNAL_H
+
+#include "model.h"
+
+struct model_ops {
+	const char *name;
+	unsigned int words;		/* of 64 bits, in a command */
+	bool iotlb_by_pasid;		/* S1 and nested entries carry the PASID */
+	/* Class, or -1. */
+	int (*classify)(const uint64_t *cmd);
+	void (*decode)(const uint64_t *cmd, char *buf, size_t size);
+	/*
+	 * Checks the command (reserved fields, ranges): MODEL_OK or the fault,
+	 * with the reason in *@reason, a string literal.
+	 */
+	enum model_fault (*check)(const uint64_t *cmd, const char **reason);
+	/* Carries out a checked command. */
+	void (*exec)(struct model_iommu *iommu, const uint64_t *cmd);
+};
+
+extern const struct model_ops model_vtd, model_smmuv3, model_amd, model_riscv;
+
+/* Which IOTLB (and walk cache) entries a command names. */
+struct model_scope {
+	bool any_tag;
+	uint32_t tag;
+	bool any_vm_tag;
+	uint32_t vm_tag;
+	bool any_pasid;
+	uint32_t pasid;
+	bool s1_too;		/* entries of S1 and S1-over-S2 */
+	bool s2_too;		/* entries of S2 alone */
+	bool by_ipa;		/* range is of S2 input addresses: S2 entries alone
+				 * (combined entries are found by VA or tag only) */
+	uint64_t first, last;	/* inclusive addresses; 0..UINT64_MAX: all */
+	bool leaf;		/* keep the walk cache */
+};
+
+void model_inv_iotlb(struct model_iommu *iommu, const struct model_scope *scope);
+/* ATC of the device @rid; times out (a fault) where there is none with ATS. */
+void model_inv_atc(struct model_iommu *iommu, uint32_t rid, bool any_pasid,
+		   uint32_t pasid, uint64_t first, uint64_t last);
+/* Cached context entries: of one device, of one (device, PASID), or all. */
+void model_inv_context(struct model_iommu *iommu, bool any_rid, uint32_t rid,
+		       bool any_pasid, uint32_t pasid);
+/* As above for the entries whose context has this tag (VT-d CC domain-selective). */
+void model_inv_context_tag(struct model_iommu *iommu, uint32_t tag);
+
+#endif /* MODEL_INTERNAL_H */

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * IOMMU hardware in software.
+ *
+ * A model is what a driver sees of an IOMMU and what a device sees of it:
+ *
+ *   driver side   a command queue in memory with the specification's own
+ *                 encodings, a doorbell, a head register, completion words that
+ *                 the hardware writes; context entries; page tables in memory
+ *   device side   DMA through ATC, IOTLB, walk cache and page tables, each of
+ *                 which is filled on a miss and emptied by commands only
+ *
+ * What the model is for is the oracle: model_dma() says whether the translation
+ * that it used is one that the tables no longer give.
+ *
+ *   device --> ATC (per device, if ATS is on)
+ *                |miss
+ *              IOTLB (per IOMMU; keyed by tag, PASID and page as the real one)
+ *                |miss
+ *              walk cache (table pointers; survives leaf-only invalidation)
+ *                |miss
+ *              page table, or S1 over S2
+ *
+ * The model knows nothing of attach lists, and no part of it may include them.
+ *
+ * Locking: each IOMMU has one internal lock over its caches and context
+ * entries. Page tables are read by the hardware without a lock, with atomic
+ * loads, while the driver writes them. All functions may be called from any
+ * thread. The log callback runs with no lock held.
+ */
+#ifndef MODEL_H
+#define MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define MODEL_PAGE_SHIFT	12
+#define MODEL_PAGE_SIZE		(UINT64_C(1) << MODEL_PAGE_SHIFT)
+#define MODEL_NO_PASID		UINT32_MAX	/* requests without PASID */
+#define MODEL_CMD_WORDS		4		/* widest command: VT-d, 256 bits */
+
+enum model_vendor {
+	MODEL_VTD,		/* Intel VT-d 4.x, queued invalidation */
+	MODEL_SMMUV3,		/* Arm SMMUv3.x, CMDQ */
+	MODEL_AMD,		/* AMD I/O Virtualization 3.x, command buffer */
+	MODEL_RISCV,		/* RISC-V IOMMU 1.0, CQ */
+	MODEL_VENDORS,
+};
+
+/* What a command does, whatever the vendor calls it. */
+enum model_class {
+	MODEL_IOTLB,		/* invalidates IOTLB entries */
+	MODEL_ATC,		/* invalidates the ATC of one device */
+	MODEL_SYNC,		/* completion wait */
+	MODEL_CONFIG,		/* invalidates cached context entries */
+	MODEL_OTHER,		/* prefetch and the like */
+	MODEL_CLASSES,
+};
+
+const char *model_vendor_name(enum model_vendor vendor);
+/* Words of 64 bits in one command of this vendor: 2, or 4 for VT-d. */
+unsigned int model_cmd_words(enum model_vendor vendor);
+/* Class of a raw command; -1 where the opcode is not of the vendor. */
+int model_classify(enum model_vendor vendor, const uint64_t *cmd);
+/* Writes a readable form of a raw command, always terminated, to @buf. */
+void model_decode(enum model_vendor vendor, const uint64_t *cmd, char *buf,
+		  size_t size);
+
+/*
+ * Page tables: radix tables of 512 entries, leaves of 4 KiB, 2 MiB and 1 GiB.
+ * One writer at a time (the caller's lock); any number of hardware walkers.
+ */
+struct model_pt;
+
+/* @levels: 3 (39 bits of address), 4 (48) or 5 (57). NULL on ENOMEM. */
+struct model_pt *model_pt_create(unsigned int levels);
+/* No hardware may reach the table any more. */
+void model_pt_destroy(struct model_pt *pt);
+/*
+ * Maps [iova, iova + size) to paddr onwards with the largest leaves that the
+ * alignment allows. Addresses and size are multiples of 4 KiB.
+ * Return: 0, -EEXIST where something is mapped in the range (nothing changed),
+ * -EINVAL, -ERANGE beyond the address width, -ENOMEM (nothing changed).
+ */
+int model_pt_map(struct model_pt *pt, uint64_t iova, uint64_t paddr,
+		 uint64_t size, bool writable);
+
+/* What an unmap did; collected over several unmaps until they are flushed. */
+struct model_unmapped {
+	uint64_t bytes;		/* unmapped */
+	uint64_t leaf;		/* size of the leaves cleared; 0 if of several sizes */
+	void *tables;		/* tables cut off; still readable by the hardware */
+};
+
+/*
+ * Clears [iova, iova + size) and cuts off every table that the range covers
+ * entirely, as the Linux drivers do. A large leaf that is covered in part is
+ * refused: -EINVAL and nothing changed. Adds to *@un, which starts zeroed.
+ */
+int model_pt_unmap(struct model_pt *pt, uint64_t iova, uint64_t size,
+		   struct model_unmapped *un);
+/*
+ * The tables cut off may be used for something else from here on. A walk that
+ * still enters one of them by way of a walk cache is a stale access.
+ */
+void model_pt_free_tables(struct model_unmapped *un);
+/* The translation that the tables give now. Return: true if there is one. */
+bool model_pt_lookup(struct model_pt *pt, uint64_t iova, uint64_t *paddr,
+		     bool *writable);
+
+/* An IOMMU instance. */
+struct model_iommu;
+
+struct model_config {
+	enum model_vendor vendor;
+	unsigned int queue_log2;	/* log2 of queue entries, 3..15; 0: 8 */
+	unsigned int latency_ns;	/* time that the hardware takes a command */
+	bool threaded;			/* own consumer thread; else the doorbell
+					 * executes what was queued and returns */
+	bool caches_absent;		/* VT-d CM, AMD NpCache: non-present
+					 * translations are cached, too */
+};
+
+struct model_iommu *model_iommu_create(const struct model_config *config);
+void model_iommu_destroy(struct model_iommu *iommu);
+enum model_vendor model_iommu_vendor(const struct model_iommu *iommu);
+
+/*
+ * The queue as the driver sees it. Entry i is at words [i * model_cmd_words()].
+ * Indices, head and tail count entries modulo the queue's size; tail == head is
+ * empty, so one entry always stays free. model_doorbell() orders the entries
+ * written before it. Completion words are written to the addresses given in the
+ * commands: the address space is that of the process.
+ */
+uint64_t *model_queue(struct model_iommu *iommu);
+unsigned int model_queue_entries(const struct model_iommu *iommu);
+unsigned int model_head(const struct model_iommu *iommu);
+void model_doorbell(struct model_iommu *iommu, unsigned int tail);
+
+/*
+ * Faults. A malformed command stops the queue at that command, as on the real
+ * ones (VT-d FSTS.IQE, SMMUv3 GERROR.CMDQ_ERR, AMD ILLEGAL_COMMAND_ERROR,
+ * RISC-V cqcsr.cmd_ill); model_fault_clear() skips it and goes on.
+ */
+enum model_fault {
+	MODEL_OK,
+	MODEL_BAD_OPCODE,
+	MODEL_BAD_FIELD,	/* reserved bits set, field out of range */
+	MODEL_ATC_TIMEOUT,	/* ATC command to a device that is gone, or has
+				 * ATS off; recorded, does not stop the queue */
+};
+struct model_fault_record {
+	enum model_fault fault;
+	uint64_t cmd[MODEL_CMD_WORDS];
+	const char *reason;	/* a string literal */
+	unsigned long count;	/* faults so far */
+};
+/* Copies the latest fault. Return: number of faults so far. */
+unsigned long model_faults(struct model_iommu *iommu,
+			   struct model_fault_record *last);
+void model_fault_clear(struct model_iommu *iommu);
+
+/*
+ * Watching and disturbing. The log callback gets each command just before it
+ * takes effect, on the thread that executes it; it may call any function here
+ * but model_iommu_destroy() and model_doorbell() of the same IOMMU.
+ */
+typedef void (*model_log_fn)(struct model_iommu *iommu, enum model_class class,
+			     const uint64_t *cmd, void *arg);
+void model_set_log(struct model_iommu *iommu, model_log_fn fn, void *arg);
+/* Commands executed so far, by class. */
+unsigned long model_count(const struct model_iommu *iommu,
+			  enum model_class class);
+/* The next @n commands of @class are taken from the queue without effect. */
+void model_withhold(struct model_iommu *iommu, enum model_class class,
+		    unsigned long n);
+/* Stops and restarts the consumer (both modes); restart executes the backlog. */
+void model_pause(struct model_iommu *iommu, bool paused);
+void model_set_latency(struct model_iommu *iommu, unsigned int latency_ns);
+
+/*
+ * Devices and context entries. A context entry (VT-d context or PASID entry,
+ * SMMUv3 STE and CD, AMD DTE, RISC-V DC and PC) is cached by the IOMMU at its
+ * first use and dropped by the vendor's configuration command only.
+ */
+enum model_mode {
+	MODEL_BLOCKED,
+	MODEL_S1,		/* s1 alone */
+	MODEL_S2,		/* s2 alone */
+	MODEL_NESTED,		/* s1 (addresses of s2) over s2 */
+};
+
+struct model_context {
+	enum model_mode mode;
+	uint32_t tag;		/* VT-d DID, SMMUv3 ASID, AMD DomainID, RISC-V PSCID */
+	uint32_t vm_tag;	/* SMMUv3 VMID, RISC-V GSCID; else 0 */
+	struct model_pt *s1;
+	struct model_pt *s2;
+};
+
+struct model_dev;
+
+/* @rid: requester id (SMMUv3: StreamID), unique on the IOMMU. */
+struct model_dev *model_dev_create(struct model_iommu *iommu, uint32_t rid,
+				   bool ats_capable);
+/* Unplugs the device: later ATC commands for it time out. */
+void model_dev_destroy(struct model_dev *dev);
+uint32_t model_dev_rid(const struct model_dev *dev);
+struct model_iommu *model_dev_iommu(const struct model_dev *dev);
+/* Writes the context entry of (device, PASID or MODEL_NO_PASID). */
+void model_dev_set_context(struct model_dev *dev, uint32_t pasid,
+			   const struct model_context *context);
+/* Turning ATS off empties the ATC. Return: 0, -ENODEV if not capable. */
+int model_dev_set_ats(struct model_dev *dev, bool on);
+
+/* One DMA, and the oracle. */
+enum model_source { MODEL_FROM_ATC, MODEL_FROM_IOTLB, MODEL_FROM_WALK };
+
+struct model_access {
+	bool fault;		/* no translation, or no permission */
+	enum model_source source;
+	uint64_t paddr;		/* valid if !fault */
+	bool stale;		/* the translation used is not what the context
+				 * entry and the tables in memory give now, or a
+				 * freed table was walked */
+};
+/*
+ * Translates as the device would, fills the caches on the way.
+ * Return: true unless the access was stale.
+ */
+bool model_dma(struct model_dev *dev, uint32_t pasid, uint64_t iova, bool write,
+	       struct model_access *access);
+/*
+ * Looks at every cached translation of the IOMMU and of its ATCs and counts the
+ * ones that the tables no longer give: the oracle for a whole machine at rest.
+ */
+unsigned long model_stale_entries(struct model_iommu *iommu);
+/* Cached translations now, by cache. */
+unsigned long model_cached(struct model_iommu *iommu, enum model_source cache);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* MODEL_H */
