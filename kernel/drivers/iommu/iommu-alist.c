@@ -1,0 +1,1148 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The list of every place that may cache a domain's translations
+ *
+ * What is attached to a domain is kept three times over, each for one user:
+ *
+ *   alist->table -> group, group, ...      for walks: what commands are sent for
+ *                     |-> slots, slots
+ *   alist->all   -> attachment, ...        for slow paths: who is attached
+ *   alist->index -> attachment, ...        for attach: is this ATC target there?
+ *
+ * A group is what one IOTLB command serves, and counts its attachments. A slot is
+ * what one ATC command serves, and counts them too. So duplicates collapse when
+ * they are attached and a walk has nothing left to compare: it goes over an array
+ * of pointers to groups, skips those without users, and over the slots of each
+ * group, skipping those that are free.
+ *
+ * Everything rests on two rules:
+ *
+ *   A group keeps its key, and an ATC target keeps its slot, for as long as a walk
+ *   may see them. A new key is a new group in a new table; old tables, groups and
+ *   slots are freed after a grace period.
+ *
+ *   Deleting only takes away: it decrements counts, clears a slot, unlinks slots
+ *   of which none is used. So it needs no memory and cannot fail, and whoever
+ *   stays attached is seen by every walk: his group's count does not reach zero,
+ *   and his slot is not moved.
+ *
+ * A group that lost its last user stays in the table, where an attach with the
+ * same key finds it and needs no memory; the next new table leaves it out. The
+ * first group of a list lives inside the list and needs no table: most domains
+ * have one group and are walked in one cache line.
+ *
+ * Locking: alist->lock guards every write to the list and all that hangs off it.
+ * Memory is allocated before it is taken. Where two lists are locked, for a nest,
+ * the S1 domain's comes first. Walks take no lock, see Barriers.
+ *
+ * Barriers. Three pairs, each a full barrier on both sides:
+ *
+ *   unmap (walks)                          attach
+ *   -------------                          ------
+ *   write the page table                   publish table, users, slot
+ *   smp_mb() in walk_load                  smp_mb() in attach_parts
+ *   read table, users                      let the hardware use the domain:
+ *                                          it reads the page table
+ *
+ *   unmap, ATC part                        enable ATC
+ *   ---------------                        ----------
+ *   IOTLB commands completed               publish slot, nr_atc, atc_seq
+ *   smp_mb() in walk_load                  smp_mb() in attach_parts
+ *   read nr_atc, atc_seq, slots            let the device use ATS: it asks the
+ *                                          IOTLB
+ *
+ * In both, either the reader sees what was published, or the hardware starts
+ * late enough to see what the reader had made sure of. The walk runs inside an RCU
+ * read-side section from walk_load to its last hardware wait:
+ *
+ *   unmap                                  detach
+ *   -----                                  ------
+ *   rcu_read_lock()                        clear users, slot
+ *   send, wait                             synchronize_rcu() in drain
+ *   rcu_read_unlock()                      let device and IOMMU go
+ */
+#include <linux/export.h>
+#include <linux/hash.h>
+#include <linux/iommu-alist.h>
+#include <linux/log2.h>
+#include <linux/minmax.h>
+#include <linux/overflow.h>
+
+#include <kunit/static_stub.h>
+#include <kunit/visibility.h>
+
+#include "iommu-alist-priv.h"
+
+/* IOMMUs that a flush sends to before it waits for the first one. */
+#define FLUSH_WINDOW	64
+
+#define INDEX_MIN_BITS	3
+#define SLOTS_MIN_BYTES	128
+#define SLOTS_MAX_BYTES	4096
+
+/*
+ * One list's share in an attach, and the memory for it. What is missing is noted
+ * under the lock and allocated outside of it.
+ */
+struct attach_part {
+	struct iommu_attach_list *alist;
+	struct iommu_attach_elm *elm;
+	enum iommu_attach_kind kind;
+	bool atc;			/* the attachment is to have an ATC target */
+
+	/* Needed: 0 if not. */
+	u32 want_table;			/* entries, and a group */
+	u32 want_slots;			/* bytes */
+	u32 want_index;			/* bits */
+
+	/* At hand. */
+	struct iommu_attach_group *group;
+	struct iommu_attach_table *table;
+	struct iommu_attach_slots *slots;
+	struct hlist_head *index;
+	u32 index_bits;
+};
+
+VISIBLE_IF_KUNIT void *iommu_attach_alloc(size_t size)
+{
+	KUNIT_STATIC_STUB_REDIRECT(iommu_attach_alloc, size);
+	return kvzalloc(size, GFP_KERNEL_ACCOUNT);
+}
+EXPORT_SYMBOL_IF_KUNIT(iommu_attach_alloc);
+
+static struct iommu_attach_table *locked_table(struct iommu_attach_list *alist)
+{
+	return rcu_dereference_protected(alist->table,
+					 lockdep_is_held(&alist->lock));
+}
+
+static int cmp_group(const struct iommu_attach_group *group,
+		     const struct iommu_device *iommu_device, u8 kind, u64 tag)
+{
+	if (group->iommu_device != iommu_device)
+		return group->iommu_device < iommu_device ? -1 : 1;
+	if (group->kind != kind)
+		return group->kind < kind ? -1 : 1;
+	if (group->tag != tag)
+		return group->tag < tag ? -1 : 1;
+	return 0;
+}
+
+/* The first index whose group is not below the key. */
+static u32 lower_bound(const struct iommu_attach_table *table,
+		       const struct iommu_device *iommu_device, u8 kind, u64 tag)
+{
+	u32 low = 0, high = table->nr;
+
+	while (low < high) {
+		u32 mid = low + (high - low) / 2;
+
+		if (cmp_group(table->group[mid], iommu_device, kind, tag) < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+static struct iommu_attach_group *find_group(struct iommu_attach_list *alist,
+					     const struct iommu_attach_elm *elm,
+					     u8 kind)
+{
+	struct iommu_attach_table *table = locked_table(alist);
+	struct iommu_attach_group *group = &alist->first;
+
+	if (table) {
+		u32 pos = lower_bound(table, elm->iommu_device, kind, elm->tag);
+
+		if (pos == table->nr)
+			return NULL;
+		group = table->group[pos];
+	}
+	return cmp_group(group, elm->iommu_device, kind, elm->tag) ? NULL : group;
+}
+
+static struct hlist_head *index_bucket(const struct iommu_attach_list *alist,
+				       const struct iommu_attach_elm *elm)
+{
+	return &alist->index[hash_64(elm->atc, alist->index_bits)];
+}
+
+/* An attachment of the group with the same ATC target. */
+static struct iommu_attach_elm *find_target(struct iommu_attach_list *alist,
+					    struct iommu_attach_group *group,
+					    const struct iommu_attach_elm *elm)
+{
+	struct iommu_attach_elm *other;
+
+	if (!alist->index)
+		return NULL;
+	hlist_for_each_entry(other, index_bucket(alist, elm), index_item) {
+		if (other->group == group && other->atc == elm->atc)
+			return other;
+	}
+	return NULL;
+}
+
+/* Is all at hand that the part takes? Notes what it takes. */
+static bool part_ready(struct attach_part *part)
+{
+	struct iommu_attach_list *alist = part->alist;
+	struct iommu_attach_table *table = locked_table(alist);
+	struct iommu_attach_group *group;
+	u32 bytes;
+
+	lockdep_assert_held(&alist->lock);
+
+	part->want_table = 0;
+	part->want_slots = 0;
+	part->want_index = 0;
+
+	group = find_group(alist, part->elm, part->kind);
+	if (!group && alist->first.iommu_device)
+		part->want_table = (table ? table->nr : 1) + 1;
+
+	if (part->atc && !part->elm->slots) {
+		if (!alist->index)
+			part->want_index = INDEX_MIN_BITS;
+		else if (alist->nr_indexed >> alist->index_bits)
+			part->want_index = alist->index_bits + 1;
+
+		/* Double what the group has: a walk follows few links. */
+		if (!group || (hlist_empty(&group->spare) &&
+			       !find_target(alist, group, part->elm))) {
+			bytes = (group ? group->nr_slots : 0) * 2 *
+				sizeof(struct iommu_attach_slot);
+			part->want_slots = clamp(roundup_pow_of_two(bytes | 1),
+						 SLOTS_MIN_BYTES,
+						 SLOTS_MAX_BYTES);
+		}
+	}
+
+	return (!part->want_table ||
+		(part->table && part->table->nr >= part->want_table)) &&
+	       (!part->want_slots || part->slots) &&
+	       (!part->want_index ||
+		(part->index && part->index_bits >= part->want_index));
+}
+
+static int part_alloc(struct attach_part *part)
+{
+	u32 nr;
+
+	if (part->want_table && !part->group) {
+		part->group = iommu_attach_alloc(sizeof(*part->group));
+		if (!part->group)
+			return -ENOMEM;
+	}
+	if (part->want_table) {
+		kvfree(part->table);
+		part->table = iommu_attach_alloc(struct_size(part->table, group,
+							     part->want_table));
+		if (!part->table)
+			return -ENOMEM;
+		part->table->nr = part->want_table;
+	}
+	if (part->want_slots && !part->slots) {
+		nr = (part->want_slots - sizeof(*part->slots)) /
+		     sizeof(struct iommu_attach_slot);
+		part->slots = iommu_attach_alloc(struct_size(part->slots, slot,
+							     nr));
+		if (!part->slots)
+			return -ENOMEM;
+		part->slots->nr = nr;
+	}
+	if (part->want_index) {
+		kvfree(part->index);
+		part->index_bits = part->want_index;
+		part->index = iommu_attach_alloc(array_size(sizeof(*part->index),
+							    1U << part->index_bits));
+		if (!part->index)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static void part_free(struct attach_part *part)
+{
+	kvfree(part->group);
+	kvfree(part->table);
+	kvfree(part->slots);
+	kvfree(part->index);
+}
+
+/* A new table: the groups that have users, and the new one. */
+static struct iommu_attach_group *part_add_group(struct attach_part *part)
+{
+	struct iommu_attach_list *alist = part->alist;
+	struct iommu_attach_table *old = locked_table(alist);
+	struct iommu_attach_table *new = part->table;
+	const struct iommu_attach_elm *elm = part->elm;
+	struct iommu_attach_group *group, *only = &alist->first;
+	struct iommu_attach_group **olds = old ? old->group : &only;
+	u32 nr_old = old ? old->nr : 1;
+	u32 i, nr = 0;
+
+	if (!alist->first.iommu_device) {
+		group = &alist->first;
+		group->iommu_device = elm->iommu_device;
+		group->kind = part->kind;
+		group->tag = elm->tag;
+		return group;
+	}
+
+	group = part->group;
+	part->group = NULL;
+	group->iommu_device = elm->iommu_device;
+	group->kind = part->kind;
+	group->tag = elm->tag;
+
+	for (i = 0; i < nr_old; i++) {
+		if (group && cmp_group(olds[i], elm->iommu_device, part->kind,
+				       elm->tag) > 0) {
+			new->group[nr++] = group;
+			group = NULL;
+		}
+		if (olds[i]->users)
+			new->group[nr++] = olds[i];
+	}
+	if (group)
+		new->group[nr++] = group;
+	new->nr = nr;
+
+	/* Old walks go on with the old table. */
+	rcu_assign_pointer(alist->table, new);
+	part->table = NULL;
+
+	for (i = 0; i < nr_old; i++) {
+		if (!olds[i]->users && olds[i] != &alist->first)
+			kvfree_rcu(olds[i], rcu);
+	}
+	if (old)
+		kvfree_rcu(old, rcu);
+	return new->group[lower_bound(new, elm->iommu_device, part->kind,
+				      elm->tag)];
+}
+
+static void part_grow_index(struct attach_part *part)
+{
+	struct iommu_attach_list *alist = part->alist;
+	struct hlist_head *old = alist->index;
+	u32 nr_old = old ? 1U << alist->index_bits : 0;
+	struct iommu_attach_elm *elm;
+	struct hlist_node *next;
+	u32 i;
+
+	alist->index = part->index;
+	alist->index_bits = part->index_bits;
+	for (i = 0; i < nr_old; i++) {
+		hlist_for_each_entry_safe(elm, next, &old[i], index_item)
+			hlist_add_head(&elm->index_item,
+				       index_bucket(alist, elm));
+	}
+	part->index = old;	/* freed with what is left over */
+}
+
+static void part_add_target(struct attach_part *part)
+{
+	struct iommu_attach_list *alist = part->alist;
+	struct iommu_attach_elm *elm = part->elm, *other;
+	struct iommu_attach_group *group = elm->group;
+	struct iommu_attach_slots *slots;
+	struct iommu_attach_slot *slot;
+	u32 i = 0;
+
+	if (part->want_index)
+		part_grow_index(part);
+
+	other = find_target(alist, group, elm);
+	if (other) {
+		elm->slots = other->slots;
+		elm->slot = other->slot;
+		elm->slots->slot[elm->slot].users++;
+		goto index;
+	}
+
+	if (hlist_empty(&group->spare)) {
+		slots = part->slots;
+		part->slots = NULL;
+		group->nr_slots += slots->nr;
+		hlist_add_head(&slots->spare_item, &group->spare);
+		hlist_add_head_rcu(&slots->item, &group->slots);
+	} else {
+		slots = hlist_entry(group->spare.first,
+				    struct iommu_attach_slots, spare_item);
+	}
+	while (slots->slot[i].users)
+		i++;
+	slot = &slots->slot[i];
+	slot->users = 1;
+	if (++slots->used == slots->nr)
+		hlist_del_init(&slots->spare_item);
+	elm->slots = slots;
+	elm->slot = i;
+
+	/* A walk that sees the target sees its number. */
+	WRITE_ONCE(slot->seq, alist->atc_seq + 1);
+	atomic64_set_release(&slot->atc, elm->atc | IOMMU_ATTACH_LIVE);
+	WRITE_ONCE(alist->nr_atc, alist->nr_atc + 1);
+	/* A walk that sees the number sees the target. */
+	smp_store_release(&alist->atc_seq, slot->seq);
+index:
+	alist->nr_indexed++;
+	hlist_add_head(&elm->index_item, index_bucket(alist, elm));
+	WRITE_ONCE(elm->using_atc, true);
+}
+
+static void del_target(struct iommu_attach_elm *elm)
+{
+	struct iommu_attach_list *alist = elm->alist;
+	struct iommu_attach_slots *slots = elm->slots;
+	struct iommu_attach_slot *slot = &slots->slot[elm->slot];
+	struct iommu_attach_group *group = elm->group;
+
+	elm->slots = NULL;
+	hlist_del_init(&elm->index_item);
+	alist->nr_indexed--;
+	if (--slot->users)
+		return;
+
+	atomic64_set(&slot->atc, 0);
+	WRITE_ONCE(alist->nr_atc, alist->nr_atc - 1);
+	if (slots->used-- == slots->nr)
+		hlist_add_head(&slots->spare_item, &group->spare);
+	if (!slots->used) {
+		group->nr_slots -= slots->nr;
+		hlist_del(&slots->spare_item);
+		hlist_del_rcu(&slots->item);
+		kvfree_rcu(slots, rcu);
+	}
+}
+
+/* Return: true if the group is new, or comes back. */
+static bool part_add(struct attach_part *part)
+{
+	struct iommu_attach_list *alist = part->alist;
+	struct iommu_attach_elm *elm = part->elm;
+	struct iommu_attach_group *group;
+	u32 users;
+
+	group = find_group(alist, elm, part->kind);
+	if (!group)
+		group = part_add_group(part);
+	users = group->users;
+
+	elm->alist = alist;
+	elm->group = group;
+	elm->slots = NULL;
+	INIT_HLIST_NODE(&elm->index_item);
+	list_add_tail_rcu(&elm->all_item, &alist->all);
+	WRITE_ONCE(alist->nr, alist->nr + 1);
+
+	/* A walk that counts the list's first group in sees its key. */
+	smp_store_release(&group->users, users + 1);
+	return !users;
+}
+
+/* Return: true if the group has no attachment left. */
+static bool del_locked(struct iommu_attach_list *alist,
+		       struct iommu_attach_elm *elm)
+{
+	struct iommu_attach_group *group = elm->group;
+
+	lockdep_assert_held(&alist->lock);
+
+	if (elm->slots)
+		del_target(elm);
+	WRITE_ONCE(group->users, group->users - 1);
+	WRITE_ONCE(alist->nr, alist->nr - 1);
+	list_del_rcu(&elm->all_item);
+	elm->group = NULL;
+	elm->alist = NULL;
+	return !group->users;
+}
+
+static void stop_atc(struct iommu_attach_elm *elm)
+{
+	lockdep_assert_held(&elm->alist->lock);
+
+	if (elm->slots)
+		del_target(elm);
+	WRITE_ONCE(elm->using_atc, false);
+}
+
+static void lock_pair(struct iommu_attach_list *s1, struct iommu_attach_list *s2)
+	__acquires(&s1->lock) __acquires(&s2->lock)
+{
+	spin_lock(&s1->lock);
+	spin_lock_nested(&s2->lock, SINGLE_DEPTH_NESTING);
+}
+
+static void unlock_pair(struct iommu_attach_list *s1,
+			struct iommu_attach_list *s2)
+	__releases(&s1->lock) __releases(&s2->lock)
+{
+	spin_unlock(&s2->lock);
+	spin_unlock(&s1->lock);
+}
+
+/* Return: the bit if the group is new. */
+static int part_attach(struct attach_part *part, int bit)
+{
+	int first = 0;
+
+	if (!part->elm->alist && part_add(part))
+		first = bit;
+	if (part->atc && !part->elm->slots)
+		part_add_target(part);
+	return first;
+}
+
+static bool try_one(struct attach_part *part, int *first)
+{
+	bool ready;
+
+	spin_lock(&part->alist->lock);
+	ready = part_ready(part);
+	if (ready)
+		*first = part_attach(part, IOMMU_ATTACH_GROUP_S1);
+	spin_unlock(&part->alist->lock);
+	return ready;
+}
+
+static bool try_pair(struct attach_part *part, int *first)
+{
+	bool ready;
+
+	lock_pair(part[0].alist, part[1].alist);
+	ready = part_ready(&part[0]);
+	ready = part_ready(&part[1]) && ready;
+	if (ready)
+		*first = part_attach(&part[0], IOMMU_ATTACH_GROUP_S1) |
+			 part_attach(&part[1], IOMMU_ATTACH_GROUP_S2);
+	unlock_pair(part[0].alist, part[1].alist);
+	return ready;
+}
+
+/*
+ * All parts or none. Between two tries others may take or leave room, so what is
+ * missing is looked up anew.
+ */
+static int attach_parts(struct attach_part *part, u32 nr,
+			bool (*try)(struct attach_part *part, int *first))
+{
+	int ret = 0;
+	u32 i;
+
+	while (!ret && !try(part, &ret)) {
+		for (i = 0; i < nr && !ret; i++)
+			ret = part_alloc(&part[i]);
+	}
+	for (i = 0; i < nr; i++)
+		part_free(&part[i]);
+
+	/*
+	 * What the caller does to the hardware comes after what walks see, see
+	 * Barriers.
+	 */
+	smp_mb();
+	return ret;
+}
+
+static int check_new(const struct iommu_attach_elm *elm)
+{
+	if (WARN_ON_ONCE(elm->alist))
+		return -EEXIST;
+	if (WARN_ON_ONCE(!elm->iommu_device ||
+			 (elm->using_atc && elm->atc & IOMMU_ATTACH_LIVE)))
+		return -EINVAL;
+	return 0;
+}
+
+/**
+ * iommu_attach_init() - Initialise a list
+ * @alist: The list.
+ *
+ * Context: Any context.
+ */
+void iommu_attach_init(struct iommu_attach_list *alist)
+{
+	memset(alist, 0, sizeof(*alist));
+	spin_lock_init(&alist->lock);
+	INIT_LIST_HEAD(&alist->all);
+}
+EXPORT_SYMBOL_GPL(iommu_attach_init);
+
+/**
+ * iommu_attach_destroy() - Free what an empty list holds
+ * @alist: The list.
+ *
+ * Everything must have been deleted, and no walk may be running: the list itself
+ * is part of what walks read. A list that is not empty is left alone, with a
+ * warning.
+ *
+ * Context: Process context. Does not sleep.
+ */
+void iommu_attach_destroy(struct iommu_attach_list *alist)
+{
+	struct iommu_attach_table *table;
+	u32 i;
+
+	if (WARN_ON_ONCE(alist->nr))
+		return;
+
+	table = rcu_dereference_protected(alist->table, true);
+	for (i = 0; table && i < table->nr; i++) {
+		if (table->group[i] != &alist->first)
+			kvfree(table->group[i]);
+	}
+	kvfree(table);
+	kvfree(alist->index);
+	iommu_attach_init(alist);
+}
+EXPORT_SYMBOL_GPL(iommu_attach_destroy);
+
+/**
+ * iommu_attach_add() - Put an attachment on the list of its domain
+ * @alist: The domain's list.
+ * @elm: The attachment; its public fields are set, all else is zero.
+ *
+ * Call it before the hardware may use the domain for the device. When it returns,
+ * every walk that begins sees the attachment, and the hardware, if it starts
+ * after that, sees what walks that began earlier have written to the page table.
+ *
+ * The driver keeps attaches that could choose different tags for one (domain,
+ * IOMMU) apart, from iommu_attach_find_tag() to here.
+ *
+ * Context: Process context. Sleeps. Takes and releases the list's lock.
+ * Return: IOMMU_ATTACH_GROUP_S1 if the attachment is the first of its group, 0 if
+ * it is not; -ENOMEM, and the list is as it was; -EEXIST or -EINVAL with a warning
+ * if it is on a list already or its fields are out of range.
+ */
+int iommu_attach_add(struct iommu_attach_list *alist,
+		     struct iommu_attach_elm *elm)
+{
+	struct attach_part part = {
+		.alist = alist,
+		.elm = elm,
+		.kind = IOMMU_ATTACH_OWN,
+		.atc = elm->using_atc,
+	};
+	int ret;
+
+	ret = check_new(elm);
+	if (ret)
+		return ret;
+
+	elm->nested = false;
+	return attach_parts(&part, 1, try_one);
+}
+EXPORT_SYMBOL_GPL(iommu_attach_add);
+
+/**
+ * iommu_attach_add_nest() - Put a nest on the list of its S1 domain and its parent
+ * @s1: The list of the S1 domain.
+ * @s2: The list of its S2 parent.
+ * @nest: Both attachments; their public fields are set, all else is zero.
+ *
+ * As iommu_attach_add(), on both lists or on neither. From here on a flush of the
+ * parent reaches the tag of the nest and the whole ATC of the device.
+ *
+ * Context: Process context. Sleeps. Takes and releases both lists' locks, S1's
+ * outside.
+ * Return: IOMMU_ATTACH_GROUP_S1 and IOMMU_ATTACH_GROUP_S2 for each list on which
+ * the group is new; negative as iommu_attach_add().
+ */
+int iommu_attach_add_nest(struct iommu_attach_list *s1,
+			  struct iommu_attach_list *s2,
+			  struct iommu_attach_nest *nest)
+{
+	struct attach_part part[] = {
+		{
+			.alist = s1,
+			.elm = &nest->s1,
+			.kind = IOMMU_ATTACH_OWN,
+			.atc = nest->s1.using_atc,
+		},
+		{
+			.alist = s2,
+			.elm = &nest->s2,
+			.kind = IOMMU_ATTACH_NEST,
+			.atc = nest->s2.using_atc,
+		},
+	};
+	int ret;
+
+	if (WARN_ON_ONCE(s1 == s2 ||
+			 nest->s1.iommu_device != nest->s2.iommu_device))
+		return -EINVAL;
+	ret = check_new(&nest->s1) ?: check_new(&nest->s2);
+	if (ret)
+		return ret;
+
+	nest->s1.nested = true;
+	nest->s2.nested = true;
+	return attach_parts(part, ARRAY_SIZE(part), try_pair);
+}
+EXPORT_SYMBOL_GPL(iommu_attach_add_nest);
+
+/**
+ * iommu_attach_del() - Take an attachment off the list
+ * @alist: The list that it is on.
+ * @elm: The attachment.
+ *
+ * Call it when the hardware does not use the domain for the device any more and
+ * the device's ATC is clean or off. If this was the last attachment of its group,
+ * flush the tag before it is used for something else: nobody else will.
+ *
+ * Walks that are running may still send for the attachment; after
+ * iommu_attach_drain() none does. Its memory may be freed or added to a list
+ * again only then.
+ *
+ * Context: Process context. Takes and releases the list's lock. Neither sleeps nor
+ * allocates.
+ * Return: IOMMU_ATTACH_GROUP_S1 if it was the last of its group; 0 if not, or,
+ * with a warning, if it is not on the list.
+ */
+unsigned int iommu_attach_del(struct iommu_attach_list *alist,
+			      struct iommu_attach_elm *elm)
+{
+	bool last;
+
+	if (WARN_ON_ONCE(elm->alist != alist || elm->nested))
+		return 0;
+
+	spin_lock(&alist->lock);
+	last = del_locked(alist, elm);
+	spin_unlock(&alist->lock);
+	return last ? IOMMU_ATTACH_GROUP_S1 : 0;
+}
+EXPORT_SYMBOL_GPL(iommu_attach_del);
+
+/**
+ * iommu_attach_del_nest() - Take a nest off both lists
+ * @s1: The list of the S1 domain.
+ * @s2: The list of its S2 parent.
+ * @nest: Both attachments.
+ *
+ * As iommu_attach_del().
+ *
+ * Context: Process context. Takes and releases both lists' locks, S1's outside.
+ * Neither sleeps nor allocates.
+ * Return: IOMMU_ATTACH_GROUP_S1 and IOMMU_ATTACH_GROUP_S2 for each list on which it
+ * was the last of its group; 0, with a warning, if it is not on both.
+ */
+unsigned int iommu_attach_del_nest(struct iommu_attach_list *s1,
+				   struct iommu_attach_list *s2,
+				   struct iommu_attach_nest *nest)
+{
+	unsigned int last = 0;
+
+	if (WARN_ON_ONCE(nest->s1.alist != s1 || nest->s2.alist != s2))
+		return 0;
+
+	lock_pair(s1, s2);
+	if (del_locked(s1, &nest->s1))
+		last |= IOMMU_ATTACH_GROUP_S1;
+	if (del_locked(s2, &nest->s2))
+		last |= IOMMU_ATTACH_GROUP_S2;
+	unlock_pair(s1, s2);
+	return last;
+}
+EXPORT_SYMBOL_GPL(iommu_attach_del_nest);
+
+static struct iommu_attach_elm *
+find_nested(struct iommu_attach_list *alist,
+	    const struct iommu_device *iommu_device)
+{
+	struct iommu_attach_elm *elm, *found = NULL;
+
+	spin_lock(&alist->lock);
+	list_for_each_entry(elm, &alist->all, all_item) {
+		if (elm->nested && elm->iommu_device == iommu_device) {
+			found = elm;
+			break;
+		}
+	}
+	spin_unlock(&alist->lock);
+	return found;
+}
+
+/* Whichever half is at hand. */
+static void del_nested(struct iommu_attach_elm *elm)
+{
+	struct iommu_attach_nest *nest;
+
+	if (elm->group->kind == IOMMU_ATTACH_OWN)
+		nest = container_of(elm, struct iommu_attach_nest, s1);
+	else
+		nest = container_of(elm, struct iommu_attach_nest, s2);
+	iommu_attach_del_nest(nest->s1.alist, nest->s2.alist, nest);
+}
+
+/**
+ * iommu_attach_del_iommu() - Take all attachments of an IOMMU off the list
+ * @alist: The list.
+ * @iommu_device: The IOMMU instance, about to go.
+ * @release: Called for each of them after one drain for all; may free it. Of a
+ *	nest, which leaves both lists, it gets the half that was on this one.
+ * @arg: For @release.
+ *
+ * The caller keeps attaches and detaches of the IOMMU's devices away. When this
+ * returns no walk of this list looks at the IOMMU any more.
+ *
+ * Context: Process context. Sleeps. Takes and releases the lock of the list and of
+ * the other lists of nests.
+ */
+void iommu_attach_del_iommu(struct iommu_attach_list *alist,
+			    struct iommu_device *iommu_device,
+			    void (*release)(struct iommu_attach_elm *elm,
+					    void *arg),
+			    void *arg)
+{
+	struct iommu_attach_elm *elm, *next;
+	struct hlist_node *n;
+	HLIST_HEAD(gone);
+
+	spin_lock(&alist->lock);
+	list_for_each_entry_safe(elm, next, &alist->all, all_item) {
+		if (elm->iommu_device != iommu_device || elm->nested)
+			continue;
+		del_locked(alist, elm);
+		hlist_add_head(&elm->index_item, &gone);
+	}
+	spin_unlock(&alist->lock);
+
+	/* The other list's lock may have to be taken first. */
+	while ((elm = find_nested(alist, iommu_device))) {
+		del_nested(elm);
+		hlist_add_head(&elm->index_item, &gone);
+	}
+
+	if (hlist_empty(&gone))
+		return;
+	iommu_attach_drain();
+	hlist_for_each_entry_safe(elm, n, &gone, index_item)
+		release(elm, arg);
+}
+EXPORT_SYMBOL_GPL(iommu_attach_del_iommu);
+
+/**
+ * iommu_attach_drain() - Wait for every walk that may still use what was deleted
+ *
+ * When this returns, no command for an attachment that was deleted before is in
+ * flight or will be sent by iommu_attach_flush(): it, its device and its IOMMU may
+ * go. One drain serves all that was deleted before it, on whatever lists.
+ *
+ * Context: Process context. Sleeps.
+ */
+void iommu_attach_drain(void)
+{
+	synchronize_rcu();
+}
+EXPORT_SYMBOL_GPL(iommu_attach_drain);
+
+/**
+ * iommu_attach_enable_atc() - The device of an attachment is about to use its ATC
+ * @elm: An attachment that is on a list; &iommu_attach_elm.atc is set.
+ *
+ * Call it before ATS is enabled in the device. When it returns, the ATC part of
+ * every flush whose IOTLB part has not completed reaches the device.
+ *
+ * Context: Process context. Sleeps. Takes and releases the list's lock.
+ * Return: 0, also if it is in use already; -ENOMEM, and nothing has changed;
+ * -EINVAL with a warning if @elm is on no list, is half of a nest, or its value is
+ * out of range.
+ */
+int iommu_attach_enable_atc(struct iommu_attach_elm *elm)
+{
+	struct attach_part part = {
+		.alist = elm->alist,
+		.elm = elm,
+		.kind = IOMMU_ATTACH_OWN,
+		.atc = true,
+	};
+
+	if (WARN_ON_ONCE(!elm->alist || elm->nested ||
+			 elm->atc & IOMMU_ATTACH_LIVE))
+		return -EINVAL;
+	return attach_parts(&part, 1, try_one);
+}
+EXPORT_SYMBOL_GPL(iommu_attach_enable_atc);
+
+/**
+ * iommu_attach_disable_atc() - The device of an attachment does not use its ATC
+ * @elm: An attachment that is on a list.
+ *
+ * Call it after ATS was disabled in the device. Walks that are running may still
+ * send to it until iommu_attach_drain().
+ *
+ * Context: Process context. Takes and releases the list's lock. Neither sleeps nor
+ * allocates.
+ */
+void iommu_attach_disable_atc(struct iommu_attach_elm *elm)
+{
+	struct iommu_attach_list *alist = elm->alist;
+
+	if (WARN_ON_ONCE(!alist || elm->nested))
+		return;
+	spin_lock(&alist->lock);
+	stop_atc(elm);
+	spin_unlock(&alist->lock);
+}
+EXPORT_SYMBOL_GPL(iommu_attach_disable_atc);
+
+/**
+ * iommu_attach_nest_enable_atc() - As iommu_attach_enable_atc(), for a nest
+ * @nest: A nest that is on its lists; the values of both halves are set.
+ *
+ * Context: Process context. Sleeps. Takes and releases both lists' locks.
+ * Return: As iommu_attach_enable_atc(); on both lists or on neither.
+ */
+int iommu_attach_nest_enable_atc(struct iommu_attach_nest *nest)
+{
+	struct attach_part part[] = {
+		{
+			.alist = nest->s1.alist,
+			.elm = &nest->s1,
+			.kind = IOMMU_ATTACH_OWN,
+			.atc = true,
+		},
+		{
+			.alist = nest->s2.alist,
+			.elm = &nest->s2,
+			.kind = IOMMU_ATTACH_NEST,
+			.atc = true,
+		},
+	};
+
+	if (WARN_ON_ONCE(!nest->s1.alist || !nest->s2.alist ||
+			 (nest->s1.atc | nest->s2.atc) & IOMMU_ATTACH_LIVE))
+		return -EINVAL;
+	return attach_parts(part, ARRAY_SIZE(part), try_pair);
+}
+EXPORT_SYMBOL_GPL(iommu_attach_nest_enable_atc);
+
+/**
+ * iommu_attach_nest_disable_atc() - As iommu_attach_disable_atc(), for a nest
+ * @nest: A nest that is on its lists.
+ *
+ * Context: Process context. Takes and releases both lists' locks. Neither sleeps
+ * nor allocates.
+ */
+void iommu_attach_nest_disable_atc(struct iommu_attach_nest *nest)
+{
+	struct iommu_attach_list *s1 = nest->s1.alist, *s2 = nest->s2.alist;
+
+	if (WARN_ON_ONCE(!s1 || !s2))
+		return;
+	lock_pair(s1, s2);
+	stop_atc(&nest->s1);
+	stop_atc(&nest->s2);
+	unlock_pair(s1, s2);
+}
+EXPORT_SYMBOL_GPL(iommu_attach_nest_disable_atc);
+
+/**
+ * iommu_attach_find_tag() - The tag that a domain has on an IOMMU
+ * @alist: The domain's list.
+ * @iommu_device: The IOMMU.
+ * @tag: Where it is put; the lowest one if there are several.
+ *
+ * Context: Process context. Takes and releases the list's lock. Does not sleep.
+ * Return: 0, or -ENOENT if nothing of the domain's own is attached there.
+ */
+int iommu_attach_find_tag(struct iommu_attach_list *alist,
+			  struct iommu_device *iommu_device, u64 *tag)
+{
+	struct iommu_attach_group *group, *only = &alist->first;
+	struct iommu_attach_table *table;
+	int ret = -ENOENT;
+	u32 i = 0;
+
+	spin_lock(&alist->lock);
+	table = locked_table(alist);
+	if (table)
+		i = lower_bound(table, iommu_device, IOMMU_ATTACH_OWN, 0);
+	for (; ret && i < (table ? table->nr : 1); i++) {
+		group = table ? table->group[i] : only;
+		if (group->iommu_device != iommu_device ||
+		    group->kind != IOMMU_ATTACH_OWN)
+			break;
+		if (group->users) {
+			*tag = group->tag;
+			ret = 0;
+		}
+	}
+	spin_unlock(&alist->lock);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(iommu_attach_find_tag);
+
+/*
+ * A flush is made of passes over the list. Each sends to every IOMMU, then waits
+ * for every IOMMU that it sent to: what was sent to is kept on the stack, so that
+ * a detach in between cannot take it away.
+ */
+enum {
+	SEND_OWN	= BIT(IOMMU_ATTACH_OWN),
+	SEND_NEST	= BIT(IOMMU_ATTACH_NEST),
+	SEND_ATC	= BIT(2),	/* every ATC target */
+	SEND_ATC_OLD	= BIT(3),	/* those there when the flush began */
+	SEND_ATC_NEW	= BIT(4),	/* the others */
+	SEND_ANY_ATC	= SEND_ATC | SEND_ATC_OLD | SEND_ATC_NEW,
+};
+
+struct flush {
+	struct iommu_attach_walk walk;
+	const struct iommu_attach_flush_ops *ops;
+	void *arg;
+	u32 atc_seq;
+	bool skipped;			/* a target that a second pass has to serve */
+	u32 nr_sent;
+	struct {
+		struct iommu_device *iommu_device;
+		u64 cookie;
+	} sent[FLUSH_WINDOW];
+};
+
+static void flush_wait(struct flush *flush)
+{
+	u32 i;
+
+	for (i = 0; i < flush->nr_sent; i++)
+		flush->ops->wait(flush->sent[i].iommu_device,
+				 flush->sent[i].cookie, flush->arg);
+	flush->nr_sent = 0;
+}
+
+static bool flush_atcs(struct flush *flush,
+		       const struct iommu_attach_group *group, u32 what)
+{
+	struct iommu_attach_slots *slots;
+	struct iommu_attach_slot *slot;
+	bool sent = false;
+	u64 atc;
+	u32 i;
+
+	hlist_for_each_entry_rcu(slots, &group->slots, item) {
+		for (i = 0; i < slots->nr; i++) {
+			slot = &slots->slot[i];
+			atc = atomic64_read_acquire(&slot->atc);
+			if (!(atc & IOMMU_ATTACH_LIVE))
+				continue;
+			if (!(what & SEND_ATC)) {
+				bool new = (s32)(READ_ONCE(slot->seq) -
+						 flush->atc_seq) > 0;
+
+				if (new != !!(what & SEND_ATC_NEW)) {
+					flush->skipped = true;
+					continue;
+				}
+			}
+			flush->ops->atc(group, atc & ~IOMMU_ATTACH_LIVE,
+					flush->arg);
+			sent = true;
+		}
+	}
+	return sent;
+}
+
+static void flush_pass(struct flush *flush, u32 what)
+{
+	struct iommu_attach_walk *walk = &flush->walk;
+	struct iommu_device *iommu_device;
+	const struct iommu_attach_group *group;
+	u32 begin, end, i;
+	bool sent;
+
+	for (begin = 0; begin < walk->nr; begin = end) {
+		iommu_device = walk->group[begin]->iommu_device;
+		sent = false;
+
+		/* Own tags come before those of nests in the table. */
+		for (end = begin; end < walk->nr; end++) {
+			group = walk->group[end];
+			if (group->iommu_device != iommu_device)
+				break;
+			if (!(what & BIT(group->kind)) ||
+			    !__iommu_attach_live(group))
+				continue;
+			flush->ops->iotlb(group, flush->arg);
+			sent = true;
+		}
+		for (i = begin; what & SEND_ANY_ATC && i < end; i++)
+			sent |= flush_atcs(flush, walk->group[i], what);
+		if (!sent)
+			continue;
+
+		if (flush->nr_sent == FLUSH_WINDOW)
+			flush_wait(flush);
+		flush->sent[flush->nr_sent].iommu_device = iommu_device;
+		flush->sent[flush->nr_sent].cookie =
+			flush->ops->sync(iommu_device, flush->arg);
+		flush->nr_sent++;
+	}
+	flush_wait(flush);
+}
+
+/**
+ * iommu_attach_flush() - Send the invalidations of a domain and wait for them
+ * @alist: The domain's list.
+ * @ops: How the driver sends them.
+ * @arg: What they are about, for the callbacks: the range, a batch.
+ *
+ * Sends, to each IOMMU: one &iommu_attach_flush_ops.iotlb for each of the domain's
+ * own tags, one for each nest's, and then one &iommu_attach_flush_ops.atc for each
+ * ATC target. One &iommu_attach_flush_ops.sync per IOMMU and phase, where a phase
+ * ends only where the hardware needs it to. In each phase all IOMMUs are sent to
+ * before the first one is waited for.
+ *
+ * Who uses an ATC is decided when the IOTLB part has completed. Hardware that
+ * orders ATC commands itself is sent them along with the IOTLB commands; what came
+ * to use its ATC in between is then sent to in a phase of its own.
+ *
+ * When this returns, nothing caches a translation of the domain that was taken out
+ * of the page table before the call, in the range that the callbacks send.
+ *
+ * Context: Any context but NMI. Takes no lock, does not sleep, does not allocate;
+ * waits for hardware inside an RCU read-side section.
+ */
+void iommu_attach_flush(struct iommu_attach_list *alist,
+			const struct iommu_attach_flush_ops *ops, void *arg)
+{
+	u32 what = SEND_OWN | SEND_NEST;
+	struct flush flush;
+	u32 atc_seq;
+
+	flush.ops = ops;
+	flush.arg = arg;
+	flush.skipped = false;
+	flush.nr_sent = 0;
+
+	iommu_attach_walk_begin(&flush.walk, alist);
+	/* Every target up to this number is seen from here on. */
+	flush.atc_seq = smp_load_acquire(&alist->atc_seq);
+
+	if (ops->sync_before_nest) {
+		flush_pass(&flush, SEND_OWN);
+		what = SEND_NEST;
+	}
+	if (ops->atc && !ops->sync_before_atc && READ_ONCE(alist->nr_atc))
+		what |= SEND_ATC_OLD;
+	flush_pass(&flush, what);
+
+	if (ops->atc) {
+		/* The IOTLB part has completed: who uses an ATC? */
+		__iommu_attach_walk_load(&flush.walk);
+		/* A new number comes with its target. */
+		atc_seq = smp_load_acquire(&alist->atc_seq);
+		if (ops->sync_before_atc && READ_ONCE(alist->nr_atc))
+			flush_pass(&flush, SEND_ATC);
+		else if (!ops->sync_before_atc &&
+			 (flush.skipped || atc_seq != flush.atc_seq))
+			flush_pass(&flush, SEND_ATC_NEW);
+	}
+	iommu_attach_walk_end(&flush.walk);
+}
+EXPORT_SYMBOL_GPL(iommu_attach_flush);

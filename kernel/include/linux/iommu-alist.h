@@ -1,0 +1,590 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The list of every place that may cache a domain's translations
+ *
+ * An IOMMU driver embeds one struct iommu_attach_list in each domain and one
+ * struct iommu_attach_elm in what it allocates at each attach. The list answers
+ * the question of every invalidation: which IOTLBs, under which cache tags, and
+ * the ATCs of which devices may hold translations of this domain?
+ *
+ * See Documentation/driver-api/iommu-alist.rst for the guide.
+ */
+#ifndef __LINUX_IOMMU_ALIST_H
+#define __LINUX_IOMMU_ALIST_H
+
+#include <linux/atomic.h>
+#include <linux/bits.h>
+#include <linux/compiler.h>
+#include <linux/iommu.h>
+#include <linux/list.h>
+#include <linux/rculist.h>
+#include <linux/rcupdate.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+#include <linux/types.h>
+
+struct device;
+struct iommu_device;
+
+/**
+ * DOC: terms
+ *
+ * attachment
+ *   (domain, device, PASID): one struct iommu_attach_elm on the domain's list.
+ *
+ * tag
+ *   What the IOTLB entries of a domain carry on one IOMMU: a VT-d DID, an
+ *   SMMUv3 ASID or VMID, an AMD DomainID, a RISC-V PSCID or GSCID. The list
+ *   never looks inside; a driver whose commands name more than one of them, or
+ *   the PASID, packs all of it into the 64 bits.
+ *
+ * group
+ *   The attachments of a domain that share (IOMMU, kind, tag). One IOTLB
+ *   command serves a group, however many attachments it has.
+ *
+ * kind
+ *   Own: the tag under which the domain's own entries are cached. Nest: the tag
+ *   of an S1 domain that is nested on this S2 domain, seen from here.
+ *
+ * ATC target
+ *   A distinct value of &iommu_attach_elm.atc among the attachments of a group
+ *   that use an ATC. One ATC command serves a target.
+ *
+ * walk
+ *   One lock-free pass over a list, inside an RCU read-side section.
+ *
+ * drain
+ *   Waiting until no walk is running any more that could have seen an attachment
+ *   that was deleted before.
+ */
+
+/**
+ * enum iommu_attach_kind - Whose tag a group is about
+ * @IOMMU_ATTACH_OWN: The domain's own tag.
+ * @IOMMU_ATTACH_NEST: The tag of a nest whose S2 parent the domain is.
+ */
+enum iommu_attach_kind {
+	IOMMU_ATTACH_OWN,
+	IOMMU_ATTACH_NEST,
+};
+
+/**
+ * struct iommu_attach_group - What one IOTLB command is sent for
+ * @iommu_device: The IOMMU instance.
+ * @tag: The cache tag, as the driver gave it in &iommu_attach_elm.tag.
+ * @kind: &enum iommu_attach_kind.
+ *
+ * Walks hand out pointers to groups. They are constant, and valid until the
+ * walk ends.
+ */
+struct iommu_attach_group {
+	struct iommu_device *iommu_device;
+	u64 tag;
+	u8 kind;
+	/* private: */
+	u32 users;			/* attachments; written under the lock */
+	struct hlist_head slots;	/* struct iommu_attach_slots, RCU */
+	struct hlist_head spare;	/* those with a free slot; under the lock */
+	u32 nr_slots;			/* in all of them; under the lock */
+	struct rcu_head rcu;
+};
+
+/**
+ * struct iommu_attach_list - Every place that may cache a domain's translations
+ *
+ * Embedded in the driver's domain. All fields are private.
+ */
+struct iommu_attach_list {
+	/* private: read by walks; written under the lock */
+	struct iommu_attach_table __rcu *table;	/* NULL: @first alone */
+	u32 atc_seq;			/* ATC targets ever added */
+	u32 nr_atc;			/* ATC targets now */
+	struct iommu_attach_group first;
+	/* private: under the lock */
+	spinlock_t lock;
+	u32 nr;				/* attachments */
+	struct list_head all;		/* RCU */
+	struct hlist_head *index;	/* of attachments that use an ATC */
+	u32 index_bits;
+	u32 nr_indexed;
+};
+
+/**
+ * struct iommu_attach_elm - One attachment of a device to a domain
+ * @iommu_device: The IOMMU that the device is behind.
+ * @tag: The tag of the domain's translations on this IOMMU.
+ * @atc: What the driver's ATC command needs (requester id, PASID, queue depth),
+ *	packed by the driver; below 2^63. Read only if @using_atc. Two attachments
+ *	with the same value are one ATC target.
+ * @pasid: The PASID attached, or IOMMU_NO_PASID.
+ * @using_atc: The device may cache translations. Written by the driver before
+ *	the attachment is added and by the list from then on, see
+ *	iommu_attach_enable_atc().
+ * @device: The device. Reached through iommu_attach_device() only, never from a
+ *	walk: a walk does not keep the device.
+ *
+ * The driver fills the public fields and calls iommu_attach_add(); they must not
+ * change before the attachment is deleted.
+ */
+struct iommu_attach_elm {
+	struct iommu_device *iommu_device;
+	u64 tag;
+	u64 atc;
+	ioasid_t pasid;
+	bool using_atc;
+	/* private: */
+	bool nested;			/* half of a struct iommu_attach_nest */
+	u16 slot;			/* index in @slots */
+	struct device *__private device;
+	struct iommu_attach_list *alist;	/* NULL: not on a list */
+	struct iommu_attach_group *group;
+	struct iommu_attach_slots *slots;	/* NULL: no ATC target */
+	struct list_head all_item;
+	struct hlist_node index_item;
+	struct rcu_head rcu;
+};
+
+/**
+ * struct iommu_attach_nest - A device attached to an S1 domain on an S2 parent
+ * @s1: The attachment on the list of the S1 domain.
+ * @s2: The attachment on the list of the parent: same IOMMU, same device; its tag
+ *	is the one under which the combined S1-on-S2 entries are cached.
+ */
+struct iommu_attach_nest {
+	struct iommu_attach_elm s1;
+	struct iommu_attach_elm s2;
+};
+
+/*
+ * Which groups an add created or a delete emptied. A plain attachment is on one
+ * list only, that one counts as S1.
+ */
+#define IOMMU_ATTACH_GROUP_S1	BIT(0)
+#define IOMMU_ATTACH_GROUP_S2	BIT(1)
+
+void iommu_attach_init(struct iommu_attach_list *alist);
+void iommu_attach_destroy(struct iommu_attach_list *alist);
+
+int iommu_attach_add(struct iommu_attach_list *alist,
+		     struct iommu_attach_elm *elm);
+int iommu_attach_add_nest(struct iommu_attach_list *s1,
+			  struct iommu_attach_list *s2,
+			  struct iommu_attach_nest *nest);
+unsigned int iommu_attach_del(struct iommu_attach_list *alist,
+			      struct iommu_attach_elm *elm);
+unsigned int iommu_attach_del_nest(struct iommu_attach_list *s1,
+				   struct iommu_attach_list *s2,
+				   struct iommu_attach_nest *nest);
+void iommu_attach_del_iommu(struct iommu_attach_list *alist,
+			    struct iommu_device *iommu_device,
+			    void (*release)(struct iommu_attach_elm *elm,
+					    void *arg),
+			    void *arg);
+void iommu_attach_drain(void);
+
+int iommu_attach_enable_atc(struct iommu_attach_elm *elm);
+void iommu_attach_disable_atc(struct iommu_attach_elm *elm);
+int iommu_attach_nest_enable_atc(struct iommu_attach_nest *nest);
+void iommu_attach_nest_disable_atc(struct iommu_attach_nest *nest);
+
+int iommu_attach_find_tag(struct iommu_attach_list *alist,
+			  struct iommu_device *iommu_device, u64 *tag);
+
+/**
+ * iommu_attach_set_device() - Say which device an attachment is about
+ * @elm: An attachment that is on no list.
+ * @dev: The device. It must stay until the attachment is deleted.
+ *
+ * Context: Any context.
+ */
+static inline void iommu_attach_set_device(struct iommu_attach_elm *elm,
+					   struct device *dev)
+{
+	ACCESS_PRIVATE(elm, device) = dev;
+}
+
+/**
+ * iommu_attach_del_free() - Delete an attachment and free it after a grace period
+ * @alist: The list that the attachment is on.
+ * @pos: The driver's structure, from kmalloc() and its like.
+ * @member: The name of the struct iommu_attach_elm in it, at any offset that
+ *	kfree_rcu() takes (below 4096).
+ *
+ * Commands for the attachment may still be in flight when this returns; where
+ * they must not be (the device or the IOMMU goes away), call
+ * iommu_attach_drain() after the last of any number of deletes.
+ *
+ * Context: Process context. Takes and releases the list's lock. Does not sleep.
+ * Return: As iommu_attach_del().
+ */
+#define iommu_attach_del_free(alist, pos, member)			\
+({									\
+	typeof(pos) __pos = (pos);					\
+	unsigned int __gone = iommu_attach_del(alist, &__pos->member);	\
+									\
+	kfree_rcu(__pos, member.rcu);					\
+	__gone;								\
+})
+
+/**
+ * iommu_attach_del_free_sync() - Delete an attachment, drain and free
+ * @alist: The list that the attachment is on.
+ * @pos: The driver's structure, from kmalloc() and its like.
+ * @member: The name of the struct iommu_attach_elm in it, at any offset.
+ *
+ * When this returns no command for the attachment is in flight or will be sent.
+ * It waits for a grace period: to delete several, use iommu_attach_del() for each
+ * and one iommu_attach_drain().
+ *
+ * Context: Process context. Takes and releases the list's lock. Sleeps.
+ * Return: As iommu_attach_del().
+ */
+#define iommu_attach_del_free_sync(alist, pos, member)			\
+({									\
+	typeof(pos) __pos = (pos);					\
+	unsigned int __gone = iommu_attach_del(alist, &__pos->member);	\
+									\
+	iommu_attach_drain();						\
+	kfree(__pos);							\
+	__gone;								\
+})
+
+/*
+ * The flush
+ */
+
+/**
+ * struct iommu_attach_flush_ops - How a driver sends what a walk found
+ * @iotlb: Queue the IOTLB command or commands of one group.
+ * @atc: Queue the ATC command or commands of one target. For a group of kind
+ *	IOMMU_ATTACH_NEST the whole ATC: what the parent maps is not what the
+ *	device asked for. Optional for hardware without ATS.
+ * @sync: Queue the completion wait of all that was queued for this IOMMU since
+ *	the last @sync, and hand it to the hardware. Must not wait. Return: a value
+ *	that @wait knows it by.
+ * @wait: Wait until that completion wait has completed.
+ * @sync_before_nest: The hardware needs the commands for own tags to have
+ *	completed before those for the tags of nests are sent.
+ * @sync_before_atc: The hardware needs the IOTLB commands to have completed
+ *	before ATC commands are sent. Else its queue keeps their order.
+ *
+ * All of them run inside an RCU read-side section of iommu_attach_flush(), in its
+ * context, and must not sleep. Calls for one IOMMU are never interleaved with
+ * @iotlb, @atc or @sync of another one, so a batch on the stack serves.
+ */
+struct iommu_attach_flush_ops {
+	void (*iotlb)(const struct iommu_attach_group *group, void *arg);
+	void (*atc)(const struct iommu_attach_group *group, u64 atc, void *arg);
+	u64 (*sync)(struct iommu_device *iommu_device, void *arg);
+	void (*wait)(struct iommu_device *iommu_device, u64 cookie, void *arg);
+	bool sync_before_nest;
+	bool sync_before_atc;
+};
+
+void iommu_attach_flush(struct iommu_attach_list *alist,
+			const struct iommu_attach_flush_ops *ops, void *arg);
+
+/*
+ * Walks, for drivers that need more than iommu_attach_flush() gives
+ */
+
+/* Sorted by (IOMMU, kind, tag); constant once published. */
+struct iommu_attach_table {
+	/* private: */
+	struct rcu_head rcu;
+	u32 nr;
+	struct iommu_attach_group *group[] __counted_by(nr);
+};
+
+/* An ATC target of a group stays in its slot while it lives. */
+struct iommu_attach_slot {
+	/* private: */
+	atomic64_t atc;			/* IOMMU_ATTACH_LIVE and the value; 0: free */
+	u32 seq;			/* &iommu_attach_list.atc_seq when added */
+	u32 users;			/* equal attachments; under the lock */
+};
+
+#define IOMMU_ATTACH_LIVE	BIT_ULL(63)
+
+struct iommu_attach_slots {
+	/* private: */
+	struct hlist_node item;		/* &iommu_attach_group.slots */
+	struct hlist_node spare_item;	/* &iommu_attach_group.spare */
+	struct rcu_head rcu;
+	u32 used;			/* under the lock */
+	u32 nr;
+	struct iommu_attach_slot slot[] __counted_by(nr);
+};
+
+/**
+ * struct iommu_attach_walk - One lock-free pass over a list
+ *
+ * On the stack of the walker. All fields are private.
+ */
+struct iommu_attach_walk {
+	/* private: */
+	struct iommu_attach_list *alist;
+	struct iommu_attach_group *const *group;
+	u32 nr;
+	u32 pos;
+	struct iommu_attach_group *only;	/* what @group is without a table */
+	struct iommu_attach_slots *slots;
+	u32 slot;
+};
+
+/* private: */
+static inline void __iommu_attach_walk_load(struct iommu_attach_walk *walk)
+{
+	struct iommu_attach_table *table;
+
+	/*
+	 * Whatever the walker wrote before (a page table, or the order for a
+	 * hardware wait to complete) comes before what it sees in the list. The
+	 * partners are in iommu_attach_add() and iommu_attach_enable_atc(), see
+	 * "Barriers" in iommu-alist.c.
+	 */
+	smp_mb();
+	table = rcu_dereference(walk->alist->table);
+	if (table) {
+		walk->group = table->group;
+		walk->nr = table->nr;
+	} else {
+		walk->group = &walk->only;
+		walk->nr = 1;
+	}
+	walk->pos = 0;
+}
+
+/**
+ * iommu_attach_walk_begin() - Begin a walk
+ * @walk: The walk, uninitialised.
+ * @alist: The list.
+ *
+ * Enters an RCU read-side section. Page-table writes before it are ordered
+ * against attaches: an attachment is seen by the walk, or its hardware sees the
+ * writes.
+ *
+ * Context: Any context but NMI. Enters an RCU read-side section.
+ */
+static inline void iommu_attach_walk_begin(struct iommu_attach_walk *walk,
+					   struct iommu_attach_list *alist)
+	__acquires(RCU)
+{
+	walk->alist = alist;
+	walk->only = &alist->first;
+	rcu_read_lock();
+	__iommu_attach_walk_load(walk);
+}
+
+/**
+ * iommu_attach_walk_end() - End a walk
+ * @walk: The walk. What it yielded must not be used any more.
+ *
+ * Context: The one of iommu_attach_walk_begin(). Leaves its RCU section.
+ */
+static inline void iommu_attach_walk_end(struct iommu_attach_walk *walk)
+	__releases(RCU)
+{
+	walk->nr = 0;
+	rcu_read_unlock();
+}
+
+/* private: */
+static inline void __iommu_attach_assert_walk(void)
+{
+	RCU_LOCKDEP_WARN(!rcu_read_lock_held(),
+			 "attach list walked outside its read-side section");
+}
+
+static inline bool __iommu_attach_live(const struct iommu_attach_group *group)
+{
+	/* The list's first group gets its key just before its first user. */
+	return smp_load_acquire(&group->users);
+}
+
+/* The next group with attachments, not of the IOMMU @but. */
+static inline const struct iommu_attach_group *
+__iommu_attach_next_group(struct iommu_attach_walk *walk,
+			  const struct iommu_device *but)
+{
+	const struct iommu_attach_group *group;
+
+	__iommu_attach_assert_walk();
+	while (walk->pos < walk->nr) {
+		group = walk->group[walk->pos++];
+		if (__iommu_attach_live(group) && group->iommu_device != but)
+			return group;
+	}
+	return NULL;
+}
+
+static inline void __iommu_attach_atc_begin(struct iommu_attach_walk *walk)
+{
+	__iommu_attach_assert_walk();
+	__iommu_attach_walk_load(walk);
+	if (!READ_ONCE(walk->alist->nr_atc))
+		walk->nr = 0;
+	walk->slots = NULL;
+}
+
+static inline struct iommu_attach_slots *
+__iommu_attach_slots(struct hlist_node *item)
+{
+	return hlist_entry_safe(item, struct iommu_attach_slots, item);
+}
+
+static inline const struct iommu_attach_group *
+__iommu_attach_next_atc(struct iommu_attach_walk *walk, u64 *atc)
+{
+	const struct iommu_attach_group *group;
+	u64 value;
+
+	__iommu_attach_assert_walk();
+	for (;;) {
+		while (walk->slots) {
+			while (walk->slot < walk->slots->nr) {
+				value = atomic64_read(&walk->slots->slot[walk->slot++].atc);
+				if (value & IOMMU_ATTACH_LIVE) {
+					*atc = value & ~IOMMU_ATTACH_LIVE;
+					return walk->group[walk->pos - 1];
+				}
+			}
+			walk->slots = __iommu_attach_slots(rcu_dereference(hlist_next_rcu(&walk->slots->item)));
+			walk->slot = 0;
+		}
+		if (walk->pos == walk->nr)
+			return NULL;
+		group = walk->group[walk->pos++];
+		walk->slots = __iommu_attach_slots(rcu_dereference(hlist_first_rcu(&group->slots)));
+		walk->slot = 0;
+	}
+}
+
+/**
+ * iommu_attach_for_each_group() - Iterate over the groups of a walk
+ * @group: const struct iommu_attach_group \*, the cursor.
+ * @walk: The walk.
+ *
+ * Yields each group that has attachments once, sorted by IOMMU; of one IOMMU the
+ * own tags before the tags of nests.
+ *
+ * Context: Between iommu_attach_walk_begin() and iommu_attach_walk_end().
+ */
+#define iommu_attach_for_each_group(group, walk)			\
+	for ((walk)->pos = 0;						\
+	     ((group) = __iommu_attach_next_group(walk, NULL));)
+
+/**
+ * iommu_attach_for_each_iommu() - Iterate over the IOMMUs of a walk
+ * @group: const struct iommu_attach_group \*, the cursor: the first group of each
+ *	IOMMU that has any.
+ * @walk: The walk.
+ *
+ * Context: Between iommu_attach_walk_begin() and iommu_attach_walk_end().
+ */
+#define iommu_attach_for_each_iommu(group, walk)			\
+	for ((group) = NULL, (walk)->pos = 0;				\
+	     ((group) = __iommu_attach_next_group(walk, (group) ?	\
+					(group)->iommu_device : NULL));)
+
+/**
+ * iommu_attach_for_each_atc() - Iterate over the ATC targets of a walk
+ * @group: const struct iommu_attach_group \*, the cursor: the target's group.
+ * @atc: u64, the other half of the cursor: the target, as the driver gave it in
+ *	&iommu_attach_elm.atc.
+ * @walk: The walk.
+ *
+ * Who uses an ATC is looked up when this loop begins: begin it after the IOTLB
+ * commands have completed. Targets come sorted by IOMMU.
+ *
+ * Context: Between iommu_attach_walk_begin() and iommu_attach_walk_end().
+ */
+#define iommu_attach_for_each_atc(group, atc, walk)			\
+	for (__iommu_attach_atc_begin(walk);				\
+	     ((group) = __iommu_attach_next_atc(walk, &(atc)));)
+
+/**
+ * iommu_attach_for_each_all() - Iterate over all attachments of a walk
+ * @pos: The driver's structure, the cursor.
+ * @walk: The walk.
+ * @member: The name of the struct iommu_attach_elm in it, at any offset.
+ *
+ * In the order of attaching. Its structures must be freed after a grace period,
+ * as iommu_attach_del_free() does. The device cannot be reached from here.
+ *
+ * Context: Between iommu_attach_walk_begin() and iommu_attach_walk_end().
+ */
+#define iommu_attach_for_each_all(pos, walk, member)			\
+	list_for_each_entry_rcu(pos, &(walk)->alist->all, member.all_item)
+
+/*
+ * The locked view, for slow paths
+ */
+
+/**
+ * iommu_attach_lock() - Hold off attaches and detaches
+ * @alist: The list.
+ *
+ * Context: Process context. Takes the list's lock.
+ */
+static inline void iommu_attach_lock(struct iommu_attach_list *alist)
+	__acquires(&alist->lock)
+{
+	spin_lock(&alist->lock);
+}
+
+/**
+ * iommu_attach_unlock() - Let attaches and detaches go on
+ * @alist: The list.
+ *
+ * Context: Process context. Releases the list's lock.
+ */
+static inline void iommu_attach_unlock(struct iommu_attach_list *alist)
+	__releases(&alist->lock)
+{
+	spin_unlock(&alist->lock);
+}
+
+/**
+ * iommu_attach_for_each_locked() - Iterate over all attachments, devices and all
+ * @pos: The driver's structure, the cursor.
+ * @alist: The list.
+ * @member: The name of the struct iommu_attach_elm in it, at any offset.
+ *
+ * Context: Between iommu_attach_lock() and iommu_attach_unlock().
+ */
+#define iommu_attach_for_each_locked(pos, alist, member)		\
+	for (({ lockdep_assert_held(&(alist)->lock); }),		\
+	     pos = list_first_entry(&(alist)->all, typeof(*pos),	\
+				    member.all_item);			\
+	     !list_entry_is_head(pos, &(alist)->all, member.all_item);	\
+	     pos = list_next_entry(pos, member.all_item))
+
+/**
+ * iommu_attach_device() - The device of an attachment
+ * @elm: An attachment that is on a list.
+ *
+ * Context: Between iommu_attach_lock() and iommu_attach_unlock() of its list.
+ * Return: The device.
+ */
+static inline struct device *
+iommu_attach_device(const struct iommu_attach_elm *elm)
+{
+	lockdep_assert_held(&elm->alist->lock);
+	return ACCESS_PRIVATE(elm, device);
+}
+
+/**
+ * iommu_attach_empty() - Is nothing attached?
+ * @alist: The list.
+ *
+ * Context: Any context. The answer may be old unless the caller keeps attaches
+ * and detaches away.
+ * Return: true if the list has no attachment.
+ */
+static inline bool iommu_attach_empty(const struct iommu_attach_list *alist)
+{
+	return !READ_ONCE(alist->nr);
+}
+
+#endif /* __LINUX_IOMMU_ALIST_H */
