@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * AMD-Vi: commands of the command buffer, section 2.4 of the AMD I/O
+ * Virtualization Technology specification (48882).
+ *
+ * A command is four 32-bit words; here two of 64 bits, the lower one first. The
+ * opcode is in bits 63:60 of the first.
+ *
+ * Entries are tagged by DomainID, and those that a guest table (v2, GCR3) has a
+ * part in by PASID as well. INVALIDATE_IOMMU_PAGES tells the two apart by GN
+ * (2.4.3):
+ *
+ *   GN = 1   the address is one that the guest table translates: guest and
+ *            nested entries of the PASID
+ *   GN = 0   the address is one that the host table translates: host entries, and
+ *            nested entries, since their translation went through the host table.
+ *            These do not tell which host addresses they were made of, so all of
+ *            the domain go, with what is cached of the walks.
+ *
+ * PDE = 0 leaves cached table pointers alone.
+ *
+ * Requests without PASID use entry 0 of the GCR3 table, and drivers name them by
+ * GN = 1 and PASID 0; PASID 0 therefore means these requests here, and is not to
+ * be used for any others.
+ *
+ * The commands for peripheral page requests, prefetch and virtual IOMMUs belong
+ * to features that the model does not have; they are ILLEGAL_COMMAND_ERROR.
+ */
+#include "cmd.h"
+
+enum amd_opcode {
+	AMD_COMPLETION_WAIT = 1,	/* 2.4.1 */
+	AMD_DEVTAB,			/* 2.4.2 INVALIDATE_DEVTAB_ENTRY */
+	AMD_IOMMU_PAGES,		/* 2.4.3 INVALIDATE_IOMMU_PAGES */
+	AMD_IOTLB_PAGES,		/* 2.4.4 INVALIDATE_IOTLB_PAGES: the ATC */
+	AMD_IRQ_TABLE,			/* 2.4.5 INVALIDATE_INTERRUPT_TABLE */
+	AMD_IOMMU_ALL = 8,		/* 2.4.8 INVALIDATE_IOMMU_ALL */
+	AMD_OPCODES,
+};
+
+#define AMD_OPCODE		CMD_MASK(63, 60)
+#define AMD_DEVID		CMD_MASK(15, 0)
+
+/* COMPLETION_WAIT, word 0; the address is 8-byte aligned, 52 bits. */
+#define AMD_WAIT_STORE		CMD_BIT(0)
+#define AMD_WAIT_IRQ		CMD_BIT(1)
+#define AMD_WAIT_FLUSH		CMD_BIT(2)
+#define AMD_WAIT_ADDR		CMD_MASK(51, 3)
+
+/* Word 1 of the two page commands. The Type field (5:4) has one value, 0. */
+#define AMD_PAGES_S		CMD_BIT(0)
+#define AMD_PAGES_PDE		CMD_BIT(1)
+#define AMD_PAGES_GN		CMD_BIT(2)
+
+/* The fields that a command has; the rest is reserved. */
+static const struct {
+	bool known;
+	enum model_class class;
+	uint64_t fields[2];
+} amd_cmds[AMD_OPCODES] = {
+	[AMD_COMPLETION_WAIT] = { true, MODEL_SYNC,
+		{ AMD_WAIT_ADDR | CMD_MASK(2, 0), UINT64_MAX } },
+	[AMD_DEVTAB] = { true, MODEL_CONFIG, { AMD_DEVID, 0 } },
+	[AMD_IOMMU_PAGES] = { true, MODEL_IOTLB,
+		{ CMD_MASK(47, 32) | CMD_MASK(19, 0), CMD_PAGE_MASK | CMD_MASK(2, 0) } },
+	[AMD_IOTLB_PAGES] = { true, MODEL_ATC,
+		{ CMD_MASK(59, 0), CMD_PAGE_MASK | AMD_PAGES_GN | AMD_PAGES_S } },
+	[AMD_IRQ_TABLE] = { true, MODEL_OTHER, { AMD_DEVID, 0 } },
+	[AMD_IOMMU_ALL] = { true, MODEL_IOTLB, { 0, 0 } },
+};
+
+static unsigned int amd_opcode(const uint64_t *cmd)
+{
+	return (unsigned int)cmd_bits(cmd[0], 63, 60);
+}
+
+static uint32_t amd_devid(const uint64_t *cmd)
+{
+	return (uint32_t)(cmd[0] & AMD_DEVID);
+}
+
+static uint32_t amd_domain(const uint64_t *cmd)
+{
+	return (uint32_t)cmd_bits(cmd[0], 47, 32);
+}
+
+/* In one piece in INVALIDATE_IOMMU_PAGES, in three in INVALIDATE_IOTLB_PAGES. */
+static uint32_t amd_pasid(const uint64_t *cmd)
+{
+	uint64_t pasid = cmd_bits(cmd[0], 19, 0);
+
+	if (amd_opcode(cmd) == AMD_IOTLB_PAGES)
+		pasid = cmd_bits(cmd[0], 59, 56) << 16 |
+			cmd_bits(cmd[0], 23, 16) << 8 | cmd_bits(cmd[0], 55, 48);
+	return (cmd[1] & AMD_PAGES_GN) && pasid ? (uint32_t)pasid : MODEL_NO_PASID;
+}
+
+static struct cmd_range amd_range(const uint64_t *cmd)
+{
+	uint64_t addr = cmd[1] & CMD_PAGE_MASK;
+
+	return cmd[1] & AMD_PAGES_S ? cmd_range_napot(addr) :
+				      cmd_range_order(addr, 0);
+}
+
+static int amd_classify(const uint64_t *cmd)
+{
+	unsigned int op = amd_opcode(cmd);
+
+	return op < AMD_OPCODES && amd_cmds[op].known ? (int)amd_cmds[op].class : -1;
+}
+
+static enum model_fault amd_check(const uint64_t *cmd, const char **reason)
+{
+	unsigned int op = amd_opcode(cmd);
+
+	*reason = NULL;
+	if (amd_classify(cmd) < 0) {
+		*reason = "unknown opcode";
+		return MODEL_BAD_OPCODE;
+	}
+	if ((cmd[0] & ~(amd_cmds[op].fields[0] | AMD_OPCODE)) ||
+	    (cmd[1] & ~amd_cmds[op].fields[1]))
+		*reason = "reserved bits set";
+	else if (op == AMD_COMPLETION_WAIT && (cmd[0] & AMD_WAIT_STORE) &&
+		 !(cmd[0] & AMD_WAIT_ADDR))
+		*reason = "store without an address";
+	else if ((op == AMD_IOMMU_PAGES || op == AMD_IOTLB_PAGES) &&
+		 (cmd[1] & AMD_PAGES_S) && !cmd_napot_valid(cmd[1]))
+		*reason = "S set and no zero in the address";
+	return *reason ? MODEL_BAD_FIELD : MODEL_OK;
+}
+
+static void amd_decode(const uint64_t *cmd, char *buf, size_t size)
+{
+	struct cmd_text text = { buf, size, 0 };
+	unsigned int op = amd_opcode(cmd);
+
+	switch (op) {
+	case AMD_COMPLETION_WAIT:
+		cmd_add(&text, "SYNC");
+		if (cmd[0] & AMD_WAIT_STORE)
+			cmd_add(&text, " store 0x%" PRIx64 " to 0x%" PRIx64,
+				cmd[1], cmd[0] & AMD_WAIT_ADDR);
+		if (cmd[0] & AMD_WAIT_IRQ)
+			cmd_add(&text, " irq");
+		if (cmd[0] & AMD_WAIT_FLUSH)
+			cmd_add(&text, " fence");
+		break;
+	case AMD_DEVTAB:
+		cmd_add(&text, "CONFIG dev 0x%" PRIx32, amd_devid(cmd));
+		break;
+	case AMD_IOMMU_PAGES:
+		cmd_add(&text, "IOTLB dom %" PRIu32, amd_domain(cmd));
+		if (cmd[1] & AMD_PAGES_GN)
+			cmd_add(&text, " gn");
+		cmd_add_pasid(&text, false, amd_pasid(cmd));
+		cmd_add_region(&text, amd_range(cmd));
+		if (cmd[1] & AMD_PAGES_PDE)
+			cmd_add(&text, " pde");
+		break;
+	case AMD_IOTLB_PAGES:
+		cmd_add(&text, "ATC dev 0x%" PRIx32, amd_devid(cmd));
+		if (cmd[1] & AMD_PAGES_GN)
+			cmd_add(&text, " gn");
+		cmd_add_pasid(&text, false, amd_pasid(cmd));
+		cmd_add_region(&text, amd_range(cmd));
+		break;
+	case AMD_IRQ_TABLE:
+		cmd_add(&text, "OTHER irq-cache dev 0x%" PRIx32, amd_devid(cmd));
+		break;
+	case AMD_IOMMU_ALL:
+		cmd_add(&text, "IOTLB all config");
+		break;
+	default:
+		cmd_add(&text, "unknown opcode 0x%x", op);
+	}
+}
+
+static void amd_exec_pages(struct model_iommu *iommu, const uint64_t *cmd)
+{
+	bool guest = cmd[1] & AMD_PAGES_GN;
+	struct cmd_range range = amd_range(cmd);
+	struct model_scope scope = {
+		.tag = amd_domain(cmd),
+		.any_vm_tag = true,
+		.any_pasid = !guest,
+		.pasid = amd_pasid(cmd),
+		.s1_too = guest,
+		.s2_too = !guest,
+		.first = range.first,
+		.last = range.last,
+		.leaf = !(cmd[1] & AMD_PAGES_PDE),
+	};
+
+	model_inv_iotlb(iommu, &scope);
+	if (guest)
+		return;
+
+	scope.s1_too = true;
+	scope.s2_too = false;
+	scope.first = 0;
+	scope.last = UINT64_MAX;
+	scope.leaf = false;
+	model_inv_iotlb(iommu, &scope);
+}
+
+static void amd_exec(struct model_iommu *iommu, const uint64_t *cmd)
+{
+	static const struct model_scope everything = {
+		.any_tag = true,
+		.any_vm_tag = true,
+		.any_pasid = true,
+		.s1_too = true,
+		.s2_too = true,
+		.last = UINT64_MAX,
+	};
+	struct cmd_range range;
+
+	switch (amd_opcode(cmd)) {
+	case AMD_COMPLETION_WAIT:
+		/* A quadword; what was done before it must be seen with it. */
+		if (cmd[0] & AMD_WAIT_STORE)
+			__atomic_store_n((uint64_t *)(uintptr_t)(cmd[0] & AMD_WAIT_ADDR),
+					 cmd[1], __ATOMIC_RELEASE);
+		break;
+	case AMD_DEVTAB:
+		/* With what is cached of the GCR3 table that the DTE points to. */
+		model_inv_context(iommu, false, amd_devid(cmd), true, 0);
+		break;
+	case AMD_IOMMU_PAGES:
+		amd_exec_pages(iommu, cmd);
+		break;
+	case AMD_IOTLB_PAGES:
+		range = amd_range(cmd);
+		model_inv_atc(iommu, amd_devid(cmd), false, amd_pasid(cmd),
+			      range.first, range.last);
+		break;
+	case AMD_IOMMU_ALL:
+		model_inv_context(iommu, true, 0, true, 0);
+		model_inv_iotlb(iommu, &everything);
+		break;
+	}
+}
+
+const struct model_ops model_amd = {
+	.name = "AMD-Vi",
+	.words = 2,
+	.iotlb_by_pasid = true,
+	.classify = amd_classify,
+	.decode = amd_decode,
+	.check = amd_check,
+	.exec = amd_exec,
+};
