@@ -79,11 +79,12 @@ struct model_pt;
 
 /* @levels: 3 (39 bits of address), 4 (48) or 5 (57). NULL on ENOMEM. */
 struct model_pt *model_pt_create(unsigned int levels);
-/* No hardware may reach the table any more. */
+/* No hardware may reach the tables any more: if it does, it reads stale ones. */
 void model_pt_destroy(struct model_pt *pt);
 /*
  * Maps [iova, iova + size) to paddr onwards with the largest leaves that the
- * alignment allows. Addresses and size are multiples of 4 KiB.
+ * alignment and the tables in place allow. Addresses and size are multiples of
+ * 4 KiB.
  * Return: 0, -EEXIST where something is mapped in the range (nothing changed),
  * -EINVAL, -ERANGE beyond the address width, -ENOMEM (nothing changed).
  */
@@ -127,6 +128,7 @@ struct model_config {
 };
 
 struct model_iommu *model_iommu_create(const struct model_config *config);
+/* Its devices are destroyed before. What is in the queue is not executed. */
 void model_iommu_destroy(struct model_iommu *iommu);
 enum model_vendor model_iommu_vendor(const struct model_iommu *iommu);
 
@@ -173,13 +175,20 @@ void model_fault_clear(struct model_iommu *iommu);
 typedef void (*model_log_fn)(struct model_iommu *iommu, enum model_class class,
 			     const uint64_t *cmd, void *arg);
 void model_set_log(struct model_iommu *iommu, model_log_fn fn, void *arg);
-/* Commands executed so far, by class. */
+/* Commands executed so far, by class; the one being executed included. */
 unsigned long model_count(const struct model_iommu *iommu,
 			  enum model_class class);
-/* The next @n commands of @class are taken from the queue without effect. */
+/*
+ * The next @n commands of @class are taken from the queue without effect: not
+ * executed, not counted, not logged.
+ */
 void model_withhold(struct model_iommu *iommu, enum model_class class,
 		    unsigned long n);
-/* Stops and restarts the consumer (both modes); restart executes the backlog. */
+/*
+ * Stops and restarts the consumer (both modes); restart executes the backlog.
+ * No command takes effect after a stop returned, but the one whose log callback
+ * called it.
+ */
 void model_pause(struct model_iommu *iommu, bool paused);
 void model_set_latency(struct model_iommu *iommu, unsigned int latency_ns);
 
@@ -205,7 +214,10 @@ struct model_context {
 
 struct model_dev;
 
-/* @rid: requester id (SMMUv3: StreamID), unique on the IOMMU. */
+/*
+ * @rid: requester id (SMMUv3: StreamID). NULL where the IOMMU has a device of
+ * that id already, or on ENOMEM.
+ */
 struct model_dev *model_dev_create(struct model_iommu *iommu, uint32_t rid,
 				   bool ats_capable);
 /* Unplugs the device: later ATC commands for it time out. */
@@ -230,14 +242,18 @@ struct model_access {
 				 * freed table was walked */
 };
 /*
- * Translates as the device would, fills the caches on the way.
+ * Translates as the device would, fills the caches on the way. Stale is meant
+ * literally: an access between a driver's unmap and the completion of its flush
+ * is one, too. While others write the tables, ask about stable addresses.
  * Return: true unless the access was stale.
  */
 bool model_dma(struct model_dev *dev, uint32_t pasid, uint64_t iova, bool write,
 	       struct model_access *access);
 /*
- * Looks at every cached translation of the IOMMU and of its ATCs and counts the
- * ones that the tables no longer give: the oracle for a whole machine at rest.
+ * Looks at everything that the IOMMU (IOTLB, walk cache, context entries) and
+ * the ATCs of its devices have cached and counts what memory no longer gives:
+ * the oracle for a whole machine at rest. Translations under a tag that no
+ * context entry has cannot be reached and do not count.
  */
 unsigned long model_stale_entries(struct model_iommu *iommu);
 /* Cached translations now, by cache. */

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A translation cache: IOTLB, walk cache or ATC. The caller locks.
+ */
+#ifndef MODEL_CACHE_H
+#define MODEL_CACHE_H
+
+#include "pt.h"
+
+/* No padding: keys are compared and hashed as bytes. */
+struct cache_key {
+	uint32_t kind;		/* enum model_mode; 0 in an ATC */
+	uint32_t tag;
+	uint32_t vm_tag;
+	uint32_t pasid;
+	uint64_t page;		/* first address */
+	uint64_t size;
+};
+
+struct cache_entry {
+	struct cache_key key;
+	uint64_t paddr;		/* of the first address */
+	bool present;
+	bool writable;
+	struct pt_ref table;	/* walk cache */
+	uint32_t next;		/* private */
+};
+
+struct cache {
+	struct cache_entry *entries;	/* dense, in no order */
+	uint32_t count;
+	/* private: */
+	uint32_t room;
+	uint32_t victim;
+	uint32_t *buckets;		/* @room of them */
+};
+
+/* The entry of exactly this key, page and size included. */
+const struct cache_entry *cache_find(const struct cache *cache,
+				     const struct cache_key *key);
+/* The entry that covers @addr, of any leaf size, with the rest of @key. */
+const struct cache_entry *cache_lookup(const struct cache *cache,
+				       struct cache_key key, uint64_t addr);
+/* Replaces an entry of the same key. */
+void cache_insert(struct cache *cache, const struct cache_entry *entry);
+void cache_drop(struct cache *cache,
+		bool (*match)(const struct cache_entry *entry, const void *arg),
+		const void *arg);
+void cache_clear(struct cache *cache);
+
+static inline bool cache_overlaps(const struct cache_entry *entry,
+				  uint64_t first, uint64_t last)
+{
+	return entry->key.page <= last &&
+	       entry->key.page + (entry->key.size - 1) >= first;
+}
+
+#endif /* MODEL_CACHE_H */

@@ -1,0 +1,648 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The device side: context entries, DMA through the caches, what commands
+ * empty, and the oracle.
+ *
+ * Each context entry exists twice: as it is in memory, where the driver writes
+ * it, and as the IOMMU cached it. Translations are made with the cached one.
+ * What memory gives, its context entries and tables, is the truth that the
+ * oracle compares with:
+ *
+ *   from an ATC or the IOTLB   stale if memory gives another translation
+ *   by a walk                  stale if it entered a freed table, or started at
+ *                              a table that memory does not have at that place
+ *   by a context entry         stale if memory has another
+ *
+ * A walk is judged by the tables it went through, not by its result: a driver
+ * that maps a page during the walk does nothing wrong.
+ *
+ * A walk and the fill after it happen under the IOMMU's lock, and so do
+ * invalidations: a command never completes with a walk in flight, as the
+ * specifications demand. The S1 table is read at its addresses in the host, not
+ * through the S2, and the walk cache has the S1 part of a nested walk only.
+ */
+#include "iommu.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/*
+ * Context entries.
+ */
+
+static struct model_dev **dev_bucket(struct model_iommu *iommu, uint32_t rid)
+{
+	return &iommu->devs[rid % DEV_BUCKETS];
+}
+
+static struct model_dev *find_dev(struct model_iommu *iommu, uint32_t rid)
+{
+	struct model_dev *dev = *dev_bucket(iommu, rid);
+
+	while (dev && dev->rid != rid)
+		dev = dev->next;
+	return dev;
+}
+
+/* The entry of a (device, PASID), a blocked one if it was never written. */
+static struct context *get_context(struct model_dev *dev, uint32_t pasid)
+{
+	struct context **bucket = &dev->contexts[pasid % CONTEXT_BUCKETS];
+	struct context *context = *bucket;
+
+	while (context && context->pasid != pasid)
+		context = context->next;
+	if (context)
+		return context;
+	context = calloc(1, sizeof(*context));
+	/* Stands for memory that a driver allocated: it cannot be missing. */
+	if (!context)
+		abort();
+	context->pasid = pasid;
+	context->next = *bucket;
+	*bucket = context;
+	return context;
+}
+
+static bool same_ref(const struct pt_ref *a, const struct pt_ref *b)
+{
+	return a->table == b->table && a->generation == b->generation;
+}
+
+static bool same_context(const struct hw_context *a, const struct hw_context *b)
+{
+	return a->mode == b->mode && a->tag == b->tag && a->vm_tag == b->vm_tag &&
+	       same_ref(&a->s1.top, &b->s1.top) &&
+	       same_ref(&a->s2.top, &b->s2.top);
+}
+
+static void for_each_context(struct model_iommu *iommu,
+			     void (*fn)(struct context *context, void *arg),
+			     void *arg)
+{
+	struct context *context;
+	struct model_dev *dev;
+	unsigned int i, j;
+
+	for (i = 0; i < DEV_BUCKETS; i++)
+		for (dev = iommu->devs[i]; dev; dev = dev->next)
+			for (j = 0; j < CONTEXT_BUCKETS; j++)
+				for (context = dev->contexts[j]; context;
+				     context = context->next)
+					fn(context, arg);
+}
+
+/*
+ * Walks and cache keys.
+ */
+
+static bool uses_s1(const struct hw_context *hw)
+{
+	return hw->mode == MODEL_S1 || hw->mode == MODEL_NESTED;
+}
+
+/*
+ * Where S1 entries carry a PASID, requests without one go by PASID 0: VT-d 9.4
+ * RID_PASID, with the value that drivers give it; AMD DTE[GIOV].
+ */
+static uint32_t iotlb_pasid(uint32_t pasid)
+{
+	return pasid == MODEL_NO_PASID ? 0 : pasid;
+}
+
+static struct cache_key iotlb_key(const struct model_iommu *iommu,
+				  const struct hw_context *hw, uint32_t pasid)
+{
+	struct cache_key key = {
+		.kind = hw->mode,
+		.tag = hw->tag,
+		.vm_tag = hw->vm_tag,
+		.pasid = MODEL_NO_PASID,
+	};
+
+	if (iommu->ops->iotlb_by_pasid && uses_s1(hw))
+		key.pasid = iotlb_pasid(pasid);
+	return key;
+}
+
+static struct pt_walk combine(const struct hw_context *hw, struct pt_walk s1)
+{
+	struct pt_walk s2;
+
+	if (hw->mode != MODEL_NESTED || !s1.present)
+		return s1;
+	s2 = pt_walk(&hw->s2, s1.paddr);
+	s2.last = s1.last;
+	s2.freed |= s1.freed;
+	s2.writable &= s1.writable;
+	if (s1.size < s2.size)
+		s2.size = s1.size;
+	return s2;
+}
+
+/* What the tables of a context entry give. */
+static struct pt_walk walk_tables(const struct hw_context *hw, uint64_t iova)
+{
+	static const struct pt_root none;
+
+	switch (hw->mode) {
+	case MODEL_S1:
+	case MODEL_NESTED:
+		return combine(hw, pt_walk(&hw->s1, iova));
+	case MODEL_S2:
+		return pt_walk(&hw->s2, iova);
+	default:
+		return pt_walk(&none, iova);
+	}
+}
+
+/* Is the whole of a cached translation what @hw gives? */
+static bool entry_is_current(const struct cache_entry *entry,
+			     const struct hw_context *hw)
+{
+	uint64_t done = 0;
+
+	while (done < entry->key.size) {
+		struct pt_walk now = walk_tables(hw, entry->key.page + done);
+
+		if (now.present != entry->present)
+			return false;
+		if (now.present && (now.writable != entry->writable ||
+				    now.paddr != entry->paddr + done))
+			return false;
+		done += now.size - (entry->key.page + done) % now.size;
+	}
+	return true;
+}
+
+static bool address_is_current(const struct cache_entry *entry,
+			       const struct hw_context *hw, uint64_t iova)
+{
+	struct cache_entry page = *entry;
+
+	page.key.page = iova & ~(MODEL_PAGE_SIZE - 1);
+	page.key.size = MODEL_PAGE_SIZE;
+	page.paddr += page.key.page - entry->key.page;
+	return entry_is_current(&page, hw);
+}
+
+/*
+ * DMA.
+ */
+
+static struct cache_entry to_entry(struct cache_key key,
+				   const struct pt_walk *walk, uint64_t iova)
+{
+	key.size = walk->size;
+	key.page = iova & ~(walk->size - 1);
+	return (struct cache_entry){
+		.key = key,
+		.present = walk->present,
+		.writable = walk->writable,
+		.paddr = walk->paddr & ~(walk->size - 1),
+	};
+}
+
+/* A walk, from the walk cache if that knows the place. */
+static struct cache_entry walk_and_fill(struct model_iommu *iommu,
+					const struct context *context,
+					const struct hw_context *hw,
+					uint64_t iova, bool *stale)
+{
+	struct cache_key key = iotlb_key(iommu, hw, context->pasid);
+	struct cache_key walk_key = key;
+	const struct cache_entry *cached;
+	struct cache_entry entry;
+	struct pt_walk walk;
+
+	walk_key.size = PT_TABLE_SPAN;
+	walk_key.page = iova & ~(PT_TABLE_SPAN - 1);
+	cached = cache_find(&iommu->walks, &walk_key);
+	if (cached) {
+		struct pt_walk now = walk_tables(&context->memory, iova);
+
+		walk = combine(hw, pt_walk_last(&cached->table, iova));
+		*stale |= !same_ref(&now.last, &walk.last);
+	} else {
+		walk = walk_tables(hw, iova);
+		if (walk.last.table)
+			cache_insert(&iommu->walks, &(struct cache_entry){
+				.key = walk_key,
+				.present = true,
+				.table = walk.last,
+			});
+	}
+	*stale |= walk.freed;
+	entry = to_entry(key, &walk, iova);
+	if (walk.present || iommu->caches_absent)
+		cache_insert(&iommu->iotlb, &entry);
+	return entry;
+}
+
+/* What the IOMMU answers to a request, or to a translation request. */
+static struct cache_entry translate(struct model_iommu *iommu,
+				    struct context *context, uint64_t iova,
+				    struct model_access *access)
+{
+	struct hw_context hw = context->is_cached ? context->cached :
+						    context->memory;
+	const struct cache_entry *found;
+
+	access->source = MODEL_FROM_WALK;
+	access->stale = !same_context(&hw, &context->memory);
+	if (hw.mode != MODEL_BLOCKED || iommu->caches_absent) {
+		context->cached = hw;
+		context->is_cached = true;
+	}
+	if (hw.mode == MODEL_BLOCKED)
+		return (struct cache_entry){ .present = false };
+
+	found = cache_lookup(&iommu->iotlb, iotlb_key(iommu, &hw, context->pasid),
+			     iova);
+	if (!found)
+		return walk_and_fill(iommu, context, &hw, iova, &access->stale);
+	access->source = MODEL_FROM_IOTLB;
+	access->stale |= !address_is_current(found, &context->memory, iova);
+	return *found;
+}
+
+bool model_dma(struct model_dev *dev, uint32_t pasid, uint64_t iova, bool write,
+	       struct model_access *access)
+{
+	struct model_iommu *iommu = dev->iommu;
+	struct cache_key key = { .pasid = pasid };
+	const struct cache_entry *found = NULL;
+	struct cache_entry entry;
+	struct context *context;
+
+	pthread_mutex_lock(&iommu->lock);
+	context = get_context(dev, pasid);
+	if (dev->ats)
+		found = cache_lookup(&dev->atc, key, iova);
+	if (found) {
+		entry = *found;
+		access->source = MODEL_FROM_ATC;
+		access->stale = !address_is_current(found, &context->memory, iova);
+	} else {
+		entry = translate(iommu, context, iova, access);
+		/* An ATC does not keep a translation without R and W. */
+		if (dev->ats && entry.present) {
+			struct cache_entry copy = entry;
+
+			key.page = entry.key.page;
+			key.size = entry.key.size;
+			copy.key = key;
+			cache_insert(&dev->atc, &copy);
+		}
+	}
+	pthread_mutex_unlock(&iommu->lock);
+
+	access->fault = !entry.present || (write && !entry.writable);
+	access->paddr = access->fault ? 0 : entry.paddr + (iova - entry.key.page);
+	return !access->stale;
+}
+
+/*
+ * What commands empty.
+ */
+
+static bool in_scope(const struct cache_entry *entry, const void *arg)
+{
+	const struct model_scope *scope = arg;
+	const struct cache_key *key = &entry->key;
+
+	if (key->kind == MODEL_S2 ? !scope->s2_too :
+				    !scope->s1_too || scope->by_ipa)
+		return false;
+	return (scope->any_tag || key->tag == scope->tag) &&
+	       (scope->any_vm_tag || key->vm_tag == scope->vm_tag) &&
+	       (scope->any_pasid || key->pasid == iotlb_pasid(scope->pasid)) &&
+	       cache_overlaps(entry, scope->first, scope->last);
+}
+
+void model_inv_iotlb(struct model_iommu *iommu, const struct model_scope *scope)
+{
+	pthread_mutex_lock(&iommu->lock);
+	cache_drop(&iommu->iotlb, in_scope, scope);
+	if (!scope->leaf)
+		cache_drop(&iommu->walks, in_scope, scope);
+	pthread_mutex_unlock(&iommu->lock);
+}
+
+struct atc_scope {
+	bool any_pasid;
+	uint32_t pasid;
+	uint64_t first, last;
+};
+
+static bool in_atc_scope(const struct cache_entry *entry, const void *arg)
+{
+	const struct atc_scope *scope = arg;
+
+	return (scope->any_pasid || entry->key.pasid == scope->pasid) &&
+	       cache_overlaps(entry, scope->first, scope->last);
+}
+
+void model_inv_atc(struct model_iommu *iommu, uint32_t rid, bool any_pasid,
+		   uint32_t pasid, uint64_t first, uint64_t last)
+{
+	struct atc_scope scope = { any_pasid, pasid, first, last };
+	struct model_dev *dev;
+
+	pthread_mutex_lock(&iommu->lock);
+	dev = find_dev(iommu, rid);
+	if (dev && dev->ats)
+		cache_drop(&dev->atc, in_atc_scope, &scope);
+	else
+		iommu_record_fault(iommu, MODEL_ATC_TIMEOUT,
+				   dev ? "device has ATS off" : "no such device");
+	pthread_mutex_unlock(&iommu->lock);
+}
+
+static void inv_dev_context(struct model_dev *dev, bool any_pasid, uint32_t pasid)
+{
+	struct context *context;
+	unsigned int i;
+
+	for (i = 0; i < CONTEXT_BUCKETS; i++)
+		for (context = dev->contexts[i]; context; context = context->next)
+			if (any_pasid || context->pasid == pasid)
+				context->is_cached = false;
+}
+
+void model_inv_context(struct model_iommu *iommu, bool any_rid, uint32_t rid,
+		       bool any_pasid, uint32_t pasid)
+{
+	struct model_dev *dev;
+	unsigned int i;
+
+	pthread_mutex_lock(&iommu->lock);
+	for (i = 0; i < DEV_BUCKETS; i++)
+		for (dev = iommu->devs[i]; dev; dev = dev->next)
+			if (any_rid || dev->rid == rid)
+				inv_dev_context(dev, any_pasid, pasid);
+	pthread_mutex_unlock(&iommu->lock);
+}
+
+static void inv_tag(struct context *context, void *arg)
+{
+	const uint32_t *tag = arg;
+
+	if (context->cached.tag == *tag)
+		context->is_cached = false;
+}
+
+void model_inv_context_tag(struct model_iommu *iommu, uint32_t tag)
+{
+	pthread_mutex_lock(&iommu->lock);
+	for_each_context(iommu, inv_tag, &tag);
+	pthread_mutex_unlock(&iommu->lock);
+}
+
+/*
+ * The oracle for everything at once.
+ */
+
+/* What is reachable under a key of the IOTLB. */
+struct truth {
+	struct cache_key key;
+	struct hw_context hw;
+};
+
+struct truths {
+	const struct model_iommu *iommu;
+	struct truth *truth;
+	size_t count, room;
+};
+
+static bool same_tags(const struct cache_key *a, const struct cache_key *b)
+{
+	return a->kind == b->kind && a->tag == b->tag &&
+	       a->vm_tag == b->vm_tag && a->pasid == b->pasid;
+}
+
+/* Many devices share the tables of a domain: these are one truth. */
+static void add_truth(struct context *context, void *arg)
+{
+	struct truths *all = arg;
+	struct truth truth = {
+		.key = iotlb_key(all->iommu, &context->memory, context->pasid),
+		.hw = context->memory,
+	};
+	size_t i;
+
+	if (truth.hw.mode == MODEL_BLOCKED)
+		return;
+	for (i = 0; i < all->count; i++)
+		if (same_tags(&all->truth[i].key, &truth.key) &&
+		    same_context(&all->truth[i].hw, &truth.hw))
+			return;
+	if (all->count == all->room) {
+		all->room = all->room ? all->room * 2 : 16;
+		all->truth = realloc(all->truth, all->room * sizeof(truth));
+		/* Without memory there is no verdict. */
+		if (!all->truth)
+			abort();
+	}
+	all->truth[all->count++] = truth;
+}
+
+/*
+ * An entry under a tag that no context entry in memory has cannot be reached:
+ * it is not stale, until the tag is given to somebody.
+ */
+static bool contradicts(const struct truth *truth,
+			const struct cache_entry *entry)
+{
+	struct pt_walk now;
+
+	if (!same_tags(&truth->key, &entry->key))
+		return false;
+	if (!entry->table.table)
+		return !entry_is_current(entry, &truth->hw);
+	now = walk_tables(&truth->hw, entry->key.page);
+	return !same_ref(&now.last, &entry->table);
+}
+
+static unsigned long count_stale_iotlb(const struct cache *cache,
+				       const struct truths *all)
+{
+	unsigned long stale = 0;
+	uint32_t i;
+	size_t j;
+
+	for (i = 0; i < cache->count; i++) {
+		for (j = 0; j < all->count; j++)
+			if (contradicts(&all->truth[j], &cache->entries[i]))
+				break;
+		stale += j < all->count;
+	}
+	return stale;
+}
+
+static unsigned long count_stale_atc(struct model_dev *dev)
+{
+	unsigned long stale = 0;
+	uint32_t i;
+
+	for (i = 0; i < dev->atc.count; i++) {
+		const struct cache_entry *entry = &dev->atc.entries[i];
+		const struct context *context = get_context(dev, entry->key.pasid);
+
+		stale += !entry_is_current(entry, &context->memory);
+	}
+	return stale;
+}
+
+static void count_stale_context(struct context *context, void *arg)
+{
+	unsigned long *stale = arg;
+
+	*stale += context->is_cached &&
+		  !same_context(&context->cached, &context->memory);
+}
+
+unsigned long model_stale_entries(struct model_iommu *iommu)
+{
+	struct truths all = { .iommu = iommu };
+	struct model_dev *dev;
+	unsigned long stale;
+	unsigned int i;
+
+	pthread_mutex_lock(&iommu->lock);
+	for_each_context(iommu, add_truth, &all);
+	stale = count_stale_iotlb(&iommu->iotlb, &all) +
+		count_stale_iotlb(&iommu->walks, &all);
+	free(all.truth);
+	for (i = 0; i < DEV_BUCKETS; i++)
+		for (dev = iommu->devs[i]; dev; dev = dev->next)
+			stale += count_stale_atc(dev);
+	for_each_context(iommu, count_stale_context, &stale);
+	pthread_mutex_unlock(&iommu->lock);
+	return stale;
+}
+
+unsigned long model_cached(struct model_iommu *iommu, enum model_source cache)
+{
+	struct model_dev *dev;
+	unsigned long count = 0;
+	unsigned int i;
+
+	pthread_mutex_lock(&iommu->lock);
+	switch (cache) {
+	case MODEL_FROM_ATC:
+		for (i = 0; i < DEV_BUCKETS; i++)
+			for (dev = iommu->devs[i]; dev; dev = dev->next)
+				count += dev->atc.count;
+		break;
+	case MODEL_FROM_IOTLB:
+		count = iommu->iotlb.count;
+		break;
+	case MODEL_FROM_WALK:
+		count = iommu->walks.count;
+		break;
+	}
+	pthread_mutex_unlock(&iommu->lock);
+	return count;
+}
+
+/*
+ * Devices.
+ */
+
+struct model_dev *model_dev_create(struct model_iommu *iommu, uint32_t rid,
+				   bool ats_capable)
+{
+	struct model_dev **bucket = dev_bucket(iommu, rid);
+	struct model_dev *dev = calloc(1, sizeof(*dev));
+	bool taken;
+
+	if (!dev)
+		return NULL;
+	dev->iommu = iommu;
+	dev->rid = rid;
+	dev->ats_capable = ats_capable;
+
+	pthread_mutex_lock(&iommu->lock);
+	taken = find_dev(iommu, rid);
+	if (!taken) {
+		dev->next = *bucket;
+		*bucket = dev;
+	}
+	pthread_mutex_unlock(&iommu->lock);
+	if (taken) {
+		free(dev);
+		errno = EEXIST;
+		return NULL;
+	}
+	return dev;
+}
+
+void model_dev_destroy(struct model_dev *dev)
+{
+	struct model_iommu *iommu;
+	struct model_dev **link;
+	unsigned int i;
+
+	if (!dev)
+		return;
+	iommu = dev->iommu;
+	pthread_mutex_lock(&iommu->lock);
+	for (link = dev_bucket(iommu, dev->rid); *link != dev;)
+		link = &(*link)->next;
+	*link = dev->next;
+	pthread_mutex_unlock(&iommu->lock);
+
+	for (i = 0; i < CONTEXT_BUCKETS; i++) {
+		struct context *context = dev->contexts[i], *next;
+
+		for (; context; context = next) {
+			next = context->next;
+			free(context);
+		}
+	}
+	cache_clear(&dev->atc);
+	free(dev);
+}
+
+uint32_t model_dev_rid(const struct model_dev *dev)
+{
+	return dev->rid;
+}
+
+struct model_iommu *model_dev_iommu(const struct model_dev *dev)
+{
+	return dev->iommu;
+}
+
+void model_dev_set_context(struct model_dev *dev, uint32_t pasid,
+			   const struct model_context *context)
+{
+	struct hw_context memory = { .mode = context->mode };
+
+	/* Fields that the mode does not use are not compared later. */
+	if (memory.mode != MODEL_BLOCKED) {
+		memory.tag = context->tag;
+		memory.vm_tag = context->vm_tag;
+	}
+	if (uses_s1(&memory))
+		memory.s1 = pt_root(context->s1);
+	if (memory.mode == MODEL_S2 || memory.mode == MODEL_NESTED)
+		memory.s2 = pt_root(context->s2);
+
+	pthread_mutex_lock(&dev->iommu->lock);
+	get_context(dev, pasid)->memory = memory;
+	pthread_mutex_unlock(&dev->iommu->lock);
+}
+
+int model_dev_set_ats(struct model_dev *dev, bool on)
+{
+	if (!dev->ats_capable)
+		return on ? -ENODEV : 0;
+	pthread_mutex_lock(&dev->iommu->lock);
+	dev->ats = on;
+	if (!on)
+		cache_clear(&dev->atc);
+	pthread_mutex_unlock(&dev->iommu->lock);
+	return 0;
+}

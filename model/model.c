@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * An IOMMU instance from the driver's side: the command queue, its consumer,
+ * faults, and the hooks for tests. What commands empty is in device.c.
+ *
+ * Commands are taken by one consumer at a time: the instance's own thread, or
+ * without one whoever rings the doorbell. iommu->consuming is that exclusivity;
+ * it stays while the consumer drops the lock to spend the latency, to log and
+ * to execute. So a log callback may call back, and whoever else needs commands
+ * executed, or no longer executed, waits for iommu->changed.
+ *
+ * The head moves after the command took effect. A driver that sees it move, or
+ * sees the completion word of a sync, may rely on all commands before.
+ */
+#include "iommu.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define QUEUE_LOG2_DEFAULT	8
+#define SPIN_MAX_NS		50000	/* longer waits give the CPU away */
+
+static const struct model_ops *const vendors[MODEL_VENDORS] = {
+	[MODEL_VTD] = &model_vtd,
+	[MODEL_SMMUV3] = &model_smmuv3,
+	[MODEL_AMD] = &model_amd,
+	[MODEL_RISCV] = &model_riscv,
+};
+
+const char *model_vendor_name(enum model_vendor vendor)
+{
+	return vendors[vendor]->name;
+}
+
+unsigned int model_cmd_words(enum model_vendor vendor)
+{
+	return vendors[vendor]->words;
+}
+
+int model_classify(enum model_vendor vendor, const uint64_t *cmd)
+{
+	return vendors[vendor]->classify(cmd);
+}
+
+void model_decode(enum model_vendor vendor, const uint64_t *cmd, char *buf,
+		  size_t size)
+{
+	vendors[vendor]->decode(cmd, buf, size);
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+static void spend(unsigned int ns)
+{
+	if (ns > SPIN_MAX_NS) {
+		struct timespec ts = {
+			.tv_sec = ns / 1000000000,
+			.tv_nsec = ns % 1000000000,
+		};
+
+		while (nanosleep(&ts, &ts) && errno == EINTR)
+			;
+	} else if (ns) {
+		uint64_t end = now_ns() + ns;
+
+		while (now_ns() < end)
+			;
+	}
+}
+
+void iommu_record_fault(struct model_iommu *iommu, enum model_fault fault,
+			const char *reason)
+{
+	iommu->fault.fault = fault;
+	memcpy(iommu->fault.cmd, iommu->cmd, sizeof(iommu->cmd));
+	iommu->fault.reason = reason;
+	iommu->fault.count++;
+}
+
+static void advance_head(struct model_iommu *iommu)
+{
+	__atomic_store_n(&iommu->head, (iommu->head + 1) % iommu->entries,
+			 __ATOMIC_RELEASE);
+}
+
+static void execute(struct model_iommu *iommu, enum model_class class)
+{
+	model_log_fn log = iommu->log;
+	void *arg = iommu->log_arg;
+
+	/* First: who sees a sync complete sees it counted. */
+	__atomic_add_fetch(&iommu->executed[class], 1, __ATOMIC_RELAXED);
+	pthread_mutex_unlock(&iommu->lock);
+	if (log)
+		log(iommu, class, iommu->cmd, arg);
+	iommu->ops->exec(iommu, iommu->cmd);
+	pthread_mutex_lock(&iommu->lock);
+}
+
+/* The lock is held, iommu->consuming is ours. */
+static void consume_one(struct model_iommu *iommu)
+{
+	unsigned int words = iommu->ops->words;
+	unsigned int latency_ns = iommu->latency_ns;
+	const char *reason = NULL;
+	enum model_fault fault;
+	int class;
+
+	if (latency_ns) {
+		pthread_mutex_unlock(&iommu->lock);
+		spend(latency_ns);
+		pthread_mutex_lock(&iommu->lock);
+	}
+
+	memcpy(iommu->cmd, &iommu->queue[iommu->head * words],
+	       words * sizeof(uint64_t));
+	fault = iommu->ops->check(iommu->cmd, &reason);
+	if (fault != MODEL_OK) {
+		iommu_record_fault(iommu, fault, reason);
+		iommu->stopped = true;
+		return;
+	}
+	class = iommu->ops->classify(iommu->cmd);
+	if (iommu->withhold[class])
+		iommu->withhold[class]--;
+	else
+		execute(iommu, class);
+	advance_head(iommu);
+}
+
+static bool runnable(const struct model_iommu *iommu)
+{
+	return iommu->head != iommu->tail && !iommu->paused &&
+	       !iommu->stopped && !iommu->quit;
+}
+
+/* Is somebody else consuming? A log callback runs inside the consumer. */
+static bool other_consumer(const struct model_iommu *iommu)
+{
+	return iommu->consuming &&
+	       !pthread_equal(iommu->consumer, pthread_self());
+}
+
+static void consume(struct model_iommu *iommu)
+{
+	while (other_consumer(iommu))
+		pthread_cond_wait(&iommu->changed, &iommu->lock);
+	if (iommu->consuming || !runnable(iommu))
+		return;
+	iommu->consuming = true;
+	iommu->consumer = pthread_self();
+	while (runnable(iommu))
+		consume_one(iommu);
+	iommu->consuming = false;
+	pthread_cond_broadcast(&iommu->changed);
+}
+
+static void *consumer_thread(void *arg)
+{
+	struct model_iommu *iommu = arg;
+
+	pthread_mutex_lock(&iommu->lock);
+	while (!iommu->quit) {
+		consume(iommu);
+		if (!runnable(iommu) && !iommu->quit)
+			pthread_cond_wait(&iommu->changed, &iommu->lock);
+	}
+	pthread_mutex_unlock(&iommu->lock);
+	return NULL;
+}
+
+/* There may be something to consume now. */
+static void kick(struct model_iommu *iommu)
+{
+	if (iommu->threaded)
+		pthread_cond_broadcast(&iommu->changed);
+	else
+		consume(iommu);
+}
+
+struct model_iommu *model_iommu_create(const struct model_config *config)
+{
+	unsigned int log2 = config->queue_log2 ?: QUEUE_LOG2_DEFAULT;
+	struct model_iommu *iommu;
+	int ret;
+
+	if ((unsigned int)config->vendor >= MODEL_VENDORS || log2 < 3 || log2 > 15) {
+		errno = EINVAL;
+		return NULL;
+	}
+	iommu = calloc(1, sizeof(*iommu));
+	if (!iommu)
+		return NULL;
+	iommu->vendor = config->vendor;
+	iommu->ops = vendors[config->vendor];
+	iommu->threaded = config->threaded;
+	iommu->caches_absent = config->caches_absent;
+	iommu->latency_ns = config->latency_ns;
+	iommu->entries = 1U << log2;
+	iommu->queue = calloc(iommu->entries, iommu->ops->words * sizeof(uint64_t));
+	if (!iommu->queue) {
+		free(iommu);
+		return NULL;
+	}
+	pthread_mutex_init(&iommu->lock, NULL);
+	pthread_cond_init(&iommu->changed, NULL);
+	if (iommu->threaded) {
+		ret = pthread_create(&iommu->thread, NULL, consumer_thread, iommu);
+		if (ret) {
+			iommu->threaded = false;
+			model_iommu_destroy(iommu);
+			errno = ret;
+			return NULL;
+		}
+	}
+	return iommu;
+}
+
+void model_iommu_destroy(struct model_iommu *iommu)
+{
+	if (!iommu)
+		return;
+	if (iommu->threaded) {
+		pthread_mutex_lock(&iommu->lock);
+		iommu->quit = true;
+		pthread_cond_broadcast(&iommu->changed);
+		pthread_mutex_unlock(&iommu->lock);
+		pthread_join(iommu->thread, NULL);
+	}
+	cache_clear(&iommu->iotlb);
+	cache_clear(&iommu->walks);
+	pthread_cond_destroy(&iommu->changed);
+	pthread_mutex_destroy(&iommu->lock);
+	free(iommu->queue);
+	free(iommu);
+}
+
+enum model_vendor model_iommu_vendor(const struct model_iommu *iommu)
+{
+	return iommu->vendor;
+}
+
+uint64_t *model_queue(struct model_iommu *iommu)
+{
+	return iommu->queue;
+}
+
+unsigned int model_queue_entries(const struct model_iommu *iommu)
+{
+	return iommu->entries;
+}
+
+unsigned int model_head(const struct model_iommu *iommu)
+{
+	return __atomic_load_n(&iommu->head, __ATOMIC_ACQUIRE);
+}
+
+void model_doorbell(struct model_iommu *iommu, unsigned int tail)
+{
+	pthread_mutex_lock(&iommu->lock);
+	iommu->tail = tail % iommu->entries;
+	kick(iommu);
+	pthread_mutex_unlock(&iommu->lock);
+}
+
+unsigned long model_faults(struct model_iommu *iommu,
+			   struct model_fault_record *last)
+{
+	unsigned long count;
+
+	pthread_mutex_lock(&iommu->lock);
+	count = iommu->fault.count;
+	if (last)
+		*last = iommu->fault;
+	pthread_mutex_unlock(&iommu->lock);
+	return count;
+}
+
+void model_fault_clear(struct model_iommu *iommu)
+{
+	pthread_mutex_lock(&iommu->lock);
+	if (iommu->stopped) {
+		iommu->stopped = false;
+		advance_head(iommu);
+		kick(iommu);
+	}
+	pthread_mutex_unlock(&iommu->lock);
+}
+
+void model_set_log(struct model_iommu *iommu, model_log_fn fn, void *arg)
+{
+	pthread_mutex_lock(&iommu->lock);
+	iommu->log = fn;
+	iommu->log_arg = arg;
+	pthread_mutex_unlock(&iommu->lock);
+}
+
+unsigned long model_count(const struct model_iommu *iommu,
+			  enum model_class class)
+{
+	return __atomic_load_n(&iommu->executed[class], __ATOMIC_RELAXED);
+}
+
+void model_withhold(struct model_iommu *iommu, enum model_class class,
+		    unsigned long n)
+{
+	pthread_mutex_lock(&iommu->lock);
+	iommu->withhold[class] = n;
+	pthread_mutex_unlock(&iommu->lock);
+}
+
+void model_pause(struct model_iommu *iommu, bool paused)
+{
+	pthread_mutex_lock(&iommu->lock);
+	iommu->paused = paused;
+	if (!paused)
+		kick(iommu);
+	/* No command takes effect once this returned, but the one that called. */
+	while (paused && iommu->paused && other_consumer(iommu))
+		pthread_cond_wait(&iommu->changed, &iommu->lock);
+	pthread_mutex_unlock(&iommu->lock);
+}
+
+void model_set_latency(struct model_iommu *iommu, unsigned int latency_ns)
+{
+	pthread_mutex_lock(&iommu->lock);
+	iommu->latency_ns = latency_ns;
+	pthread_mutex_unlock(&iommu->lock);
+}
