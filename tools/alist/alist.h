@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the verbs of the command line share: exit codes, how errors are told,
+ * where output waits until it is whole.
+ */
+#ifndef ALIST_ALIST_H
+#define ALIST_ALIST_H
+
+#include <argp.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+enum alist_exit {
+	ALIST_OK,
+	ALIST_FAILED,		/* a check failed */
+	ALIST_BAD,		/* bad usage or input */
+};
+
+/* One verb a file. argv[0] is "alist VERB". Return: enum alist_exit. */
+int alist_replay(int argc, char **argv);
+int alist_demo(int argc, char **argv);
+int alist_show(int argc, char **argv);
+
+/* "alist: ..." on standard error. */
+void alist_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/*
+ * A place for output that is not whole yet, of any size: a temporary file.
+ * Publishing copies it to @to; forgetting leaves no trace of it.
+ */
+FILE *alist_spool(void);
+int alist_publish(FILE *spool, FILE *to);
+
+/* Whether to write escape sequences to @to: a terminal, and NO_COLOR not set. */
+bool alist_colour(FILE *to);
+
+#endif /* ALIST_ALIST_H */

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * alist: attach lists at work, from the command line.
+ *
+ * The first word that is no option is the verb; each verb parses the rest
+ * itself and lives in the file of its name. Exit codes are the same for all:
+ * 0 done, 1 a check failed, 2 bad usage or input.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "alist.h"
+
+const char *argp_program_version = "alist " ALIST_VERSION;
+
+static const struct verb {
+	const char *name;
+	int (*run)(int argc, char **argv);
+} verbs[] = {
+	{ "replay", alist_replay },
+	{ "demo", alist_demo },
+	{ "show", alist_show },
+};
+
+static const char doc[] =
+	"IOMMU attach lists on software models of IOMMUs.\v"
+	"Verbs:\n"
+	"  replay FILE...    what a list sends for the unmaps of a real log, against\n"
+	"                    what the driver sent that was recorded\n"
+	"  demo              a small machine, every command as it is sent\n"
+	"  show FILE         the attach lists of a log, as a tree or as a graph\n"
+	"\n"
+	"'alist VERB --help' describes a verb.\n"
+	"Exit status: 0 done, 1 a check failed, 2 bad usage or input.";
+
+static const struct argp_option options[] = {
+	{ "json", 'j', NULL, 0, "Passed on to the verb", 0 },
+	{ 0 },
+};
+
+struct arguments {
+	const struct verb *verb;
+	int first;		/* index of the verb's word */
+	bool json;
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct arguments *args = state->input;
+	size_t i;
+
+	switch (key) {
+	case 'j':
+		args->json = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		for (i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
+			if (!strcmp(arg, verbs[i].name))
+				args->verb = &verbs[i];
+		if (!args->verb)
+			argp_error(state, "expected replay, demo or show, not '%s'", arg);
+		args->first = state->next - 1;
+		state->next = state->argc;
+		return 0;
+	case ARGP_KEY_NO_ARGS:
+		argp_error(state, "expected a verb: replay, demo or show");
+	}
+	return ARGP_ERR_UNKNOWN;
+}
+
+void alist_error(const char *fmt, ...)
+{
+	va_list ap;
+
+	fflush(stdout);
+	fputs("alist: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+}
+
+FILE *alist_spool(void)
+{
+	FILE *spool = tmpfile();
+
+	if (!spool)
+		alist_error("cannot make a temporary file: %s", strerror(errno));
+	return spool;
+}
+
+int alist_publish(FILE *spool, FILE *to)
+{
+	char buf[65536];
+	size_t n;
+
+	rewind(spool);
+	while ((n = fread(buf, 1, sizeof(buf), spool)))
+		if (fwrite(buf, 1, n, to) != n)
+			return -1;
+	return ferror(spool) ? -1 : 0;
+}
+
+bool alist_colour(FILE *to)
+{
+	const char *no = getenv("NO_COLOR");
+
+	return isatty(fileno(to)) && !(no && *no);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct argp argp = {
+		options, parse, "VERB [ARG...]", doc, NULL, NULL, NULL,
+	};
+	struct arguments args = { 0 };
+	static char name[32];
+	int i, ret, n = 0;
+	char **sub;
+
+	argp_err_exit_status = ALIST_BAD;
+	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &args);
+
+	snprintf(name, sizeof(name), "alist %s", args.verb->name);
+	sub = calloc(argc + 2, sizeof(*sub));
+	if (!sub) {
+		alist_error("out of memory");
+		return ALIST_BAD;
+	}
+	sub[n++] = name;
+	if (args.json)
+		sub[n++] = (char[]){ "--json" };
+	for (i = args.first + 1; i < argc; i++)
+		sub[n++] = argv[i];
+	ret = args.verb->run(n, sub);
+	free(sub);
+	if (fflush(stdout) || ferror(stdout)) {
+		alist_error("cannot write: %s", strerror(errno));
+		ret = ALIST_BAD;
+	}
+	return ret;
+}

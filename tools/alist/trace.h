@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Reading an ftrace log: the text of /sys/kernel/tracing/trace, or of
+ * trace-cmd report, one event after the other, in memory that does not grow
+ * with the log.
+ *
+ * The strings of an event point into the reader's line and live until the next
+ * trace_next().
+ */
+#ifndef ALIST_TRACE_H
+#define ALIST_TRACE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Longest line; ftrace itself cuts at a page. */
+#define TRACE_LINE_MAX	65536
+
+enum trace_type {
+	TRACE_RUN,		/* a new run begins: nothing known before holds */
+	TRACE_LOST,		/* the ring buffer dropped events here */
+	TRACE_MAP,
+	TRACE_UNMAP,
+	TRACE_ATTACH,
+	TRACE_DETACH,
+	TRACE_TAG_ASSIGN,	/* VT-d */
+	TRACE_TAG_UNASSIGN,
+	TRACE_TAG_FLUSH,	/* one tag of a flush; its commands follow */
+	TRACE_QI,		/* VT-d descriptor */
+	TRACE_AMD,		/* AMD command */
+	TRACE_SMMU,		/* SMMUv3 submission */
+	TRACE_MARK,		/* a program's own marker */
+	TRACE_QUIET,		/* ours, says nothing about caches (groups, faults) */
+	TRACE_OTHER,		/* an event of another set */
+};
+
+/* The execution context that an event interrupts, from the flags column. */
+enum trace_context {
+	TRACE_TASK,
+	TRACE_SOFTIRQ,
+	TRACE_HARDIRQ,
+	TRACE_NMI,
+};
+
+struct trace_text {
+	const char *s;
+	size_t len;
+};
+
+struct trace_event {
+	enum trace_type type;
+	uint64_t line;
+	uint64_t ns;
+	unsigned int cpu;
+	unsigned int pid;
+	enum trace_context context;
+	union {
+		struct trace_text text;			/* RUN, MARK */
+		uint64_t lost;				/* LOST */
+		struct {
+			uint64_t iova;
+			uint64_t paddr;
+			uint64_t size;			/* unmap: really unmapped */
+		} map;
+		struct trace_text device;		/* ATTACH, DETACH */
+		struct {
+			struct trace_text iommu;
+			struct trace_text device;
+			bool devtlb;
+			bool nesting;
+			uint32_t did;
+			uint32_t pasid;
+			uint32_t users;
+		} tag;
+		struct {
+			struct trace_text iommu;
+			unsigned int op;		/* AMD, SMMUv3 */
+			unsigned int n;			/* commands */
+			bool sync;			/* SMMUv3 */
+			uint64_t words[4];
+		} cmd;
+	};
+};
+
+struct trace;
+
+/* @path: "-" is standard input. NULL with errno set. */
+struct trace *trace_open(const char *path);
+void trace_close(struct trace *trace);
+/*
+ * Return: 1 with *@event filled, 0 at the end of a sound log, -1 on an error,
+ * which trace_error() describes.
+ */
+int trace_next(struct trace *trace, struct trace_event *event);
+/* "FILE:LINE: what was expected". */
+const char *trace_error(const struct trace *trace);
+/* Bytes read so far, and of the whole log (0: not known). */
+uint64_t trace_position(const struct trace *trace);
+uint64_t trace_size(const struct trace *trace);
+
+#endif /* ALIST_TRACE_H */
