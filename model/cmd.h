@@ -46,13 +46,11 @@ static inline uint64_t cmd_bits(uint64_t word, unsigned int hi, unsigned int lo)
 	return (word & CMD_MASK(hi, lo)) >> lo;
 }
 
+/* From CMD_MAX_ORDER on, the size is 0 modulo 2^64, the offset all ones: all. */
 static inline struct cmd_range cmd_range_order(uint64_t addr, unsigned int order)
 {
-	uint64_t offset;
+	uint64_t offset = (MODEL_PAGE_SIZE << order) - 1;
 
-	if (order >= CMD_MAX_ORDER)
-		return CMD_RANGE_ALL;
-	offset = (MODEL_PAGE_SIZE << order) - 1;
 	return (struct cmd_range){ addr & ~offset, addr | offset };
 }
 
