@@ -61,12 +61,17 @@
  *   send, wait                             synchronize_rcu() in drain
  *   rcu_read_unlock()                      let device and IOMMU go
  */
+#include <linux/array_size.h>
+#include <linux/bug.h>
+#include <linux/container_of.h>
+#include <linux/errno.h>
 #include <linux/export.h>
 #include <linux/hash.h>
 #include <linux/iommu-alist.h>
 #include <linux/log2.h>
 #include <linux/minmax.h>
 #include <linux/overflow.h>
+#include <linux/string.h>
 
 #include <kunit/static_stub.h>
 #include <kunit/visibility.h>

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef _LINUX_ATOMIC_H
+#define _LINUX_ATOMIC_H
+
+#include <linux/types.h>
+
+typedef struct {
+	int counter;
+} atomic_t;
+
+typedef struct {
+	s64 counter;
+} atomic64_t;
+
+#define ATOMIC_INIT(i)		{ (i) }
+#define ATOMIC64_INIT(i)	{ (i) }
+
+/* One set of functions for each of the two types. */
+#define SHIM_ATOMIC(prefix, type)					\
+static inline type prefix##_read(const prefix##_t *v)			\
+{									\
+	return __atomic_load_n(&v->counter, __ATOMIC_RELAXED);		\
+}									\
+static inline type prefix##_read_acquire(const prefix##_t *v)		\
+{									\
+	return __atomic_load_n(&v->counter, __ATOMIC_ACQUIRE);		\
+}									\
+static inline void prefix##_set(prefix##_t *v, type i)			\
+{									\
+	__atomic_store_n(&v->counter, i, __ATOMIC_RELAXED);		\
+}									\
+static inline void prefix##_set_release(prefix##_t *v, type i)		\
+{									\
+	__atomic_store_n(&v->counter, i, __ATOMIC_RELEASE);		\
+}									\
+static inline void prefix##_inc(prefix##_t *v)				\
+{									\
+	__atomic_fetch_add(&v->counter, 1, __ATOMIC_RELAXED);		\
+}									\
+static inline void prefix##_dec(prefix##_t *v)				\
+{									\
+	__atomic_fetch_sub(&v->counter, 1, __ATOMIC_RELAXED);		\
+}									\
+static inline type prefix##_inc_return(prefix##_t *v)			\
+{									\
+	return __atomic_add_fetch(&v->counter, 1, __ATOMIC_SEQ_CST);	\
+}
+
+SHIM_ATOMIC(atomic, int)
+SHIM_ATOMIC(atomic64, s64)
+
+#undef SHIM_ATOMIC
+
+#endif

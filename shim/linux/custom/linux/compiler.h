@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Accesses that races are allowed on are __atomic, so that ThreadSanitizer knows
+ * them from the others. smp_mb() is liburcu's.
+ */
+#ifndef _LINUX_COMPILER_H
+#define _LINUX_COMPILER_H
+
+#include <urcu/arch.h>
+
+#include <linux/kconfig.h>
+
+#define __rcu
+#define __private
+#define ACCESS_PRIVATE(ptr, member)	((ptr)->member)
+#define __acquires(lock)
+#define __releases(lock)
+#define __must_hold(lock)
+#define __counted_by(member)
+#define __maybe_unused			__attribute__((__unused__))
+#define noinline			__attribute__((__noinline__))
+#define fallthrough			__attribute__((__fallthrough__))
+
+#define likely(x)			__builtin_expect(!!(x), 1)
+#define unlikely(x)			__builtin_expect(!!(x), 0)
+#define barrier()			__asm__ __volatile__("" : : : "memory")
+
+#define READ_ONCE(x)			__atomic_load_n(&(x), __ATOMIC_RELAXED)
+#define WRITE_ONCE(x, value)						\
+	__atomic_store_n(&(x), (typeof(x))(value), __ATOMIC_RELAXED)
+
+#define smp_mb()			cmm_smp_mb()
+#define smp_rmb()			cmm_smp_rmb()
+#define smp_wmb()			cmm_smp_wmb()
+#define smp_load_acquire(ptr)		__atomic_load_n(ptr, __ATOMIC_ACQUIRE)
+#define smp_store_release(ptr, value)					\
+	__atomic_store_n(ptr, (typeof(*(ptr)))(value), __ATOMIC_RELEASE)
+#define cpu_relax()			caa_cpu_relax()
+
+#endif

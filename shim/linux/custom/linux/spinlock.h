@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A mutex, so that a thread which is preempted with the lock held does not make
+ * others burn their time, that knows its owner.
+ */
+#ifndef _LINUX_SPINLOCK_H
+#define _LINUX_SPINLOCK_H
+
+#include <pthread.h>
+
+#include <linux/lockdep.h>
+#include <linux/types.h>
+
+typedef struct {
+	pthread_mutex_t mutex;
+	const void *owner;		/* of the thread that holds it */
+} spinlock_t;
+
+#define __SPIN_LOCK_UNLOCKED(lock)	{ .mutex = PTHREAD_MUTEX_INITIALIZER }
+#define DEFINE_SPINLOCK(lock)						\
+	spinlock_t lock = __SPIN_LOCK_UNLOCKED(lock)
+
+void shim_spin_lock(spinlock_t *lock, unsigned int subclass);
+void shim_spin_unlock(spinlock_t *lock);
+bool shim_spin_is_held(const spinlock_t *lock);
+
+static inline void spin_lock_init(spinlock_t *lock)
+{
+	*lock = (spinlock_t)__SPIN_LOCK_UNLOCKED(lock);
+}
+
+#define spin_lock(lock)			shim_spin_lock(lock, 0)
+#define spin_lock_nested(lock, sub)	shim_spin_lock(lock, sub)
+#define spin_unlock(lock)		shim_spin_unlock(lock)
+
+#endif

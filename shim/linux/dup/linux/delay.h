@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef _LINUX_DELAY_H
+#define _LINUX_DELAY_H
+
+#include <unistd.h>
+
+#define msleep(ms)		usleep((ms) * 1000)
+
+#endif
