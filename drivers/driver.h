@@ -13,14 +13,18 @@
  *
  *   unmap:   domain_unmap()  writes the page table, collects a gather
  *            domain_sync()   driver->flush(), then frees the tables cut off
- *   attach:  driver->attach() allocates or finds the tag, adds to the list, writes
- *            the context entry, drops the hardware's cached copy of it
- *   detach:  the other way round; flushes the tag if its group was left empty
+ *   attach:  domain_attach() -> driver->attach(): finds or allocates the tag, adds to
+ *            the list, writes the context entry, drops the hardware's cached copy
+ *   detach:  domain_detach() -> driver->detach(): the other way round; flushes the
+ *            tag if its group was left empty; then one drain
+ *   ATS:     device_ats_enable(), device_ats_disable(): the same for all four
  *
- * Locking: domain->lock guards the page table against other writers, device->lock
- * the device's attachments, iommu_device->lock the tail of the queue. Attach and
- * detach of one device take device->lock and drv_tags, in this order; flushes take
- * iommu_device->lock only, to queue and not to wait.
+ * Locking, outermost first: device->lock guards the device's attachments and its
+ * ATS state; drv_tags guards every tag space and domain->tag, and is held from the
+ * choice of a tag until the attachment is on the list, and from its deletion until
+ * the tag is flushed and free; domain->lock guards the page table against other
+ * writers; iommu_device->lock guards the tail of the queue, and is held to queue but
+ * never to wait.
  */
 #ifndef DRIVERS_DRIVER_H
 #define DRIVERS_DRIVER_H
@@ -39,13 +43,22 @@ struct driver;
 /* A bitmap of tags in use. */
 struct tag_space {
 	uint32_t first, last;		/* inclusive */
-	uint32_t next;			/* where the search for a free one begins */
-	unsigned long *used;
+	uint64_t *used;
 };
+
+/* A tag space of the whole machine. */
+#define DEFINE_TAG_SPACE(name, first_tag, last_tag)			\
+	static struct tag_space name = {				\
+		.first = (first_tag),					\
+		.last = (last_tag),					\
+		.used = (uint64_t [(last_tag) / 64 + 1]){ 0 },		\
+	}
+
+extern pthread_mutex_t drv_tags;
 
 int tag_space_init(struct tag_space *space, uint32_t first, uint32_t last);
 void tag_space_exit(struct tag_space *space);
-/* The lowest free tag from @wish on (0: anywhere), or -ENOSPC. */
+/* drv_tags is held. The lowest free tag from @wish on (0: anywhere), or -ENOSPC. */
 int64_t tag_alloc(struct tag_space *space, uint32_t wish);
 void tag_free(struct tag_space *space, uint32_t tag);
 
@@ -53,8 +66,8 @@ void tag_free(struct tag_space *space, uint32_t tag);
 struct iommu_device {
 	const struct driver *driver;
 	struct model_iommu *hw;
-	pthread_mutex_t lock;		/* guards tail, and entries at it */
-	unsigned int tail;
+	pthread_mutex_t lock;		/* guards head, tail, and entries at the tail */
+	uint64_t head, tail;		/* entries ever taken (as last seen) and queued */
 	uint64_t *status;		/* completion words, one an entry of the queue */
 	struct tag_space tags;		/* where tags are per instance (VT-d, SMMUv3) */
 	bool caching_mode;		/* absent translations are cached: flush on map */
@@ -79,15 +92,27 @@ void batch_add(struct batch *batch, struct iommu_device *iommu,
  */
 uint64_t batch_sync(struct batch *batch, struct iommu_device *iommu);
 void queue_wait(struct iommu_device *iommu, uint64_t cookie);
-/* One command and its completion, for attach and detach. */
+/* One command and its completion wait, and waits: for attach and detach. */
 void queue_one(struct iommu_device *iommu, const uint64_t *cmd);
 
 /* A range of addresses to flush. */
 struct flush_range {
 	uint64_t first, last;		/* inclusive: the whole space is 0..UINT64_MAX */
 	uint64_t leaf;			/* size of the leaves, 0 if of several sizes */
-	bool tables;			/* page tables were cut off, too */
+	bool tables;			/* page tables were cut off, or put in, too */
+	bool map;			/* absent translations only: no ATC has them */
 };
+
+/* One call of driver->flush(), for the callbacks of iommu_attach_flush(). */
+struct flush {
+	const struct domain *domain;
+	const struct flush_range *range;
+	struct batch batch;
+};
+
+/* The sync and wait callbacks for a struct flush. */
+u64 flush_sync(struct iommu_device *iommu, void *arg);
+void flush_wait(struct iommu_device *iommu, u64 cookie, void *arg);
 
 /* One (device, PASID) on a domain. */
 struct attachment {
@@ -97,6 +122,23 @@ struct attachment {
 	uint32_t pasid;			/* IOMMU_NO_PASID: requests without PASID */
 	struct attachment *next;	/* of the same device */
 };
+
+/*
+ * An attachment with all of both list elements filled in but tags and ATC values,
+ * on no list. NULL on ENOMEM; kfree() if it is not added.
+ */
+struct attachment *attachment_alloc(struct domain *domain, struct device *device,
+				    uint32_t pasid);
+/*
+ * Adds it to its domain's list, a nest to the parent's as well, and to its device.
+ * Return: as iommu_attach_add() and iommu_attach_add_nest().
+ */
+int attachment_add(struct attachment *attachment);
+/*
+ * Takes it off again and frees it after a grace period.
+ * Return: as iommu_attach_del() and iommu_attach_del_nest().
+ */
+unsigned int attachment_del(struct attachment *attachment);
 
 struct device {
 	struct iommu_device *iommu;
@@ -128,20 +170,22 @@ struct driver {
 	/*
 	 * Attaches (device, PASID) to the domain. One that is attached already is
 	 * replaced: the device goes from the old domain to the new one without a
-	 * moment on neither. On failure it stays where it was.
+	 * moment on neither. On failure it stays where it was. device->lock is held.
 	 */
 	int (*attach)(struct domain *domain, struct device *device,
 		      uint32_t pasid);
-	/* Afterwards the device is blocked, and no command for it is in flight. */
+	/*
+	 * Blocks (device, PASID) and cleans its ATC, then takes it off the list. Does
+	 * nothing if it is not attached. device->lock is held; the caller drains.
+	 */
 	void (*detach)(struct device *device, uint32_t pasid);
-	/* ATS on: told to the list first. ATS off: device first, drained, clean. */
-	int (*ats_enable)(struct device *device);
-	void (*ats_disable)(struct device *device);
-	/* Flushes what was unmapped. */
+	/* Flushes what was unmapped, or mapped. */
 	void (*flush)(struct domain *domain, const struct flush_range *range);
-	/* Writes the completion wait; returns how many commands there are in it. */
-	void (*make_sync)(struct iommu_device *iommu, unsigned int index,
-			  uint64_t *cmd);
+	/*
+	 * Writes the completion wait: the command that stores @value in the low half
+	 * of *@status when all commands before it have completed.
+	 */
+	void (*make_sync)(uint64_t *status, uint32_t value, uint64_t *cmd);
 };
 
 extern const struct driver vtd_driver, smmuv3_driver, amd_driver, riscv_driver;
@@ -169,7 +213,18 @@ struct domain *domain_alloc(const struct driver *driver, unsigned int levels,
 void domain_free(struct domain *domain);
 
 int domain_attach(struct domain *domain, struct device *device, uint32_t pasid);
+/* Afterwards the device is blocked, and no command for it is in flight. */
 void domain_detach(struct device *device, uint32_t pasid);
+/*
+ * The IOMMU does not answer any more: takes all its attachments off without telling
+ * it. Nothing attaches or detaches its devices meanwhile.
+ */
+void domain_lose_iommu(struct domain *domain, struct iommu_device *iommu);
+
+/* ATS on: told to the list first. 0, -ENODEV if not capable, or -ENOMEM. */
+int device_ats_enable(struct device *device);
+/* ATS off: the device first, then the list. Afterwards no ATC command is in flight. */
+void device_ats_disable(struct device *device);
 
 /* As model_pt_map(); flushes where the hardware caches absent translations. */
 int domain_map(struct domain *domain, uint64_t iova, uint64_t paddr,
