@@ -120,7 +120,7 @@ struct iommu_attach_list {
  * @using_atc: The device may cache translations. Written by the driver before
  *	the attachment is added and by the list from then on, see
  *	iommu_attach_enable_atc().
- * @device: The device. Reached through iommu_attach_device() only, never from a
+ * @device: The device. Reached through iommu_attach_elm_device() only, never from a
  *	walk: a walk does not keep the device.
  *
  * The driver fills the public fields and calls iommu_attach_add(); they must not
@@ -132,13 +132,13 @@ struct iommu_attach_elm {
 	u64 atc;
 	ioasid_t pasid;
 	bool using_atc;
-	/* private: */
-	bool nested;			/* half of a struct iommu_attach_nest */
-	u16 slot;			/* index in @slots */
 	struct device *__private device;
+	/* private: */
 	struct iommu_attach_list *alist;	/* NULL: not on a list */
 	struct iommu_attach_group *group;
 	struct iommu_attach_slots *slots;	/* NULL: no ATC target */
+	u16 slot;			/* index in @slots */
+	bool nested;			/* half of a struct iommu_attach_nest */
 	struct list_head all_item;
 	struct hlist_node index_item;
 	struct rcu_head rcu;
@@ -191,13 +191,13 @@ int iommu_attach_find_tag(struct iommu_attach_list *alist,
 			  struct iommu_device *iommu_device, u64 *tag);
 
 /**
- * iommu_attach_set_device() - Say which device an attachment is about
+ * iommu_attach_elm_set_device() - Say which device an attachment is about
  * @elm: An attachment that is on no list.
  * @dev: The device. It must stay until the attachment is deleted.
  *
  * Context: Any context.
  */
-static inline void iommu_attach_set_device(struct iommu_attach_elm *elm,
+static inline void iommu_attach_elm_set_device(struct iommu_attach_elm *elm,
 					   struct device *dev)
 {
 	ACCESS_PRIVATE(elm, device) = dev;
@@ -561,14 +561,14 @@ static inline void iommu_attach_unlock(struct iommu_attach_list *alist)
 	     pos = list_next_entry(pos, member.all_item))
 
 /**
- * iommu_attach_device() - The device of an attachment
+ * iommu_attach_elm_device() - The device of an attachment
  * @elm: An attachment that is on a list.
  *
  * Context: Between iommu_attach_lock() and iommu_attach_unlock() of its list.
  * Return: The device.
  */
 static inline struct device *
-iommu_attach_device(const struct iommu_attach_elm *elm)
+iommu_attach_elm_device(const struct iommu_attach_elm *elm)
 {
 	lockdep_assert_held(&elm->alist->lock);
 	return ACCESS_PRIVATE(elm, device);
