@@ -218,7 +218,7 @@ static bool part_ready(struct attach_part *part)
 			       !find_target(alist, group, part->elm))) {
 			bytes = (group ? group->nr_slots : 0) * 2 *
 				sizeof(struct iommu_attach_slot);
-			part->want_slots = clamp(roundup_pow_of_two(bytes | 1),
+			part->want_slots = clamp(roundup_pow_of_two(max(bytes, 1U)),
 						 SLOTS_MIN_BYTES,
 						 SLOTS_MAX_BYTES);
 		}
@@ -1062,6 +1062,9 @@ static void flush_pass(struct flush *flush, u32 what)
 	bool sent;
 
 	for (begin = 0; begin < walk->nr; begin = end) {
+		end = begin + 1;
+		if (!__iommu_attach_live(walk->group[begin]))
+			continue;
 		iommu_device = walk->group[begin]->iommu_device;
 		sent = false;
 

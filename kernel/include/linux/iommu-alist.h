@@ -443,7 +443,8 @@ __iommu_attach_next_atc(struct iommu_attach_walk *walk, u64 *atc)
 	for (;;) {
 		while (walk->slots) {
 			while (walk->slot < walk->slots->nr) {
-				value = atomic64_read(&walk->slots->slot[walk->slot++].atc);
+				/* The target comes with its group's key. */
+				value = atomic64_read_acquire(&walk->slots->slot[walk->slot++].atc);
 				if (value & IOMMU_ATTACH_LIVE) {
 					*atc = value & ~IOMMU_ATTACH_LIVE;
 					return walk->group[walk->pos - 1];
