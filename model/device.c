@@ -101,15 +101,6 @@ static bool uses_s1(const struct hw_context *hw)
 	return hw->mode == MODEL_S1 || hw->mode == MODEL_NESTED;
 }
 
-/*
- * Where S1 entries carry a PASID, requests without one go by PASID 0: VT-d 9.4
- * RID_PASID, with the value that drivers give it; AMD DTE[GIOV].
- */
-static uint32_t iotlb_pasid(uint32_t pasid)
-{
-	return pasid == MODEL_NO_PASID ? 0 : pasid;
-}
-
 static struct cache_key iotlb_key(const struct model_iommu *iommu,
 				  const struct hw_context *hw, uint32_t pasid)
 {
@@ -121,7 +112,7 @@ static struct cache_key iotlb_key(const struct model_iommu *iommu,
 	};
 
 	if (iommu->ops->iotlb_by_pasid && uses_s1(hw))
-		key.pasid = iotlb_pasid(pasid);
+		key.pasid = pasid;
 	return key;
 }
 
@@ -133,7 +124,6 @@ static struct pt_walk combine(const struct hw_context *hw, struct pt_walk s1)
 		return s1;
 	s2 = pt_walk(&hw->s2, s1.paddr);
 	s2.last = s1.last;
-	s2.freed |= s1.freed;
 	s2.writable &= s1.writable;
 	if (s1.size < s2.size)
 		s2.size = s1.size;
@@ -316,7 +306,7 @@ static bool in_scope(const struct cache_entry *entry, const void *arg)
 		return false;
 	return (scope->any_tag || key->tag == scope->tag) &&
 	       (scope->any_vm_tag || key->vm_tag == scope->vm_tag) &&
-	       (scope->any_pasid || key->pasid == iotlb_pasid(scope->pasid)) &&
+	       (scope->any_pasid || key->pasid == scope->pasid) &&
 	       cache_overlaps(entry, scope->first, scope->last);
 }
 
@@ -377,10 +367,12 @@ void model_inv_context(struct model_iommu *iommu, bool any_rid, uint32_t rid,
 	unsigned int i;
 
 	pthread_mutex_lock(&iommu->lock);
-	for (i = 0; i < DEV_BUCKETS; i++)
+	dev = find_dev(iommu, rid);
+	if (dev && !any_rid)
+		inv_dev_context(dev, any_pasid, pasid);
+	for (i = 0; any_rid && i < DEV_BUCKETS; i++)
 		for (dev = iommu->devs[i]; dev; dev = dev->next)
-			if (any_rid || dev->rid == rid)
-				inv_dev_context(dev, any_pasid, pasid);
+			inv_dev_context(dev, any_pasid, pasid);
 	pthread_mutex_unlock(&iommu->lock);
 }
 

@@ -35,7 +35,7 @@ struct model_scope {
 	bool any_vm_tag;
 	uint32_t vm_tag;
 	bool any_pasid;
-	uint32_t pasid;
+	uint32_t pasid;		/* of the requests; MODEL_NO_PASID if without */
 	bool s1_too;		/* entries of S1 and S1-over-S2 */
 	bool s2_too;		/* entries of S2 alone */
 	bool by_ipa;		/* range is of S2 input addresses: S2 entries alone

@@ -331,7 +331,7 @@ int model_pt_unmap(struct model_pt *pt, uint64_t iova, uint64_t size,
 		return ret;
 	/* Only the two ends can lie inside of a leaf. */
 	walk = pt_walk(&root, iova);
-	if (walk.present && (iova % walk.size || last - iova < walk.size - 1))
+	if (walk.present && iova % walk.size)
 		return -EINVAL;
 	walk = pt_walk(&root, last);
 	if (walk.present && (last + 1) % walk.size)

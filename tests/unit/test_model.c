@@ -41,6 +41,9 @@
 				   (uint64_t)(pasid) << 32)
 /* VT-d 6.5.2.1: device-selective. */
 #define VTD_CONTEXT(rid)	(0x1 | 3 << 4 | (uint64_t)(rid) << 32)
+/* VT-d 6.5.2.2: PASID-selective. */
+#define VTD_PASID_CACHE(did, pasid) (0x7 | 1 << 4 | (uint64_t)(did) << 16 | \
+				     (uint64_t)(pasid) << 32)
 /* VT-d 6.5.2.9: status write. */
 #define VTD_WAIT(data)		(0x5 | 1 << 5 | (uint64_t)(data) << 32)
 /* SMMUv3 4.4.2 TLBI_NH_ASID, 4.4.3 TLBI_S2_IPA and TLBI_S12_VMALL. */
@@ -216,6 +219,7 @@ static void last_page_of_the_address_space(void **state)
 		struct model_pt *pt = model_pt_create(levels);
 		uint64_t end = UINT64_C(1) << width[levels];
 
+		map(pt, 0, 0, KIB(4));
 		map(pt, end - KIB(4), 0, KIB(4));
 		expect_lookup(pt, end - 1, KIB(4) - 1);
 		assert_false(mapped(pt, end));
@@ -420,6 +424,10 @@ static void nested_entry_has_the_smaller_leaf_of_both_stages(void **state)
 	expect_dma(rig.dev, 3, GIB(4) + KIB(4), GIB(8) + KIB(8), MODEL_FROM_WALK);
 	expect_dma(rig.dev, 3, GIB(4) + KIB(5), GIB(8) + KIB(9), MODEL_FROM_IOTLB);
 	expect_dma(rig.dev, 3, GIB(4), GIB(8) + KIB(4), MODEL_FROM_WALK);
+	map(s1, GIB(6), MIB(4), KIB(4));
+	map(rig.pt, MIB(4), GIB(10), MIB(2));
+	expect_dma(rig.dev, 3, GIB(6), GIB(10), MODEL_FROM_WALK);
+	expect_fault(rig.dev, 3, GIB(6) + KIB(4));
 	/* Nothing behind the S2. */
 	map(s1, GIB(5), GIB(1), KIB(4));
 	expect_fault(rig.dev, 3, GIB(5));
@@ -439,6 +447,28 @@ static void write_through_a_read_only_leaf_is_a_fault(void **state)
 	assert_true(access.fault);
 	expect_dma(rig.dev, NONE, 0, GIB(1), MODEL_FROM_IOTLB);
 	drop_rig(&rig);
+}
+
+static void nested_write_needs_both_stages(void **state)
+{
+	struct rig rig = make_rig((struct model_config){ .vendor = MODEL_SMMUV3 });
+	struct model_pt *s1 = model_pt_create(4);
+	unsigned int i;
+
+	(void)state;
+	model_dev_set_context(rig.dev, NONE, &(struct model_context){
+		.mode = MODEL_NESTED, .tag = 1, .vm_tag = 2, .s1 = s1, .s2 = rig.pt });
+	for (i = 0; i < 4; i++) {
+		uint64_t iova = i * KIB(4);
+		struct model_access access;
+
+		assert_int_equal(model_pt_map(s1, iova, iova, KIB(4), i & 1), 0);
+		assert_int_equal(model_pt_map(rig.pt, iova, iova, KIB(4), i & 2), 0);
+		assert_true(model_dma(rig.dev, NONE, iova, true, &access));
+		assert_int_equal(access.fault, i != 3);
+	}
+	drop_rig(&rig);
+	model_pt_destroy(s1);
 }
 
 static void full_cache_evicts_and_stays_right(void **state)
@@ -567,6 +597,7 @@ static void leaf_only_command_after_a_freed_table_is_stale(void **state)
 {
 	struct rig rig = make_rig((struct model_config){ .vendor = MODEL_VTD });
 	struct model_unmapped un = { 0 };
+	struct model_access access;
 
 	(void)state;
 	attach_s2(rig.dev, rig.pt, 7);
@@ -577,7 +608,10 @@ static void leaf_only_command_after_a_freed_table_is_stale(void **state)
 	send(&rig, VTD_PAGE(7), 9 | VTD_IH);
 	assert_int_equal(model_cached(rig.iommu, MODEL_FROM_IOTLB), 0);
 	/* The old leaf is still in the table that the walk cache knows. */
-	expect_stale(rig.dev, NONE, 0, MODEL_FROM_WALK);
+	assert_false(model_dma(rig.dev, NONE, 0, false, &access));
+	assert_int_equal(access.source, MODEL_FROM_WALK);
+	assert_false(access.fault);
+	assert_int_equal(access.paddr, GIB(1));
 	send(&rig, VTD_PAGE(7), 9 | VTD_IH);
 	model_pt_free_tables(&un);
 	expect_stale(rig.dev, NONE, 0, MODEL_FROM_WALK);
@@ -657,6 +691,8 @@ static void cached_absent_translation_is_stale_once_mapped(void **state)
 		config.caches_absent = cm;
 		rig = make_rig(config);
 		attach_s2(rig.dev, rig.pt, 7);
+		/* An ATC remembers none in either case. */
+		assert_int_equal(model_dev_set_ats(rig.dev, true), 0);
 		expect_fault(rig.dev, NONE, 0);
 		assert_int_equal(model_cached(rig.iommu, MODEL_FROM_IOTLB), cm);
 		map(rig.pt, 0, GIB(1), KIB(4));
@@ -692,6 +728,29 @@ static void cached_context_entry_is_stale_until_its_command(void **state)
 	assert_int_equal(model_stale_entries(rig.iommu), 0);
 	drop_rig(&rig);
 	model_pt_destroy(other);
+}
+
+/* VT-d: the entries of PASIDs are in the PASID cache, by themselves. */
+static void context_command_leaves_entries_of_other_pasids(void **state)
+{
+	struct rig rig = make_rig((struct model_config){ .vendor = MODEL_VTD });
+	struct model_context blocked = { .mode = MODEL_BLOCKED };
+	struct model_context context = { .mode = MODEL_S1, .tag = 7, .s1 = rig.pt };
+
+	(void)state;
+	map(rig.pt, 0, GIB(1), KIB(4));
+	model_dev_set_context(rig.dev, NONE, &context);
+	model_dev_set_context(rig.dev, 1, &context);
+	expect_dma(rig.dev, NONE, 0, GIB(1), MODEL_FROM_WALK);
+	expect_dma(rig.dev, 1, 0, GIB(1), MODEL_FROM_WALK);
+	model_dev_set_context(rig.dev, NONE, &blocked);
+	model_dev_set_context(rig.dev, 1, &blocked);
+	send(&rig, VTD_CONTEXT(RID), 0);
+	expect_fault(rig.dev, NONE, 0);
+	expect_stale(rig.dev, 1, 0, MODEL_FROM_IOTLB);
+	send(&rig, VTD_PASID_CACHE(7, 1), 0);
+	expect_fault(rig.dev, 1, 0);
+	drop_rig(&rig);
 }
 
 static void cached_absent_context_entry_is_stale_once_written(void **state)
@@ -1036,7 +1095,20 @@ struct cpu {
 	struct rig *rig;
 	pthread_mutex_t *lock;
 	unsigned int turns;
+	bool stop;
 };
+
+/* Would be a second consumer beside that of the doorbell. */
+static void *restart(void *arg)
+{
+	struct cpu *cpu = arg;
+
+	while (!__atomic_load_n(&cpu->stop, __ATOMIC_RELAXED)) {
+		model_pause(cpu->rig->iommu, false);
+		sched_yield();
+	}
+	return NULL;
+}
 
 static void *ring(void *arg)
 {
@@ -1067,17 +1139,21 @@ static void several_cpus_ring_one_doorbell(void **state)
 	(void)state;
 	for (threaded = 0; threaded <= 1; threaded++) {
 		struct rig rig = make_rig((struct model_config){
-			.vendor = MODEL_VTD, .queue_log2 = 3, .threaded = threaded });
+			.vendor = MODEL_VTD, .queue_log2 = 3,
+			.threaded = threaded, .latency_ns = 1000 });
 		pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-		struct cpu cpu = { &rig, &lock, TURNS };
-		pthread_t threads[CPUS];
+		struct cpu cpu = { &rig, &lock, TURNS, false };
+		pthread_t threads[CPUS], restarter;
 		unsigned int i;
 
+		assert_int_equal(pthread_create(&restarter, NULL, restart, &cpu), 0);
 		for (i = 0; i < CPUS; i++)
 			assert_int_equal(pthread_create(&threads[i], NULL, ring,
 							&cpu), 0);
 		for (i = 0; i < CPUS; i++)
 			pthread_join(threads[i], NULL);
+		__atomic_store_n(&cpu.stop, true, __ATOMIC_RELAXED);
+		pthread_join(restarter, NULL);
 		assert_int_equal(model_count(rig.iommu, MODEL_SYNC), CPUS * TURNS);
 		drop_rig(&rig);
 	}
@@ -1179,6 +1255,7 @@ int main(void)
 		cmocka_unit_test(large_leaf_is_one_entry),
 		cmocka_unit_test(nested_entry_has_the_smaller_leaf_of_both_stages),
 		cmocka_unit_test(write_through_a_read_only_leaf_is_a_fault),
+		cmocka_unit_test(nested_write_needs_both_stages),
 		cmocka_unit_test(full_cache_evicts_and_stays_right),
 		cmocka_unit_test(blocked_device_and_unknown_pasid_fault),
 		cmocka_unit_test(withheld_iotlb_command_is_stale),
@@ -1190,6 +1267,7 @@ int main(void)
 		cmocka_unit_test(nested_entries_survive_a_flush_by_ipa),
 		cmocka_unit_test(cached_absent_translation_is_stale_once_mapped),
 		cmocka_unit_test(cached_context_entry_is_stale_until_its_command),
+		cmocka_unit_test(context_command_leaves_entries_of_other_pasids),
 		cmocka_unit_test(cached_absent_context_entry_is_stale_once_written),
 		cmocka_unit_test(destroyed_page_table_is_reported_and_does_not_crash),
 		cmocka_unit_test(tag_reused_with_entries_behind_it_is_stale),
