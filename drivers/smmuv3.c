@@ -1,0 +1,421 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Arm SMMUv3 on the attach list
+ *
+ * Tags. An S1 domain has an ASID, an S2 domain a VMID, the same on all SMMUs; a nest
+ * has the ASID of its S1 domain and the VMID of the parent. The list gets
+ * ASID << 16 | VMID, which is what commands have in bits 63:32.
+ *
+ *   attached         on the list of   kind   tag          command
+ *   S1               the domain       own    ASID, 0      NH_VA
+ *   S2               the domain       own    0, VMID      S2_IPA
+ *   S1 on S2         the S1 domain    own    ASID, VMID   NH_VA
+ *                    its parent       nest   0, VMID      S12_VMALL
+ *
+ * All nests on a parent are one group, however many ASIDs there are: when the parent
+ * changes, whatever is combined from it must go, and walks for a nest leave S2
+ * entries behind besides. S12_VMALL takes both. S2_IPA and NH_ALL would do as well,
+ * but only with a CMD_SYNC between: a combined entry could come back from an S2 entry
+ * that is about to go.
+ *
+ * ATC_INV waits for the CMD_SYNC of the TLBIs, or the device would ask again and be
+ * given what is about to go: commands between two CMD_SYNCs are not ordered (IHI
+ * 0070, 4.7.3).
+ */
+#include "driver.h"
+
+#include <errno.h>
+
+/* IHI 0070, 4.1.1. */
+#define SMMU_CFGI_STE		UINT64_C(0x03)
+#define SMMU_CFGI_CD		UINT64_C(0x05)
+#define SMMU_TLBI_NH_ASID	UINT64_C(0x11)
+#define SMMU_TLBI_NH_VA		UINT64_C(0x12)
+#define SMMU_TLBI_S12_VMALL	UINT64_C(0x28)
+#define SMMU_TLBI_S2_IPA	UINT64_C(0x2a)
+#define SMMU_ATC_INV		UINT64_C(0x40)
+#define SMMU_SYNC		UINT64_C(0x46)
+
+/* 4.3: CFGI. Leaf: the STE or CD alone, not the tables on the way to it. */
+#define SMMU_CFGI_LEAF		UINT64_C(1)
+
+/* 4.4.1: TLBI by address, with range invalidation (SMMU_IDR3.RIL). */
+#define SMMU_NUM_SHIFT		12
+#define SMMU_SCALE_SHIFT	20
+#define SMMU_SCALE_MAX		31U
+#define SMMU_NUM_MASK		31U
+#define SMMU_TG_4K		(UINT64_C(1) << 10)
+#define SMMU_TTL_SHIFT		8
+#define SMMU_LEAF		UINT64_C(1)
+#define SMMU_IPA_BITS		56
+
+/* 4.5.1: ATC_INV. */
+#define SMMU_SSV		(UINT64_C(1) << 11)
+#define SMMU_ATC_ALL		52		/* log2 of the pages there are */
+
+/* 4.7.3: CMD_SYNC that writes a word; inner shareable, write-back. */
+#define SMMU_CS_IRQ		(UINT64_C(1) << 12)
+#define SMMU_MSH_ISH		(UINT64_C(3) << 22)
+#define SMMU_MSIATTR_OIWB	(UINT64_C(0xf) << 24)
+#define SMMU_MSIDATA_SHIFT	32
+
+#define SMMU_SID_SHIFT		32
+#define SMMU_SSID_SHIFT		12
+#define SMMU_SSID_BITS		20
+#define SMMU_TAG_SHIFT		32
+#define SMMU_ASID_SHIFT		16
+#define SMMU_ID_MAX		0xffff
+
+/* ASID and VMID 0 are left to what the driver does not own. */
+DEFINE_TAG_SPACE(asids, 1, SMMU_ID_MAX);
+DEFINE_TAG_SPACE(vmids, 1, SMMU_ID_MAX);
+
+static bool is_s1(const struct domain *domain)
+{
+	return domain->first_stage || domain->parent;
+}
+
+/*
+ * Flush
+ */
+
+static void add_whole(struct batch *batch, struct iommu_device *iommu,
+		      uint64_t op, uint64_t tag)
+{
+	uint64_t cmd[MODEL_CMD_WORDS] = { op | tag << SMMU_TAG_SHIFT };
+
+	batch_add(batch, iommu, cmd);
+}
+
+/* The level of the leaves, where it is known and helps: 4 KiB 3, 2 MiB 2, 1 GiB 1. */
+static uint64_t leaf_level(const struct flush_range *range, uint64_t first,
+			   uint64_t pages)
+{
+	uint64_t size = MODEL_PAGE_SIZE;
+	uint64_t level;
+
+	if (range->tables)
+		return 0;
+	for (level = 3; level; level--, size <<= 9) {
+		/* A level that the address is not aligned to is an error (4.4.1.1). */
+		if (range->leaf == size &&
+		    !((first | pages << MODEL_PAGE_SHIFT) & (size - 1)))
+			return level;
+	}
+	return 0;
+}
+
+/*
+ * A command covers (NUM + 1) << SCALE pages: five bits of the number of pages, so
+ * the lowest five go first, then the five above the lowest one left.
+ */
+static void add_range(struct batch *batch, struct iommu_device *iommu,
+		      uint64_t op, uint64_t tag, const struct flush_range *range)
+{
+	uint64_t addr = range->first & ~(MODEL_PAGE_SIZE - 1);
+	uint64_t pages = (range->last >> MODEL_PAGE_SHIFT) -
+			 (addr >> MODEL_PAGE_SHIFT) + 1;
+	uint64_t level = leaf_level(range, addr, pages);
+	uint64_t cmd[MODEL_CMD_WORDS];
+	uint64_t num;
+	unsigned int scale;
+
+	while (pages) {
+		scale = (unsigned int)__builtin_ctzll(pages);
+		if (scale > SMMU_SCALE_MAX)
+			scale = SMMU_SCALE_MAX;
+		num = (pages >> scale) & SMMU_NUM_MASK;
+
+		cmd[0] = op | tag << SMMU_TAG_SHIFT |
+			 (uint64_t)scale << SMMU_SCALE_SHIFT |
+			 (num - 1) << SMMU_NUM_SHIFT;
+		cmd[1] = addr | (range->tables ? 0 : SMMU_LEAF);
+		/* TG with all else 0 is reserved: one page is named without it. */
+		if (num > 1 || scale || level)
+			cmd[1] |= SMMU_TG_4K | level << SMMU_TTL_SHIFT;
+		batch_add(batch, iommu, cmd);
+
+		addr += num << (scale + MODEL_PAGE_SHIFT);
+		pages -= num << scale;
+	}
+}
+
+/* More than one command of the largest SCALE can name, or the hardware addresses. */
+static bool is_whole(const struct domain *domain, const struct flush_range *range)
+{
+	uint64_t pages = (range->last - range->first) >> MODEL_PAGE_SHIFT;
+
+	if (pages >> SMMU_SCALE_MAX > SMMU_NUM_MASK - 1)
+		return true;
+	return !is_s1(domain) && range->last >> SMMU_IPA_BITS;
+}
+
+static void smmu_iotlb(const struct iommu_attach_group *group, void *arg)
+{
+	struct flush *flush = arg;
+	struct iommu_device *iommu = group->iommu_device;
+	bool s1 = is_s1(flush->domain);
+
+	if (group->kind == IOMMU_ATTACH_NEST)
+		add_whole(&flush->batch, iommu, SMMU_TLBI_S12_VMALL, group->tag);
+	else if (is_whole(flush->domain, flush->range))
+		add_whole(&flush->batch, iommu,
+			  s1 ? SMMU_TLBI_NH_ASID : SMMU_TLBI_S12_VMALL,
+			  group->tag);
+	else
+		add_range(&flush->batch, iommu,
+			  s1 ? SMMU_TLBI_NH_VA : SMMU_TLBI_S2_IPA,
+			  group->tag, flush->range);
+}
+
+/* The target of ATC commands, in 52 bits. SSID 0 cannot be: CD 0 has no SSID. */
+static uint64_t atc_target(const struct device *device, uint32_t pasid)
+{
+	return (uint64_t)device->rid << SMMU_SSID_BITS | pasid;
+}
+
+/* The smallest region of 2^n pages, aligned to its size, around first and last. */
+static void make_atc(uint64_t *cmd, uint64_t target, uint64_t first, uint64_t last)
+{
+	uint64_t ssid = target & ((UINT64_C(1) << SMMU_SSID_BITS) - 1);
+	uint64_t differ = (first ^ last) >> MODEL_PAGE_SHIFT;
+	unsigned int order = differ ? 64 - (unsigned int)__builtin_clzll(differ) : 0;
+
+	cmd[0] = SMMU_ATC_INV | target >> SMMU_SSID_BITS << SMMU_SID_SHIFT |
+		 ssid << SMMU_SSID_SHIFT;
+	if (ssid != IOMMU_NO_PASID)
+		cmd[0] |= SMMU_SSV;
+	cmd[1] = order;
+	if (order < SMMU_ATC_ALL)
+		cmd[1] |= first & ~((MODEL_PAGE_SIZE << order) - 1);
+}
+
+static void smmu_atc(const struct iommu_attach_group *group, u64 atc, void *arg)
+{
+	struct flush *flush = arg;
+	uint64_t cmd[MODEL_CMD_WORDS];
+
+	if (group->kind == IOMMU_ATTACH_NEST)
+		make_atc(cmd, atc, 0, UINT64_MAX);
+	else
+		make_atc(cmd, atc, flush->range->first, flush->range->last);
+	batch_add(&flush->batch, group->iommu_device, cmd);
+}
+
+static const struct iommu_attach_flush_ops smmu_flush_ops = {
+	.iotlb = smmu_iotlb,
+	.atc = smmu_atc,
+	.sync = flush_sync,
+	.wait = flush_wait,
+	.sync_before_atc = true,
+};
+
+static void smmu_flush(struct domain *domain, const struct flush_range *range)
+{
+	struct flush flush = { .domain = domain, .range = range };
+
+	iommu_attach_flush(&domain->alist, &smmu_flush_ops, &flush);
+}
+
+static void smmu_make_sync(uint64_t *status, uint32_t value, uint64_t *cmd)
+{
+	cmd[0] = SMMU_SYNC | SMMU_CS_IRQ | SMMU_MSH_ISH | SMMU_MSIATTR_OIWB |
+		 (uint64_t)value << SMMU_MSIDATA_SHIFT;
+	cmd[1] = (uintptr_t)status;
+}
+
+/*
+ * Tags. drv_tags is held.
+ */
+
+static int get_id(struct domain *domain)
+{
+	int64_t id;
+
+	if (domain->tag)
+		return 0;
+	id = tag_alloc(is_s1(domain) ? &asids : &vmids, domain->wish_tag);
+	if (id < 0)
+		return (int)id;
+	domain->tag = (uint64_t)id;
+	return 0;
+}
+
+/* The IOTLBs have nothing of it any more. */
+static void put_id(struct domain *domain)
+{
+	if (!domain->tag || !iommu_attach_empty(&domain->alist))
+		return;
+	tag_free(is_s1(domain) ? &asids : &vmids, (uint32_t)domain->tag);
+	domain->tag = 0;
+}
+
+static void flush_tag(struct iommu_device *iommu, u64 tag)
+{
+	uint64_t op = tag >> SMMU_ASID_SHIFT ? SMMU_TLBI_NH_ASID :
+					       SMMU_TLBI_S12_VMALL;
+	uint64_t cmd[MODEL_CMD_WORDS] = { op | tag << SMMU_TAG_SHIFT };
+
+	queue_one(iommu, cmd);
+}
+
+/*
+ * Attach and detach
+ */
+
+static int smmu_list_add(struct attachment *att)
+{
+	struct domain *domain = att->domain, *parent = att->domain->parent;
+	u64 vmid = 0;
+	int ret;
+
+	pthread_mutex_lock(&drv_tags);
+	ret = get_id(domain);
+	if (!ret && parent) {
+		ret = get_id(parent);
+		vmid = parent->tag;
+		att->elms.s2.tag = vmid;
+	}
+	if (!ret) {
+		att->elms.s1.tag = is_s1(domain) ?
+				   domain->tag << SMMU_ASID_SHIFT | vmid :
+				   domain->tag;
+		ret = attachment_add(att);
+	}
+	if (ret < 0) {
+		put_id(domain);
+		if (parent)
+			put_id(parent);
+	}
+	pthread_mutex_unlock(&drv_tags);
+	return ret;
+}
+
+/* The last one of a group flushes the tag, the last one of a domain frees it. */
+static void smmu_list_del(struct attachment *att)
+{
+	struct domain *domain = att->domain, *parent = att->domain->parent;
+	struct iommu_device *iommu = att->device->iommu;
+	u64 s1_tag = att->elms.s1.tag, s2_tag = att->elms.s2.tag;
+	unsigned int last;
+
+	pthread_mutex_lock(&drv_tags);
+	last = attachment_del(att);
+	if (last & IOMMU_ATTACH_GROUP_S1)
+		flush_tag(iommu, s1_tag);
+	if (last & IOMMU_ATTACH_GROUP_S2)
+		flush_tag(iommu, s2_tag);
+	put_id(domain);
+	if (parent)
+		put_id(parent);
+	pthread_mutex_unlock(&drv_tags);
+}
+
+/*
+ * Writes the STE, or the CD of a PASID, and has the hardware read it: blocked if
+ * @att is NULL. What the device cached by way of the old one is gone afterwards.
+ */
+static void write_entry(struct device *device, uint32_t pasid,
+			const struct attachment *att)
+{
+	struct model_context context = { .mode = MODEL_BLOCKED };
+	uint64_t cmd[MODEL_CMD_WORDS];
+
+	if (att) {
+		const struct domain *domain = att->domain;
+
+		context.tag = (uint32_t)(att->elms.s1.tag >> SMMU_ASID_SHIFT);
+		context.vm_tag = att->elms.s1.tag & SMMU_ID_MAX;
+		if (domain->parent) {
+			context.mode = MODEL_NESTED;
+			context.s1 = domain->pt;
+			context.s2 = domain->parent->pt;
+		} else if (domain->first_stage) {
+			context.mode = MODEL_S1;
+			context.s1 = domain->pt;
+		} else {
+			context.mode = MODEL_S2;
+			context.s2 = domain->pt;
+		}
+	}
+	model_dev_set_context(device->hw,
+			      pasid == IOMMU_NO_PASID ? MODEL_NO_PASID : pasid,
+			      &context);
+
+	cmd[0] = (pasid == IOMMU_NO_PASID ? SMMU_CFGI_STE : SMMU_CFGI_CD) |
+		 (uint64_t)device->rid << SMMU_SID_SHIFT |
+		 (uint64_t)pasid << SMMU_SSID_SHIFT;
+	cmd[1] = SMMU_CFGI_LEAF;
+	queue_one(device->iommu, cmd);
+
+	if (device->ats) {
+		make_atc(cmd, atc_target(device, pasid), 0, UINT64_MAX);
+		queue_one(device->iommu, cmd);
+	}
+}
+
+static int smmu_attach(struct domain *domain, struct device *device,
+		       uint32_t pasid)
+{
+	struct attachment *old = device_attachment(device, pasid);
+	struct attachment *new;
+	int ret;
+
+	/* An SSID selects a CD of ours: S1, and not in a table of the guest. */
+	if (pasid != IOMMU_NO_PASID && (!domain->first_stage || domain->parent))
+		return -EINVAL;
+
+	new = attachment_alloc(domain, device, pasid);
+	if (!new)
+		return -ENOMEM;
+	new->elms.s1.atc = atc_target(device, pasid);
+	new->elms.s2.atc = new->elms.s1.atc;
+
+	/*
+	 * The list first: a command for what the hardware does not use yet does no
+	 * harm, one that is missing does. While both are on, both are flushed.
+	 */
+	ret = smmu_list_add(new);
+	if (ret < 0) {
+		kfree(new);
+		return ret;
+	}
+	write_entry(device, pasid, new);
+	if (old)
+		smmu_list_del(old);
+	return 0;
+}
+
+static void smmu_detach(struct device *device, uint32_t pasid)
+{
+	struct attachment *att = device_attachment(device, pasid);
+
+	if (!att)
+		return;
+	write_entry(device, pasid, NULL);
+	smmu_list_del(att);
+}
+
+static int smmu_domain_init(struct domain *domain)
+{
+	/* A parent translates what an S1 table gives: it is S2 itself. */
+	return domain->parent && is_s1(domain->parent) ? -EINVAL : 0;
+}
+
+/* An SMMU that was lost did not detach anything. */
+static void smmu_domain_exit(struct domain *domain)
+{
+	pthread_mutex_lock(&drv_tags);
+	put_id(domain);
+	pthread_mutex_unlock(&drv_tags);
+}
+
+const struct driver smmuv3_driver = {
+	.vendor = MODEL_SMMUV3,
+	.domain_init = smmu_domain_init,
+	.domain_exit = smmu_domain_exit,
+	.attach = smmu_attach,
+	.detach = smmu_detach,
+	.flush = smmu_flush,
+	.make_sync = smmu_make_sync,
+};
