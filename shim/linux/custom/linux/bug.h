@@ -19,7 +19,7 @@ void shim_warn(struct shim_warn_site *site, bool once);
 #define __SHIM_WARN(condition, message, once)				\
 ({									\
 	static struct shim_warn_site __site = {				\
-		.file = __FILE__, .line = __LINE__, .what = message,	\
+		__FILE__, __LINE__, message, false, NULL		\
 	};								\
 	bool __warn = !!(condition);					\
 									\

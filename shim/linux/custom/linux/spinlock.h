@@ -16,7 +16,7 @@ typedef struct {
 	const void *owner;		/* of the thread that holds it */
 } spinlock_t;
 
-#define __SPIN_LOCK_UNLOCKED(lock)	{ .mutex = PTHREAD_MUTEX_INITIALIZER }
+#define __SPIN_LOCK_UNLOCKED(lock)	{ PTHREAD_MUTEX_INITIALIZER, NULL }
 #define DEFINE_SPINLOCK(lock)						\
 	spinlock_t lock = __SPIN_LOCK_UNLOCKED(lock)
 

@@ -4,6 +4,10 @@
 
 #include <stddef.h>
 
+#ifdef __cplusplus
+#define container_of(ptr, type, member)					\
+	((type *)((char *)(ptr) - offsetof(type, member)))
+#else
 #define container_of(ptr, type, member)					\
 ({									\
 	_Static_assert(__builtin_types_compatible_p(typeof(*(ptr)),	\
@@ -12,10 +16,6 @@
 		       "pointer does not point to the member");		\
 	(type *)((char *)(ptr) - offsetof(type, member));		\
 })
-
-#define container_of_const(ptr, type, member)				\
-	_Generic(ptr, const typeof(*(ptr)) *:				\
-		 (const type *)container_of(ptr, type, member),		\
-		 default: container_of(ptr, type, member))
+#endif
 
 #endif

@@ -7,8 +7,8 @@
 #include <linux/types.h>
 
 /* What an unlinked entry points to where nobody may look any more. */
-#define LIST_POISON1	((void *)0x100)
-#define LIST_POISON2	((void *)0x122)
+#define LIST_POISON1	0x100
+#define LIST_POISON2	0x122
 
 #define LIST_HEAD_INIT(name)	{ &(name), &(name) }
 #define LIST_HEAD(name)		struct list_head name = LIST_HEAD_INIT(name)
@@ -46,8 +46,8 @@ static inline void __list_del_entry(struct list_head *item)
 static inline void list_del(struct list_head *item)
 {
 	__list_del_entry(item);
-	item->next = LIST_POISON1;
-	item->prev = LIST_POISON2;
+	item->next = (typeof(item->next))LIST_POISON1;
+	item->prev = (typeof(item->prev))LIST_POISON2;
 }
 
 static inline void list_del_init(struct list_head *item)
@@ -116,8 +116,8 @@ static inline void __hlist_del(struct hlist_node *item)
 static inline void hlist_del(struct hlist_node *item)
 {
 	__hlist_del(item);
-	item->next = LIST_POISON1;
-	item->pprev = LIST_POISON2;
+	item->next = (typeof(item->next))LIST_POISON1;
+	item->pprev = (typeof(item->pprev))LIST_POISON2;
 }
 
 static inline void hlist_del_init(struct hlist_node *item)

@@ -20,7 +20,7 @@ static inline void list_add_tail_rcu(struct list_head *item,
 static inline void list_del_rcu(struct list_head *item)
 {
 	__list_del_entry(item);
-	item->prev = LIST_POISON2;
+	item->prev = (typeof(item->prev))LIST_POISON2;
 }
 
 #define list_for_each_entry_rcu(pos, head, member)			\
@@ -47,7 +47,7 @@ static inline void hlist_add_head_rcu(struct hlist_node *item,
 static inline void hlist_del_rcu(struct hlist_node *item)
 {
 	__hlist_del(item);
-	item->pprev = LIST_POISON2;
+	item->pprev = (typeof(item->pprev))LIST_POISON2;
 }
 
 #define hlist_for_each_entry_rcu(pos, head, member)			\

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The front door. Meson does the work; what is here installs what is missing and
+# picks the build directories.
+
+TRACES := tests/data/traces/vtd-vfio-ats-1-2-4-8dev.txt
+
+.PHONY: help
+help:
+	@sed -n 's/^## //p' Makefile
+
+## make run      install what is missing, build, run the demo and replay a real trace
+.PHONY: run
+run: build/release/tools/alist/alist
+	build/release/tools/alist/alist demo
+	build/release/tools/alist/alist replay $(TRACES)
+
+## make check    all user-space tests: with ASan and UBSan, then with TSan
+.PHONY: check
+check: setup
+	@scripts/check
+
+## make build    the library and the tool, optimised, in build/release
+.PHONY: build
+build: setup build/release/build.ninja
+	@ninja -C build/release
+
+.PHONY: build/release/tools/alist/alist
+build/release/tools/alist/alist: build
+
+build/release/build.ninja:
+	@meson setup --buildtype=release -Dlockdep=false -Dpanic_on_warn=false \
+		build/release
+
+## make setup    install the Debian packages that the build needs and that are missing
+.PHONY: setup
+setup:
+	@scripts/setup
+
+## make clean    remove all build directories
+.PHONY: clean
+clean:
+	rm -rf build

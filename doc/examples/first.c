@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Two devices behind one IOMMU share a domain: one IOTLB command, one ATC command.
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "lib/iommu-alist.h"
+
+struct iommu_device { const char *name; };	/* yours, whatever it is */
+
+static void iotlb(const struct iommu_attach_group *group, void *iova)
+{
+	printf("%s: IOTLB tag %" PRIu64 " at %p\n", group->iommu_device->name,
+	       group->tag, iova);
+}
+
+static void atc(const struct iommu_attach_group *group, u64 rid, void *iova)
+{
+	printf("%s: ATC of device %" PRIx64 " at %p\n",
+	       group->iommu_device->name, rid, iova);
+}
+
+static u64 sync(struct iommu_device *iommu, void *iova)
+{
+	printf("%s: completion wait\n", iommu->name);
+	return 0;			/* a cookie for wait() */
+}
+
+static void wait(struct iommu_device *iommu, u64 cookie, void *iova) { }
+
+static const struct iommu_attach_flush_ops ops = { iotlb, atc, sync, wait };
+
+int main(void)
+{
+	struct iommu_device iommu = { "iommu0" };
+	struct iommu_attach_list domain;
+	struct iommu_attach_elm nic = { .iommu_device = &iommu, .tag = 13 };
+	struct iommu_attach_elm gpu = { .iommu_device = &iommu, .tag = 13,
+					.using_atc = true, .atc = 0x300 };
+
+	iommu_attach_init(&domain);
+	if (iommu_attach_add(&domain, &nic) < 0 || iommu_attach_add(&domain, &gpu) < 0)
+		return 1;
+	iommu_attach_flush(&domain, &ops, (void *)0x10000000);	/* after an unmap */
+	iommu_attach_del(&domain, &gpu);
+	iommu_attach_del(&domain, &nic);
+	iommu_attach_drain();			/* nobody looks at them any more */
+	iommu_attach_destroy(&domain);
+	return 0;
+}
