@@ -21,13 +21,18 @@ static void atc(const struct iommu_attach_group *group, u64 rid, void *iova)
 
 static u64 sync(struct iommu_device *iommu, void *iova)
 {
-	printf("%s: completion wait\n", iommu->name);
-	return 0;			/* a cookie for wait() */
+	printf("%s: completion wait after %p\n", iommu->name, iova);
+	return 1;			/* a cookie for wait() */
 }
 
-static void wait(struct iommu_device *iommu, u64 cookie, void *iova) { }
+static void wait(struct iommu_device *iommu, u64 cookie, void *iova)
+{
+	printf("%s: %" PRIu64 " completed, %p is clean\n", iommu->name, cookie, iova);
+}
 
-static const struct iommu_attach_flush_ops ops = { iotlb, atc, sync, wait };
+static const struct iommu_attach_flush_ops ops = {
+	.iotlb = iotlb, .atc = atc, .sync = sync, .wait = wait,
+};
 
 int main(void)
 {

@@ -16,7 +16,13 @@
 })
 #define min(a, b)	min_t(typeof(1 ? (a) : (b)), a, b)
 #define max(a, b)	max_t(typeof(1 ? (a) : (b)), a, b)
-#define clamp(value, low, high)	min(max(value, low), high)
+#define clamp(value, low, high)						\
+({									\
+	typeof(1 ? (value) : (low)) __value = (value);			\
+	typeof(__value) __low = (low), __high = (high);			\
+									\
+	__value < __low ? __low : __value > __high ? __high : __value;	\
+})
 #define swap(a, b)							\
 do {									\
 	typeof(a) __swap = (a);						\
