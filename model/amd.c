@@ -186,8 +186,7 @@ static void amd_exec_pages(struct model_iommu *iommu, const uint64_t *cmd)
 		.any_vm_tag = true,
 		.any_pasid = !guest,
 		.pasid = amd_pasid(cmd),
-		.s1_too = guest,
-		.s2_too = !guest,
+		.modes = guest ? MODEL_OF_S1 | MODEL_OF_NESTED : MODEL_OF_S2,
 		.first = range.first,
 		.last = range.last,
 		.leaf = !(cmd[1] & AMD_PAGES_PDE),
@@ -197,8 +196,7 @@ static void amd_exec_pages(struct model_iommu *iommu, const uint64_t *cmd)
 	if (guest)
 		return;
 
-	scope.s1_too = true;
-	scope.s2_too = false;
+	scope.modes = MODEL_OF_NESTED;
 	scope.first = 0;
 	scope.last = UINT64_MAX;
 	scope.leaf = false;
@@ -211,8 +209,7 @@ static void amd_exec(struct model_iommu *iommu, const uint64_t *cmd)
 		.any_tag = true,
 		.any_vm_tag = true,
 		.any_pasid = true,
-		.s1_too = true,
-		.s2_too = true,
+		.modes = MODEL_OF_S1 | MODEL_OF_S2 | MODEL_OF_NESTED,
 		.last = UINT64_MAX,
 	};
 	struct cmd_range range;

@@ -301,8 +301,7 @@ static bool in_scope(const struct cache_entry *entry, const void *arg)
 	const struct model_scope *scope = arg;
 	const struct cache_key *key = &entry->key;
 
-	if (key->kind == MODEL_S2 ? !scope->s2_too :
-				    !scope->s1_too || scope->by_ipa)
+	if (!(scope->modes & 1u << key->kind))
 		return false;
 	return (scope->any_tag || key->tag == scope->tag) &&
 	       (scope->any_vm_tag || key->vm_tag == scope->vm_tag) &&

@@ -28,6 +28,14 @@ struct model_ops {
 
 extern const struct model_ops model_vtd, model_smmuv3, model_amd, model_riscv;
 
+/*
+ * Entries are of the mode of the context that they were made for. Combined ones,
+ * of S1 over S2, are found by S1's input address.
+ */
+#define MODEL_OF_S1	(1u << MODEL_S1)
+#define MODEL_OF_S2	(1u << MODEL_S2)
+#define MODEL_OF_NESTED	(1u << MODEL_NESTED)
+
 /* Which IOTLB (and walk cache) entries a command names. */
 struct model_scope {
 	bool any_tag;
@@ -36,10 +44,7 @@ struct model_scope {
 	uint32_t vm_tag;
 	bool any_pasid;
 	uint32_t pasid;		/* of the requests; MODEL_NO_PASID if without */
-	bool s1_too;		/* entries of S1 and S1-over-S2 */
-	bool s2_too;		/* entries of S2 alone */
-	bool by_ipa;		/* range is of S2 input addresses: S2 entries alone
-				 * (combined entries are found by VA or tag only) */
+	unsigned int modes;	/* bits 1 << enum model_mode of the entries' contexts */
 	uint64_t first, last;	/* inclusive addresses; 0..UINT64_MAX: all */
 	bool leaf;		/* keep the walk cache */
 };

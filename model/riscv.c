@@ -294,7 +294,7 @@ static void riscv_exec_vma(struct model_iommu *iommu, const uint64_t *cmd)
 		.tag = cmd[0] & RISCV_PSCV ? riscv_pscid(cmd) : 0,
 		.vm_tag = cmd[0] & RISCV_GV ? riscv_gscid(cmd) : 0,
 		.any_pasid = true,
-		.s1_too = true,
+		.modes = MODEL_OF_S1 | MODEL_OF_NESTED,
 		.first = range.first,
 		.last = range.last,
 		.leaf = riscv_by_addr(cmd) && !(cmd[0] & RISCV_NL),
@@ -312,8 +312,7 @@ static void riscv_exec_gvma(struct model_iommu *iommu, const uint64_t *cmd)
 		.any_vm_tag = !vm,
 		.vm_tag = vm ? riscv_gscid(cmd) : 0,
 		.any_pasid = true,
-		.s2_too = true,
-		.by_ipa = true,
+		.modes = MODEL_OF_S2,
 		.first = range.first,
 		.last = range.last,
 		.leaf = riscv_by_addr(cmd) && !(cmd[0] & RISCV_NL),
@@ -321,9 +320,7 @@ static void riscv_exec_gvma(struct model_iommu *iommu, const uint64_t *cmd)
 
 	model_inv_iotlb(iommu, &scope);
 
-	scope.s1_too = true;
-	scope.s2_too = false;
-	scope.by_ipa = false;
+	scope.modes = MODEL_OF_NESTED;
 	scope.first = 0;
 	scope.last = UINT64_MAX;
 	scope.leaf = false;

@@ -81,8 +81,8 @@
 #define SMMU_MSI_ADDR		CMD_MASK(55, 2)
 
 enum smmu_entries {
-	SMMU_S1 = 1,		/* stage 1 and combined */
-	SMMU_S2 = 2,
+	SMMU_S1 = MODEL_OF_S1 | MODEL_OF_NESTED,
+	SMMU_S2 = MODEL_OF_S2,
 };
 
 /*
@@ -357,9 +357,7 @@ static void smmu_exec_tlbi(struct model_iommu *iommu, const struct smmu_cmd *des
 		.any_vm_tag = desc->opcode == SMMU_TLBI_NSNH_ALL,
 		.vm_tag = desc->by_vmid ? smmu_vmid(cmd) : 0,
 		.any_pasid = true,
-		.s1_too = desc->entries & SMMU_S1,
-		.s2_too = desc->entries & SMMU_S2,
-		.by_ipa = desc->opcode == SMMU_TLBI_S2_IPA,
+		.modes = desc->entries,
 		.first = range.first,
 		.last = range.last,
 		.leaf = desc->by_addr && (cmd[1] & SMMU_LEAF),

@@ -319,8 +319,8 @@ static void vtd_exec_iotlb(struct model_iommu *iommu, const uint64_t *cmd)
 		.tag = vtd_did(cmd),
 		.any_vm_tag = true,
 		.any_pasid = true,
-		.s1_too = true,
-		.s2_too = g != VTD_NARROW,
+		.modes = MODEL_OF_S1 | MODEL_OF_NESTED |
+			 (g == VTD_NARROW ? 0 : MODEL_OF_S2),
 		.first = range.first,
 		.last = range.last,
 	};
@@ -330,8 +330,7 @@ static void vtd_exec_iotlb(struct model_iommu *iommu, const uint64_t *cmd)
 		return;
 
 	range = cmd_range_order(vtd_address(cmd), vtd_address_mask(cmd));
-	scope.s1_too = false;
-	scope.s2_too = true;
+	scope.modes = MODEL_OF_S2;
 	scope.first = range.first;
 	scope.last = range.last;
 	scope.leaf = cmd[1] & VTD_ADDR_IH;
@@ -348,7 +347,7 @@ static void vtd_exec_pasid_iotlb(struct model_iommu *iommu, const uint64_t *cmd)
 		.tag = vtd_did(cmd),
 		.any_vm_tag = true,
 		.pasid = vtd_request_pasid(cmd),
-		.s1_too = true,
+		.modes = MODEL_OF_S1 | MODEL_OF_NESTED,
 		.first = range.first,
 		.last = range.last,
 		.leaf = page && (cmd[1] & VTD_ADDR_IH),

@@ -104,6 +104,9 @@ static void refused(const struct model_ops *ops, uint64_t word0, uint64_t word1,
 	assert_non_null(reason);
 }
 
+#define S1_MODES	(MODEL_OF_S1 | MODEL_OF_NESTED)
+#define EVERY_MODE	(S1_MODES | MODEL_OF_S2)
+
 /* Fields of the scope that an "any" makes meaningless are not compared. */
 static void expect_iotlb(unsigned int i, struct model_scope want)
 {
@@ -120,9 +123,7 @@ static void expect_iotlb(unsigned int i, struct model_scope want)
 	assert_int_equal(got->any_pasid, want.any_pasid);
 	if (!want.any_pasid)
 		assert_int_equal(got->pasid, want.pasid);
-	assert_int_equal(got->s1_too, want.s1_too);
-	assert_int_equal(got->s2_too, want.s2_too);
-	assert_int_equal(got->by_ipa, want.by_ipa);
+	assert_int_equal(got->modes, want.modes);
 	assert_true(got->first == want.first);
 	assert_true(got->last == want.last);
 	assert_int_equal(got->leaf, want.leaf);
@@ -725,15 +726,15 @@ static void vtd_page_invalidation_takes_all_nested_entries_of_the_domain(void **
 	run(&model_vtd, 0xd00f2, 0x10000044);
 	assert_int_equal(ncalls, 2);
 	expect_iotlb(0, (struct model_scope){
-		.tag = 13, .any_vm_tag = true, .any_pasid = true, .s1_too = true,
+		.tag = 13, .any_vm_tag = true, .any_pasid = true, .modes = S1_MODES,
 		.last = UINT64_MAX });
 	expect_iotlb(1, (struct model_scope){
-		.tag = 13, .any_vm_tag = true, .any_pasid = true, .s2_too = true,
+		.tag = 13, .any_vm_tag = true, .any_pasid = true, .modes = MODEL_OF_S2,
 		.first = 0x10000000, .last = 0x1000ffff, .leaf = true });
 
 	run(&model_vtd, 0xd00f2, 0x10000009);
 	expect_iotlb(1, (struct model_scope){
-		.tag = 13, .any_vm_tag = true, .any_pasid = true, .s2_too = true,
+		.tag = 13, .any_vm_tag = true, .any_pasid = true, .modes = MODEL_OF_S2,
 		.first = 0x10000000, .last = 0x101fffff });
 }
 
@@ -743,13 +744,12 @@ static void vtd_domain_invalidation_takes_every_entry_of_the_domain(void **state
 	run(&model_vtd, 0xd00e2, 0);
 	assert_int_equal(ncalls, 1);
 	expect_iotlb(0, (struct model_scope){
-		.tag = 13, .any_vm_tag = true, .any_pasid = true, .s1_too = true,
-		.s2_too = true, .last = UINT64_MAX });
+		.tag = 13, .any_vm_tag = true, .any_pasid = true, .modes = EVERY_MODE, .last = UINT64_MAX });
 	run(&model_vtd, 0xd2, 0);
 	assert_int_equal(ncalls, 1);
 	expect_iotlb(0, (struct model_scope){
 		.any_tag = true, .any_vm_tag = true, .any_pasid = true,
-		.s1_too = true, .s2_too = true, .last = UINT64_MAX });
+		.modes = EVERY_MODE, .last = UINT64_MAX });
 }
 
 static void vtd_pasid_invalidation_leaves_second_stage_entries(void **state)
@@ -758,12 +758,12 @@ static void vtd_pasid_invalidation_leaves_second_stage_entries(void **state)
 	run(&model_vtd, 0x700050026, 0);
 	assert_int_equal(ncalls, 1);
 	expect_iotlb(0, (struct model_scope){
-		.tag = 5, .any_vm_tag = true, .pasid = 7, .s1_too = true,
+		.tag = 5, .any_vm_tag = true, .pasid = 7, .modes = S1_MODES,
 		.last = UINT64_MAX });
 	run(&model_vtd, 0x700050036, 0x200041);
 	assert_int_equal(ncalls, 1);
 	expect_iotlb(0, (struct model_scope){
-		.tag = 5, .any_vm_tag = true, .pasid = 7, .s1_too = true,
+		.tag = 5, .any_vm_tag = true, .pasid = 7, .modes = S1_MODES,
 		.first = 0x200000, .last = 0x201fff, .leaf = true });
 	/* IH is ignored without an address */
 	run(&model_vtd, 0x700050026, 0x40);
@@ -838,31 +838,31 @@ static void smmuv3_stage1_forms_match_vmid_asid_and_address(void **state)
 	run(&model_smmuv3, 0x1000000500012, 0xfff20701);
 	assert_int_equal(ncalls, 1);
 	expect_iotlb(0, (struct model_scope){
-		.tag = 1, .any_pasid = true, .s1_too = true,
+		.tag = 1, .any_pasid = true, .modes = S1_MODES,
 		.first = 0xfff20000, .last = 0xfff3ffff, .leaf = true });
 	/* three pages */
 	run(&model_smmuv3, 0x1000000002012, 0xfffb8701);
 	expect_iotlb(0, (struct model_scope){
-		.tag = 1, .any_pasid = true, .s1_too = true,
+		.tag = 1, .any_pasid = true, .modes = S1_MODES,
 		.first = 0xfffb8000, .last = 0xfffbafff, .leaf = true });
 	/* not leaf: walks, too */
 	run(&model_smmuv3, 0x9000000900012, 0x10000400);
 	expect_iotlb(0, (struct model_scope){
-		.tag = 9, .any_pasid = true, .s1_too = true,
+		.tag = 9, .any_pasid = true, .modes = S1_MODES,
 		.first = 0x10000000, .last = 0x101fffff });
 	/* NH_VAA: any ASID of the VMID */
 	run(&model_smmuv3, 0x300000013, 0x5000);
 	expect_iotlb(0, (struct model_scope){
-		.any_tag = true, .vm_tag = 3, .any_pasid = true, .s1_too = true,
+		.any_tag = true, .vm_tag = 3, .any_pasid = true, .modes = S1_MODES,
 		.first = 0x5000, .last = 0x5fff });
 	/* NH_ASID, NH_ALL */
 	run(&model_smmuv3, 0x9000300000011, 0);
 	expect_iotlb(0, (struct model_scope){
-		.tag = 9, .vm_tag = 3, .any_pasid = true, .s1_too = true,
+		.tag = 9, .vm_tag = 3, .any_pasid = true, .modes = S1_MODES,
 		.last = UINT64_MAX });
 	run(&model_smmuv3, 0x300000010, 0);
 	expect_iotlb(0, (struct model_scope){
-		.any_tag = true, .vm_tag = 3, .any_pasid = true, .s1_too = true,
+		.any_tag = true, .vm_tag = 3, .any_pasid = true, .modes = S1_MODES,
 		.last = UINT64_MAX });
 }
 
@@ -872,16 +872,15 @@ static void smmuv3_s2_ipa_leaves_combined_entries(void **state)
 	run(&model_smmuv3, 0x30000002a, 0x5001);
 	assert_int_equal(ncalls, 1);
 	expect_iotlb(0, (struct model_scope){
-		.any_tag = true, .vm_tag = 3, .any_pasid = true, .s2_too = true,
-		.by_ipa = true, .first = 0x5000, .last = 0x5fff, .leaf = true });
+		.any_tag = true, .vm_tag = 3, .any_pasid = true, .modes = MODEL_OF_S2,
+		.first = 0x5000, .last = 0x5fff, .leaf = true });
 	run(&model_smmuv3, 0x300000028, 0);
 	expect_iotlb(0, (struct model_scope){
-		.any_tag = true, .vm_tag = 3, .any_pasid = true, .s1_too = true,
-		.s2_too = true, .last = UINT64_MAX });
+		.any_tag = true, .vm_tag = 3, .any_pasid = true, .modes = EVERY_MODE, .last = UINT64_MAX });
 	run(&model_smmuv3, 0x30, 0);
 	expect_iotlb(0, (struct model_scope){
 		.any_tag = true, .any_vm_tag = true, .any_pasid = true,
-		.s1_too = true, .s2_too = true, .last = UINT64_MAX });
+		.modes = EVERY_MODE, .last = UINT64_MAX });
 }
 
 static void smmuv3_el2_forms_have_no_vmid(void **state)
@@ -889,18 +888,18 @@ static void smmuv3_el2_forms_have_no_vmid(void **state)
 	(void)state;
 	run(&model_smmuv3, 0x20, 0);
 	expect_iotlb(0, (struct model_scope){
-		.any_tag = true, .any_pasid = true, .s1_too = true,
+		.any_tag = true, .any_pasid = true, .modes = S1_MODES,
 		.last = UINT64_MAX });
 	run(&model_smmuv3, 0x9000000000021, 0);
 	expect_iotlb(0, (struct model_scope){
-		.tag = 9, .any_pasid = true, .s1_too = true, .last = UINT64_MAX });
+		.tag = 9, .any_pasid = true, .modes = S1_MODES, .last = UINT64_MAX });
 	run(&model_smmuv3, 0x9000000000022, 0x5001);
 	expect_iotlb(0, (struct model_scope){
-		.tag = 9, .any_pasid = true, .s1_too = true,
+		.tag = 9, .any_pasid = true, .modes = S1_MODES,
 		.first = 0x5000, .last = 0x5fff, .leaf = true });
 	run(&model_smmuv3, 0x23, 0x5000);
 	expect_iotlb(0, (struct model_scope){
-		.any_tag = true, .any_pasid = true, .s1_too = true,
+		.any_tag = true, .any_pasid = true, .modes = S1_MODES,
 		.first = 0x5000, .last = 0x5fff });
 }
 
@@ -947,10 +946,10 @@ static void amd_host_form_takes_all_nested_entries_of_the_domain(void **state)
 	run_amd(0, 0x3000000c, 0x100ff003, 0);
 	assert_int_equal(ncalls, 2);
 	expect_iotlb(0, (struct model_scope){
-		.tag = 12, .any_vm_tag = true, .any_pasid = true, .s2_too = true,
+		.tag = 12, .any_vm_tag = true, .any_pasid = true, .modes = MODEL_OF_S2,
 		.first = 0x10000000, .last = 0x101fffff });
 	expect_iotlb(1, (struct model_scope){
-		.tag = 12, .any_vm_tag = true, .any_pasid = true, .s1_too = true,
+		.tag = 12, .any_vm_tag = true, .any_pasid = true, .modes = MODEL_OF_NESTED,
 		.last = UINT64_MAX });
 	/* without PDE the walks stay */
 	run_amd(0, 0x3000000c, 0x10000000, 0);
@@ -961,7 +960,7 @@ static void amd_host_form_takes_all_nested_entries_of_the_domain(void **state)
 	/* the whole domain */
 	run_amd(0, 0x3000000c, 0xfffff003, 0x7fffffff);
 	expect_iotlb(0, (struct model_scope){
-		.tag = 12, .any_vm_tag = true, .any_pasid = true, .s2_too = true,
+		.tag = 12, .any_vm_tag = true, .any_pasid = true, .modes = MODEL_OF_S2,
 		.last = UINT64_MAX });
 }
 
@@ -971,13 +970,13 @@ static void amd_guest_form_leaves_host_entries(void **state)
 	run_amd(7, 0x30000003, 0x5006, 0);
 	assert_int_equal(ncalls, 1);
 	expect_iotlb(0, (struct model_scope){
-		.tag = 3, .any_vm_tag = true, .pasid = 7, .s1_too = true,
+		.tag = 3, .any_vm_tag = true, .pasid = 7, .modes = S1_MODES,
 		.first = 0x5000, .last = 0x5fff });
 	/* GCR3 entry 0 serves requests without PASID */
 	run_amd(0, 0x30000003, 0x5004, 0);
 	expect_iotlb(0, (struct model_scope){
 		.tag = 3, .any_vm_tag = true, .pasid = MODEL_NO_PASID,
-		.s1_too = true, .first = 0x5000, .last = 0x5fff, .leaf = true });
+		.modes = S1_MODES, .first = 0x5000, .last = 0x5fff, .leaf = true });
 }
 
 static void amd_device_and_everything(void **state)
@@ -1002,7 +1001,7 @@ static void amd_device_and_everything(void **state)
 	expect_context(0, true, 0, true, 0);
 	expect_iotlb(1, (struct model_scope){
 		.any_tag = true, .any_vm_tag = true, .any_pasid = true,
-		.s1_too = true, .s2_too = true, .last = UINT64_MAX });
+		.modes = EVERY_MODE, .last = UINT64_MAX });
 }
 
 #define RISCV_GSCID_3	(BITS(33, 33, 1) | BITS(59, 44, 3))
@@ -1014,22 +1013,22 @@ static void riscv_vma_of_the_host_leaves_guests(void **state)
 	run(&model_riscv, 0x401 | RISCV_PSCID_9, RISCV_A(0x5000));
 	assert_int_equal(ncalls, 1);
 	expect_iotlb(0, (struct model_scope){
-		.tag = 9, .any_pasid = true, .s1_too = true,
+		.tag = 9, .any_pasid = true, .modes = S1_MODES,
 		.first = 0x5000, .last = 0x5fff, .leaf = true });
 	/* NL: walks, too; without AV always */
 	run(&model_riscv, 0x401 | RISCV_PSCID_9 | BITS(34, 34, 1), RISCV_A(0x5000));
 	assert_false(calls[0].scope.leaf);
 	run(&model_riscv, 0x1 | RISCV_PSCID_9, RISCV_A(0x5000));
 	expect_iotlb(0, (struct model_scope){
-		.tag = 9, .any_pasid = true, .s1_too = true, .last = UINT64_MAX });
+		.tag = 9, .any_pasid = true, .modes = S1_MODES, .last = UINT64_MAX });
 	/* GSCID and PSCID are ignored without GV, PSCV */
 	run(&model_riscv, 0x1 | BITS(59, 44, 3) | BITS(31, 12, 9), 0);
 	expect_iotlb(0, (struct model_scope){
-		.any_tag = true, .any_pasid = true, .s1_too = true,
+		.any_tag = true, .any_pasid = true, .modes = S1_MODES,
 		.last = UINT64_MAX });
 	run(&model_riscv, 0x1 | RISCV_GSCID_3 | RISCV_PSCID_9, 0);
 	expect_iotlb(0, (struct model_scope){
-		.tag = 9, .vm_tag = 3, .any_pasid = true, .s1_too = true,
+		.tag = 9, .vm_tag = 3, .any_pasid = true, .modes = S1_MODES,
 		.last = UINT64_MAX });
 }
 
@@ -1039,19 +1038,19 @@ static void riscv_gvma_takes_all_combined_entries_of_the_guest(void **state)
 	run(&model_riscv, 0x481 | RISCV_GSCID_3, RISCV_A(0x5000));
 	assert_int_equal(ncalls, 2);
 	expect_iotlb(0, (struct model_scope){
-		.any_tag = true, .vm_tag = 3, .any_pasid = true, .s2_too = true,
-		.by_ipa = true, .first = 0x5000, .last = 0x5fff, .leaf = true });
+		.any_tag = true, .vm_tag = 3, .any_pasid = true, .modes = MODEL_OF_S2,
+		.first = 0x5000, .last = 0x5fff, .leaf = true });
 	expect_iotlb(1, (struct model_scope){
-		.any_tag = true, .vm_tag = 3, .any_pasid = true, .s1_too = true,
+		.any_tag = true, .vm_tag = 3, .any_pasid = true, .modes = MODEL_OF_NESTED,
 		.last = UINT64_MAX });
 	/* AV is ignored without GV */
 	run(&model_riscv, 0x481, RISCV_A(0x5000));
 	expect_iotlb(0, (struct model_scope){
 		.any_tag = true, .any_vm_tag = true, .any_pasid = true,
-		.s2_too = true, .by_ipa = true, .last = UINT64_MAX });
+		.modes = MODEL_OF_S2, .last = UINT64_MAX });
 	expect_iotlb(1, (struct model_scope){
 		.any_tag = true, .any_vm_tag = true, .any_pasid = true,
-		.s1_too = true, .last = UINT64_MAX });
+		.modes = MODEL_OF_NESTED, .last = UINT64_MAX });
 }
 
 static void riscv_directories_and_ats(void **state)
