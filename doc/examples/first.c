@@ -7,31 +7,31 @@
 
 struct iommu_device { const char *name; };	/* yours, whatever it is */
 
-static void iotlb(const struct iommu_attach_group *group, void *iova)
+static void send_iotlb(const struct iommu_attach_group *group, void *iova)
 {
 	printf("%s: IOTLB tag %" PRIu64 " at %p\n", group->iommu_device->name,
 	       group->tag, iova);
 }
 
-static void atc(const struct iommu_attach_group *group, u64 rid, void *iova)
+static void send_atc(const struct iommu_attach_group *group, u64 rid, void *iova)
 {
 	printf("%s: ATC of device %" PRIx64 " at %p\n",
 	       group->iommu_device->name, rid, iova);
 }
 
-static u64 sync(struct iommu_device *iommu, void *iova)
+static u64 send_sync(struct iommu_device *iommu, void *iova)
 {
 	printf("%s: completion wait after %p\n", iommu->name, iova);
-	return 1;			/* a cookie for wait() */
+	return 1;			/* a cookie for wait_sync() */
 }
 
-static void wait(struct iommu_device *iommu, u64 cookie, void *iova)
+static void wait_sync(struct iommu_device *iommu, u64 cookie, void *iova)
 {
 	printf("%s: %" PRIu64 " completed, %p is clean\n", iommu->name, cookie, iova);
 }
 
 static const struct iommu_attach_flush_ops ops = {
-	.iotlb = iotlb, .atc = atc, .sync = sync, .wait = wait,
+	.iotlb = send_iotlb, .atc = send_atc, .sync = send_sync, .wait = wait_sync,
 };
 
 int main(void)

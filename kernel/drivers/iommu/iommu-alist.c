@@ -283,8 +283,8 @@ static struct iommu_attach_group *part_add_group(struct attach_part *part)
 	struct iommu_attach_table *old = locked_table(alist);
 	struct iommu_attach_table *new = part->table;
 	const struct iommu_attach_elm *elm = part->elm;
-	struct iommu_attach_group *group, *only = &alist->first;
-	struct iommu_attach_group **olds = old ? old->group : &only;
+	struct iommu_attach_group **olds = old ? old->group : &alist->only;
+	struct iommu_attach_group *group;
 	u32 nr_old = old ? old->nr : 1;
 	u32 i, nr = 0;
 
@@ -573,6 +573,7 @@ static int check_new(const struct iommu_attach_elm *elm)
 void iommu_attach_init(struct iommu_attach_list *alist)
 {
 	memset(alist, 0, sizeof(*alist));
+	alist->only = &alist->first;
 	spin_lock_init(&alist->lock);
 	INIT_LIST_HEAD(&alist->all);
 }
@@ -960,7 +961,7 @@ EXPORT_SYMBOL_GPL(iommu_attach_nest_disable_atc);
 int iommu_attach_find_tag(struct iommu_attach_list *alist,
 			  struct iommu_device *iommu_device, u64 *tag)
 {
-	struct iommu_attach_group *group, *only = &alist->first;
+	struct iommu_attach_group *group;
 	struct iommu_attach_table *table;
 	int ret = -ENOENT;
 	u32 i = 0;
@@ -970,7 +971,7 @@ int iommu_attach_find_tag(struct iommu_attach_list *alist,
 	if (table)
 		i = lower_bound(table, iommu_device, IOMMU_ATTACH_OWN, 0);
 	for (; ret && i < (table ? table->nr : 1); i++) {
-		group = table ? table->group[i] : only;
+		group = table ? table->group[i] : alist->only;
 		if (group->iommu_device != iommu_device ||
 		    group->kind != IOMMU_ATTACH_OWN)
 			break;

@@ -96,7 +96,8 @@ struct iommu_attach_group {
  */
 struct iommu_attach_list {
 	/* private: read by walks; written under the lock */
-	struct iommu_attach_table __rcu *table;	/* NULL: @first alone */
+	struct iommu_attach_table __rcu *table;	/* NULL: @only */
+	struct iommu_attach_group *only;	/* @first */
 	u32 atc_seq;			/* ATC targets ever added */
 	u32 nr_atc;			/* ATC targets now */
 	struct iommu_attach_group first;
@@ -327,7 +328,6 @@ struct iommu_attach_walk {
 	struct iommu_attach_group *const *group;
 	u32 nr;
 	u32 pos;
-	struct iommu_attach_group *only;	/* what @group is without a table */
 	struct iommu_attach_slots *slots;
 	u32 slot;
 };
@@ -349,7 +349,7 @@ static inline void __iommu_attach_walk_load(struct iommu_attach_walk *walk)
 		walk->group = table->group;
 		walk->nr = table->nr;
 	} else {
-		walk->group = &walk->only;
+		walk->group = &walk->alist->only;
 		walk->nr = 1;
 	}
 	walk->pos = 0;
@@ -371,7 +371,6 @@ static inline void iommu_attach_walk_begin(struct iommu_attach_walk *walk,
 	__acquires(RCU)
 {
 	walk->alist = alist;
-	walk->only = &alist->first;
 	rcu_read_lock();
 	__iommu_attach_walk_load(walk);
 }

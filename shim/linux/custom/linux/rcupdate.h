@@ -11,6 +11,7 @@
 
 /* liburcu's struct of this name has no room for the object. */
 #define rcu_head urcu_head
+#define _LGPL_SOURCE			/* read-side sections inline */
 #include <urcu/urcu-memb.h>
 #undef rcu_head
 #undef rcu_dereference
@@ -18,14 +19,6 @@
 
 #include <linux/lockdep.h>
 #include <linux/types.h>
-
-#if defined(__SANITIZE_THREAD__)
-#define SHIM_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define SHIM_TSAN 1
-#endif
-#endif
 
 #ifdef SHIM_TSAN
 void __tsan_acquire(void *addr);
