@@ -103,6 +103,37 @@ struct flush_range {
 	bool map;			/* absent translations only: no ATC has them */
 };
 
+/*
+ * What PCIe ATS (10.2.3.2) and most vendors can name: a naturally aligned power of
+ * two of pages. This is the order of the smallest one that has both pages in it: up
+ * to 52, the whole address space.
+ */
+static inline unsigned int range_order(uint64_t first, uint64_t last)
+{
+	uint64_t diff = (first ^ last) >> MODEL_PAGE_SHIFT;
+
+	return diff ? 64 - (unsigned int)__builtin_clzll(diff) : 0;
+}
+
+/* Its address. */
+static inline uint64_t range_base(uint64_t first, unsigned int order)
+{
+	/* No mask for order 52: a shift by all of the word's width is undefined. */
+	return first >> MODEL_PAGE_SHIFT >> order << order << MODEL_PAGE_SHIFT;
+}
+
+/*
+ * The address with the order in it: ones up to and without the topmost bit of the
+ * offset. A bit that each vendor has elsewhere says that the order is not 0.
+ */
+static inline uint64_t range_napot(uint64_t first, unsigned int order)
+{
+	if (!order)
+		return range_base(first, 0);
+	return range_base(first, order) |
+	       (((UINT64_C(1) << (order - 1)) - 1) << MODEL_PAGE_SHIFT);
+}
+
 /* One call of driver->flush(), for the callbacks of iommu_attach_flush(). */
 struct flush {
 	const struct domain *domain;
