@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * AMD-Vi on the attach list
+ *
+ * Section numbers are those of the I/O Virtualization Technology specification, 48882.
+ *
+ * Tags. A domain has one DomainID on all IOMMUs, from its first attachment until it is
+ * freed. Entries of guest (v2) tables carry the PASID besides, 0 for requests without
+ * one, and so do their tags on the list:
+ *
+ *   attached          on the list of   kind   tag               INVALIDATE_IOMMU_PAGES
+ *   v1 table          the domain       own    DomainID          GN = 0
+ *   v2 table          the domain       own    DomainID, PASID   GN = 1
+ *   v2 over v1        the nest         own    DomainID, PASID   GN = 1
+ *                     its parent       nest   DomainID          GN = 0
+ *
+ * When a parent changes, GN = 0 with the DomainID of a nest drops the entries that went
+ * through both tables, for all PASIDs (2.4.3). The ATC goes as a whole.
+ *
+ * The model keeps a DomainID for each PASID. Real hardware has one for all PASIDs of a
+ * device, in its device table entry; a driver for it packs that one into the tags.
+ *
+ * Ranges. One command covers a naturally aligned power of two of pages, and one for all
+ * that was unmapped is the fewest. With NpCache (in the capability header) the
+ * IOMMU is a hypervisor's, which has to do work for every page named: the range is
+ * split into aligned pieces that cover just that. ATCs get one command all the same.
+ *
+ * The IOMMU pages of a flush go first and the IOTLB pages (the ATCs) after them, then
+ * one COMPLETION_WAIT for all (2.4.1).
+ */
+#include "driver.h"
+
+#include <errno.h>
+
+/* Opcodes, 2.4.1 to 2.4.4: bits 63:60 of the first word. */
+#define AMD_COMPLETION_WAIT	(UINT64_C(1) << 60)
+#define AMD_DEVTAB_ENTRY	(UINT64_C(2) << 60)
+#define AMD_IOMMU_PAGES		(UINT64_C(3) << 60)
+#define AMD_IOTLB_PAGES		(UINT64_C(4) << 60)
+
+#define AMD_WAIT_STORE		UINT64_C(1)
+#define AMD_DOMAIN_SHIFT	32
+
+/* Word 1 of the commands for pages. */
+#define AMD_PAGES_S		UINT64_C(1)	/* more than one page */
+#define AMD_PAGES_PDE		(UINT64_C(1) << 1)	/* cached table pointers, too */
+#define AMD_PAGES_GN		(UINT64_C(1) << 2)	/* guest: PASID is valid */
+
+/*
+ * Address bits 63:52 are copies of bit 51: what differs there can only be named
+ * together, as everything.
+ */
+#define AMD_MAX_ORDER		40
+#define AMD_ALL			52
+
+/* A range whose last address is this far from the first, or farther, is not split. */
+#define AMD_PIECES_MAX		((UINT64_C(1) << 52) - 1)
+
+#define AMD_DOMAIN_MAX		0xffff
+#define AMD_TAG_PASID_SHIFT	32
+
+/* An ATC value: the PASID is in the upper half, these two in the lower. */
+#define AMD_ATC_QDEP_SHIFT	16
+#define AMD_ATC_GN		(UINT64_C(1) << 31)
+
+/* DomainID 0 is that of devices without translation. */
+DEFINE_TAG_SPACE(amd_domain_ids, 1, AMD_DOMAIN_MAX);
+
+/*
+ * Tags and ATC values
+ */
+
+static bool is_guest(const struct domain *domain)
+{
+	return domain->first_stage || domain->parent;
+}
+
+static u64 pack_atc(const struct domain *domain, const struct device *device,
+		    uint32_t pasid)
+{
+	return device->rid | (u64)device->ats_qdep << AMD_ATC_QDEP_SHIFT |
+	       (is_guest(domain) ? AMD_ATC_GN : 0) |
+	       (u64)pasid << AMD_TAG_PASID_SHIFT;
+}
+
+static void amd_domain_exit(struct domain *domain)
+{
+	if (!domain->tag)
+		return;
+	pthread_mutex_lock(&drv_tags);
+	tag_free(&amd_domain_ids, (uint32_t)domain->tag);
+	pthread_mutex_unlock(&drv_tags);
+}
+
+/*
+ * Commands
+ */
+
+static uint64_t make_address(uint64_t first, unsigned int order)
+{
+	return range_napot(first, order) | (order ? AMD_PAGES_S : 0);
+}
+
+static unsigned int one_order(uint64_t first, uint64_t last)
+{
+	unsigned int order = range_order(first, last);
+
+	return order > AMD_MAX_ORDER ? AMD_ALL : order;
+}
+
+static void add_iommu_pages(struct batch *batch, struct iommu_device *iommu,
+			    u64 tag, bool guest, uint64_t first,
+			    unsigned int order)
+{
+	uint64_t cmd[MODEL_CMD_WORDS] = {
+		AMD_IOMMU_PAGES |
+		(tag & AMD_DOMAIN_MAX) << AMD_DOMAIN_SHIFT |
+		tag >> AMD_TAG_PASID_SHIFT,
+		make_address(first, order) | AMD_PAGES_PDE |
+		(guest ? AMD_PAGES_GN : 0),
+	};
+
+	batch_add(batch, iommu, cmd);
+}
+
+/* Aligned pieces that cover the range and nothing else, as large as they can be. */
+static void add_pieces(struct batch *batch, struct iommu_device *iommu, u64 tag,
+		       bool guest, const struct flush_range *range)
+{
+	uint64_t page = range->first >> MODEL_PAGE_SHIFT;
+	uint64_t left = (range->last >> MODEL_PAGE_SHIFT) - page + 1;
+	unsigned int order;
+
+	for (; left; page += UINT64_C(1) << order, left -= UINT64_C(1) << order) {
+		order = 63 - (unsigned int)__builtin_clzll(left);
+		if (page && (unsigned int)__builtin_ctzll(page) < order)
+			order = (unsigned int)__builtin_ctzll(page);
+		add_iommu_pages(batch, iommu, tag, guest,
+				page << MODEL_PAGE_SHIFT, order);
+	}
+}
+
+/* The PASID comes in three pieces: 19:16, 15:8 and 7:0. */
+static void add_iotlb_pages(struct batch *batch, struct iommu_device *iommu,
+			    u64 atc, uint64_t first, uint64_t last)
+{
+	uint64_t rid = atc & 0xffff, pasid = atc >> AMD_TAG_PASID_SHIFT;
+	uint64_t qdep = atc >> AMD_ATC_QDEP_SHIFT & 0xff;
+	uint64_t cmd[MODEL_CMD_WORDS] = {
+		AMD_IOTLB_PAGES | rid | qdep << 24 | rid << 32 |
+		(pasid >> 8 & 0xff) << 16 | (pasid & 0xff) << 48 |
+		(pasid >> 16 & 0xf) << 56,
+		make_address(first, one_order(first, last)) |
+		(atc & AMD_ATC_GN ? AMD_PAGES_GN : 0),
+	};
+
+	batch_add(batch, iommu, cmd);
+}
+
+static void amd_make_sync(uint64_t *status, uint32_t value, uint64_t *cmd)
+{
+	cmd[0] = AMD_COMPLETION_WAIT | AMD_WAIT_STORE | (uintptr_t)status;
+	cmd[1] = value;
+}
+
+/*
+ * Flush
+ */
+
+static void amd_iotlb(const struct iommu_attach_group *group, void *arg)
+{
+	struct flush *flush = arg;
+	const struct flush_range *range = flush->range;
+	struct iommu_device *iommu = group->iommu_device;
+	bool guest = is_guest(flush->domain);
+
+	if (iommu->caching_mode && range->last - range->first < AMD_PIECES_MAX)
+		add_pieces(&flush->batch, iommu, group->tag, guest, range);
+	else
+		add_iommu_pages(&flush->batch, iommu, group->tag, guest, range->first,
+				one_order(range->first, range->last));
+}
+
+static void amd_atc(const struct iommu_attach_group *group, u64 atc, void *arg)
+{
+	struct flush *flush = arg;
+
+	if (group->kind == IOMMU_ATTACH_NEST)
+		add_iotlb_pages(&flush->batch, group->iommu_device, atc, 0,
+				UINT64_MAX);
+	else
+		add_iotlb_pages(&flush->batch, group->iommu_device, atc,
+				flush->range->first, flush->range->last);
+}
+
+static const struct iommu_attach_flush_ops amd_unmap_ops = {
+	.iotlb = amd_iotlb,
+	.atc = amd_atc,
+	.sync = flush_sync,
+	.wait = flush_wait,
+};
+
+static const struct iommu_attach_flush_ops amd_map_ops = {
+	.iotlb = amd_iotlb,
+	.sync = flush_sync,
+	.wait = flush_wait,
+};
+
+static void amd_flush(struct domain *domain, const struct flush_range *range)
+{
+	struct flush flush = { .domain = domain, .range = range };
+
+	iommu_attach_flush(&domain->alist,
+			   range->map ? &amd_map_ops : &amd_unmap_ops, &flush);
+}
+
+/*
+ * Attach and detach
+ */
+
+/*
+ * Writes the device table entry, or the GCR3 entry, and drops the cached copy of the
+ * old one; then nothing is translated by the old one any more, so what the ATC has of
+ * it is dropped last. Either of @old and @new may be NULL: blocked.
+ */
+static void set_context(struct device *device, uint32_t pasid,
+			const struct attachment *old,
+			const struct attachment *new)
+{
+	struct iommu_device *iommu = device->iommu;
+	struct model_context context = { .mode = MODEL_BLOCKED };
+	const uint64_t cmd[MODEL_CMD_WORDS] = { AMD_DEVTAB_ENTRY | device->rid };
+	struct batch batch = { 0 };
+
+	if (new) {
+		const struct domain *domain = new->domain;
+
+		context.tag = (uint32_t)domain->tag;
+		if (domain->parent) {
+			context.mode = MODEL_NESTED;
+			context.s1 = domain->pt;
+			context.s2 = domain->parent->pt;
+		} else if (domain->first_stage) {
+			context.mode = MODEL_S1;
+			context.s1 = domain->pt;
+		} else {
+			context.mode = MODEL_S2;
+			context.s2 = domain->pt;
+		}
+	}
+	model_dev_set_context(device->hw,
+			      pasid == IOMMU_NO_PASID ? MODEL_NO_PASID : pasid,
+			      &context);
+
+	queue_one(iommu, cmd);
+	if (old && device->ats) {
+		add_iotlb_pages(&batch, iommu, old->elms.s1.atc, 0, UINT64_MAX);
+		queue_wait(iommu, batch_sync(&batch, iommu));
+	}
+}
+
+/* The hardware does not use the attachment any more. */
+static void release(struct attachment *attachment)
+{
+	struct domain *domain = attachment->domain;
+	struct iommu_device *iommu = attachment->device->iommu;
+	u64 tag = attachment->elms.s1.tag;
+	struct batch batch = { 0 };
+
+	pthread_mutex_lock(&drv_tags);
+	if (attachment_del(attachment) & IOMMU_ATTACH_GROUP_S1) {
+		/* Nobody is on the list any more to flush this tag for. */
+		add_iommu_pages(&batch, iommu, tag, is_guest(domain), 0, AMD_ALL);
+		queue_wait(iommu, batch_sync(&batch, iommu));
+	}
+	pthread_mutex_unlock(&drv_tags);
+}
+
+static int amd_attach(struct domain *domain, struct device *device,
+		      uint32_t pasid)
+{
+	struct attachment *old = device_attachment(device, pasid);
+	struct attachment *new = attachment_alloc(domain, device, pasid);
+	int64_t id;
+	int ret;
+
+	if (!new)
+		return -ENOMEM;
+
+	/* From the choice of the DomainID until the list knows it. */
+	pthread_mutex_lock(&drv_tags);
+	id = domain->tag;
+	if (!id)
+		id = tag_alloc(&amd_domain_ids, domain->wish_tag);
+	if (id < 0) {
+		ret = (int)id;
+		goto err_unlock;
+	}
+	new->elms.s1.tag = (u64)id;
+	if (is_guest(domain))
+		new->elms.s1.tag |= (u64)pasid << AMD_TAG_PASID_SHIFT;
+	new->elms.s1.atc = pack_atc(domain, device, pasid);
+	new->elms.s2.tag = (u64)id;
+	new->elms.s2.atc = new->elms.s1.atc;
+	ret = attachment_add(new);
+	if (ret < 0) {
+		if (!domain->tag)
+			tag_free(&amd_domain_ids, (uint32_t)id);
+		goto err_unlock;
+	}
+	domain->tag = (u64)id;
+	pthread_mutex_unlock(&drv_tags);
+
+	/* Every flush reaches the device from here on: let it in. */
+	set_context(device, pasid, old, new);
+	if (old)
+		release(old);
+	return 0;
+
+err_unlock:
+	pthread_mutex_unlock(&drv_tags);
+	kfree(new);
+	return ret;
+}
+
+static void amd_detach(struct device *device, uint32_t pasid)
+{
+	struct attachment *attachment = device_attachment(device, pasid);
+
+	if (!attachment)
+		return;
+	set_context(device, pasid, attachment, NULL);
+	release(attachment);
+}
+
+const struct driver amd_driver = {
+	.vendor = MODEL_AMD,
+	.domain_exit = amd_domain_exit,
+	.attach = amd_attach,
+	.detach = amd_detach,
+	.flush = amd_flush,
+	.make_sync = amd_make_sync,
+};
