@@ -79,28 +79,13 @@ static bool is_s1(const struct domain *domain)
  */
 
 /*
- * A range is a naturally aligned power of two pages. Its size is in the address: the
- * lowest zero bit, from bit 12 up, is the topmost one of the offset. So the smallest
- * such region around the range is flushed; of what goes too much, a walk brings back
- * what is used.
- * Return: true if the region is more than a page.
+ * One command names the smallest naturally aligned region around the range, see
+ * range_napot(): of what goes too much, walks bring back what is used.
  */
-static bool napot(uint64_t first, uint64_t last, uint64_t *addr)
-{
-	uint64_t differ = (first ^ last) >> MODEL_PAGE_SHIFT;
-	uint64_t top;
-
-	*addr = first & ~(MODEL_PAGE_SIZE - 1);
-	if (!differ)
-		return false;
-	top = MODEL_PAGE_SIZE << (63 - __builtin_clzll(differ));
-	*addr = (*addr & ~(top | (top - 1))) | (top - MODEL_PAGE_SIZE);
-	return true;
-}
-
 static void make_iotinval(uint64_t *cmd, uint64_t tag, const struct flush_range *range)
 {
-	uint64_t addr;
+	unsigned int order = range_order(range->first, range->last);
+	uint64_t addr = range_napot(range->first, order);
 
 	cmd[0] = tag | (tag & RISCV_PSCV ? RISCV_IOTINVAL_VMA : RISCV_IOTINVAL_GVMA);
 	cmd[1] = 0;
@@ -110,9 +95,9 @@ static void make_iotinval(uint64_t *cmd, uint64_t tag, const struct flush_range 
 	cmd[0] |= RISCV_AV;
 	if (range->tables)
 		cmd[0] |= RISCV_NL;
-	if (napot(range->first, range->last, &addr))
+	cmd[1] = addr >> MODEL_PAGE_SHIFT << RISCV_ADDR_SHIFT;
+	if (order)
 		cmd[1] |= RISCV_S;
-	cmd[1] |= addr >> MODEL_PAGE_SHIFT << RISCV_ADDR_SHIFT;
 }
 
 static void riscv_iotlb(const struct iommu_attach_group *group, void *arg)
@@ -136,8 +121,11 @@ static uint64_t atc_target(const struct device *device, uint32_t pasid)
 
 static void make_atc(uint64_t *cmd, uint64_t target, uint64_t first, uint64_t last)
 {
+	unsigned int order = range_order(first, last);
+
 	cmd[0] = RISCV_ATS_INVAL | target << RISCV_OPERANDS_SHIFT;
-	if (napot(first, last, &cmd[1]))
+	cmd[1] = range_napot(first, order);
+	if (order)
 		cmd[1] |= RISCV_ATS_S;
 }
 

@@ -51,7 +51,6 @@
 
 /* 4.5.1: ATC_INV. */
 #define SMMU_SSV		(UINT64_C(1) << 11)
-#define SMMU_ATC_ALL		52		/* log2 of the pages there are */
 
 /* 4.7.3: CMD_SYNC that writes a word; inner shareable, write-back. */
 #define SMMU_CS_IRQ		(UINT64_C(1) << 12)
@@ -174,20 +173,16 @@ static uint64_t atc_target(const struct device *device, uint32_t pasid)
 	return (uint64_t)device->rid << SMMU_SSID_BITS | pasid;
 }
 
-/* The smallest region of 2^n pages, aligned to its size, around first and last. */
 static void make_atc(uint64_t *cmd, uint64_t target, uint64_t first, uint64_t last)
 {
 	uint64_t ssid = target & ((UINT64_C(1) << SMMU_SSID_BITS) - 1);
-	uint64_t differ = (first ^ last) >> MODEL_PAGE_SHIFT;
-	unsigned int order = differ ? 64 - (unsigned int)__builtin_clzll(differ) : 0;
+	unsigned int order = range_order(first, last);
 
 	cmd[0] = SMMU_ATC_INV | target >> SMMU_SSID_BITS << SMMU_SID_SHIFT |
 		 ssid << SMMU_SSID_SHIFT;
 	if (ssid != IOMMU_NO_PASID)
 		cmd[0] |= SMMU_SSV;
-	cmd[1] = order;
-	if (order < SMMU_ATC_ALL)
-		cmd[1] |= first & ~((MODEL_PAGE_SIZE << order) - 1);
+	cmd[1] = range_base(first, order) | order;
 }
 
 static void smmu_atc(const struct iommu_attach_group *group, u64 atc, void *arg)
