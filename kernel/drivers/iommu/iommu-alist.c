@@ -35,31 +35,34 @@
  * Memory is allocated before it is taken. Where two lists are locked, for a nest,
  * the S1 domain's comes first. Walks take no lock, see Barriers.
  *
- * Barriers. Three pairs, each a full barrier on both sides:
+ * Barriers. In the first two tables, either the walk on the left sees what was
+ * published on the right, or the hardware starts late enough to see what the walk has
+ * made sure of.
  *
- *   unmap (walks)                          attach
- *   -------------                          ------
+ *   unmap                                  attach
+ *   -----                                  ------
  *   write the page table                   publish table, users, slot
- *   smp_mb() in walk_load                  smp_mb() in attach_parts
+ *   smp_mb() in walk_begin                 smp_mb() in attach_parts
  *   read table, users                      let the hardware use the domain:
  *                                          it reads the page table
  *
  *   unmap, ATC part                        enable ATC
  *   ---------------                        ----------
- *   IOTLB commands completed               publish slot, nr_atc, atc_seq
- *   smp_mb() in walk_load                  smp_mb() in attach_parts
- *   read nr_atc, atc_seq, slots            let the device use ATS: it asks the
- *                                          IOTLB
+ *   read from the hardware that the        publish slot, nr_atc, atc_seq
+ *     IOTLB commands have completed        smp_mb() in attach_parts
+ *   smp_rmb() in walk_atc                  let the device use ATS: the IOMMU
+ *   read nr_atc, atc_seq, slots              looks into its IOTLB for it
  *
- * In both, either the reader sees what was published, or the hardware starts
- * late enough to see what the reader had made sure of. The walk runs inside an RCU
- * read-side section from walk_load to its last hardware wait:
+ * The first is store buffering and takes a full barrier on both sides. In the second
+ * the left side only reads: an IOMMU that looked into its IOTLB before it executed the
+ * commands did so before it reported them completed, so whoever reads the report sees
+ * what was published before the device could ask.
  *
  *   unmap                                  detach
  *   -----                                  ------
- *   rcu_read_lock()                        clear users, slot
+ *   rcu_read_lock() in walk_begin          clear users, slot
  *   send, wait                             synchronize_rcu() in drain
- *   rcu_read_unlock()                      let device and IOMMU go
+ *   rcu_read_unlock() in walk_end          let device and IOMMU go
  */
 #include <linux/array_size.h>
 #include <linux/bug.h>
@@ -1141,15 +1144,12 @@ void iommu_attach_flush(struct iommu_attach_list *alist,
 		what |= SEND_ATC_OLD;
 	flush_pass(&flush, what);
 
-	if (ops->atc) {
-		/* The IOTLB part has completed: who uses an ATC? */
-		__iommu_attach_walk_load(&flush.walk);
+	if (ops->atc && __iommu_attach_walk_atc(&flush.walk)) {
 		/* A new number comes with its target. */
 		atc_seq = smp_load_acquire(&alist->atc_seq);
-		if (ops->sync_before_atc && READ_ONCE(alist->nr_atc))
+		if (ops->sync_before_atc)
 			flush_pass(&flush, SEND_ATC);
-		else if (!ops->sync_before_atc &&
-			 (flush.skipped || atc_seq != flush.atc_seq))
+		else if (flush.skipped || atc_seq != flush.atc_seq)
 			flush_pass(&flush, SEND_ATC_NEW);
 	}
 	iommu_attach_walk_end(&flush.walk);

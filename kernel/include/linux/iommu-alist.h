@@ -263,7 +263,7 @@ static inline void iommu_attach_elm_set_device(struct iommu_attach_elm *elm,
  * @sync: Queue the completion wait of all that was queued for this IOMMU since
  *	the last @sync, and hand it to the hardware. Must not wait. Return: a value
  *	that @wait knows it by.
- * @wait: Wait until that completion wait has completed.
+ * @wait: Wait until that completion wait has completed, and has been read to be.
  * @sync_before_nest: The hardware needs the commands for own tags to have
  *	completed before those for the tags of nests are sent.
  * @sync_before_atc: The hardware needs the IOTLB commands to have completed
@@ -337,13 +337,6 @@ static inline void __iommu_attach_walk_load(struct iommu_attach_walk *walk)
 {
 	struct iommu_attach_table *table;
 
-	/*
-	 * Whatever the walker wrote before (a page table, or the order for a
-	 * hardware wait to complete) comes before what it sees in the list. The
-	 * partners are in iommu_attach_add() and iommu_attach_enable_atc(), see
-	 * "Barriers" in iommu-alist.c.
-	 */
-	smp_mb();
 	table = rcu_dereference(walk->alist->table);
 	if (table) {
 		walk->group = table->group;
@@ -353,6 +346,21 @@ static inline void __iommu_attach_walk_load(struct iommu_attach_walk *walk)
 		walk->nr = 1;
 	}
 	walk->pos = 0;
+}
+
+/*
+ * The IOTLB commands have completed, which the caller has read from the hardware:
+ * does anybody use an ATC? If not, that is all that a domain pays for ATS.
+ */
+static inline bool __iommu_attach_walk_atc(struct iommu_attach_walk *walk)
+{
+	/* Pairs with the barrier in iommu_attach_enable_atc(), see Barriers. */
+	smp_rmb();
+	if (!READ_ONCE(walk->alist->nr_atc))
+		return false;
+	/* An ATC may have been announced in a group of a newer table. */
+	__iommu_attach_walk_load(walk);
+	return true;
 }
 
 /**
@@ -372,6 +380,11 @@ static inline void iommu_attach_walk_begin(struct iommu_attach_walk *walk,
 {
 	walk->alist = alist;
 	rcu_read_lock();
+	/*
+	 * The page table that the walker has written comes before what it sees in
+	 * the list. Pairs with the barrier in iommu_attach_add(), see Barriers.
+	 */
+	smp_mb();
 	__iommu_attach_walk_load(walk);
 }
 
@@ -420,9 +433,8 @@ __iommu_attach_next_group(struct iommu_attach_walk *walk,
 static inline void __iommu_attach_atc_begin(struct iommu_attach_walk *walk)
 {
 	__iommu_attach_assert_walk();
-	__iommu_attach_walk_load(walk);
-	if (!READ_ONCE(walk->alist->nr_atc))
-		walk->nr = 0;
+	if (!__iommu_attach_walk_atc(walk))
+		walk->pos = walk->nr;
 	walk->slots = NULL;
 }
 
