@@ -287,34 +287,34 @@ static struct iommu_attach_group *part_add_group(struct attach_part *part)
 	struct iommu_attach_table *new = part->table;
 	const struct iommu_attach_elm *elm = part->elm;
 	struct iommu_attach_group **olds = old ? old->group : &alist->only;
-	struct iommu_attach_group *group;
+	struct iommu_attach_group *group = part->group;
+	bool unused = !alist->first.iommu_device;
 	u32 nr_old = old ? old->nr : 1;
-	u32 i, nr = 0;
+	u32 i, pos, nr = 0;
 
-	if (!alist->first.iommu_device) {
+	if (unused)
 		group = &alist->first;
-		group->iommu_device = elm->iommu_device;
-		group->kind = part->kind;
-		group->tag = elm->tag;
-		return group;
-	}
-
-	group = part->group;
-	part->group = NULL;
 	group->iommu_device = elm->iommu_device;
 	group->kind = part->kind;
 	group->tag = elm->tag;
+	if (unused)
+		return group;
+	part->group = NULL;
+
+	if (old)
+		pos = lower_bound(old, elm->iommu_device, part->kind, elm->tag);
+	else
+		pos = cmp_group(olds[0], elm->iommu_device, part->kind,
+				elm->tag) < 0;
 
 	for (i = 0; i < nr_old; i++) {
-		if (group && cmp_group(olds[i], elm->iommu_device, part->kind,
-				       elm->tag) > 0) {
+		if (i == pos)
 			new->group[nr++] = group;
-			group = NULL;
-		}
-		if (olds[i]->users)
+		/* Most often none is idle, and none has to be looked at. */
+		if (!alist->nr_idle || olds[i]->users)
 			new->group[nr++] = olds[i];
 	}
-	if (group)
+	if (pos == nr_old)
 		new->group[nr++] = group;
 	new->nr = nr;
 
@@ -322,14 +322,16 @@ static struct iommu_attach_group *part_add_group(struct attach_part *part)
 	rcu_assign_pointer(alist->table, new);
 	part->table = NULL;
 
-	for (i = 0; i < nr_old; i++) {
-		if (!olds[i]->users && olds[i] != &alist->first)
+	for (i = 0; alist->nr_idle && i < nr_old; i++) {
+		if (olds[i]->users)
+			continue;
+		alist->nr_idle--;
+		if (olds[i] != &alist->first)
 			kvfree_rcu(olds[i], rcu);
 	}
 	if (old)
 		kvfree_rcu(old, rcu);
-	return new->group[lower_bound(new, elm->iommu_device, part->kind,
-				      elm->tag)];
+	return group;
 }
 
 static void part_grow_index(struct attach_part *part)
@@ -438,6 +440,8 @@ static bool part_add(struct attach_part *part)
 	group = find_group(alist, elm, part->kind);
 	if (!group)
 		group = part_add_group(part);
+	else if (!group->users)
+		alist->nr_idle--;
 	users = group->users;
 
 	elm->alist = alist;
@@ -467,7 +471,10 @@ static bool del_locked(struct iommu_attach_list *alist,
 	list_del_rcu(&elm->all_item);
 	elm->group = NULL;
 	elm->alist = NULL;
-	return !group->users;
+	if (group->users)
+		return false;
+	alist->nr_idle++;
+	return true;
 }
 
 static void stop_atc(struct iommu_attach_elm *elm)

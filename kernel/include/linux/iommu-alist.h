@@ -104,6 +104,7 @@ struct iommu_attach_list {
 	/* private: under the lock */
 	spinlock_t lock;
 	u32 nr;				/* attachments */
+	u32 nr_idle;			/* groups in the table without users */
 	struct list_head all;		/* RCU */
 	struct hlist_head *index;	/* of attachments that use an ATC */
 	u32 index_bits;
