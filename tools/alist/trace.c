@@ -371,6 +371,7 @@ static bool parse_qi(struct cursor *c, struct trace_event *event)
 		if (!literal(c, " ") || !hex(c, &event->cmd.words[i]))
 			return false;
 	event->cmd.n = 1;
+	event->cmd.sync = false;
 	return at_end(c);
 }
 
@@ -400,6 +401,7 @@ static bool parse_amd(struct cursor *c, struct trace_event *event)
 		return false;
 	event->cmd.op = op;
 	event->cmd.n = 1;
+	event->cmd.sync = false;
 	event->cmd.words[0] = d[0] | d[1] << 32;
 	event->cmd.words[1] = d[2] | d[3] << 32;
 	return at_end(c);
@@ -442,36 +444,37 @@ static const struct {
 	enum trace_type type;
 	bool (*parse)(struct cursor *c, struct trace_event *event);
 	const char *form;
+	bool for_map;
 } events[] = {
 	{ "map", TRACE_MAP, parse_map,
-	  "IOMMU: iova=0x.. - 0x.. paddr=0x.. size=N" },
+	  "IOMMU: iova=0x.. - 0x.. paddr=0x.. size=N", false },
 	{ "unmap", TRACE_UNMAP, parse_map,
-	  "IOMMU: iova=0x.. - 0x.. size=N unmapped_size=N" },
+	  "IOMMU: iova=0x.. - 0x.. size=N unmapped_size=N", false },
 	{ "attach_device_to_domain", TRACE_ATTACH, parse_device,
-	  "IOMMU: device=NAME" },
+	  "IOMMU: device=NAME", false },
 	{ "detach_device_from_domain", TRACE_DETACH, parse_device,
-	  "IOMMU: device=NAME" },
+	  "IOMMU: device=NAME", false },
 	{ "cache_tag_assign", TRACE_TAG_ASSIGN, parse_tag,
-	  "IOMMU/DEVICE type iotlb|devtlb did N pasid N ref N" },
+	  "IOMMU/DEVICE type iotlb|devtlb did N pasid N ref N", false },
 	{ "cache_tag_unassign", TRACE_TAG_UNASSIGN, parse_tag,
-	  "IOMMU/DEVICE type iotlb|devtlb did N pasid N ref N" },
+	  "IOMMU/DEVICE type iotlb|devtlb did N pasid N ref N", false },
 	{ "cache_tag_flush_range", TRACE_TAG_FLUSH, parse_tag_flush,
-	  "IOMMU DEVICE[PASID] type iotlb|devtlb did N .." },
+	  "IOMMU DEVICE[PASID] type iotlb|devtlb did N ..", false },
 	{ "cache_tag_flush_range_np", TRACE_TAG_FLUSH, parse_tag_flush,
-	  "IOMMU DEVICE[PASID] type iotlb|devtlb did N .." },
+	  "IOMMU DEVICE[PASID] type iotlb|devtlb did N ..", true },
 	{ "cache_tag_flush_all", TRACE_TAG_FLUSH, parse_tag_flush,
-	  "IOMMU/DEVICE type iotlb|devtlb did N pasid N ref N" },
-	{ "qi_submit", TRACE_QI, parse_qi, "KIND IOMMU: and four 0x.. words" },
+	  "IOMMU/DEVICE type iotlb|devtlb did N pasid N ref N", false },
+	{ "qi_submit", TRACE_QI, parse_qi, "KIND IOMMU: and four 0x.. words", false },
 	{ "amdcmd", TRACE_AMD, parse_amd,
-	  "op=N iommu=0x.. d0=0x.. d1=0x.. d2=0x.. d3=0x.., op in the top bits of d1" },
+	  "op=N iommu=0x.. d0=0x.. d1=0x.. d2=0x.. d3=0x.., op in the top bits of d1", false },
 	{ "smmucmd", TRACE_SMMU, parse_smmu,
-	  "op=N n=N sync=0|1 smmu=0x.. c0=0x.. c1=0x.." },
-	{ "tracing_mark_write", TRACE_MARK, parse_mark, "text" },
-	{ "print", TRACE_MARK, parse_mark, "text" },
-	{ "add_device_to_group", TRACE_QUIET, parse_quiet, "text" },
-	{ "remove_device_from_group", TRACE_QUIET, parse_quiet, "text" },
-	{ "io_page_fault", TRACE_QUIET, parse_quiet, "text" },
-	{ "prq_report", TRACE_QUIET, parse_quiet, "text" },
+	  "op=N n=N sync=0|1 smmu=0x.. c0=0x.. c1=0x..", false },
+	{ "tracing_mark_write", TRACE_MARK, parse_mark, "text", false },
+	{ "print", TRACE_MARK, parse_mark, "text", false },
+	{ "add_device_to_group", TRACE_QUIET, parse_quiet, "text", false },
+	{ "remove_device_from_group", TRACE_QUIET, parse_quiet, "text", false },
+	{ "io_page_fault", TRACE_QUIET, parse_quiet, "text", false },
+	{ "prq_report", TRACE_QUIET, parse_quiet, "text", false },
 };
 
 static enum trace_context context_of(const struct trace_text *flags)
@@ -700,6 +703,8 @@ static int parse_event(struct trace *trace, struct cursor *c,
 		if (!events[i].parse(c, event))
 			return fail(trace, "expected '%s: %s'", events[i].name,
 				    events[i].form);
+		if (event->type == TRACE_TAG_FLUSH)
+			event->tag.map = events[i].for_map;
 		trace->ours += event->type != TRACE_MARK;
 		break;
 	}
@@ -720,8 +725,10 @@ int trace_next(struct trace *trace, struct trace_event *event)
 		if (!ret) {
 			if (finish_run(trace))
 				return -1;
-			if (!trace->line)
+			if (!trace->line) {
+				trace->line = 1;
 				return fail(trace, "expected an ftrace log, the file is empty");
+			}
 			if (!trace->ours)
 				return fail(trace,
 					    "expected iommu:*, intel_iommu:*, amdcmd or smmucmd events, the log has none");

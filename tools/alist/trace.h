@@ -69,6 +69,7 @@ struct trace_event {
 			struct trace_text device;
 			bool devtlb;
 			bool nesting;
+			bool map;		/* FLUSH: for what was mapped */
 			uint32_t did;
 			uint32_t pasid;
 			uint32_t users;
