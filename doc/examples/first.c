@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Two devices behind one IOMMU share a domain: one IOTLB command, one ATC command.
-#include <inttypes.h>
 #include <stdio.h>
 
 #include "lib/iommu-alist.h"
@@ -9,13 +8,13 @@ struct iommu_device { const char *name; };	/* yours, whatever it is */
 
 static void send_iotlb(const struct iommu_attach_group *group, void *iova)
 {
-	printf("%s: IOTLB tag %" PRIu64 " at %p\n", group->iommu_device->name,
+	printf("%s: IOTLB tag %llu at %p\n", group->iommu_device->name,
 	       group->tag, iova);
 }
 
 static void send_atc(const struct iommu_attach_group *group, u64 rid, void *iova)
 {
-	printf("%s: ATC of device %" PRIx64 " at %p\n",
+	printf("%s: ATC of device %llx at %p\n",
 	       group->iommu_device->name, rid, iova);
 }
 
@@ -27,7 +26,7 @@ static u64 send_sync(struct iommu_device *iommu, void *iova)
 
 static void wait_sync(struct iommu_device *iommu, u64 cookie, void *iova)
 {
-	printf("%s: %" PRIu64 " completed, %p is clean\n", iommu->name, cookie, iova);
+	printf("%s: %llu completed, %p is clean\n", iommu->name, cookie, iova);
 }
 
 static const struct iommu_attach_flush_ops ops = {

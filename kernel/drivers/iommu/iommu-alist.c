@@ -717,16 +717,16 @@ EXPORT_SYMBOL_GPL(iommu_attach_add_nest);
  *
  * Context: Process context. Takes and releases the list's lock. Neither sleeps nor
  * allocates.
- * Return: IOMMU_ATTACH_GROUP_S1 if it was the last of its group; 0 if not, or,
- * with a warning, if it is not on the list.
+ * Return: IOMMU_ATTACH_GROUP_S1 if it was the last of its group, 0 if not; -ENOENT
+ * with a warning, and nothing else, if it is not on the list or is half of a nest.
  */
-unsigned int iommu_attach_del(struct iommu_attach_list *alist,
-			      struct iommu_attach_elm *elm)
+int iommu_attach_del(struct iommu_attach_list *alist,
+		     struct iommu_attach_elm *elm)
 {
 	bool last;
 
 	if (WARN_ON_ONCE(elm->alist != alist || elm->nested))
-		return 0;
+		return -ENOENT;
 
 	spin_lock(&alist->lock);
 	last = del_locked(alist, elm);
@@ -746,16 +746,16 @@ EXPORT_SYMBOL_GPL(iommu_attach_del);
  * Context: Process context. Takes and releases both lists' locks, S1's outside.
  * Neither sleeps nor allocates.
  * Return: IOMMU_ATTACH_GROUP_S1 and IOMMU_ATTACH_GROUP_S2 for each list on which it
- * was the last of its group; 0, with a warning, if it is not on both.
+ * was the last of its group; -ENOENT, with a warning, if it is not on both.
  */
-unsigned int iommu_attach_del_nest(struct iommu_attach_list *s1,
-				   struct iommu_attach_list *s2,
-				   struct iommu_attach_nest *nest)
+int iommu_attach_del_nest(struct iommu_attach_list *s1,
+			  struct iommu_attach_list *s2,
+			  struct iommu_attach_nest *nest)
 {
-	unsigned int last = 0;
+	int last = 0;
 
 	if (WARN_ON_ONCE(nest->s1.alist != s1 || nest->s2.alist != s2))
-		return 0;
+		return -ENOENT;
 
 	lock_pair(s1, s2);
 	if (del_locked(s1, &nest->s1))

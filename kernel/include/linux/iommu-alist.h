@@ -172,11 +172,11 @@ int iommu_attach_add(struct iommu_attach_list *alist,
 int iommu_attach_add_nest(struct iommu_attach_list *s1,
 			  struct iommu_attach_list *s2,
 			  struct iommu_attach_nest *nest);
-unsigned int iommu_attach_del(struct iommu_attach_list *alist,
-			      struct iommu_attach_elm *elm);
-unsigned int iommu_attach_del_nest(struct iommu_attach_list *s1,
-				   struct iommu_attach_list *s2,
-				   struct iommu_attach_nest *nest);
+int iommu_attach_del(struct iommu_attach_list *alist,
+		     struct iommu_attach_elm *elm);
+int iommu_attach_del_nest(struct iommu_attach_list *s1,
+			  struct iommu_attach_list *s2,
+			  struct iommu_attach_nest *nest);
 void iommu_attach_del_iommu(struct iommu_attach_list *alist,
 			    struct iommu_device *iommu_device,
 			    void (*release)(struct iommu_attach_elm *elm,
@@ -221,10 +221,12 @@ static inline void iommu_attach_elm_set_device(struct iommu_attach_elm *elm,
  */
 #define iommu_attach_del_free(alist, pos, member)			\
 ({									\
-	typeof(pos) __pos = (pos);					\
-	unsigned int __gone = iommu_attach_del(alist, &__pos->member);	\
+	typeof(pos) __attachment = (pos);				\
+	int __gone;							\
 									\
-	kfree_rcu(__pos, member.rcu);					\
+	__gone = iommu_attach_del(alist, &__attachment->member);	\
+	if (__gone >= 0)						\
+		kfree_rcu(__attachment, member.rcu);			\
 	__gone;								\
 })
 
@@ -243,11 +245,14 @@ static inline void iommu_attach_elm_set_device(struct iommu_attach_elm *elm,
  */
 #define iommu_attach_del_free_sync(alist, pos, member)			\
 ({									\
-	typeof(pos) __pos = (pos);					\
-	unsigned int __gone = iommu_attach_del(alist, &__pos->member);	\
+	typeof(pos) __attachment = (pos);				\
+	int __gone;							\
 									\
-	iommu_attach_drain();						\
-	kfree(__pos);							\
+	__gone = iommu_attach_del(alist, &__attachment->member);	\
+	if (__gone >= 0) {						\
+		iommu_attach_drain();					\
+		kfree(__attachment);					\
+	}								\
 	__gone;								\
 })
 

@@ -5,5 +5,6 @@
 #include <unistd.h>
 
 #define msleep(ms)		usleep((ms) * 1000)
+#define mdelay(ms)		usleep((ms) * 1000)
 
 #endif

@@ -6,7 +6,6 @@
 
 #define MODULE_LICENSE(license)			_Static_assert(1, "")
 #define MODULE_DESCRIPTION(description)		_Static_assert(1, "")
-#define MODULE_AUTHOR(author)			_Static_assert(1, "")
-#define MODULE_IMPORT_NS(ns)			_Static_assert(1, "")
+#define MODULE_INFO(tag, info)			_Static_assert(1, "")
 
 #endif
