@@ -835,8 +835,7 @@ void iommu_attach_del_iommu(struct iommu_attach_list *alist,
 		hlist_add_head(&elm->index_item, &gone);
 	}
 
-	if (hlist_empty(&gone))
-		return;
+	/* Even for none: what was deleted before may still be walked. */
 	iommu_attach_drain();
 	hlist_for_each_entry_safe(elm, n, &gone, index_item)
 		release(elm, arg);
