@@ -86,22 +86,17 @@ static void add_whole(struct batch *batch, struct iommu_device *iommu,
 	batch_add(batch, iommu, cmd);
 }
 
-/* The level of the leaves, where it is known and helps: 4 KiB 3, 2 MiB 2, 1 GiB 1. */
-static uint64_t leaf_level(const struct flush_range *range, uint64_t first,
-			   uint64_t pages)
+/* The level of the leaves, if they are of one: 4 KiB 3, 2 MiB 2, 1 GiB 1. */
+static uint64_t leaf_level(const struct flush_range *range)
 {
 	uint64_t size = MODEL_PAGE_SIZE;
 	uint64_t level;
 
 	if (range->tables)
 		return 0;
-	for (level = 3; level; level--, size <<= 9) {
-		/* A level that the address is not aligned to is an error (4.4.1.1). */
-		if (range->leaf == size &&
-		    !((first | pages << MODEL_PAGE_SHIFT) & (size - 1)))
-			return level;
-	}
-	return 0;
+	for (level = 3; level && range->leaf != size; level--)
+		size <<= 9;
+	return level;
 }
 
 /*
@@ -114,7 +109,7 @@ static void add_range(struct batch *batch, struct iommu_device *iommu,
 	uint64_t addr = range->first & ~(MODEL_PAGE_SIZE - 1);
 	uint64_t pages = (range->last >> MODEL_PAGE_SHIFT) -
 			 (addr >> MODEL_PAGE_SHIFT) + 1;
-	uint64_t level = leaf_level(range, addr, pages);
+	uint64_t level = leaf_level(range);
 	uint64_t cmd[MODEL_CMD_WORDS];
 	uint64_t num;
 	unsigned int scale;
