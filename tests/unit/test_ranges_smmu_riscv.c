@@ -272,8 +272,27 @@ static void test_smmu_whole_space_takes_the_tag(void **state)
 		check_smmu_atc(&fixture.machine, wholes[i].first >> 12,
 			       wholes[i].last >> 12);
 	}
-	flush(&fixture, 0, most * PAGE - 1, PAGE, false);
-	check_smmu_pages(&fixture.machine, 0, most, PAGE, false, NULL);
+	teardown(&fixture);
+}
+
+static void test_smmu_largest_ranges_go_by_address(void **state)
+{
+	/* SCALE ends at 31, trailing zeros of the number of pages do not. */
+	static const uint64_t nr[] = {
+		UINT64_C(1) << 31, UINT64_C(1) << 32, UINT64_C(1) << 35,
+		UINT64_C(3) << 33, (UINT64_C(1) << 35) - 1, (UINT64_C(1) << 35) + 1,
+		UINT64_C(31) << 31,
+	};
+	struct fixture fixture;
+	unsigned int i;
+
+	(void)state;
+	setup(&fixture, MODEL_SMMUV3, true);
+	for (i = 0; i < ARRAY_SIZE(nr); i++) {
+		check_smmu(&fixture, 0, nr[i], PAGE, false);
+		check_smmu(&fixture, 1, nr[i], PAGE, true);
+		check_smmu(&fixture, ADDRESS_PAGES - nr[i], nr[i], 0, false);
+	}
 	teardown(&fixture);
 }
 
@@ -396,6 +415,7 @@ int main(void)
 		cmocka_unit_test(test_smmu_tables_are_cut_off_without_level),
 		cmocka_unit_test(test_smmu_bytes_take_their_pages),
 		cmocka_unit_test(test_smmu_whole_space_takes_the_tag),
+		cmocka_unit_test(test_smmu_largest_ranges_go_by_address),
 		cmocka_unit_test(test_smmu_s2_ranges_end_with_the_ipa_field),
 		cmocka_unit_test(test_riscv_commands_cover_the_least_napot_region),
 		cmocka_unit_test(test_riscv_bytes_take_their_pages),

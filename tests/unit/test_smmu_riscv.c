@@ -376,6 +376,29 @@ static void test_tags_run_out_without_a_trace(void **state)
 	teardown(&fixture);
 }
 
+static void test_lost_iommu_gives_the_tags_back(void **state)
+{
+	struct fixture fixture;
+
+	setup(&fixture, state, true);
+	attach(fixture.nest, fixture.device, IOMMU_NO_PASID);
+	domain_lose_iommu(fixture.nest, fixture.machine.iommu[0]);
+	assert_true(iommu_attach_empty(&fixture.s2->alist));
+	device_remove(fixture.device);
+	domain_free(fixture.nest);
+	domain_free(fixture.s2);
+
+	fixture.device = machine_device(&fixture.machine, 0, RID, true);
+	fixture.s2 = machine_domain(&fixture.machine, false, NULL);
+	fixture.s2->wish_tag = S2_TAG;
+	fixture.nest = machine_domain(&fixture.machine, true, fixture.s2);
+	fixture.nest->wish_tag = S1_TAG;
+	attach(fixture.nest, fixture.device, IOMMU_NO_PASID);
+	assert_int_equal(fixture.nest->tag, S1_TAG);
+	assert_int_equal(fixture.s2->tag, S2_TAG);
+	teardown(&fixture);
+}
+
 /*
  * Flush
  */
@@ -620,6 +643,8 @@ static void test_nest_is_flushed_by_both_tags(void **state)
 	assert_classes(&fixture.machine, "CSASTSTS");
 	assert_sent(&fixture, 4, nested_all);
 	assert_sent(&fixture, 6, s2_all);
+	assert_int_equal(fixture.nest->tag, 0);
+	assert_int_equal(fixture.s2->tag, 0);
 	teardown(&fixture);
 }
 
@@ -708,6 +733,7 @@ int main(void)
 		BOTH(test_replace_by_itself_keeps_the_tag),
 		BOTH(test_attach_that_fails_leaves_no_trace),
 		BOTH(test_tags_run_out_without_a_trace),
+		BOTH(test_lost_iommu_gives_the_tags_back),
 		BOTH(test_unmapped_is_not_reached_any_more),
 		BOTH(test_oracle_sees_each_command_that_is_withheld),
 		BOTH(test_atc_commands_wait_for_the_iotlb_commands),
