@@ -1,0 +1,867 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the tests of the attach list know, see, and compare
+ *
+ * A test keeps a plain array of facts, one for each attachment on each list. What a
+ * flush has to send is found by looking at all of it for every question; nothing is
+ * sorted, hashed or counted along, so that nothing of the list's own thinking is
+ * repeated here. A record takes down what a flush calls, and judge() compares it
+ * with the facts: the groups, the ATC targets, their order, the syncs and waits. It
+ * names the first fault that it finds.
+ *
+ * What runs beside a flush is done by a hook in the flush's callbacks, at a chosen
+ * call, so each interleaving is the same in every run. Callbacks must not sleep:
+ * memory comes from a stub of the list's allocation then, which also counts and
+ * fails on demand.
+ */
+#ifndef __IOMMU_ALIST_JUDGE_H
+#define __IOMMU_ALIST_JUDGE_H
+
+#include <kunit/static_stub.h>
+#include <kunit/test-bug.h>
+#include <kunit/test.h>
+#include <linux/iommu-alist.h>
+#include <linux/limits.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#include "../iommu-alist-priv.h"
+
+#define NR_LISTS	4
+#define NR_IOMMUS	130
+#define NO_ATC		U64_MAX
+
+/* IOMMUs that a flush sends to before it has to wait. */
+#define WINDOW		64
+
+/* Never looked into by the list; sorted here by address. */
+static u64 fake_iommus[NR_IOMMUS];
+static u64 fake_devices[16];
+
+/* What a driver allocates for an attachment, or for a nest. */
+struct thing {
+	u32 nr;				/* halves: 1, or 2 for a nest */
+	struct iommu_attach_list *list[2];
+	struct iommu_attach_nest nest;	/* s1 alone if it is no nest */
+};
+
+/* One attachment on one list, as the test knows it. */
+struct fact {
+	struct thing *thing;
+	struct iommu_attach_elm *elm;
+	struct iommu_attach_list *alist;
+	struct iommu_device *iommu_device;
+	u64 tag;
+	u64 atc;
+	u8 kind;
+	bool using_atc;
+	bool beside;		/* came or went beside the flush: sent or not */
+	bool atc_beside;	/* its use of an ATC did */
+	bool atc_late;		/* and is served after all others */
+};
+
+enum call { CALL_IOTLB, CALL_ATC, CALL_SYNC, CALL_WAIT };
+
+struct event {
+	enum call call;
+	u8 kind;
+	struct iommu_device *iommu_device;
+	u64 tag;
+	u64 value;			/* the ATC target, or the cookie */
+};
+
+enum {
+	NEST_WAITS	= BIT(0),	/* sync_before_nest */
+	ATC_WAITS	= BIT(1),	/* sync_before_atc */
+	NR_MODES	= 4,		/* of these two */
+	WITHOUT_ATC	= BIT(2),	/* hardware without ATS */
+};
+
+/* One flush: what it called, and what happens beside it. */
+struct record {
+	struct world *world;
+	struct event *event;
+	u32 nr;
+	u32 max;
+	u32 mode;
+	u64 cookie;
+	bool overflow;
+	void (*hook)(struct record *record);	/* after each call */
+	u32 hook_at;				/* number of the call */
+	struct thing *hook_thing;
+	void *hook_data;
+};
+
+struct world {
+	struct kunit *test;
+	struct iommu_attach_list list[NR_LISTS];
+	struct fact *fact;
+	u32 nr;
+	u32 max;
+	struct record record;
+	/* Of the list's allocations: */
+	unsigned long allocs;
+	unsigned long fail_at;
+	bool atomic;
+	/* judge() at work, by IOMMU: */
+	bool synced[NR_IOMMUS];
+	u64 cookie[NR_IOMMUS];
+};
+
+static struct iommu_device *fake_iommu(u32 i)
+{
+	return (struct iommu_device *)&fake_iommus[i];
+}
+
+static u32 iommu_number(const struct iommu_device *iommu_device)
+{
+	return (const u64 *)iommu_device - fake_iommus;
+}
+
+static struct device *fake_device(u32 i)
+{
+	return (struct device *)&fake_devices[i % ARRAY_SIZE(fake_devices)];
+}
+
+/* The same numbers in both worlds. */
+static u32 next_random(u64 *seed)
+{
+	*seed = *seed * 6364136223846793005ULL + 1442695040888963407ULL;
+	return *seed >> 33;
+}
+
+static u32 random_below(u64 *seed, u32 end)
+{
+	return next_random(seed) % end;
+}
+
+static void *counting_alloc(size_t size)
+{
+	struct world *world = kunit_get_current_test()->priv;
+
+	if (++world->allocs == world->fail_at)
+		return NULL;
+	return kvzalloc(size, world->atomic ? GFP_ATOMIC : GFP_KERNEL);
+}
+
+/*
+ * The recorder
+ */
+
+static void note_call(struct record *record, const struct event *event)
+{
+	void (*hook)(struct record *record) = record->hook;
+
+	if (record->nr == record->max) {
+		record->overflow = true;
+		return;
+	}
+	record->event[record->nr++] = *event;
+	if (hook && record->nr == record->hook_at) {
+		record->hook = NULL;
+		hook(record);
+	}
+}
+
+static void note_iotlb(const struct iommu_attach_group *group, void *arg)
+{
+	note_call(arg, &(struct event){
+		.call = CALL_IOTLB,
+		.kind = group->kind,
+		.iommu_device = group->iommu_device,
+		.tag = group->tag,
+	});
+}
+
+static void note_atc(const struct iommu_attach_group *group, u64 atc, void *arg)
+{
+	note_call(arg, &(struct event){
+		.call = CALL_ATC,
+		.kind = group->kind,
+		.iommu_device = group->iommu_device,
+		.tag = group->tag,
+		.value = atc,
+	});
+}
+
+static u64 note_sync(struct iommu_device *iommu_device, void *arg)
+{
+	struct record *record = arg;
+	u64 cookie = ++record->cookie;
+
+	note_call(record, &(struct event){
+		.call = CALL_SYNC,
+		.iommu_device = iommu_device,
+		.value = cookie,
+	});
+	return cookie;
+}
+
+static void note_wait(struct iommu_device *iommu_device, u64 cookie, void *arg)
+{
+	note_call(arg, &(struct event){
+		.call = CALL_WAIT,
+		.iommu_device = iommu_device,
+		.value = cookie,
+	});
+}
+
+static void flush_into(struct record *record, struct iommu_attach_list *alist,
+		       u32 mode)
+{
+	struct iommu_attach_flush_ops ops = {
+		.iotlb = note_iotlb,
+		.atc = mode & WITHOUT_ATC ? NULL : note_atc,
+		.sync = note_sync,
+		.wait = note_wait,
+		.sync_before_nest = mode & NEST_WAITS,
+		.sync_before_atc = mode & ATC_WAITS,
+	};
+	struct world *world = record->world;
+	bool atomic = world->atomic;
+
+	record->nr = 0;
+	record->overflow = false;
+	record->mode = mode;
+	world->atomic = true;
+	iommu_attach_flush(alist, &ops, record);
+	world->atomic = atomic;
+}
+
+/*
+ * The judge
+ */
+
+enum fault {
+	FINE,
+	OVERFLOW,
+	GROUP_MISSED,
+	GROUP_TWICE,
+	GROUP_FOREIGN,
+	ATC_MISSED,
+	ATC_TWICE,
+	ATC_FOREIGN,
+	OUT_OF_ORDER,	/* or sent before what it depends on has completed */
+	SYNC_MISSED,	/* the next IOMMU, or a wait, came before it */
+	SYNC_EXTRA,	/* nothing was sent before it */
+	SYNC_TWICE,	/* in one phase */
+	WAIT_MISSED,
+	WAIT_EXTRA,	/* for what was not handed out */
+	WAIT_EARLY,	/* others had yet to be sent to */
+	NR_FAULTS,
+};
+
+static const char *const fault_names[NR_FAULTS] = {
+	[FINE] = "fine",
+	[OVERFLOW] = "more calls than there can be",
+	[GROUP_MISSED] = "group missed",
+	[GROUP_TWICE] = "group sent twice",
+	[GROUP_FOREIGN] = "group that is not there",
+	[ATC_MISSED] = "ATC target missed",
+	[ATC_TWICE] = "ATC target sent twice",
+	[ATC_FOREIGN] = "ATC target that is not there",
+	[OUT_OF_ORDER] = "out of order",
+	[SYNC_MISSED] = "no sync after commands",
+	[SYNC_EXTRA] = "sync without commands",
+	[SYNC_TWICE] = "more than one sync in a phase",
+	[WAIT_MISSED] = "sync not waited for",
+	[WAIT_EXTRA] = "wait without sync",
+	[WAIT_EARLY] = "wait before all were sent to",
+};
+
+static bool about_fact(const struct event *event, const struct fact *fact,
+		       enum call call)
+{
+	if (event->call != call || event->iommu_device != fact->iommu_device ||
+	    event->kind != fact->kind || event->tag != fact->tag)
+		return false;
+	return call == CALL_IOTLB ||
+	       (fact->using_atc && event->value == fact->atc);
+}
+
+static const struct fact *find_fact(const struct world *world,
+				    const struct iommu_attach_list *alist,
+				    const struct event *event)
+{
+	u32 i;
+
+	for (i = 0; i < world->nr; i++) {
+		if (world->fact[i].alist == alist &&
+		    about_fact(event, &world->fact[i], event->call))
+			return &world->fact[i];
+	}
+	return NULL;
+}
+
+static u32 count_calls(const struct record *record, const struct fact *fact,
+		       enum call call)
+{
+	u32 i, nr = 0;
+
+	for (i = 0; i < record->nr; i++)
+		nr += about_fact(&record->event[i], fact, call);
+	return nr;
+}
+
+/* Was sent what had to be, and nothing else? */
+static enum fault judge_sets(const struct record *record,
+			     const struct iommu_attach_list *alist)
+{
+	const struct world *world = record->world;
+	const struct event *event;
+	const struct fact *fact;
+	u32 i, nr;
+
+	for (i = 0; i < world->nr; i++) {
+		fact = &world->fact[i];
+		if (fact->alist != alist)
+			continue;
+		nr = count_calls(record, fact, CALL_IOTLB);
+		if (nr > 1)
+			return GROUP_TWICE;
+		if (!nr && !fact->beside)
+			return GROUP_MISSED;
+		if (!fact->using_atc || record->mode & WITHOUT_ATC)
+			continue;
+		nr = count_calls(record, fact, CALL_ATC);
+		if (nr > 1)
+			return ATC_TWICE;
+		if (!nr && !fact->beside && !fact->atc_beside)
+			return ATC_MISSED;
+	}
+	for (i = 0; i < record->nr; i++) {
+		event = &record->event[i];
+		if (event->call != CALL_IOTLB && event->call != CALL_ATC)
+			continue;
+		if (event->call == CALL_ATC && record->mode & WITHOUT_ATC)
+			return ATC_FOREIGN;
+		if (!find_fact(world, alist, event))
+			return event->call == CALL_ATC ? ATC_FOREIGN :
+							 GROUP_FOREIGN;
+	}
+	return FINE;
+}
+
+/* Everything of a phase has completed before the next one begins. */
+static u32 phase_of(const struct record *record,
+		    const struct iommu_attach_list *alist,
+		    const struct event *event)
+{
+	u32 nest = record->mode & NEST_WAITS ? 1 : 0;
+	const struct fact *fact;
+
+	if (event->call == CALL_IOTLB)
+		return event->kind == IOMMU_ATTACH_OWN ? 0 : nest;
+	if (record->mode & ATC_WAITS)
+		return nest + 1;
+	fact = find_fact(record->world, alist, event);
+	return nest + (fact && fact->atc_late);
+}
+
+static u32 rank_of(const struct event *event)
+{
+	return event->call == CALL_ATC ? 2 : event->kind == IOMMU_ATTACH_NEST;
+}
+
+static enum fault judge_order(const struct record *record,
+			      const struct iommu_attach_list *alist)
+{
+	u32 i, n, phase = 0, at, rank = 0, nr_synced = 0, nr_open = 0, nr_waited = 0;
+	const struct iommu_device *sending = NULL;
+	struct world *world = record->world;
+	const struct event *event;
+
+	memset(world->synced, 0, sizeof(world->synced));
+	memset(world->cookie, 0, sizeof(world->cookie));
+
+	for (i = 0; i < record->nr; i++) {
+		event = &record->event[i];
+		n = iommu_number(event->iommu_device);
+
+		switch (event->call) {
+		case CALL_IOTLB:
+		case CALL_ATC:
+			at = phase_of(record, alist, event);
+			if (at < phase)
+				return OUT_OF_ORDER;
+			if (sending && (sending != event->iommu_device || at > phase))
+				return SYNC_MISSED;
+			if (at > phase) {
+				if (nr_open)
+					return WAIT_MISSED;
+				phase = at;
+				nr_synced = 0;
+				nr_waited = 0;
+				memset(world->synced, 0, sizeof(world->synced));
+			}
+			if (world->synced[n])
+				return SYNC_TWICE;
+			if (nr_waited && nr_synced % WINDOW)
+				return WAIT_EARLY;
+			if (sending && rank_of(event) < rank)
+				return OUT_OF_ORDER;
+			sending = event->iommu_device;
+			rank = rank_of(event);
+			break;
+		case CALL_SYNC:
+			if (sending != event->iommu_device)
+				return SYNC_EXTRA;
+			if (nr_waited && nr_open)
+				return WAIT_EARLY;
+			sending = NULL;
+			nr_waited = 0;
+			world->synced[n] = true;
+			world->cookie[n] = event->value;
+			nr_synced++;
+			nr_open++;
+			break;
+		case CALL_WAIT:
+			/* A full window is waited for before the next sync. */
+			if (sending && (!nr_synced || nr_synced % WINDOW))
+				return SYNC_MISSED;
+			if (world->cookie[n] != event->value)
+				return WAIT_EXTRA;
+			world->cookie[n] = 0;
+			nr_open--;
+			nr_waited++;
+			break;
+		}
+	}
+	if (sending)
+		return SYNC_MISSED;
+	return nr_open ? WAIT_MISSED : FINE;
+}
+
+static enum fault judge(const struct record *record,
+			const struct iommu_attach_list *alist)
+{
+	enum fault fault = record->overflow ? OVERFLOW : judge_sets(record, alist);
+
+	return fault == FINE ? judge_order(record, alist) : fault;
+}
+
+#define EXPECT_FAULT(rec, alist, expected, fmt, ...)			\
+do {									\
+	const struct record *judged = (rec);				\
+	enum fault fault = judge(judged, alist);			\
+									\
+	KUNIT_EXPECT_EQ_MSG(judged->world->test, fault, expected,	\
+			    "%s; " fmt, fault_names[fault], ##__VA_ARGS__); \
+} while (0)
+
+/*
+ * The facts
+ */
+
+static bool same_group(const struct fact *a, const struct fact *b)
+{
+	return a->alist == b->alist && a->iommu_device == b->iommu_device &&
+	       a->kind == b->kind && a->tag == b->tag;
+}
+
+/* How many are in the group of a fact, which is counted too if it is noted? */
+static u32 count_group(const struct world *world, const struct fact *fact)
+{
+	u32 i, nr = 0;
+
+	for (i = 0; i < world->nr; i++)
+		nr += same_group(&world->fact[i], fact);
+	return nr;
+}
+
+static u32 count_facts(const struct world *world,
+		       const struct iommu_attach_list *alist)
+{
+	u32 i, nr = 0;
+
+	for (i = 0; i < world->nr; i++)
+		nr += world->fact[i].alist == alist;
+	return nr;
+}
+
+/* Groups, ATC targets and IOMMUs of a list: those that no earlier fact equals. */
+static void count_distinct(const struct world *world,
+			   const struct iommu_attach_list *alist, u32 *groups,
+			   u32 *targets, u32 *iommus)
+{
+	bool group, target, iommu;
+	const struct fact *a, *b;
+	u32 i, j;
+
+	*groups = 0;
+	*targets = 0;
+	*iommus = 0;
+	for (i = 0; i < world->nr; i++) {
+		a = &world->fact[i];
+		if (a->alist != alist)
+			continue;
+		group = true;
+		iommu = true;
+		target = a->using_atc;
+		for (j = 0; j < i; j++) {
+			b = &world->fact[j];
+			if (b->alist != alist)
+				continue;
+			if (a->iommu_device == b->iommu_device)
+				iommu = false;
+			if (!same_group(a, b))
+				continue;
+			group = false;
+			if (b->using_atc && b->atc == a->atc)
+				target = false;
+		}
+		*groups += group;
+		*targets += target;
+		*iommus += iommu;
+	}
+}
+
+static struct fact fact_of(struct thing *thing, u32 half)
+{
+	struct iommu_attach_elm *elm = half ? &thing->nest.s2 : &thing->nest.s1;
+
+	return (struct fact){
+		.thing = thing,
+		.elm = elm,
+		.alist = thing->list[half],
+		.iommu_device = elm->iommu_device,
+		.tag = elm->tag,
+		.atc = elm->atc,
+		.kind = half ? IOMMU_ATTACH_NEST : IOMMU_ATTACH_OWN,
+		.using_atc = elm->using_atc,
+	};
+}
+
+static void note_thing(struct world *world, struct thing *thing)
+{
+	u32 half;
+
+	for (half = 0; half < thing->nr; half++)
+		world->fact[world->nr++] = fact_of(thing, half);
+}
+
+static void forget_thing(struct world *world, const struct thing *thing)
+{
+	u32 i, nr = 0;
+
+	for (i = 0; i < world->nr; i++) {
+		if (world->fact[i].thing != thing)
+			world->fact[nr++] = world->fact[i];
+	}
+	world->nr = nr;
+}
+
+static void note_atc_use(struct world *world, const struct thing *thing, bool on)
+{
+	u32 i;
+
+	for (i = 0; i < world->nr; i++) {
+		if (world->fact[i].thing == thing)
+			world->fact[i].using_atc = on;
+	}
+}
+
+/* The groups of a thing that nobody else is in. */
+static u32 alone_in(const struct world *world, struct thing *thing, u32 others)
+{
+	struct fact fact;
+	u32 half, alone = 0;
+
+	for (half = 0; half < thing->nr; half++) {
+		fact = fact_of(thing, half);
+		if (count_group(world, &fact) == others)
+			alone |= half ? IOMMU_ATTACH_GROUP_S2 :
+					IOMMU_ATTACH_GROUP_S1;
+	}
+	return alone;
+}
+
+static void fill_elm(struct iommu_attach_elm *elm, u32 iommu, u64 tag, u64 atc)
+{
+	elm->iommu_device = fake_iommu(iommu);
+	elm->tag = tag;
+	elm->atc = atc == NO_ATC ? 0 : atc;
+	elm->pasid = atc == NO_ATC ? IOMMU_NO_PASID : atc >> 16;
+	elm->using_atc = atc != NO_ATC;
+	iommu_attach_elm_set_device(elm, fake_device(elm->atc));
+}
+
+static struct thing *new_thing(struct world *world, struct iommu_attach_list *alist,
+			       u32 iommu, u64 tag, u64 atc)
+{
+	struct thing *thing;
+
+	thing = kzalloc(sizeof(*thing), world->atomic ? GFP_ATOMIC : GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(world->test, thing);
+	thing->nr = 1;
+	thing->list[0] = alist;
+	fill_elm(&thing->nest.s1, iommu, tag, atc);
+	return thing;
+}
+
+/* @atc is the same on both lists. */
+static struct thing *new_nest(struct world *world, struct iommu_attach_list *s1,
+			      struct iommu_attach_list *s2, u32 iommu, u64 tag,
+			      u64 nest_tag, u64 atc)
+{
+	struct thing *thing = new_thing(world, s1, iommu, tag, atc);
+
+	thing->nr = 2;
+	thing->list[1] = s2;
+	fill_elm(&thing->nest.s2, iommu, nest_tag, atc);
+	return thing;
+}
+
+static int try_attach(struct world *world, struct thing *thing)
+{
+	int ret;
+
+	if (thing->nr == 2)
+		ret = iommu_attach_add_nest(thing->list[0], thing->list[1],
+					    &thing->nest);
+	else
+		ret = iommu_attach_add(thing->list[0], &thing->nest.s1);
+	if (ret >= 0)
+		note_thing(world, thing);
+	return ret;
+}
+
+static void attach(struct world *world, struct thing *thing)
+{
+	u32 first = alone_in(world, thing, 0);
+	int ret;
+
+	KUNIT_ASSERT_LE(world->test, world->nr + thing->nr, world->max);
+	ret = try_attach(world, thing);
+	if (ret < 0)
+		kfree(thing);
+	KUNIT_ASSERT_EQ_MSG(world->test, ret, first, "groups that are new");
+}
+
+static struct thing *add(struct world *world, struct iommu_attach_list *alist,
+			 u32 iommu, u64 tag, u64 atc)
+{
+	struct thing *thing = new_thing(world, alist, iommu, tag, atc);
+
+	attach(world, thing);
+	return thing;
+}
+
+static struct thing *add_nest(struct world *world, struct iommu_attach_list *s1,
+			      struct iommu_attach_list *s2, u32 iommu, u64 tag,
+			      u64 nest_tag, u64 atc)
+{
+	struct thing *thing = new_nest(world, s1, s2, iommu, tag, nest_tag, atc);
+
+	attach(world, thing);
+	return thing;
+}
+
+/* Leaves the facts alone. */
+static u32 take_off(struct thing *thing)
+{
+	u32 last;
+
+	if (thing->nr == 1)
+		return iommu_attach_del_free(thing->list[0], thing, nest.s1);
+
+	last = iommu_attach_del_nest(thing->list[0], thing->list[1], &thing->nest);
+	kfree_rcu(thing, nest.s1.rcu);
+	return last;
+}
+
+static void detach(struct world *world, struct thing *thing)
+{
+	unsigned long allocs = world->allocs;
+	u32 expected = alone_in(world, thing, 1);
+	u32 last = take_off(thing);
+
+	forget_thing(world, thing);
+	KUNIT_EXPECT_EQ_MSG(world->test, last, expected, "groups that are gone");
+	KUNIT_EXPECT_EQ(world->test, world->allocs, allocs);
+}
+
+static int enable_atc(struct thing *thing)
+{
+	return thing->nr == 2 ? iommu_attach_nest_enable_atc(&thing->nest) :
+				iommu_attach_enable_atc(&thing->nest.s1);
+}
+
+static void disable_atc(struct world *world, struct thing *thing)
+{
+	unsigned long allocs = world->allocs;
+
+	if (thing->nr == 2)
+		iommu_attach_nest_disable_atc(&thing->nest);
+	else
+		iommu_attach_disable_atc(&thing->nest.s1);
+	note_atc_use(world, thing, false);
+	KUNIT_EXPECT_EQ(world->test, world->allocs, allocs);
+}
+
+/*
+ * What is true of a list whenever nothing runs beside it
+ */
+
+/* To look at elements alone, whatever they are part of. */
+struct bare {
+	struct iommu_attach_elm elm;
+};
+
+static u32 count_elm(const struct world *world,
+		     const struct iommu_attach_list *alist,
+		     const struct iommu_attach_elm *elm)
+{
+	u32 i, nr = 0;
+
+	for (i = 0; i < world->nr; i++)
+		nr += world->fact[i].alist == alist && world->fact[i].elm == elm;
+	return nr;
+}
+
+static void verify_walk(struct world *world, struct iommu_attach_list *alist,
+			u32 groups, u32 targets, u32 iommus)
+{
+	struct record *record = &world->record;
+	const struct iommu_attach_group *group;
+	u32 again = 0, nr_iommus = 0, nr_all = 0, nr_foreign = 0;
+	struct iommu_attach_walk walk;
+	struct kunit *test = world->test;
+	struct iommu_device *before = NULL;
+	struct bare *bare;
+	u64 atc;
+
+	record->nr = 0;
+	record->mode = 0;
+
+	iommu_attach_walk_begin(&walk, alist);
+	iommu_attach_for_each_group(group, &walk)
+		note_iotlb(group, record);
+	iommu_attach_for_each_atc(group, atc, &walk)
+		note_atc(group, atc, record);
+	iommu_attach_for_each_iommu(group, &walk) {
+		/* Sorted: those that differ from the last are all different. */
+		nr_iommus += !before || group->iommu_device > before;
+		before = group->iommu_device;
+	}
+	iommu_attach_for_each_group(group, &walk)
+		again++;
+	iommu_attach_for_each_all(bare, &walk, elm) {
+		nr_all++;
+		nr_foreign += count_elm(world, alist, &bare->elm) != 1;
+	}
+	iommu_attach_walk_end(&walk);
+
+	KUNIT_EXPECT_EQ_MSG(test, judge_sets(record, alist), FINE, "%s",
+			    fault_names[judge_sets(record, alist)]);
+	KUNIT_EXPECT_EQ(test, record->nr, groups + targets);
+	KUNIT_EXPECT_EQ(test, nr_iommus, iommus);
+	KUNIT_EXPECT_EQ_MSG(test, again, groups, "groups after the ATC targets");
+	KUNIT_EXPECT_EQ(test, nr_all, count_facts(world, alist));
+	KUNIT_EXPECT_EQ(test, nr_foreign, 0);
+}
+
+static void verify_find_tag(struct world *world, struct iommu_attach_list *alist,
+			    u32 iommu)
+{
+	const struct fact *fact;
+	u64 tag = 0, lowest = 0;
+	bool found = false;
+	u32 i;
+	int ret;
+
+	for (i = 0; i < world->nr; i++) {
+		fact = &world->fact[i];
+		if (fact->alist != alist || fact->kind != IOMMU_ATTACH_OWN ||
+		    fact->iommu_device != fake_iommu(iommu))
+			continue;
+		if (!found || fact->tag < lowest)
+			lowest = fact->tag;
+		found = true;
+	}
+	ret = iommu_attach_find_tag(alist, fake_iommu(iommu), &tag);
+	KUNIT_EXPECT_EQ(world->test, ret, found ? 0 : -ENOENT);
+	KUNIT_EXPECT_EQ(world->test, tag, lowest);
+}
+
+static void verify(struct world *world, struct iommu_attach_list *alist)
+{
+	static const u32 modes[] = { 0, NEST_WAITS, ATC_WAITS,
+				     NEST_WAITS | ATC_WAITS, WITHOUT_ATC };
+	unsigned long allocs = world->allocs;
+	u32 groups, targets, iommus, i;
+
+	for (i = 0; i < ARRAY_SIZE(modes); i++) {
+		flush_into(&world->record, alist, modes[i]);
+		EXPECT_FAULT(&world->record, alist, FINE, "mode %u", modes[i]);
+	}
+	count_distinct(world, alist, &groups, &targets, &iommus);
+	verify_walk(world, alist, groups, targets, iommus);
+	for (i = 0; i < 4; i++)
+		verify_find_tag(world, alist, i);
+	KUNIT_EXPECT_EQ(world->test, iommu_attach_empty(alist),
+			!count_facts(world, alist));
+	KUNIT_EXPECT_EQ_MSG(world->test, world->allocs, allocs,
+			    "walks and flushes take no memory");
+}
+
+static void verify_all(struct world *world)
+{
+	u32 i;
+
+	for (i = 0; i < NR_LISTS; i++)
+		verify(world, &world->list[i]);
+}
+
+static struct world *new_world(struct kunit *test, u32 max)
+{
+	struct world *world = test->priv;
+
+	world->max = max;
+	world->fact = kunit_kcalloc(test, max, sizeof(*world->fact), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, world->fact);
+	world->record.world = world;
+	/* An IOTLB, an ATC command, and syncs in four phases, of each. */
+	world->record.max = 12 * max + 16;
+	world->record.event = kunit_kcalloc(test, world->record.max,
+					    sizeof(*world->record.event),
+					    GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, world->record.event);
+	return world;
+}
+
+static int alist_test_init(struct kunit *test)
+{
+	struct world *world = kunit_kzalloc(test, sizeof(*world), GFP_KERNEL);
+	u32 i;
+
+	if (!world)
+		return -ENOMEM;
+	world->test = test;
+	for (i = 0; i < NR_LISTS; i++)
+		iommu_attach_init(&world->list[i]);
+	test->priv = world;
+	kunit_activate_static_stub(test, iommu_attach_alloc, counting_alloc);
+	return 0;
+}
+
+static void detach_all(struct world *world)
+{
+	while (world->nr)
+		detach(world, world->fact[world->nr - 1].thing);
+}
+
+static void alist_test_exit(struct kunit *test)
+{
+	struct world *world = test->priv;
+	u32 i;
+
+	if (!world)
+		return;
+	detach_all(world);
+	iommu_attach_drain();
+	for (i = 0; i < NR_LISTS; i++)
+		iommu_attach_destroy(&world->list[i]);
+}
+
+#endif /* __IOMMU_ALIST_JUDGE_H */

@@ -1,0 +1,1887 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Tests of the attach list
+ *
+ * Whatever a case is about, in the end a flush is recorded and judged against a plain
+ * array of facts, see iommu_alist_judge.h. The judge is itself tested first, on
+ * streams that are wrong.
+ *
+ * Cases are named after the rule of the contract (1 nothing stale, 2 nothing twice,
+ * 3 in order, 4 no lock, allocation or sleep on the walk, 5 send all and then wait,
+ * 6 attach leaves no trace when it fails, detach does not fail, 7 silence after a
+ * drain, 8 a nest is two attachments, 9 first and last, 10 the locked view) or after
+ * the fault that drivers were seen to have.
+ */
+#include <linux/completion.h>
+#include <linux/delay.h>
+#include <linux/kthread.h>
+#include <linux/module.h>
+
+#include "iommu_alist_judge.h"
+
+/*
+ * The judge is judged: each stream has one fault
+ */
+
+enum edit { DROP, COPY, MOVE, ALTER, COPY_ALTERED };
+
+struct wrong {
+	const char *name;
+	u32 mode;
+	enum edit edit;
+	u32 from;
+	u32 to;
+	enum fault fault;
+};
+
+/*
+ * Without any mode the right stream is:
+ *   0 own, 1 nest, 2 ATC, 3 ATC, 4 sync; 5 own, 6 nest, 7 sync; 8 wait, 9 wait
+ * and where ATC commands wait:
+ *   0 own, 1 nest, 2 sync; 3 own, 4 nest, 5 sync; 6 wait, 7 wait;
+ *   8 ATC, 9 ATC, 10 sync, 11 wait
+ */
+static const struct wrong wrongs[] = {
+	{ "group missed", 0, DROP, 0, 0, GROUP_MISSED },
+	{ "nest missed", 0, DROP, 6, 0, GROUP_MISSED },
+	{ "group twice", 0, COPY, 0, 0, GROUP_TWICE },
+	{ "foreign tag", 0, COPY_ALTERED, 0, 0, GROUP_FOREIGN },
+	{ "tag altered", 0, ALTER, 0, 0, GROUP_MISSED },
+	{ "ATC missed", 0, DROP, 2, 0, ATC_MISSED },
+	{ "ATC twice", 0, COPY, 3, 3, ATC_TWICE },
+	{ "foreign ATC", 0, COPY_ALTERED, 2, 2, ATC_FOREIGN },
+	{ "nest before own", 0, MOVE, 1, 0, OUT_OF_ORDER },
+	{ "ATC before IOTLB", 0, MOVE, 2, 0, OUT_OF_ORDER },
+	{ "IOTLB after ATC phase", ATC_WAITS, MOVE, 4, 10, OUT_OF_ORDER },
+	{ "sync dropped", 0, DROP, 4, 0, SYNC_MISSED },
+	{ "last sync dropped", 0, DROP, 7, 0, SYNC_MISSED },
+	{ "IOMMUs interleaved", 0, MOVE, 4, 5, SYNC_MISSED },
+	{ "ATC in the IOTLB phase", ATC_WAITS, MOVE, 8, 2, SYNC_MISSED },
+	{ "sync without commands", 0, COPY, 4, 4, SYNC_EXTRA },
+	{ "sync between commands", 0, COPY, 4, 1, SYNC_TWICE },
+	{ "wait dropped", 0, DROP, 9, 0, WAIT_MISSED },
+	{ "ATC before the last wait", ATC_WAITS, MOVE, 7, 8, WAIT_MISSED },
+	{ "wait twice", 0, COPY, 9, 9, WAIT_EXTRA },
+	{ "wait for another cookie", 0, ALTER, 8, 0, WAIT_EXTRA },
+	{ "each waited for in turn", 0, MOVE, 8, 5, WAIT_EARLY },
+};
+
+static void describe_wrong(const struct wrong *wrong, char *text)
+{
+	snprintf(text, KUNIT_PARAM_DESC_SIZE, "%s", wrong->name);
+}
+
+KUNIT_ARRAY_PARAM(wrong, wrongs, describe_wrong);
+
+static struct event take_event(struct record *record, u32 at)
+{
+	struct event event = record->event[at];
+
+	record->nr--;
+	memmove(&record->event[at], &record->event[at + 1],
+		(record->nr - at) * sizeof(event));
+	return event;
+}
+
+static void put_event(struct record *record, u32 at, struct event event)
+{
+	memmove(&record->event[at + 1], &record->event[at],
+		(record->nr - at) * sizeof(event));
+	record->event[at] = event;
+	record->nr++;
+}
+
+static void alter_event(struct event *event)
+{
+	if (event->call == CALL_IOTLB)
+		event->tag += 100;
+	else
+		event->value += 100;
+}
+
+static void edit_stream(struct record *record, const struct wrong *wrong)
+{
+	struct event event = record->event[wrong->from];
+
+	switch (wrong->edit) {
+	case DROP:
+		take_event(record, wrong->from);
+		break;
+	case COPY_ALTERED:
+		alter_event(&event);
+		fallthrough;
+	case COPY:
+		put_event(record, wrong->to, event);
+		break;
+	case MOVE:
+		event = take_event(record, wrong->from);
+		put_event(record, wrong->to, event);
+		break;
+	case ALTER:
+		alter_event(&record->event[wrong->from]);
+		break;
+	}
+}
+
+static void judge_sees_wrong_stream(struct kunit *test)
+{
+	const struct wrong *wrong = test->param_value;
+	struct world *world = new_world(test, 8);
+	struct iommu_attach_list *s1 = &world->list[0], *s2 = &world->list[2];
+
+	add(world, s2, 0, 5, 20);
+	add(world, s2, 1, 5, NO_ATC);
+	add_nest(world, s1, s2, 0, 6, 7, 12);
+	add_nest(world, s1, s2, 1, 6, 7, NO_ATC);
+
+	flush_into(&world->record, s2, wrong->mode);
+	EXPECT_FAULT(&world->record, s2, FINE, "before the edit");
+	edit_stream(&world->record, wrong);
+	EXPECT_FAULT(&world->record, s2, wrong->fault, "after the edit");
+}
+
+static void judge_sees_overflow(struct kunit *test)
+{
+	struct world *world = new_world(test, 2);
+
+	add(world, &world->list[0], 0, 1, NO_ATC);
+	world->record.max = 2;
+	flush_into(&world->record, &world->list[0], 0);
+	EXPECT_FAULT(&world->record, &world->list[0], OVERFLOW, "three calls");
+}
+
+/*
+ * Shapes of lists
+ */
+
+enum some { NONE, HALF, ALL };
+
+struct shape {
+	u32 n;
+	u32 iommus;
+	u32 tags;		/* on each IOMMU */
+	enum some atc;
+	enum some nests;
+	u32 pasids;		/* of each device */
+};
+
+static const struct shape shapes[] = {
+	{ 1, 1, 1, NONE, NONE, 1 },
+	{ 1, 1, 1, ALL, NONE, 1 },
+	{ 1, 1, 1, ALL, ALL, 1 },
+	{ 2, 1, 1, HALF, NONE, 1 },
+	{ 2, 2, 1, HALF, HALF, 1 },
+	{ 4, 1, 1, ALL, NONE, 4 },
+	{ 4, 4, 1, NONE, NONE, 1 },
+	{ 8, 2, 3, HALF, HALF, 2 },
+	{ 16, 1, 16, ALL, NONE, 1 },
+	{ 64, 8, 1, HALF, NONE, 4 },
+	{ 64, 8, 2, ALL, HALF, 4 },
+	{ 64, 64, 1, ALL, NONE, 1 },
+	{ 65, 65, 1, ALL, NONE, 1 },
+	{ 130, 130, 1, HALF, NONE, 1 },
+	{ 129, 129, 1, NONE, ALL, 1 },
+	{ 256, 4, 5, HALF, HALF, 1 },
+	{ 256, 1, 1, ALL, ALL, 16 },
+};
+
+static const struct shape big_shape = { 4096, 64, 1, ALL, NONE, 1 };
+static const struct shape big_pasid_shape = { 4096, 64, 2, HALF, NONE, 8 };
+
+static void describe_shape(const struct shape *shape, char *text)
+{
+	static const char *const names[] = { "none", "half", "all" };
+
+	snprintf(text, KUNIT_PARAM_DESC_SIZE,
+		 "n=%u iommus=%u tags=%u atc=%s nests=%s pasids=%u", shape->n,
+		 shape->iommus, shape->tags, names[shape->atc],
+		 names[shape->nests], shape->pasids);
+}
+
+KUNIT_ARRAY_PARAM(shape, shapes, describe_shape);
+
+static bool is_some(enum some some, u32 i)
+{
+	return some == ALL || (some == HALF && i % 2);
+}
+
+/* IOMMUs alternate, as devices are found; the parent is list 2. */
+static void add_shaped(struct world *world, const struct shape *shape, u32 i)
+{
+	u32 iommu = i % shape->iommus, row = i / shape->iommus;
+	u64 tag = 100 + row % shape->tags, atc = NO_ATC;
+
+	if (is_some(shape->atc, row + i))
+		atc = (u64)(i % shape->pasids + 1) << 16 | i / shape->pasids;
+	if (is_some(shape->nests, row))
+		add_nest(world, &world->list[0], &world->list[2], iommu, tag,
+			 5000 + row % 5, atc);
+	else
+		add(world, &world->list[row % 2 ? 0 : 2], iommu, tag, atc);
+}
+
+static void run_shape(struct kunit *test, const struct shape *shape)
+{
+	struct world *world = new_world(test, 2 * shape->n);
+	u64 seed = shape->n;
+	u32 i;
+
+	for (i = 0; i < shape->n; i++)
+		add_shaped(world, shape, i);
+	verify_all(world);
+
+	/* In no order. */
+	for (i = 0; i < shape->n; i++) {
+		detach(world, world->fact[random_below(&seed, world->nr)].thing);
+		if (i == shape->n / 2)
+			verify_all(world);
+	}
+	verify_all(world);
+}
+
+static void rule_02_shapes(struct kunit *test)
+{
+	run_shape(test, test->param_value);
+}
+
+static void rule_02_4096_over_64_iommus(struct kunit *test)
+{
+	run_shape(test, &big_shape);
+}
+
+static void rule_02_4096_with_pasids(struct kunit *test)
+{
+	run_shape(test, &big_pasid_shape);
+}
+
+static void rule_08_4096_nests_with_own_tags(struct kunit *test)
+{
+	struct world *world = new_world(test, 2 * 4096);
+	u32 i;
+
+	for (i = 0; i < 4096; i++)
+		add_nest(world, &world->list[i % 2], &world->list[2], i % 4, 9,
+			 10000 + i, i);
+	for (i = 0; i < NR_MODES; i++) {
+		flush_into(&world->record, &world->list[2], i);
+		EXPECT_FAULT(&world->record, &world->list[2], FINE, "mode %u", i);
+	}
+	for (i = 0; i < 4096 - 8; i++)
+		detach(world, world->fact[world->nr - 1].thing);
+	verify_all(world);
+}
+
+/*
+ * Streams of random work
+ */
+
+static const u32 seeds[] = { 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233 };
+
+static void describe_seed(const u32 *seed, char *text)
+{
+	snprintf(text, KUNIT_PARAM_DESC_SIZE, "seed=%u", *seed);
+}
+
+KUNIT_ARRAY_PARAM(seed, seeds, describe_seed);
+
+static void free_released(struct iommu_attach_elm *elm, void *arg)
+{
+	struct world *world = arg;
+	struct thing *thing = NULL;
+	u32 i;
+
+	for (i = 0; i < world->nr; i++) {
+		if (world->fact[i].elm == elm)
+			thing = world->fact[i].thing;
+	}
+	KUNIT_EXPECT_NOT_NULL_MSG(world->test, thing, "released twice, or unknown");
+	if (!thing)
+		return;
+	forget_thing(world, thing);
+	kfree(thing);
+}
+
+static void random_attach(struct world *world, u64 *seed)
+{
+	struct iommu_attach_list *alist = &world->list[random_below(seed, NR_LISTS)];
+	u64 atc = random_below(seed, 2) ? random_below(seed, 16) : NO_ATC;
+	u64 tag = random_below(seed, 3), nest_tag = random_below(seed, 3);
+	u32 iommu = random_below(seed, 4);
+	struct thing *thing;
+	int ret;
+
+	if (random_below(seed, 3))
+		thing = new_thing(world, alist, iommu, tag, atc);
+	else
+		thing = new_nest(world, &world->list[random_below(seed, 2)],
+				 &world->list[2 + random_below(seed, 2)], iommu,
+				 tag, nest_tag, atc);
+
+	/* Now and then the memory is out. */
+	if (!random_below(seed, 8)) {
+		world->fail_at = world->allocs + 1 + random_below(seed, 4);
+		ret = try_attach(world, thing);
+		KUNIT_EXPECT_EQ(world->test, ret < 0,
+				world->allocs >= world->fail_at);
+		world->fail_at = 0;
+		if (ret < 0)
+			kfree(thing);
+		return;
+	}
+	attach(world, thing);
+}
+
+static void random_op(struct world *world, u64 *seed)
+{
+	struct thing *thing;
+
+	if (!world->nr || (world->nr < world->max - 2 && random_below(seed, 2))) {
+		random_attach(world, seed);
+		return;
+	}
+	thing = world->fact[random_below(seed, world->nr)].thing;
+	switch (random_below(seed, 8)) {
+	case 0:
+	case 1:
+		KUNIT_EXPECT_EQ(world->test, enable_atc(thing), 0);
+		note_atc_use(world, thing, true);
+		break;
+	case 2:
+	case 3:
+		disable_atc(world, thing);
+		break;
+	case 4:
+		if (random_below(seed, 8))
+			break;
+		iommu_attach_del_iommu(thing->list[0],
+				       thing->nest.s1.iommu_device,
+				       free_released, world);
+		break;
+	default:
+		detach(world, thing);
+	}
+}
+
+static void rule_02_random_work(struct kunit *test)
+{
+	const u32 *number = test->param_value;
+	struct world *world = new_world(test, 200);
+	u64 seed = *number;
+	u32 i;
+
+	for (i = 0; i < 1500; i++) {
+		random_op(world, &seed);
+		if (i % 16 == 0)
+			verify_all(world);
+		if (test->status == KUNIT_FAILURE) {
+			kunit_info(test, "seed %u, operation %u", *number, i);
+			return;
+		}
+	}
+	verify_all(world);
+}
+
+/*
+ * What runs beside a flush
+ */
+
+static void mark_beside(struct world *world, const struct thing *thing)
+{
+	u32 i;
+
+	for (i = 0; i < world->nr; i++) {
+		if (world->fact[i].thing == thing)
+			world->fact[i].beside = true;
+	}
+}
+
+static void mark_atc_late(struct world *world, const struct thing *thing,
+			  bool beside)
+{
+	u32 i;
+
+	for (i = 0; i < world->nr; i++) {
+		if (world->fact[i].thing == thing) {
+			world->fact[i].atc_late = true;
+			world->fact[i].atc_beside = beside;
+		}
+	}
+}
+
+static void unmark_all(struct world *world)
+{
+	u32 i;
+
+	for (i = 0; i < world->nr; i++) {
+		world->fact[i].beside = false;
+		world->fact[i].atc_beside = false;
+		world->fact[i].atc_late = false;
+	}
+}
+
+static void hook_detach(struct record *record)
+{
+	take_off(record->hook_thing);
+}
+
+static void hook_attach(struct record *record)
+{
+	struct thing *thing = record->hook_thing;
+
+	if (try_attach(record->world, thing) < 0)
+		return;
+	mark_beside(record->world, thing);
+	mark_atc_late(record->world, thing, true);
+}
+
+static void hook_enable(struct record *record)
+{
+	enable_atc(record->hook_thing);
+}
+
+static void hook_disable(struct record *record)
+{
+	disable_atc(record->world, record->hook_thing);
+}
+
+static void flush_beside(struct world *world, struct iommu_attach_list *alist,
+			 u32 mode, u32 at, void (*hook)(struct record *record),
+			 struct thing *thing)
+{
+	struct record *record = &world->record;
+
+	record->hook = hook;
+	record->hook_at = at;
+	record->hook_thing = thing;
+	flush_into(record, alist, mode);
+	KUNIT_EXPECT_NULL_MSG(world->test, record->hook, "call %u never came", at);
+	record->hook = NULL;
+}
+
+/*
+ * On one list: three IOMMUs, one with a single attachment; groups with one and
+ * several attachments; equal ones; with and without ATC; nests.
+ */
+static void add_mixed(struct world *world, struct thing **things)
+{
+	struct iommu_attach_list *s1 = &world->list[0], *s2 = &world->list[2];
+
+	things[0] = add(world, s2, 0, 1, NO_ATC);
+	things[1] = add(world, s2, 1, 1, 10);
+	things[2] = add(world, s2, 0, 1, 11);
+	things[3] = add(world, s2, 1, 1, 10);
+	things[4] = add(world, s2, 1, 2, 12);
+	things[5] = add_nest(world, s1, s2, 1, 3, 4, 13);
+	things[6] = add_nest(world, s1, s2, 0, 3, 4, NO_ATC);
+	things[7] = add(world, s2, 2, 1, 14);
+}
+
+#define NR_MIXED	8
+
+static u32 count_flush_calls(struct world *world, struct iommu_attach_list *alist,
+			     u32 mode)
+{
+	flush_into(&world->record, alist, mode);
+	return world->record.nr;
+}
+
+/* Before which call is it decided who uses an ATC? */
+static u32 find_atc_part(const struct record *record)
+{
+	u32 i;
+
+	for (i = 0; record->mode & ATC_WAITS && i < record->nr; i++) {
+		if (record->event[i].call == CALL_ATC)
+			return i;
+	}
+	return record->nr;
+}
+
+static void rule_01_attach_beside_flush(struct kunit *test)
+{
+	struct world *world = new_world(test, 32);
+	struct iommu_attach_list *alist = &world->list[2];
+	struct thing *things[NR_MIXED], *thing;
+	u32 mode, at, nr;
+
+	add_mixed(world, things);
+	for (mode = 0; mode < NR_MODES; mode++) {
+		nr = count_flush_calls(world, alist, mode);
+		for (at = 1; at <= nr; at++) {
+			/* Each in a group of its own: the table is replaced. */
+			thing = new_thing(world, alist, 1, 50 + at, 60 + at);
+			flush_beside(world, alist, mode, at, hook_attach, thing);
+			EXPECT_FAULT(&world->record, alist, FINE,
+				     "mode %u, attached at call %u", mode, at);
+			unmark_all(world);
+			flush_into(&world->record, alist, mode);
+			EXPECT_FAULT(&world->record, alist, FINE,
+				     "mode %u, the flush after call %u", mode, at);
+			detach(world, thing);
+		}
+	}
+}
+
+static void rule_02_detach_beside_flush(struct kunit *test)
+{
+	struct world *world = new_world(test, 32);
+	struct iommu_attach_list *alist = &world->list[2];
+	struct thing *things[NR_MIXED];
+	u32 mode, i, at, nr;
+
+	for (mode = 0; mode < NR_MODES; mode++) {
+		add_mixed(world, things);
+		nr = count_flush_calls(world, alist, mode);
+		/* The ATC part may be over before the last calls of the others. */
+		for (i = 0; i < NR_MIXED; i++) {
+			for (at = 1; at <= nr - 4; at++) {
+				mark_beside(world, things[i]);
+				flush_beside(world, alist, mode, at, hook_detach,
+					     things[i]);
+				EXPECT_FAULT(&world->record, alist, FINE,
+					     "mode %u, thing %u detached at call %u",
+					     mode, i, at);
+				forget_thing(world, things[i]);
+				verify(world, alist);
+				detach_all(world);
+				add_mixed(world, things);
+			}
+		}
+		detach_all(world);
+	}
+}
+
+/* An equal attachment comes before the old one goes, as in a re-attach. */
+static void hook_replace(struct record *record)
+{
+	struct thing **things = record->hook_data;
+
+	if (try_attach(record->world, things[1]) >= 0)
+		take_off(things[0]);
+}
+
+static void pitfall_19_reattach_beside_flush(struct kunit *test)
+{
+	struct world *world = new_world(test, 32);
+	struct iommu_attach_list *alist = &world->list[0];
+	struct thing *pair[2];
+	u32 mode, at, nr;
+
+	add(world, alist, 0, 1, NO_ATC);
+	pair[0] = add(world, alist, 1, 1, 10);
+	world->record.hook_data = pair;
+	for (mode = 0; mode < NR_MODES; mode++) {
+		nr = count_flush_calls(world, alist, mode);
+		for (at = 1; at <= nr; at++) {
+			/* Somebody with this group and target is always there. */
+			pair[1] = new_thing(world, alist, 1, 1, 10);
+			flush_beside(world, alist, mode, at, hook_replace, NULL);
+			EXPECT_FAULT(&world->record, alist, FINE,
+				     "mode %u, replaced at call %u", mode, at);
+			forget_thing(world, pair[0]);
+			pair[0] = pair[1];
+		}
+	}
+}
+
+static void pitfall_03_ats_enabled_beside_flush(struct kunit *test)
+{
+	struct world *world = new_world(test, 32);
+	struct iommu_attach_list *alist = &world->list[2];
+	struct thing *things[NR_MIXED];
+	static const u32 which[] = { 0, 6 };
+	u32 mode, i, at, nr, part;
+
+	add_mixed(world, things);
+	for (mode = 0; mode < NR_MODES; mode++) {
+		nr = count_flush_calls(world, alist, mode);
+		part = find_atc_part(&world->record);
+		for (i = 0; i < ARRAY_SIZE(which); i++) {
+			struct thing *thing = things[which[i]];
+
+			thing->nest.s1.atc = 30;
+			thing->nest.s2.atc = 30;
+			for (at = 1; at <= nr; at++) {
+				forget_thing(world, thing);
+				note_thing(world, thing);
+				note_atc_use(world, thing, true);
+				mark_atc_late(world, thing, at > part);
+				flush_beside(world, alist, mode, at, hook_enable,
+					     thing);
+				EXPECT_FAULT(&world->record, alist, FINE,
+					     "mode %u, thing %u enabled at call %u",
+					     mode, which[i], at);
+				unmark_all(world);
+				flush_into(&world->record, alist, mode);
+				EXPECT_FAULT(&world->record, alist, FINE,
+					     "mode %u, the flush after call %u",
+					     mode, at);
+				disable_atc(world, thing);
+			}
+		}
+	}
+	verify_all(world);
+}
+
+/* No ATC was in use when the flush began. */
+static void pitfall_03_first_ats_enabled_beside_flush(struct kunit *test)
+{
+	struct world *world = new_world(test, 4);
+	struct iommu_attach_list *alist = &world->list[0];
+	u32 mode, at, i, nr, sent;
+	struct thing *thing;
+
+	add(world, alist, 0, 1, NO_ATC);
+	thing = add(world, alist, 1, 1, NO_ATC);
+	for (mode = 0; mode < NR_MODES; mode++) {
+		nr = count_flush_calls(world, alist, mode);
+		for (at = 1; at <= nr; at++) {
+			flush_beside(world, alist, mode, at, hook_enable, thing);
+			sent = 0;
+			for (i = 0; i < world->record.nr; i++)
+				sent += world->record.event[i].call == CALL_ATC;
+			KUNIT_EXPECT_EQ_MSG(test, sent, 1, "mode %u, call %u", mode,
+					    at);
+			KUNIT_EXPECT_EQ_MSG(test, world->record.event[nr].call,
+					    CALL_ATC, "after all others");
+			note_atc_use(world, thing, true);
+			mark_atc_late(world, thing, false);
+			EXPECT_FAULT(&world->record, alist, FINE, "mode %u, call %u",
+				     mode, at);
+			unmark_all(world);
+			disable_atc(world, thing);
+		}
+	}
+}
+
+static void pitfall_14_ats_disabled_beside_flush(struct kunit *test)
+{
+	struct world *world = new_world(test, 32);
+	struct iommu_attach_list *alist = &world->list[2];
+	struct thing *things[NR_MIXED];
+	u32 mode, at, i, sent;
+
+	add_mixed(world, things);
+	for (mode = 0; mode < NR_MODES; mode++) {
+		/* At the first call no ATC command has been sent. */
+		for (at = 1; at <= 2; at++) {
+			flush_beside(world, alist, mode, 1, hook_disable, things[7]);
+			EXPECT_FAULT(&world->record, alist, FINE, "mode %u", mode);
+			sent = 0;
+			for (i = 0; i < world->record.nr; i++)
+				sent += world->record.event[i].call == CALL_ATC &&
+					world->record.event[i].value == 14;
+			KUNIT_EXPECT_EQ(test, sent, 0);
+			KUNIT_ASSERT_EQ(test, enable_atc(things[7]), 0);
+			note_atc_use(world, things[7], true);
+		}
+	}
+	verify_all(world);
+}
+
+static void pitfall_07_last_of_iommu_detached_beside_flush(struct kunit *test)
+{
+	struct world *world = new_world(test, 4);
+	struct iommu_attach_list *alist = &world->list[0];
+	struct thing *thing;
+	u32 mode, i, waits;
+
+	add(world, alist, 0, 1, NO_ATC);
+	for (mode = 0; mode < NR_MODES; mode++) {
+		thing = add(world, alist, 1, 1, 10);
+		mark_beside(world, thing);
+		/* Call 3 is the IOTLB command for the second IOMMU. */
+		flush_beside(world, alist, mode, 3, hook_detach, thing);
+		EXPECT_FAULT(&world->record, alist, FINE, "mode %u", mode);
+		waits = 0;
+		for (i = 0; i < world->record.nr; i++)
+			waits += world->record.event[i].call == CALL_WAIT &&
+				 world->record.event[i].iommu_device == fake_iommu(1);
+		KUNIT_EXPECT_EQ_MSG(test, waits, 1, "mode %u", mode);
+		forget_thing(world, thing);
+	}
+}
+
+/* The second flush begins and ends inside of each call of the first. */
+static void hook_flush(struct record *record)
+{
+	struct record *other = record->hook_data;
+
+	flush_into(other, &record->world->list[2], record->mode);
+}
+
+static void pitfall_16_two_flushes_at_once(struct kunit *test)
+{
+	struct world *world = new_world(test, 32);
+	struct record *other = kunit_kzalloc(test, sizeof(*other), GFP_KERNEL);
+	struct iommu_attach_list *alist = &world->list[2];
+	struct thing *things[NR_MIXED];
+	u32 mode, at, nr;
+
+	KUNIT_ASSERT_NOT_NULL(test, other);
+	*other = world->record;
+	other->event = kunit_kcalloc(test, other->max, sizeof(*other->event),
+				     GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, other->event);
+
+	add_mixed(world, things);
+	world->record.hook_data = other;
+	for (mode = 0; mode < NR_MODES; mode++) {
+		nr = count_flush_calls(world, alist, mode);
+		for (at = 1; at <= nr; at++) {
+			flush_beside(world, alist, mode, at, hook_flush, NULL);
+			EXPECT_FAULT(&world->record, alist, FINE, "outer");
+			EXPECT_FAULT(other, alist, FINE, "inner");
+		}
+	}
+}
+
+static void hook_lock(struct record *record)
+{
+	struct iommu_attach_list *alist = record->hook_data;
+
+	iommu_attach_lock(alist);
+	iommu_attach_unlock(alist);
+}
+
+/* A lock that is held stays locked: the case would never end. */
+static void pitfall_17_no_lock_held_in_callbacks(struct kunit *test)
+{
+	struct world *world = new_world(test, 32);
+	struct iommu_attach_list *alist = &world->list[2];
+	struct thing *things[NR_MIXED];
+	u32 mode, at, nr;
+
+	add_mixed(world, things);
+	world->record.hook_data = alist;
+	for (mode = 0; mode < NR_MODES; mode++) {
+		nr = count_flush_calls(world, alist, mode);
+		for (at = 1; at <= nr; at++)
+			flush_beside(world, alist, mode, at, hook_lock, NULL);
+	}
+}
+
+static void rule_04_flush_while_lock_is_held(struct kunit *test)
+{
+	struct world *world = new_world(test, 32);
+	struct iommu_attach_list *alist = &world->list[2];
+	struct thing *things[NR_MIXED];
+
+	add_mixed(world, things);
+	iommu_attach_lock(alist);
+	flush_into(&world->record, alist, 0);
+	iommu_attach_unlock(alist);
+	EXPECT_FAULT(&world->record, alist, FINE, "under the lock");
+}
+
+static void rule_04_walks_and_detach_take_no_memory(struct kunit *test)
+{
+	struct world *world = new_world(test, 512);
+	unsigned long allocs;
+	u32 i;
+
+	for (i = 0; i < 256; i++)
+		add(world, &world->list[0], i % 8, i % 3, i);
+	allocs = world->allocs;
+	KUNIT_EXPECT_GT_MSG(test, allocs, 0, "the counter counts");
+
+	/* Whoever asks gets nothing. */
+	world->fail_at = allocs + 1;
+	verify(world, &world->list[0]);
+	for (i = 0; i < 256; i += 2)
+		disable_atc(world, world->fact[i].thing);
+	detach_all(world);
+	iommu_attach_drain();
+	KUNIT_EXPECT_EQ(test, world->allocs, allocs);
+	world->fail_at = 0;
+}
+
+/*
+ * The order of things
+ */
+
+static void swap_u32(u32 *a, u32 *b)
+{
+	u32 c = *a;
+
+	*a = *b;
+	*b = c;
+}
+
+/* Every order of six attaches: two IOMMUs, two tags, equal ones, with ATC. */
+static void permute(struct world *world, u32 *order, u32 nr)
+{
+	static const u64 atcs[] = { 7, NO_ATC, 7, 8, NO_ATC, 7 };
+	struct iommu_attach_list *alist = &world->list[0];
+	u32 i;
+
+	if (nr) {
+		for (i = 0; i < nr; i++) {
+			swap_u32(&order[i], &order[nr - 1]);
+			permute(world, order, nr - 1);
+			swap_u32(&order[i], &order[nr - 1]);
+		}
+		return;
+	}
+	for (i = 0; i < 6; i++)
+		add(world, alist, order[i] % 2, order[i] / 5, atcs[order[i]]);
+	flush_into(&world->record, alist, 0);
+	EXPECT_FAULT(&world->record, alist, FINE, "order %u%u%u%u%u%u", order[0],
+		     order[1], order[2], order[3], order[4], order[5]);
+	KUNIT_EXPECT_EQ(world->test, world->record.nr, 3 + 3 + 2 * 2);
+
+	/* First in, first out: what came first carried nothing for the others. */
+	for (i = 0; i < 6; i++) {
+		detach(world, world->fact[0].thing);
+		flush_into(&world->record, alist, 0);
+		EXPECT_FAULT(&world->record, alist, FINE, "after %u detaches", i + 1);
+	}
+}
+
+static void rule_02_whatever_the_order_of_attaches(struct kunit *test)
+{
+	u32 order[] = { 0, 1, 2, 3, 4, 5 };
+
+	permute(new_world(test, 8), order, ARRAY_SIZE(order));
+}
+
+static void rule_03_own_then_nests_then_atc(struct kunit *test)
+{
+	static const enum call calls[] = { CALL_IOTLB, CALL_IOTLB, CALL_ATC,
+					   CALL_SYNC, CALL_WAIT };
+	struct world *world = new_world(test, 8);
+	struct iommu_attach_list *s2 = &world->list[2];
+	struct event *event = world->record.event;
+	u32 i;
+
+	add_nest(world, &world->list[0], s2, 0, 1, 2, 10);
+	add(world, s2, 0, 7, NO_ATC);
+
+	flush_into(&world->record, s2, 0);
+	KUNIT_ASSERT_EQ(test, world->record.nr, ARRAY_SIZE(calls));
+	for (i = 0; i < ARRAY_SIZE(calls); i++)
+		KUNIT_EXPECT_EQ(test, event[i].call, calls[i]);
+	KUNIT_EXPECT_EQ(test, event[0].tag, 7);
+	KUNIT_EXPECT_EQ(test, event[1].tag, 2);
+
+	/* Own, sync, wait; nest, sync, wait; ATC, sync, wait. */
+	flush_into(&world->record, s2, NEST_WAITS | ATC_WAITS);
+	KUNIT_ASSERT_EQ(test, world->record.nr, 9);
+	for (i = 0; i < 9; i++)
+		KUNIT_EXPECT_EQ(test, event[i].call,
+				i % 3 ? (i % 3 == 1 ? CALL_SYNC : CALL_WAIT) :
+				i == 6 ? CALL_ATC : CALL_IOTLB);
+}
+
+/* The hardware takes as long as it takes; the IOMMUs work at the same time. */
+static u64 flush_time(const struct record *record)
+{
+	u64 now = 0, done[NR_IOMMUS] = { 0 };
+	u32 i, n;
+
+	for (i = 0; i < record->nr; i++) {
+		n = iommu_number(record->event[i].iommu_device);
+		if (record->event[i].call == CALL_SYNC)
+			done[n] = now + 1000 * (n + 1);
+		else if (record->event[i].call == CALL_WAIT && now < done[n])
+			now = done[n];
+	}
+	return now;
+}
+
+static void rule_05_cost_is_the_slowest_iommu(struct kunit *test)
+{
+	struct world *world = new_world(test, 64);
+	struct iommu_attach_list *alist = &world->list[0];
+	u32 i;
+
+	for (i = 0; i < 8; i++)
+		add(world, alist, i, 1, NO_ATC);
+	flush_into(&world->record, alist, 0);
+	KUNIT_EXPECT_EQ(test, flush_time(&world->record), 8000);
+
+	for (i = 0; i < 8; i++)
+		add(world, alist, i, 1, i);
+	flush_into(&world->record, alist, 0);
+	KUNIT_EXPECT_EQ(test, flush_time(&world->record), 8000);
+	flush_into(&world->record, alist, ATC_WAITS);
+	KUNIT_EXPECT_EQ(test, flush_time(&world->record), 16000);
+}
+
+static u32 count_of(const struct record *record, enum call call)
+{
+	u32 i, nr = 0;
+
+	for (i = 0; i < record->nr; i++)
+		nr += record->event[i].call == call;
+	return nr;
+}
+
+static void rule_05_more_iommus_than_the_window(struct kunit *test)
+{
+	struct world *world = new_world(test, 2 * NR_IOMMUS);
+	struct iommu_attach_list *alist = &world->list[0];
+	u32 i, mode, nr = 0;
+
+	for (i = 0; i < NR_IOMMUS; i++)
+		add(world, alist, NR_IOMMUS - 1 - i, 1, i);
+	for (mode = 0; mode < NR_MODES; mode++) {
+		flush_into(&world->record, alist, mode);
+		EXPECT_FAULT(&world->record, alist, FINE, "mode %u", mode);
+	}
+	flush_into(&world->record, alist, 0);
+	for (i = 0; world->record.event[i].call != CALL_WAIT; i++)
+		nr += world->record.event[i].call == CALL_SYNC;
+	KUNIT_EXPECT_EQ_MSG(test, nr, WINDOW, "handed out before the first wait");
+}
+
+static void pitfall_04_plain_device_hides_no_ats_sibling(struct kunit *test)
+{
+	struct world *world = new_world(test, 8);
+	struct iommu_attach_list *alist = &world->list[0];
+
+	add(world, alist, 0, 1, NO_ATC);
+	add(world, alist, 0, 1, 10);
+	add(world, alist, 0, 2, NO_ATC);
+	add(world, alist, 0, 2, 11);
+	flush_into(&world->record, alist, 0);
+	KUNIT_EXPECT_EQ(test, count_of(&world->record, CALL_ATC), 2);
+	verify(world, alist);
+}
+
+static void pitfall_05_two_tags_on_one_iommu(struct kunit *test)
+{
+	struct world *world = new_world(test, 8);
+	struct iommu_attach_list *alist = &world->list[2];
+
+	add(world, alist, 0, 1, NO_ATC);
+	add(world, alist, 0, 2, NO_ATC);
+	/* The kind is part of the key, too. */
+	add_nest(world, &world->list[0], alist, 0, 9, 1, NO_ATC);
+	flush_into(&world->record, alist, 0);
+	KUNIT_EXPECT_EQ(test, count_of(&world->record, CALL_IOTLB), 3);
+	KUNIT_EXPECT_EQ(test, count_of(&world->record, CALL_SYNC), 1);
+	verify(world, alist);
+}
+
+/* Groups that nobody uses any more are still in the table, at any place. */
+static void pitfall_06_dead_neighbours(struct kunit *test)
+{
+	struct world *world = new_world(test, 32);
+	struct iommu_attach_list *alist = &world->list[0];
+	struct thing *things[9];
+	u32 live, i, mode;
+
+	for (live = 0; live < BIT(9); live += 5) {
+		for (i = 0; i < 9; i++)
+			things[i] = add(world, alist, i / 3, i % 3, i);
+		for (i = 0; i < 9; i++) {
+			if (!(live & BIT(i)))
+				detach(world, things[i]);
+		}
+		for (mode = 0; mode < NR_MODES; mode++) {
+			flush_into(&world->record, alist, mode);
+			EXPECT_FAULT(&world->record, alist, FINE,
+				     "mode %u, live groups %x", mode, live);
+		}
+		verify(world, alist);
+		detach_all(world);
+	}
+}
+
+static void pitfall_21_devices_behind_one_iommu(struct kunit *test)
+{
+	struct world *world = new_world(test, 16);
+	struct iommu_attach_list *alist = &world->list[0];
+	u32 i;
+
+	for (i = 0; i < 16; i++)
+		add(world, alist, 0, 1, NO_ATC);
+	flush_into(&world->record, alist, 0);
+	KUNIT_EXPECT_EQ_MSG(test, world->record.nr, 3, "IOTLB, sync, wait");
+}
+
+static void pitfall_22_iommus_interleaved(struct kunit *test)
+{
+	struct world *world = new_world(test, 16);
+	struct iommu_attach_list *alist = &world->list[0];
+	u32 i;
+
+	for (i = 0; i < 16; i++)
+		add(world, alist, i % 2, 1, i);
+	flush_into(&world->record, alist, 0);
+	KUNIT_EXPECT_EQ(test, count_of(&world->record, CALL_SYNC), 2);
+	KUNIT_EXPECT_EQ(test, count_of(&world->record, CALL_WAIT), 2);
+	flush_into(&world->record, alist, ATC_WAITS);
+	KUNIT_EXPECT_EQ(test, count_of(&world->record, CALL_SYNC), 4);
+	KUNIT_EXPECT_EQ(test, count_of(&world->record, CALL_WAIT), 4);
+}
+
+static void pitfall_23_all_sent_before_the_first_wait(struct kunit *test)
+{
+	struct world *world = new_world(test, 16);
+	struct iommu_attach_list *alist = &world->list[0];
+	u32 i;
+
+	for (i = 0; i < 8; i++)
+		add(world, alist, i, 1, NO_ATC);
+	flush_into(&world->record, alist, 0);
+	for (i = 0; i < world->record.nr; i++)
+		KUNIT_EXPECT_EQ(test, world->record.event[i].call == CALL_WAIT,
+				i >= 16);
+}
+
+/* Each command is about its own group, whatever came before it. */
+static void pitfall_24_nest_leaks_into_nothing(struct kunit *test)
+{
+	struct world *world = new_world(test, 16);
+	struct iommu_attach_list *alist = &world->list[2];
+	const struct event *event;
+	u32 i;
+
+	add_nest(world, &world->list[0], alist, 0, 1, 50, 100);
+	add(world, alist, 0, 60, 110);
+	add_nest(world, &world->list[1], alist, 1, 1, 51, 101);
+	add(world, alist, 1, 61, 111);
+	add(world, alist, 2, 62, 112);
+	flush_into(&world->record, alist, 0);
+	for (i = 0; i < world->record.nr; i++) {
+		event = &world->record.event[i];
+		if (event->call != CALL_ATC)
+			continue;
+		KUNIT_EXPECT_EQ(test, event->kind,
+				event->value < 110 ? IOMMU_ATTACH_NEST :
+						     IOMMU_ATTACH_OWN);
+		KUNIT_EXPECT_EQ(test, event->tag, event->value - 50);
+	}
+	KUNIT_EXPECT_EQ(test, count_of(&world->record, CALL_ATC), 5);
+}
+
+static void pitfall_26_no_ats_no_atc_part(struct kunit *test)
+{
+	struct world *world = new_world(test, 16);
+	struct iommu_attach_list *alist = &world->list[0];
+	struct thing *thing;
+	u32 i;
+
+	for (i = 0; i < 4; i++)
+		thing = add(world, alist, i, 1, NO_ATC);
+	for (i = 0; i < 3; i++) {
+		/* Also when one has come and gone. */
+		flush_into(&world->record, alist, ATC_WAITS);
+		KUNIT_EXPECT_EQ(test, world->record.nr, 4 * 3);
+		flush_into(&world->record, alist, 0);
+		KUNIT_EXPECT_EQ(test, world->record.nr, 4 * 3);
+		KUNIT_ASSERT_EQ(test, enable_atc(thing), 0);
+		disable_atc(world, thing);
+	}
+}
+
+/*
+ * Memory that is out
+ */
+
+static int op_attach(struct world *world, void *arg)
+{
+	return try_attach(world, arg);
+}
+
+static int op_enable(struct world *world, void *arg)
+{
+	int ret = enable_atc(arg);
+
+	if (!ret)
+		note_atc_use(world, arg, true);
+	return ret;
+}
+
+/*
+ * Fails the first allocation, the second one, until none is left to fail.
+ * Return: how many there are.
+ */
+static unsigned long sweep(struct world *world,
+			   int (*op)(struct world *world, void *arg), void *arg)
+{
+	unsigned long before, n;
+	int ret;
+
+	for (n = 1;; n++) {
+		before = world->allocs;
+		world->fail_at = before + n;
+		ret = op(world, arg);
+		world->fail_at = 0;
+		if (world->allocs < before + n)
+			break;
+		KUNIT_ASSERT_EQ_MSG(world->test, ret, -ENOMEM,
+				    "allocation %lu failed", n);
+		verify_all(world);
+	}
+	KUNIT_EXPECT_GE(world->test, ret, 0);
+	verify_all(world);
+	return n - 1;
+}
+
+static void rule_06_add_without_memory(struct kunit *test)
+{
+	struct world *world = new_world(test, 128);
+	struct iommu_attach_list *alist = &world->list[0];
+	unsigned long total = 0;
+	u32 i;
+
+	/* One by one all that can grow does: table, slots, index. */
+	for (i = 0; i < 100; i++)
+		total += sweep(world, op_attach,
+			       new_thing(world, alist, i % 5, i % 7,
+					 i % 4 ? i : NO_ATC));
+	KUNIT_EXPECT_GT(test, total, 3 * 35);
+}
+
+static void rule_06_first_add_takes_no_memory(struct kunit *test)
+{
+	struct world *world = new_world(test, 4);
+	struct iommu_attach_list *alist = &world->list[0];
+
+	KUNIT_EXPECT_EQ(test, sweep(world, op_attach,
+				    new_thing(world, alist, 0, 1, NO_ATC)), 0);
+	/* Nor does one that finds its group, nor one that finds it empty. */
+	add(world, alist, 0, 1, NO_ATC);
+	detach_all(world);
+	KUNIT_EXPECT_EQ(test, sweep(world, op_attach,
+				    new_thing(world, alist, 0, 1, NO_ATC)), 0);
+}
+
+static void rule_06_add_nest_without_memory(struct kunit *test)
+{
+	struct world *world = new_world(test, 128);
+	unsigned long total = 0;
+	u32 i;
+
+	for (i = 0; i < 50; i++)
+		total += sweep(world, op_attach,
+			       new_nest(world, &world->list[i % 2],
+					&world->list[2 + i % 3 % 2], i % 3, i % 2,
+					i, i % 4 ? i : NO_ATC));
+	KUNIT_EXPECT_GT(test, total, 3 * 50);
+}
+
+static void rule_06_enable_atc_without_memory(struct kunit *test)
+{
+	struct world *world = new_world(test, 64);
+	unsigned long total = 0;
+	struct thing *thing;
+	u32 i;
+
+	for (i = 0; i < 60; i++) {
+		thing = add(world, &world->list[0], i % 2, 1, NO_ATC);
+		thing->nest.s1.atc = i;
+		forget_thing(world, thing);
+		note_thing(world, thing);
+		total += sweep(world, op_enable, thing);
+		/* In use already: nothing to do. */
+		KUNIT_EXPECT_EQ(test, sweep(world, op_enable, thing), 0);
+	}
+	KUNIT_EXPECT_GT(test, total, 6);
+}
+
+static void rule_06_nest_enable_atc_without_memory(struct kunit *test)
+{
+	struct world *world = new_world(test, 128);
+	unsigned long total = 0;
+	struct thing *thing;
+	u32 i;
+
+	for (i = 0; i < 60; i++) {
+		thing = add_nest(world, &world->list[0], &world->list[2], i % 2, 1,
+				 i % 3, NO_ATC);
+		thing->nest.s1.atc = i;
+		thing->nest.s2.atc = i;
+		forget_thing(world, thing);
+		note_thing(world, thing);
+		total += sweep(world, op_enable, thing);
+		KUNIT_EXPECT_EQ(test, sweep(world, op_enable, thing), 0);
+	}
+	KUNIT_EXPECT_GT(test, total, 12);
+}
+
+/* Full or empty, shared or not: there is nothing that a detach could lack. */
+static void pitfall_15_detach_never_fails(struct kunit *test)
+{
+	struct world *world = new_world(test, 256);
+	u64 seed = 15;
+	u32 i;
+
+	for (i = 0; i < 120; i++)
+		add_nest(world, &world->list[0], &world->list[2], i % 3, i % 4,
+			 i % 5, i % 2 ? i / 4 : NO_ATC);
+	world->fail_at = world->allocs + 1;
+	while (world->nr)
+		detach(world, world->fact[random_below(&seed, world->nr)].thing);
+	world->fail_at = 0;
+	verify_all(world);
+}
+
+/* The driver's view of the device has changed; what attach added must go. */
+static void pitfall_13_detach_goes_by_the_record(struct kunit *test)
+{
+	struct world *world = new_world(test, 8);
+	struct iommu_attach_list *alist = &world->list[0];
+	struct thing *thing;
+
+	add(world, alist, 0, 1, NO_ATC);
+	thing = add(world, alist, 0, 1, 10);
+	thing->nest.s1.using_atc = false;
+	detach(world, thing);
+	verify(world, alist);
+
+	thing = add(world, alist, 0, 1, NO_ATC);
+	thing->nest.s1.using_atc = true;
+	detach(world, thing);
+	verify(world, alist);
+}
+
+/*
+ * Drains
+ */
+
+struct drainer {
+	struct world *world;
+	void (*work)(struct drainer *drainer);
+	struct thing *thing;
+	struct completion ready;
+	struct completion go;
+	bool returned;
+	bool early;			/* before the flush has ended */
+};
+
+static int drainer_thread(void *data)
+{
+	struct drainer *drainer = data;
+
+	complete(&drainer->ready);
+	wait_for_completion(&drainer->go);
+	drainer->work(drainer);
+	WRITE_ONCE(drainer->returned, true);
+	while (!kthread_should_stop())
+		msleep(20);
+	return 0;
+}
+
+/* A hardware wait that takes long, in which the drain begins. */
+static void hook_drain(struct record *record)
+{
+	struct drainer *drainer = record->hook_data;
+
+	complete(&drainer->go);
+	mdelay(20);
+	drainer->early = READ_ONCE(drainer->returned);
+}
+
+static void expect_drain(struct world *world, struct iommu_attach_list *alist,
+			 void (*work)(struct drainer *drainer), struct thing *thing)
+{
+	struct drainer drainer = { .world = world, .work = work, .thing = thing };
+	struct kunit *test = world->test;
+	struct task_struct *task;
+
+	init_completion(&drainer.ready);
+	init_completion(&drainer.go);
+	task = kthread_run(drainer_thread, &drainer, "alist-drain");
+	KUNIT_ASSERT_FALSE(test, IS_ERR(task));
+	wait_for_completion(&drainer.ready);
+
+	world->record.hook_data = &drainer;
+	flush_beside(world, alist, 0, 1, hook_drain, NULL);
+	kthread_stop(task);
+	KUNIT_EXPECT_FALSE(test, drainer.early);
+	KUNIT_EXPECT_TRUE(test, drainer.returned);
+}
+
+static void work_drain(struct drainer *drainer)
+{
+	iommu_attach_del(drainer->thing->list[0], &drainer->thing->nest.s1);
+	iommu_attach_drain();
+	kfree(drainer->thing);
+}
+
+static void work_del_free_sync(struct drainer *drainer)
+{
+	iommu_attach_del_free_sync(drainer->thing->list[0], drainer->thing, nest.s1);
+}
+
+static void work_del_iommu(struct drainer *drainer)
+{
+	struct thing *thing = drainer->thing;
+
+	iommu_attach_del_iommu(thing->list[0], thing->nest.s1.iommu_device,
+			       free_released, drainer->world);
+}
+
+/* Its last attachment has gone just before, without a drain. */
+static void work_del_then_iommu(struct drainer *drainer)
+{
+	struct iommu_device *iommu_device = drainer->thing->nest.s1.iommu_device;
+	struct iommu_attach_list *alist = drainer->thing->list[0];
+
+	iommu_attach_del_free(alist, drainer->thing, nest.s1);
+	iommu_attach_del_iommu(alist, iommu_device, free_released, drainer->world);
+}
+
+static void rule_07_drain_waits_for_walks(struct kunit *test)
+{
+	struct world *world = new_world(test, 4);
+	struct iommu_attach_list *alist = &world->list[0];
+	struct thing *thing = add(world, alist, 0, 1, 10);
+
+	expect_drain(world, alist, work_drain, thing);
+	forget_thing(world, thing);
+	flush_into(&world->record, alist, 0);
+	KUNIT_EXPECT_EQ_MSG(test, world->record.nr, 0, "silence");
+}
+
+static void rule_07_del_free_sync_waits_for_walks(struct kunit *test)
+{
+	struct world *world = new_world(test, 4);
+	struct iommu_attach_list *alist = &world->list[0];
+	struct thing *thing = add(world, alist, 0, 1, 10);
+
+	expect_drain(world, alist, work_del_free_sync, thing);
+	forget_thing(world, thing);
+	verify(world, alist);
+}
+
+static void pitfall_18_del_iommu_waits_for_walks(struct kunit *test)
+{
+	struct world *world = new_world(test, 4);
+	struct iommu_attach_list *alist = &world->list[0];
+	struct thing *thing = add(world, alist, 0, 1, 10);
+
+	expect_drain(world, alist, work_del_iommu, thing);
+	KUNIT_EXPECT_EQ(test, world->nr, 0);
+
+	thing = add(world, alist, 0, 1, 10);
+	expect_drain(world, alist, work_del_then_iommu, thing);
+	forget_thing(world, thing);
+	verify(world, alist);
+}
+
+static void pitfall_18_del_iommu_takes_all_of_it(struct kunit *test)
+{
+	struct world *world = new_world(test, 64);
+	struct iommu_attach_list *s1 = &world->list[0], *s2 = &world->list[2];
+	u32 i, others = 0;
+
+	for (i = 0; i < 24; i++) {
+		add(world, s2, i % 3, i % 2, i);
+		if (i < 12)
+			add_nest(world, s1, s2, i % 3, 7, i, i);
+	}
+	/* From the parent's side, and from the child's. */
+	iommu_attach_del_iommu(s2, fake_iommu(1), free_released, world);
+	verify_all(world);
+	iommu_attach_del_iommu(s1, fake_iommu(0), free_released, world);
+	verify_all(world);
+	iommu_attach_del_iommu(s1, fake_iommu(5), free_released, world);
+	verify_all(world);
+
+	for (i = 0; i < world->nr; i++) {
+		KUNIT_EXPECT_PTR_NE(test, world->fact[i].iommu_device, fake_iommu(1));
+		others += world->fact[i].iommu_device == fake_iommu(0);
+	}
+	KUNIT_EXPECT_EQ_MSG(test, others, 8, "plain attachments on the parent");
+}
+
+/* Groups, slots, tables and elements live as long as a walk that may see them. */
+static void pitfall_12_memory_outlives_walks(struct kunit *test)
+{
+	struct world *world = new_world(test, 64);
+	struct iommu_attach_list *alist = &world->list[0];
+	const struct iommu_attach_group *group, *seen[8];
+	u32 i, nr = 0, nr_atc = 0, nr_all = 0;
+	struct iommu_attach_walk walk;
+	struct bare *bare;
+	u64 atc, sum = 0;
+
+	for (i = 0; i < 32; i++)
+		add(world, alist, i % 2, i % 4, i);
+
+	world->atomic = true;
+	iommu_attach_walk_begin(&walk, alist);
+	iommu_attach_for_each_group(group, &walk)
+		seen[nr++] = group;
+	iommu_attach_for_each_atc(group, atc, &walk) {
+		/* All go, under the walk's feet, and the table is replaced. */
+		if (!nr_atc++) {
+			while (world->nr) {
+				take_off(world->fact[0].thing);
+				forget_thing(world, world->fact[0].thing);
+			}
+			try_attach(world, new_thing(world, alist, 3, 9, NO_ATC));
+			try_attach(world, new_thing(world, alist, 4, 9, NO_ATC));
+		}
+		sum += group->tag;
+	}
+	for (i = 0; i < nr; i++)
+		sum += seen[i]->tag;
+	iommu_attach_for_each_all(bare, &walk, elm)
+		nr_all += !!bare->elm.iommu_device;
+	iommu_attach_walk_end(&walk);
+	world->atomic = false;
+
+	KUNIT_EXPECT_EQ(test, nr, 4);
+	KUNIT_EXPECT_GE(test, sum, 6);
+	KUNIT_EXPECT_EQ(test, nr_all, 2);
+	verify(world, alist);
+}
+
+static void pitfall_14_one_drain_for_all(struct kunit *test)
+{
+	struct thing *things[64];
+	struct world *world = new_world(test, 64);
+	u32 i;
+
+	for (i = 0; i < 64; i++)
+		things[i] = add(world, &world->list[i % 2], i % 4, 1, i);
+	for (i = 0; i < 64; i++)
+		iommu_attach_del(things[i]->list[0], &things[i]->nest.s1);
+	iommu_attach_drain();
+	for (i = 0; i < 64; i++) {
+		forget_thing(world, things[i]);
+		kfree(things[i]);
+	}
+	verify_all(world);
+}
+
+/* The memory may be added again after a drain. */
+static void rule_07_element_used_again(struct kunit *test)
+{
+	struct world *world = new_world(test, 8);
+	struct thing *thing = add(world, &world->list[0], 0, 1, 10);
+	u32 i;
+
+	for (i = 0; i < 3; i++) {
+		iommu_attach_del(thing->list[0], &thing->nest.s1);
+		forget_thing(world, thing);
+		iommu_attach_drain();
+		thing->list[0] = &world->list[i + 1];
+		attach(world, thing);
+		verify_all(world);
+	}
+}
+
+/*
+ * Nests
+ */
+
+static void pitfall_01_parent_flush_reaches_nests(struct kunit *test)
+{
+	struct world *world = new_world(test, 16);
+	struct iommu_attach_list *s2 = &world->list[2];
+	const struct event *event = world->record.event;
+
+	add_nest(world, &world->list[0], s2, 0, 1, 31, 10);
+	add_nest(world, &world->list[1], s2, 0, 1, 32, 11);
+
+	/* The parent has no attachment of its own. */
+	flush_into(&world->record, s2, 0);
+	KUNIT_EXPECT_EQ(test, count_of(&world->record, CALL_IOTLB), 2);
+	KUNIT_EXPECT_EQ(test, count_of(&world->record, CALL_ATC), 2);
+	KUNIT_EXPECT_EQ(test, event[0].kind, IOMMU_ATTACH_NEST);
+	KUNIT_EXPECT_EQ(test, event[0].tag + event[1].tag, 31 + 32);
+	KUNIT_EXPECT_EQ(test, event[2].kind, IOMMU_ATTACH_NEST);
+
+	/* A child's flush is its own affair. */
+	flush_into(&world->record, &world->list[0], 0);
+	KUNIT_EXPECT_EQ(test, count_of(&world->record, CALL_IOTLB), 1);
+	KUNIT_EXPECT_EQ(test, event[0].kind, IOMMU_ATTACH_OWN);
+	KUNIT_EXPECT_EQ(test, event[0].tag, 1);
+	verify_all(world);
+}
+
+static void pitfall_11_nest_is_on_both_lists_or_none(struct kunit *test)
+{
+	struct world *world = new_world(test, 16);
+	struct iommu_attach_list *s1 = &world->list[0], *s2 = &world->list[2];
+	struct thing *thing, *other;
+
+	/* One list has what it takes, the other one lacks it. */
+	add(world, s1, 0, 1, NO_ATC);
+	add(world, s2, 0, 9, NO_ATC);
+	sweep(world, op_attach, new_nest(world, s1, s2, 0, 1, 5, NO_ATC));
+	sweep(world, op_attach, new_nest(world, s1, s2, 0, 2, 5, NO_ATC));
+
+	thing = add_nest(world, s1, s2, 0, 3, 6, 10);
+	other = add_nest(world, s1, s2, 0, 3, 7, 10);
+	disable_atc(world, thing);
+	verify_all(world);
+	KUNIT_EXPECT_EQ(test, sweep(world, op_enable, thing), 1);
+	detach(world, other);
+	verify_all(world);
+	detach(world, thing);
+	verify_all(world);
+}
+
+static void rule_08_nests_share_tags(struct kunit *test)
+{
+	struct world *world = new_world(test, 16);
+	struct iommu_attach_list *s1 = &world->list[0], *s2 = &world->list[2];
+	struct thing *a, *b;
+
+	a = add_nest(world, s1, s2, 0, 1, 5, 10);
+	b = add_nest(world, s1, s2, 0, 1, 5, 11);
+	flush_into(&world->record, s2, 0);
+	KUNIT_EXPECT_EQ(test, count_of(&world->record, CALL_IOTLB), 1);
+	KUNIT_EXPECT_EQ(test, count_of(&world->record, CALL_ATC), 2);
+	detach(world, a);
+	verify_all(world);
+	detach(world, b);
+	verify_all(world);
+	KUNIT_EXPECT_TRUE(test, iommu_attach_empty(s1));
+	KUNIT_EXPECT_TRUE(test, iommu_attach_empty(s2));
+}
+
+/*
+ * First, last, tags
+ */
+
+static void rule_09_first_and_last(struct kunit *test)
+{
+	struct world *world = new_world(test, 8);
+	struct iommu_attach_list *alist = &world->list[0];
+	struct thing *things[3];
+	u32 i, round;
+	int ret;
+
+	for (round = 0; round < 3; round++) {
+		for (i = 0; i < 3; i++) {
+			things[i] = new_thing(world, alist, 0, 1, i);
+			ret = try_attach(world, things[i]);
+			KUNIT_EXPECT_EQ(test, ret, i ? 0 : IOMMU_ATTACH_GROUP_S1);
+		}
+		for (i = 0; i < 3; i++) {
+			forget_thing(world, things[i]);
+			KUNIT_EXPECT_EQ(test, take_off(things[i]),
+					i == 2 ? IOMMU_ATTACH_GROUP_S1 : 0);
+		}
+	}
+}
+
+static void rule_09_first_and_last_of_each_list_of_a_nest(struct kunit *test)
+{
+	struct world *world = new_world(test, 8);
+	struct iommu_attach_list *s1 = &world->list[0], *s2 = &world->list[2];
+	struct thing *a, *b, *c;
+
+	a = new_nest(world, s1, s2, 0, 1, 5, NO_ATC);
+	KUNIT_EXPECT_EQ(test, try_attach(world, a),
+			IOMMU_ATTACH_GROUP_S1 | IOMMU_ATTACH_GROUP_S2);
+	b = new_nest(world, s1, s2, 0, 1, 6, NO_ATC);
+	KUNIT_EXPECT_EQ(test, try_attach(world, b), IOMMU_ATTACH_GROUP_S2);
+	c = new_nest(world, s1, s2, 0, 2, 6, NO_ATC);
+	KUNIT_EXPECT_EQ(test, try_attach(world, c), IOMMU_ATTACH_GROUP_S1);
+	forget_thing(world, b);
+	KUNIT_EXPECT_EQ(test, take_off(b), 0);
+	forget_thing(world, a);
+	KUNIT_EXPECT_EQ(test, take_off(a),
+			IOMMU_ATTACH_GROUP_S1 | IOMMU_ATTACH_GROUP_S2);
+}
+
+/*
+ * A driver that flushes a tag only when told that it was the last one, and then
+ * uses it for another domain, must never find it in use.
+ */
+static void pitfall_10_tag_used_again_is_told_of_once(struct kunit *test)
+{
+	struct world *world = new_world(test, 128);
+	u32 dirty[4] = { 0 }, i, n, tag;
+	struct fact fact;
+	u64 seed = 10;
+
+	for (i = 0; i < 1000; i++) {
+		tag = random_below(&seed, 4);
+		if (world->nr < 100 && random_below(&seed, 2)) {
+			add(world, &world->list[0], 0, tag, NO_ATC);
+			dirty[tag] = 1;
+			continue;
+		}
+		if (!world->nr)
+			continue;
+		n = random_below(&seed, world->nr);
+		fact = world->fact[n];
+		tag = fact.tag;
+		forget_thing(world, fact.thing);
+		if (take_off(fact.thing))
+			dirty[tag] = 0;
+		KUNIT_ASSERT_EQ_MSG(test, dirty[tag],
+				    !!count_group(world, &fact),
+				    "operation %u, tag %u", i, tag);
+	}
+}
+
+static void rule_09_tag_is_found(struct kunit *test)
+{
+	struct world *world = new_world(test, 16);
+	struct iommu_attach_list *s1 = &world->list[0], *s2 = &world->list[2];
+	struct thing *thing;
+	u64 tag = 77;
+
+	KUNIT_EXPECT_EQ(test, iommu_attach_find_tag(s1, fake_iommu(0), &tag), -ENOENT);
+	KUNIT_EXPECT_EQ_MSG(test, tag, 77, "untouched");
+
+	thing = add(world, s1, 0, 9, NO_ATC);
+	KUNIT_EXPECT_EQ(test, iommu_attach_find_tag(s1, fake_iommu(0), &tag), 0);
+	KUNIT_EXPECT_EQ(test, tag, 9);
+	KUNIT_EXPECT_EQ(test, iommu_attach_find_tag(s1, fake_iommu(1), &tag), -ENOENT);
+
+	add(world, s1, 1, 0, NO_ATC);
+	add(world, s1, 1, U64_MAX, NO_ATC);
+	KUNIT_EXPECT_EQ(test, iommu_attach_find_tag(s1, fake_iommu(1), &tag), 0);
+	KUNIT_EXPECT_EQ(test, tag, 0);
+	KUNIT_EXPECT_EQ(test, iommu_attach_find_tag(s1, fake_iommu(0), &tag), 0);
+	KUNIT_EXPECT_EQ(test, tag, 9);
+
+	/* What has no users is not found, nor is the tag of a nest. */
+	detach(world, thing);
+	KUNIT_EXPECT_EQ(test, iommu_attach_find_tag(s1, fake_iommu(0), &tag), -ENOENT);
+	add_nest(world, s1, s2, 2, 3, 4, NO_ATC);
+	KUNIT_EXPECT_EQ(test, iommu_attach_find_tag(s1, fake_iommu(2), &tag), 0);
+	KUNIT_EXPECT_EQ(test, tag, 3);
+	KUNIT_EXPECT_EQ(test, iommu_attach_find_tag(s2, fake_iommu(2), &tag), -ENOENT);
+}
+
+/*
+ * Views
+ */
+
+static void rule_10_locked_view(struct kunit *test)
+{
+	struct world *world = new_world(test, 16);
+	struct iommu_attach_list *alist = &world->list[0];
+	u32 i, nr = 0, wrong = 0;
+	struct thing *thing;
+
+	for (i = 0; i < 10; i++)
+		add(world, alist, 9 - i, i % 3, i);
+	detach(world, world->fact[4].thing);
+
+	/* In the order of attaching, devices and all. */
+	iommu_attach_lock(alist);
+	iommu_attach_for_each_locked(thing, alist, nest.s1) {
+		wrong += thing != world->fact[nr].thing ||
+			 iommu_attach_elm_device(&thing->nest.s1) !=
+			 fake_device(world->fact[nr].atc);
+		nr++;
+	}
+	iommu_attach_unlock(alist);
+	KUNIT_EXPECT_EQ(test, nr, 9);
+	KUNIT_EXPECT_EQ(test, wrong, 0);
+
+	iommu_attach_lock(&world->list[1]);
+	iommu_attach_for_each_locked(thing, &world->list[1], nest.s1)
+		nr++;
+	iommu_attach_unlock(&world->list[1]);
+	KUNIT_EXPECT_EQ_MSG(test, nr, 9, "nothing on an empty list");
+}
+
+struct at_front {
+	struct iommu_attach_elm elm;
+	u32 number;
+};
+
+struct at_back {
+	u32 number;
+	u64 room[100];
+	struct iommu_attach_elm elm;
+};
+
+/* The sketch's loops ended where the element came first, and nowhere else. */
+#define CHECK_OFFSET(of, alist, type)					\
+do {									\
+	struct iommu_attach_list *on = (alist);				\
+	struct world *in = (of);					\
+	u32 i, walked = 0, locked = 0;					\
+	struct iommu_attach_walk walk;					\
+	type *item;							\
+									\
+	for (i = 0; i < 5; i++) {					\
+		item = kzalloc(sizeof(*item), GFP_KERNEL);		\
+		KUNIT_ASSERT_NOT_NULL(in->test, item);			\
+		item->number = BIT(i);					\
+		fill_elm(&item->elm, i % 2, 1, i);			\
+		KUNIT_ASSERT_GE(in->test,				\
+				iommu_attach_add(on, &item->elm), 0);	\
+	}								\
+	iommu_attach_walk_begin(&walk, on);				\
+	iommu_attach_for_each_all(item, &walk, elm)			\
+		walked += item->number;					\
+	iommu_attach_walk_end(&walk);					\
+	iommu_attach_lock(on);						\
+	iommu_attach_for_each_locked(item, on, elm)			\
+		locked += item->number;					\
+	iommu_attach_unlock(on);					\
+	KUNIT_EXPECT_EQ(in->test, walked, 31);				\
+	KUNIT_EXPECT_EQ(in->test, locked, 31);				\
+									\
+	for (i = 0; i < 5; i++) {					\
+		iommu_attach_lock(on);					\
+		iommu_attach_for_each_locked(item, on, elm)		\
+			break;						\
+		iommu_attach_unlock(on);				\
+		KUNIT_EXPECT_EQ(in->test, item->number, BIT(i));	\
+		if (i % 2)						\
+			iommu_attach_del_free_sync(on, item, elm);	\
+		else							\
+			iommu_attach_del_free(on, item, elm);		\
+	}								\
+	KUNIT_EXPECT_TRUE(in->test, iommu_attach_empty(on));		\
+} while (0)
+
+static void pitfall_20_element_at_the_front(struct kunit *test)
+{
+	struct world *world = new_world(test, 8);
+
+	BUILD_BUG_ON(offsetof(struct at_front, elm));
+	CHECK_OFFSET(world, &world->list[0], struct at_front);
+}
+
+static void pitfall_20_element_at_the_back(struct kunit *test)
+{
+	struct world *world = new_world(test, 8);
+
+	BUILD_BUG_ON(!offsetof(struct at_back, elm));
+	CHECK_OFFSET(world, &world->list[0], struct at_back);
+}
+
+/*
+ * What the first sketch of the interface got wrong
+ */
+
+static void sketch_fresh_list_can_be_walked(struct kunit *test)
+{
+	verify_all(new_world(test, 2));
+}
+
+static void sketch_destroyed_list_can_be_used_again(struct kunit *test)
+{
+	struct world *world = new_world(test, 16);
+	struct iommu_attach_list *alist = &world->list[0];
+	u32 i, round;
+
+	for (round = 0; round < 3; round++) {
+		for (i = 0; i < 8; i++)
+			add(world, alist, i % 3, i % 2, i);
+		detach_all(world);
+		iommu_attach_drain();
+		iommu_attach_destroy(alist);
+		verify(world, alist);
+	}
+}
+
+static void sketch_iommus_are_collapsed(struct kunit *test)
+{
+	struct world *world = new_world(test, 16);
+	struct iommu_attach_list *alist = &world->list[0];
+	const struct iommu_attach_group *group;
+	struct iommu_attach_walk walk;
+	u32 i, nr = 0, wrong = 0;
+
+	for (i = 0; i < 12; i++)
+		add(world, alist, 2 - i % 3, i % 2, NO_ATC);
+	iommu_attach_walk_begin(&walk, alist);
+	iommu_attach_for_each_iommu(group, &walk)
+		wrong += group->iommu_device != fake_iommu(nr++);
+	iommu_attach_walk_end(&walk);
+	KUNIT_EXPECT_EQ(test, nr, 3);
+	KUNIT_EXPECT_EQ(test, wrong, 0);
+}
+
+/* A detach that frees may be called where sleeping is not allowed. */
+static void sketch_free_does_not_sleep(struct kunit *test)
+{
+	struct world *world = new_world(test, 4);
+	struct thing *thing = add(world, &world->list[0], 0, 1, 10);
+
+	rcu_read_lock();
+	detach(world, thing);
+	KUNIT_EXPECT_EQ_MSG(test, thing->nr, 1, "freed, but not yet");
+	rcu_read_unlock();
+	verify(world, &world->list[0]);
+}
+
+static struct kunit_case alist_test_cases[] = {
+	KUNIT_CASE_PARAM(judge_sees_wrong_stream, wrong_gen_params),
+	KUNIT_CASE(judge_sees_overflow),
+
+	KUNIT_CASE(rule_01_attach_beside_flush),
+	KUNIT_CASE_PARAM(rule_02_shapes, shape_gen_params),
+	KUNIT_CASE_SLOW(rule_02_4096_over_64_iommus),
+	KUNIT_CASE_SLOW(rule_02_4096_with_pasids),
+	KUNIT_CASE_PARAM(rule_02_random_work, seed_gen_params),
+	KUNIT_CASE(rule_02_whatever_the_order_of_attaches),
+	KUNIT_CASE(rule_02_detach_beside_flush),
+	KUNIT_CASE(rule_03_own_then_nests_then_atc),
+	KUNIT_CASE(rule_04_flush_while_lock_is_held),
+	KUNIT_CASE(rule_04_walks_and_detach_take_no_memory),
+	KUNIT_CASE(rule_05_cost_is_the_slowest_iommu),
+	KUNIT_CASE(rule_05_more_iommus_than_the_window),
+	KUNIT_CASE(rule_06_add_without_memory),
+	KUNIT_CASE(rule_06_first_add_takes_no_memory),
+	KUNIT_CASE(rule_06_add_nest_without_memory),
+	KUNIT_CASE(rule_06_enable_atc_without_memory),
+	KUNIT_CASE(rule_06_nest_enable_atc_without_memory),
+	KUNIT_CASE(rule_07_drain_waits_for_walks),
+	KUNIT_CASE(rule_07_del_free_sync_waits_for_walks),
+	KUNIT_CASE(rule_07_element_used_again),
+	KUNIT_CASE_SLOW(rule_08_4096_nests_with_own_tags),
+	KUNIT_CASE(rule_08_nests_share_tags),
+	KUNIT_CASE(rule_09_first_and_last),
+	KUNIT_CASE(rule_09_first_and_last_of_each_list_of_a_nest),
+	KUNIT_CASE(rule_09_tag_is_found),
+	KUNIT_CASE(rule_10_locked_view),
+
+	KUNIT_CASE(pitfall_01_parent_flush_reaches_nests),
+	KUNIT_CASE(pitfall_03_ats_enabled_beside_flush),
+	KUNIT_CASE(pitfall_03_first_ats_enabled_beside_flush),
+	KUNIT_CASE(pitfall_04_plain_device_hides_no_ats_sibling),
+	KUNIT_CASE(pitfall_05_two_tags_on_one_iommu),
+	KUNIT_CASE(pitfall_06_dead_neighbours),
+	KUNIT_CASE(pitfall_07_last_of_iommu_detached_beside_flush),
+	KUNIT_CASE(pitfall_10_tag_used_again_is_told_of_once),
+	KUNIT_CASE(pitfall_11_nest_is_on_both_lists_or_none),
+	KUNIT_CASE(pitfall_12_memory_outlives_walks),
+	KUNIT_CASE(pitfall_13_detach_goes_by_the_record),
+	KUNIT_CASE(pitfall_14_ats_disabled_beside_flush),
+	KUNIT_CASE(pitfall_14_one_drain_for_all),
+	KUNIT_CASE(pitfall_15_detach_never_fails),
+	KUNIT_CASE(pitfall_16_two_flushes_at_once),
+	KUNIT_CASE(pitfall_17_no_lock_held_in_callbacks),
+	KUNIT_CASE(pitfall_18_del_iommu_waits_for_walks),
+	KUNIT_CASE(pitfall_18_del_iommu_takes_all_of_it),
+	KUNIT_CASE(pitfall_19_reattach_beside_flush),
+	KUNIT_CASE(pitfall_20_element_at_the_front),
+	KUNIT_CASE(pitfall_20_element_at_the_back),
+	KUNIT_CASE(pitfall_21_devices_behind_one_iommu),
+	KUNIT_CASE(pitfall_22_iommus_interleaved),
+	KUNIT_CASE(pitfall_23_all_sent_before_the_first_wait),
+	KUNIT_CASE(pitfall_24_nest_leaks_into_nothing),
+	KUNIT_CASE(pitfall_26_no_ats_no_atc_part),
+
+	KUNIT_CASE(sketch_fresh_list_can_be_walked),
+	KUNIT_CASE(sketch_destroyed_list_can_be_used_again),
+	KUNIT_CASE(sketch_iommus_are_collapsed),
+	KUNIT_CASE(sketch_free_does_not_sleep),
+	{}
+};
+
+static struct kunit_suite alist_test_suite = {
+	.name = "iommu-alist",
+	.init = alist_test_init,
+	.exit = alist_test_exit,
+	.test_cases = alist_test_cases,
+};
+
+kunit_test_suites(&alist_test_suite);
+
+/* The form that kernels before and after 6.13 agree on. */
+MODULE_INFO(import_ns, "EXPORTED_FOR_KUNIT_TESTING");
+MODULE_DESCRIPTION("Tests of the attach list");
+MODULE_LICENSE("GPL");
