@@ -69,6 +69,7 @@
  * hardware and QEMU have. PASID-based ones have no limit.
  */
 #define VTD_MAMV		18
+#define VTD_ALL			52	/* the order of the whole address space */
 
 /*
  * Tags and ATC values. A tag keeps its PASID where the descriptors have theirs.
@@ -147,7 +148,7 @@ static void make_p_iotlb(uint64_t *cmd, u64 tag, const struct flush_range *range
 	uint64_t pasid = tag >> VTD_PASID_SHIFT << VTD_PASID_SHIFT;
 	uint64_t who = (uint64_t)tag_did(tag) << VTD_DID_SHIFT | pasid;
 
-	if (range->first == 0 && range->last == UINT64_MAX) {
+	if (order == VTD_ALL) {
 		cmd[0] = VTD_P_IOTLB | VTD_P_IOTLB_PASID | who;
 		cmd[1] = 0;
 		return;
