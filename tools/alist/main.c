@@ -104,6 +104,18 @@ int alist_publish(FILE *spool, FILE *to)
 	return ferror(spool) ? -1 : 0;
 }
 
+const char *alist_vendor(enum model_vendor vendor)
+{
+	static const char *const ids[MODEL_VENDORS] = {
+		[MODEL_VTD] = "vtd",
+		[MODEL_SMMUV3] = "smmuv3",
+		[MODEL_AMD] = "amd",
+		[MODEL_RISCV] = "riscv",
+	};
+
+	return ids[vendor];
+}
+
 bool alist_colour(FILE *to)
 {
 	const char *no = getenv("NO_COLOR");

@@ -938,8 +938,9 @@ static void begin(struct rebuild *r, struct context *c, enum op op)
 
 /*
  * What must have ended elsewhere before @c does this: before addresses are mapped
- * again their flush was over, before an attachment changes everything was that
- * the log shows complete. @range: mapped now, NULL: an attachment changes.
+ * or unmapped again their flush was over, before an attachment changes everything
+ * was that the log shows complete. @range: (un)mapped now, NULL: an attachment
+ * changes.
  */
 static void settle_others(struct rebuild *r, struct context *c,
 			  const struct machine_range *range)
@@ -1031,6 +1032,23 @@ static bool within(const struct inv *inv, const struct ranges *ranges)
 	return false;
 }
 
+/* A scatter list is mapped piece by piece and flushed once. */
+static void on_map(struct rebuild *r, struct context *c,
+		   const struct machine_range *range)
+{
+	struct machine_range *before = c->ranges.range;
+
+	settle_others(r, c, range);
+	if (c->op == OP_MAP && !c->burst.nr &&
+	    before->iova + before->size == range->iova) {
+		before->size += range->size;
+		return;
+	}
+	settle(r, c, NULL);
+	begin(r, c, OP_MAP);
+	ranges_add(r, &c->ranges, RANGES_MAX, *range);
+}
+
 static void on_unmap(struct rebuild *r, struct context *c,
 		     const struct trace_event *e)
 {
@@ -1041,6 +1059,7 @@ static void on_unmap(struct rebuild *r, struct context *c,
 
 	if (!range.size)
 		return;
+	settle_others(r, c, &range);
 	if (c->op == OP_UNMAP && !c->burst.nr) {
 		ranges_add(r, &c->ranges, RANGES_MAX, range);
 		return;
@@ -1269,13 +1288,9 @@ int rebuild_event(struct rebuild *r, const struct trace_event *e)
 	c = context_of(r, e);
 	switch (e->type) {
 	case TRACE_MAP:
-		settle(r, c, NULL);
 		if (!e->map.size)
 			break;
-		settle_others(r, c, &(struct machine_range){ e->map.iova, e->map.size });
-		begin(r, c, OP_MAP);
-		ranges_add(r, &c->ranges, RANGES_MAX,
-			   (struct machine_range){ e->map.iova, e->map.size });
+		on_map(r, c, &(struct machine_range){ e->map.iova, e->map.size });
 		step.kind = STEP_MAP;
 		step.iova = e->map.iova;
 		step.paddr = e->map.paddr;

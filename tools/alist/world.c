@@ -415,6 +415,10 @@ static bool is_mapped(struct world_domain *wd, uint64_t iova)
 	return model_pt_lookup(wd->domain->pt, iova, &paddr, &writable);
 }
 
+/*
+ * Into the page table, as domain_map() does; but a scatter list is flushed once, and
+ * what was mapped before is not flushed again.
+ */
 static int map(struct world *w, struct world_domain *wd, uint64_t iova,
 	       uint64_t paddr, uint64_t size)
 {
@@ -422,7 +426,9 @@ static int map(struct world *w, struct world_domain *wd, uint64_t iova,
 
 	if (((iova ^ paddr) & (LARGE_LEAF - 1)) && size > SMALL_MAX)
 		size = SMALL_MAX;
-	ret = domain_map(wd->domain, iova, paddr, size, true);
+	pthread_mutex_lock(&wd->domain->lock);
+	ret = model_pt_map(wd->domain->pt, iova, paddr, size, true);
+	pthread_mutex_unlock(&wd->domain->lock);
 	if (ret == -ENOMEM)
 		w->failed = true;
 	if (!ret) {
@@ -458,9 +464,13 @@ static unsigned long map_gap(struct world *w, struct world_domain *wd,
 	return unknown;
 }
 
-/* Sees to it that the range is mapped as the log says. */
+/*
+ * Sees to it that the range is mapped as the log says. @keep: it is still to be
+ * unmapped, perhaps after the domain was emptied.
+ */
 static void map_range(struct world *w, struct world_domain *wd,
-		      struct machine_range range, struct world_result *result)
+		      struct machine_range range, bool keep,
+		      struct world_result *result)
 {
 	uint64_t last = range.iova + (range.size - 1);
 	uint64_t at = range.iova;
@@ -477,6 +487,8 @@ static void map_range(struct world *w, struct world_domain *wd,
 		else if (map(w, wd, piece.iova, piece.paddr, piece.size))
 			result->unmapped += map_gap(w, wd, piece.iova,
 						    piece.iova + (piece.size - 1));
+		if (keep && mappings_add(w->mappings, &piece))
+			w->failed = true;
 		if (piece.iova + (piece.size - 1) == last)
 			return;
 		at = piece.iova + piece.size;
@@ -499,7 +511,7 @@ static int step_unmap(struct world *w, struct machine *m, const struct step *ste
 	if (!wd)
 		return -1;
 	for (i = 0; i < step->nr_ranges; i++)
-		map_range(w, wd, step->ranges[i], result);
+		map_range(w, wd, step->ranges[i], false, result);
 	probe(w, step->domain);
 
 	w->log = &w->sent;
@@ -524,30 +536,31 @@ static int step_map(struct world *w, struct machine *m, const struct step *step,
 		    struct world_result *result)
 {
 	struct world_domain *wd = domain_get(w, m, step->domain);
-	struct machine_range range = step->ranges[0];
-	uint64_t last = range.iova + (range.size - 1), at = range.iova;
+	const struct machine_range *range = &step->ranges[0];
+	const struct flush_range flush = {
+		.first = range->iova,
+		.last = range->iova + (range->size - 1),
+		.tables = true,
+		.map = true,
+	};
 	struct gather gather = { 0 };
-	struct mapping piece;
 
 	if (!wd)
 		return -1;
 	/* Mapped twice: the unmap between was not seen. */
-	if (is_mapped(wd, at)) {
-		domain_unmap(wd->domain, at, range.size, &gather);
+	if (is_mapped(wd, flush.first)) {
+		domain_unmap(wd->domain, flush.first, range->size, &gather);
 		domain_sync(wd->domain, &gather);
 	}
-	probe_at(w, at);
-	probe_at(w, last & ~(PAGE - 1));
+	probe_at(w, flush.first);
+	probe_at(w, flush.last & ~(PAGE - 1));
 	probe(w, step->domain);
-	if (!mappings_take(w->mappings, at, range.size, &piece))
-		return 0;
+	map_range(w, wd, *range, true, result);
 	w->log = &w->sent;
-	if (map(w, wd, piece.iova, piece.paddr, piece.size))
-		result->unmapped++;
+	wd->domain->driver->flush(wd->domain, &flush);
 	w->log = NULL;
 	probe(w, step->domain);
-	/* It is still to be unmapped, perhaps after the domain was emptied. */
-	return mappings_add(w->mappings, &piece);
+	return 0;
 }
 
 /* No page table is known to have changed: the driver is told what to flush. */
