@@ -658,15 +658,16 @@ static struct thing *add_nest(struct world *world, struct iommu_attach_list *s1,
 }
 
 /* Leaves the facts alone. */
-static u32 take_off(struct thing *thing)
+static int take_off(struct thing *thing)
 {
-	u32 last;
+	int last;
 
 	if (thing->nr == 1)
 		return iommu_attach_del_free(thing->list[0], thing, nest.s1);
 
 	last = iommu_attach_del_nest(thing->list[0], thing->list[1], &thing->nest);
-	kfree_rcu(thing, nest.s1.rcu);
+	if (last >= 0)
+		kfree_rcu(thing, nest.s1.rcu);
 	return last;
 }
 
@@ -674,7 +675,7 @@ static void detach(struct world *world, struct thing *thing)
 {
 	unsigned long allocs = world->allocs;
 	u32 expected = alone_in(world, thing, 1);
-	u32 last = take_off(thing);
+	int last = take_off(thing);
 
 	forget_thing(world, thing);
 	KUNIT_EXPECT_EQ_MSG(world->test, last, expected, "groups that are gone");
