@@ -135,7 +135,7 @@ static void judge_sees_wrong_stream(struct kunit *test)
 	add_nest(world, s1, s2, 1, 6, 7, NO_ATC);
 
 	flush_into(&world->record, s2, wrong->mode);
-	EXPECT_FAULT(&world->record, s2, FINE, "before the edit");
+	KUNIT_ASSERT_EQ_MSG(test, judge(&world->record, s2), FINE, "before the edit");
 	edit_stream(&world->record, wrong);
 	EXPECT_FAULT(&world->record, s2, wrong->fault, "after the edit");
 }
@@ -621,6 +621,50 @@ static void pitfall_03_ats_enabled_beside_flush(struct kunit *test)
 		}
 	}
 	verify_all(world);
+}
+
+/* Its group is new, too: it is not in the table that the flush began with. */
+static void hook_attach_and_enable(struct record *record)
+{
+	struct thing *thing = record->hook_thing;
+
+	hook_attach(record);
+	thing->nest.s1.atc = 99;
+	if (!enable_atc(thing)) {
+		forget_thing(record->world, thing);
+		note_thing(record->world, thing);
+		mark_beside(record->world, thing);
+		mark_atc_late(record->world, thing, false);
+	}
+}
+
+static void pitfall_03_ats_enabled_on_newcomer(struct kunit *test)
+{
+	struct world *world = new_world(test, 32);
+	struct iommu_attach_list *alist = &world->list[2];
+	struct thing *things[NR_MIXED], *thing;
+	u32 mode, at, i, part, sent;
+
+	add_mixed(world, things);
+	for (mode = 0; mode < NR_MODES; mode++) {
+		flush_into(&world->record, alist, mode);
+		part = find_atc_part(&world->record);
+		for (at = 1; at <= part; at++) {
+			thing = new_thing(world, alist, 1, 200 + at, NO_ATC);
+			flush_beside(world, alist, mode, at, hook_attach_and_enable,
+				     thing);
+			EXPECT_FAULT(&world->record, alist, FINE,
+				     "mode %u, enabled at call %u", mode, at);
+			sent = 0;
+			for (i = 0; i < world->record.nr; i++)
+				sent += world->record.event[i].call == CALL_ATC &&
+					world->record.event[i].value == 99;
+			KUNIT_EXPECT_EQ_MSG(test, sent, 1,
+					    "mode %u, enabled at call %u", mode, at);
+			unmark_all(world);
+			detach(world, thing);
+		}
+	}
 }
 
 /* No ATC was in use when the flush began. */
@@ -1436,9 +1480,8 @@ static void pitfall_12_memory_outlives_walks(struct kunit *test)
 {
 	struct world *world = new_world(test, 64);
 	struct iommu_attach_list *alist = &world->list[0];
-	const struct iommu_attach_group *group, *seen[8];
-	u32 i, nr = 0, nr_atc = 0, nr_all = 0, nr_same = 0;
-	struct iommu_attach_group copies[8];
+	const struct iommu_attach_group *group;
+	u32 i, nr_atc = 0, nr_all = 0;
 	struct iommu_attach_walk walk;
 	struct bare *bare;
 	u64 atc;
@@ -1448,10 +1491,6 @@ static void pitfall_12_memory_outlives_walks(struct kunit *test)
 
 	world->atomic = true;
 	iommu_attach_walk_begin(&walk, alist);
-	iommu_attach_for_each_group(group, &walk) {
-		copies[nr] = *group;
-		seen[nr++] = group;
-	}
 	iommu_attach_for_each_atc(group, atc, &walk) {
 		/* All go, under the walk's feet, and the table is replaced. */
 		if (!nr_atc++) {
@@ -1463,20 +1502,49 @@ static void pitfall_12_memory_outlives_walks(struct kunit *test)
 			try_attach(world, new_thing(world, alist, 4, 9, NO_ATC));
 		}
 	}
-	for (i = 0; i < nr; i++)
-		nr_same += seen[i]->iommu_device == copies[i].iommu_device &&
-			   seen[i]->tag == copies[i].tag &&
-			   seen[i]->kind == copies[i].kind;
 	iommu_attach_for_each_all(bare, &walk, elm)
 		nr_all += !!bare->elm.iommu_device;
 	iommu_attach_walk_end(&walk);
 	world->atomic = false;
 
-	KUNIT_EXPECT_EQ(test, nr, 4);
-	KUNIT_EXPECT_EQ_MSG(test, nr_same, nr, "groups keep their keys");
 	KUNIT_EXPECT_LE_MSG(test, nr_atc, 32, "targets");
 	KUNIT_EXPECT_EQ(test, nr_all, 2);
 	verify(world, alist);
+}
+
+/* Not even the only group of a list, or one that nobody uses any more. */
+static void rule_02_groups_keep_their_keys(struct kunit *test)
+{
+	struct world *world = new_world(test, 16);
+	const struct iommu_attach_group *group, *seen[3];
+	struct iommu_attach_list *alist;
+	struct iommu_attach_walk walk;
+	u32 i, n, nr, nr_same;
+
+	for (n = 1; n <= ARRAY_SIZE(seen); n++) {
+		alist = &world->list[n];
+		for (i = 0; i < n; i++)
+			add(world, alist, i, 10 + i, NO_ATC);
+
+		nr = 0;
+		nr_same = 0;
+		world->atomic = true;
+		iommu_attach_walk_begin(&walk, alist);
+		iommu_attach_for_each_group(group, &walk)
+			seen[nr++] = group;
+		detach_all(world);
+		try_attach(world, new_thing(world, alist, 5, 6, NO_ATC));
+		for (i = 0; i < nr; i++)
+			nr_same += seen[i]->iommu_device == fake_iommu(i) &&
+				   seen[i]->tag == 10 + i;
+		iommu_attach_walk_end(&walk);
+		world->atomic = false;
+
+		KUNIT_EXPECT_EQ(test, nr, n);
+		KUNIT_EXPECT_EQ(test, nr_same, n);
+		verify(world, alist);
+		detach_all(world);
+	}
 }
 
 static void pitfall_14_one_drain_for_all(struct kunit *test)
@@ -1864,6 +1932,7 @@ static struct kunit_case alist_test_cases[] = {
 	KUNIT_CASE_PARAM(rule_02_random_work, seed_gen_params),
 	KUNIT_CASE(rule_02_whatever_the_order_of_attaches),
 	KUNIT_CASE(rule_02_detach_beside_flush),
+	KUNIT_CASE(rule_02_groups_keep_their_keys),
 	KUNIT_CASE(rule_02_target_moved_beside_flush),
 	KUNIT_CASE(rule_03_own_then_nests_then_atc),
 	KUNIT_CASE(rule_04_flush_while_lock_is_held),
@@ -1887,6 +1956,7 @@ static struct kunit_case alist_test_cases[] = {
 
 	KUNIT_CASE(pitfall_01_parent_flush_reaches_nests),
 	KUNIT_CASE(pitfall_03_ats_enabled_beside_flush),
+	KUNIT_CASE(pitfall_03_ats_enabled_on_newcomer),
 	KUNIT_CASE(pitfall_03_first_ats_enabled_beside_flush),
 	KUNIT_CASE(pitfall_04_plain_device_hides_no_ats_sibling),
 	KUNIT_CASE(pitfall_05_two_tags_on_one_iommu),
