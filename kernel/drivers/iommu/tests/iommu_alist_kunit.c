@@ -1325,6 +1325,84 @@ static void pitfall_13_detach_goes_by_the_record(struct kunit *test)
 }
 
 /*
+ * Attaches beside an attach: while one allocates, others take or leave room
+ */
+
+static void race_for_the_group(struct world *world)
+{
+	add(world, &world->list[0], 3, 9, 77);
+}
+
+static void race_for_the_table(struct world *world)
+{
+	u32 i;
+
+	for (i = 0; i < 5; i++)
+		add_nest(world, &world->list[0], &world->list[2], i, 20, 30 + i,
+			 NO_ATC);
+}
+
+static void race_for_slots_and_index(struct world *world)
+{
+	u32 i;
+
+	for (i = 0; i < 20; i++)
+		add_nest(world, &world->list[0], &world->list[2], i % 2, 1, 2,
+			 100 + i);
+}
+
+static void race_leaving_room(struct world *world)
+{
+	detach_all(world);
+}
+
+static void rule_02_attach_beside_attach(struct kunit *test)
+{
+	static void (*const races[])(struct world *world) = {
+		race_for_the_group,
+		race_for_the_table,
+		race_for_slots_and_index,
+		race_leaving_room,
+	};
+	struct world *world = new_world(test, 128);
+	struct iommu_attach_list *s1 = &world->list[0], *s2 = &world->list[2];
+	u32 i, at, nest, beaten, runs = 0;
+	struct thing *thing;
+	int ret;
+
+	for (i = 0; i < 2 * ARRAY_SIZE(races); i++) {
+		for (at = 1; at <= 8; at++) {
+			for (nest = 0; nest < 8; nest++)
+				add_nest(world, s1, s2, nest % 2, 1, 2, nest);
+			nest = i % 2;
+			if (nest)
+				thing = new_nest(world, s1, s2, 3, 9, 8, 77);
+			else
+				thing = new_thing(world, s1, 3, 9, 77);
+
+			world->race = races[i / 2];
+			world->race_at = world->allocs + at;
+			ret = try_attach(world, thing);
+			beaten = !world->race && i / 2 == 0;
+			runs += !world->race;
+			world->race = NULL;
+
+			KUNIT_EXPECT_EQ_MSG(test, ret,
+					    (beaten ? 0 : IOMMU_ATTACH_GROUP_S1) |
+					    (nest ? IOMMU_ATTACH_GROUP_S2 : 0),
+					    "race %u at allocation %u", i / 2, at);
+			verify(world, s1);
+			verify(world, s2);
+			detach_all(world);
+			iommu_attach_drain();
+			iommu_attach_destroy(s1);
+			iommu_attach_destroy(s2);
+		}
+	}
+	KUNIT_EXPECT_GE_MSG(test, runs, 20, "races that were run");
+}
+
+/*
  * Drains
  */
 
@@ -1931,6 +2009,7 @@ static struct kunit_case alist_test_cases[] = {
 	KUNIT_CASE_SLOW(rule_02_4096_with_pasids),
 	KUNIT_CASE_PARAM(rule_02_random_work, seed_gen_params),
 	KUNIT_CASE(rule_02_whatever_the_order_of_attaches),
+	KUNIT_CASE(rule_02_attach_beside_attach),
 	KUNIT_CASE(rule_02_detach_beside_flush),
 	KUNIT_CASE(rule_02_groups_keep_their_keys),
 	KUNIT_CASE(rule_02_target_moved_beside_flush),
