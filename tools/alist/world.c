@@ -723,7 +723,8 @@ int world_step(struct world *w, struct machine *m, const struct step *step,
 		for (att = step->domain->attachments; att; att = att->next)
 			result->facts.unknown_members |= att->guessed;
 	}
-	look_at_caches(w);
+	if (step->kind != STEP_MAP)
+		look_at_caches(w);
 	result->facts.unknown_mapping = result->unmapped ||
 					step->kind == STEP_OTHER_FLUSH;
 	result->attach = w->attach;
