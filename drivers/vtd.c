@@ -268,27 +268,13 @@ static void set_context(struct device *device, uint32_t pasid,
 {
 	struct iommu_device *iommu = device->iommu;
 	const struct attachment *any = old ? old : new;
-	struct model_context context = { .mode = MODEL_BLOCKED };
+	struct model_context context = attachment_context(new);
 	uint64_t did = old ? tag_did(old->elms.s1.tag) : 0;
 	uint64_t cmd[MODEL_CMD_WORDS] = { 0 };
 	struct batch batch = { 0 };
 
-	if (new) {
-		const struct domain *domain = new->domain;
-
+	if (new)
 		context.tag = tag_did(new->elms.s1.tag);
-		if (domain->parent) {
-			context.mode = MODEL_NESTED;
-			context.s1 = domain->pt;
-			context.s2 = domain->parent->pt;
-		} else if (domain->first_stage) {
-			context.mode = MODEL_S1;
-			context.s1 = domain->pt;
-		} else {
-			context.mode = MODEL_S2;
-			context.s2 = domain->pt;
-		}
-	}
 	model_dev_set_context(device->hw,
 			      pasid == IOMMU_NO_PASID ? MODEL_NO_PASID : pasid,
 			      &context);
@@ -375,11 +361,17 @@ static void vtd_detach(struct device *device, uint32_t pasid)
 	release(attachment);
 }
 
+static void vtd_update(struct attachment *attachment)
+{
+	set_context(attachment->device, attachment->pasid, attachment, attachment);
+}
+
 const struct driver vtd_driver = {
 	.vendor = MODEL_VTD,
 	.iommu_init = vtd_iommu_init,
 	.attach = vtd_attach,
 	.detach = vtd_detach,
+	.update = vtd_update,
 	.flush = vtd_flush,
 	.make_sync = vtd_make_sync,
 };

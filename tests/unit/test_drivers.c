@@ -742,7 +742,7 @@ static void *enable_and_fill(void *arg)
 {
 	struct hook *hook = arg;
 
-	/* The IOTLB command has not taken effect: the ATC gets what it will drop. */
+	/* The device's IOTLB command is still to come: the ATC gets what it will drop. */
 	hook->filled = !device_ats_enable(hook->device) &&
 		       dma_is_stale(hook->device, IOVA) &&
 		       model_cached(hook->device->iommu->hw, MODEL_FROM_ATC) > 0;
@@ -761,30 +761,39 @@ static void enable_elsewhere(struct hook *hook)
 static void check_ats_during_unmap(void **state, unsigned int already)
 {
 	struct hook hook = { .class = MODEL_IOTLB, .fn = enable_elsewhere };
-	struct device *sibling = NULL;
+	struct device *before, *sibling = NULL;
+	unsigned int first;
 	struct machine m;
 
 	start(&m, state);
 	hook.m = &m;
 	hook.domain = machine_domain(&m, false, NULL);
-	hook.device = device_probe(m.iommu[0], 1, true);
+	/*
+	 * IOMMUs are sent to in the order of their addresses. The first one executes
+	 * its IOTLB command while nothing has been sent to the other.
+	 */
+	first = m.iommu[0] < m.iommu[1] ? 0 : 1;
+	before = machine_device(&m, first, 3, false);
+	hook.device = device_probe(m.iommu[!first], 1, true);
 	assert_non_null(hook.device);
 	if (already)
-		sibling = machine_device(&m, 0, 2, true);
+		sibling = machine_device(&m, !first, 2, true);
 	map(hook.domain, IOVA, PA, PAGE);
+	attach(hook.domain, before, NONE);
 	attach(hook.domain, hook.device, NONE);
 	if (sibling)
 		attach(hook.domain, sibling, NONE);
 	assert_int_equal(dma(hook.device, NONE, IOVA), PA);
 
 	machine_forget(&m);
-	model_set_log(m.hw[0], hook_log, &hook);
+	model_set_log(m.hw[first], hook_log, &hook);
 	unmap(hook.domain, IOVA, PAGE);
 	assert_true(hook.filled);
 	assert_int_equal(dma(hook.device, NONE, IOVA), 0);
 	/* And the sibling is not sent to twice. */
 	assert_int_equal(sent(&m, MODEL_ATC), 1 + already);
 
+	device_remove(before);
 	device_remove(hook.device);
 	if (sibling)
 		device_remove(sibling);
@@ -1216,6 +1225,77 @@ static void pitfall_14_remove_waits_for_flushes_that_may_know_the_device(void **
 	machine_exit(&m);
 }
 
+static uint64_t queued(struct iommu_device *iommu)
+{
+	uint64_t tail;
+
+	pthread_mutex_lock(&iommu->lock);
+	tail = iommu->tail;
+	pthread_mutex_unlock(&iommu->lock);
+	return tail;
+}
+
+static void *unmap_page(void *arg)
+{
+	struct gather gather = { 0 };
+
+	domain_unmap(arg, IOVA, PAGE, &gather);
+	domain_sync(arg, &gather);
+	return NULL;
+}
+
+static void *turn_ats_off(void *arg)
+{
+	device_ats_disable(arg);
+	return NULL;
+}
+
+/* Until the driver has queued more than @tail; a while at most. */
+static uint64_t queued_beyond(struct iommu_device *iommu, uint64_t tail)
+{
+	const struct timespec tick = { .tv_nsec = 1000000 };
+	int i;
+
+	for (i = 0; i < 200 && queued(iommu) == tail; i++)
+		nanosleep(&tick, NULL);
+	return queued(iommu);
+}
+
+static void pitfall_14_device_answers_what_is_in_flight_when_ats_goes_off(void **state)
+{
+	pthread_t unmapper, disabler;
+	struct iommu_device *iommu;
+	struct domain *domain;
+	struct device *device;
+	struct machine m;
+	uint64_t tail;
+
+	start(&m, state);
+	iommu = m.iommu[0];
+	domain = machine_domain(&m, false, NULL);
+	device = machine_device(&m, 0, 1, true);
+	attach(domain, device, NONE);
+	map(domain, IOVA, PA, PAGE);
+	assert_int_equal(dma(device, NONE, IOVA), PA);
+
+	/* The hardware executes nothing while both queue all that they can. */
+	model_pause(m.hw[0], true);
+	tail = queued(iommu);
+	assert_int_equal(pthread_create(&unmapper, NULL, unmap_page, domain), 0);
+	tail = queued_beyond(iommu, tail);
+	assert_int_equal(pthread_create(&disabler, NULL, turn_ats_off, device), 0);
+	queued_beyond(iommu, tail);
+	model_pause(m.hw[0], false);
+	pthread_join(unmapper, NULL);
+	pthread_join(disabler, NULL);
+
+	/* A command that met a device without ATS timed out: machine_exit() looks. */
+	assert_int_equal(dma(device, NONE, IOVA), 0);
+	device_remove(device);
+	domain_free(domain);
+	machine_exit(&m);
+}
+
 /* The fault record that says so would fill up otherwise. */
 static void oracle_fires_if_an_unplugged_device_is_sent_to(void **state)
 {
@@ -1532,25 +1612,6 @@ static void pitfall_22_interleaved_iommus_are_waited_for_once(void **state)
 	machine_exit(&m);
 }
 
-static uint64_t queued(struct iommu_device *iommu)
-{
-	uint64_t tail;
-
-	pthread_mutex_lock(&iommu->lock);
-	tail = iommu->tail;
-	pthread_mutex_unlock(&iommu->lock);
-	return tail;
-}
-
-static void *unmap_page(void *arg)
-{
-	struct gather gather = { 0 };
-
-	domain_unmap(arg, IOVA, PAGE, &gather);
-	domain_sync(arg, &gather);
-	return NULL;
-}
-
 /* Two IOMMUs that do not answer: both are sent to all the same. */
 static void pitfall_23_all_iommus_are_sent_to_before_one_is_waited_for(void **state)
 {
@@ -1675,6 +1736,7 @@ static const struct {
 	CASE(pitfall_13_ats_off_before_detach_leaves_no_target),
 	CASE(pitfall_14_silence_after_detach),
 	CASE(pitfall_14_remove_waits_for_flushes_that_may_know_the_device),
+	CASE(pitfall_14_device_answers_what_is_in_flight_when_ats_goes_off),
 	CASE(pitfall_18_lost_iommu_gets_no_commands),
 	CASE(pitfall_19_equal_attachments_stay_collapsed),
 	CASE(pitfall_21_one_iotlb_command_however_many_devices),
