@@ -101,6 +101,7 @@ struct world {
 	struct record record;
 	/* Of the list's allocations: */
 	unsigned long allocs;
+	size_t largest;
 	unsigned long fail_at;
 	unsigned long race_at;
 	void (*race)(struct world *world);	/* before that one */
@@ -142,6 +143,8 @@ static void *counting_alloc(size_t size)
 	struct world *world = kunit_get_current_test()->priv;
 	void (*race)(struct world *world) = world->race;
 
+	if (size > world->largest)
+		world->largest = size;
 	if (++world->allocs == world->fail_at)
 		return NULL;
 	if (race && world->allocs == world->race_at) {
