@@ -1199,6 +1199,9 @@ static void on_command(struct rebuild *r, struct context *c,
 		settle(r, c, NULL);
 	if (c->op == OP_NONE && !c->burst.nr)
 		begin(r, c, OP_NONE);
+	/* VT-d batches the flushes of unmaps only. */
+	if (c->op == OP_ASSIGN || c->op == OP_UNASSIGN || c->op == OP_CONFIG)
+		burst_end_row(&c->burst);
 	ret = vendor == MODEL_VTD ? burst_add_row(&c->burst, &cmd) :
 				    burst_add(&c->burst, &cmd);
 	if (ret)
