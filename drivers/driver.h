@@ -261,8 +261,8 @@ void domain_detach(struct device *device, uint32_t pasid);
 void domain_lose_iommu(struct domain *domain, struct iommu_device *iommu);
 
 /*
- * ATS on: told to the list, then let through by the IOMMU, then on in the device.
- * 0, -ENODEV if not capable, or -ENOMEM.
+ * ATS on: in the device, which answers commands from then on, then told to the list,
+ * and only then let through by the IOMMU. 0, -ENODEV if not capable, or -ENOMEM.
  */
 int device_ats_enable(struct device *device);
 /*
