@@ -14,6 +14,8 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
+
 #include <linux/iommu-alist.h>
 
 #include "shim.h"
