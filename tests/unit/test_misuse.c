@@ -7,14 +7,13 @@
  * kernel the warnings are a WARN or a lockdep splat, which a test there must not
  * cause; here they are counted.
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <cmocka.h>
-
-#include <errno.h>
 
 #include <linux/iommu-alist.h>
 
