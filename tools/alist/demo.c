@@ -363,8 +363,10 @@ static void run(struct demo *demo)
 	unmap(demo, demo->nest, "unmap 4 KiB of the nest", BASE, PAGE);
 
 	/* The naive driver flushes the tag for each of them. */
-	begin(demo, "detach nic0, then disk0");
+	demo->quiet = true;
 	device_ats_disable(demo->devices[0]);
+	demo->quiet = false;
+	begin(demo, "detach nic0, then disk0");
 	domain_detach(demo->devices[0], IOMMU_NO_PASID);
 	domain_detach(demo->devices[2], IOMMU_NO_PASID);
 	end(demo, NULL, 2);

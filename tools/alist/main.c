@@ -129,7 +129,7 @@ int main(int argc, char **argv)
 		options, parse, "VERB [ARG...]", doc, NULL, NULL, NULL,
 	};
 	struct arguments args = { 0 };
-	static char name[32];
+	static char name[32], json[] = "--json";
 	int i, ret, n = 0;
 	char **sub;
 
@@ -144,7 +144,7 @@ int main(int argc, char **argv)
 	}
 	sub[n++] = name;
 	if (args.json)
-		sub[n++] = (char[]){ "--json" };
+		sub[n++] = json;
 	for (i = args.first + 1; i < argc; i++)
 		sub[n++] = argv[i];
 	ret = args.verb->run(n, sub);

@@ -209,6 +209,11 @@ void world_destroy(struct world *w, struct machine *m)
 	free(w);
 }
 
+struct model_iommu *world_hardware(struct world *w, unsigned int iommu)
+{
+	return w->iommus[iommu] ? w->iommus[iommu]->hw : NULL;
+}
+
 /* A requester id that no device of the log has. */
 static uint32_t unused_rid(struct machine *m, struct world_iommu *wi)
 {
@@ -496,6 +501,19 @@ static void map_range(struct world *w, struct world_domain *wd,
 	result->unmapped += map_gap(w, wd, at, last);
 }
 
+/* Absent translations may be cached: the driver flushes what is mapped now. */
+static void flush_mapped(struct world_domain *wd, const struct machine_range *range)
+{
+	const struct flush_range flush = {
+		.first = range->iova,
+		.last = range->iova + (range->size - 1),
+		.tables = true,
+		.map = true,
+	};
+
+	wd->domain->driver->flush(wd->domain, &flush);
+}
+
 /*
  * Steps
  */
@@ -510,8 +528,11 @@ static int step_unmap(struct world *w, struct machine *m, const struct step *ste
 
 	if (!wd)
 		return -1;
-	for (i = 0; i < step->nr_ranges; i++)
+	for (i = 0; i < step->nr_ranges; i++) {
 		map_range(w, wd, step->ranges[i], false, result);
+		if (w->caching)
+			flush_mapped(wd, &step->ranges[i]);
+	}
 	probe(w, step->domain);
 
 	w->log = &w->sent;
@@ -537,27 +558,22 @@ static int step_map(struct world *w, struct machine *m, const struct step *step,
 {
 	struct world_domain *wd = domain_get(w, m, step->domain);
 	const struct machine_range *range = &step->ranges[0];
-	const struct flush_range flush = {
-		.first = range->iova,
-		.last = range->iova + (range->size - 1),
-		.tables = true,
-		.map = true,
-	};
+	uint64_t last = range->iova + (range->size - 1);
 	struct gather gather = { 0 };
 
 	if (!wd)
 		return -1;
 	/* Mapped twice: the unmap between was not seen. */
-	if (is_mapped(wd, flush.first)) {
-		domain_unmap(wd->domain, flush.first, range->size, &gather);
+	if (is_mapped(wd, range->iova)) {
+		domain_unmap(wd->domain, range->iova, range->size, &gather);
 		domain_sync(wd->domain, &gather);
 	}
-	probe_at(w, flush.first);
-	probe_at(w, flush.last & ~(PAGE - 1));
+	probe_at(w, range->iova);
+	probe_at(w, last & ~(PAGE - 1));
 	probe(w, step->domain);
 	map_range(w, wd, *range, true, result);
 	w->log = &w->sent;
-	wd->domain->driver->flush(wd->domain, &flush);
+	flush_mapped(wd, range);
 	w->log = NULL;
 	probe(w, step->domain);
 	return 0;
@@ -615,9 +631,13 @@ static int step_detach(struct world *w, struct machine *m, const struct step *st
 		return -1;
 	wd = att->device->priv;
 	for (other = step->domain->attachments; other; other = other->next)
-		if (other->iommu == att->iommu && other->tag == att->tag)
+		if (other->iommu == att->iommu &&
+		    (!wdom->first_stage || other->pasid == att->pasid))
 			result->facts.tag_in_use = true;
-	/* Where the driver does not empty its ATC, it had ATS switched off before. */
+	/*
+	 * Where the driver does not empty the ATC it had ATS switched off before, and
+	 * the log has nothing to compare that with.
+	 */
 	if (wd->device->ats && !att->device->users &&
 	    !names_device(step->burst, att->device->rid))
 		device_ats_disable(wd->device);
@@ -703,7 +723,8 @@ int world_step(struct world *w, struct machine *m, const struct step *step,
 		for (att = step->domain->attachments; att; att = att->next)
 			result->facts.unknown_members |= att->guessed;
 	}
-	look_at_caches(w);
+	if (step->kind != STEP_MAP)
+		look_at_caches(w);
 	result->facts.unknown_mapping = result->unmapped ||
 					step->kind == STEP_OTHER_FLUSH;
 	result->attach = w->attach;

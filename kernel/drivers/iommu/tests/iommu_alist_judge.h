@@ -101,7 +101,10 @@ struct world {
 	struct record record;
 	/* Of the list's allocations: */
 	unsigned long allocs;
+	size_t largest;
 	unsigned long fail_at;
+	unsigned long race_at;
+	void (*race)(struct world *world);	/* before that one */
 	bool atomic;
 	/* judge() at work, by IOMMU: */
 	bool synced[NR_IOMMUS];
@@ -138,9 +141,16 @@ static u32 random_below(u64 *seed, u32 end)
 static void *counting_alloc(size_t size)
 {
 	struct world *world = kunit_get_current_test()->priv;
+	void (*race)(struct world *world) = world->race;
 
+	if (size > world->largest)
+		world->largest = size;
 	if (++world->allocs == world->fail_at)
 		return NULL;
+	if (race && world->allocs == world->race_at) {
+		world->race = NULL;
+		race(world);
+	}
 	return kvzalloc(size, world->atomic ? GFP_ATOMIC : GFP_KERNEL);
 }
 
@@ -741,9 +751,10 @@ static void verify_walk(struct world *world, struct iommu_attach_list *alist,
 	iommu_attach_for_each_atc(group, atc, &walk)
 		note_atc(group, atc, record);
 	iommu_attach_for_each_iommu(group, &walk) {
-		/* Sorted: those that differ from the last are all different. */
-		nr_iommus += !before || group->iommu_device > before;
+		/* Sorted, none can come twice. */
+		nr_foreign += before && group->iommu_device <= before;
 		before = group->iommu_device;
+		nr_iommus++;
 	}
 	iommu_attach_for_each_group(group, &walk)
 		again++;

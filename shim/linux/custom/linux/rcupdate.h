@@ -9,16 +9,18 @@
 #ifndef _LINUX_RCUPDATE_H
 #define _LINUX_RCUPDATE_H
 
+#include <linux/lockdep.h>
+#include <linux/types.h>
+
 /* liburcu's struct of this name has no room for the object. */
 #define rcu_head urcu_head
+#ifndef SHIM_TSAN
 #define _LGPL_SOURCE			/* read-side sections inline */
+#endif
 #include <urcu/urcu-memb.h>
 #undef rcu_head
 #undef rcu_dereference
 #undef rcu_assign_pointer
-
-#include <linux/lockdep.h>
-#include <linux/types.h>
 
 #ifdef SHIM_TSAN
 void __tsan_acquire(void *addr);
