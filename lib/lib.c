@@ -36,7 +36,6 @@
 #define IOMMU_ALIST_CORE
 #include "iommu-alist.h"
 #include "layout.h"
-#include "shim/shim.h"
 
 /* Lists and their locked view */
 
@@ -187,7 +186,9 @@ int iommu_attach_defer(struct iommu_attach_elm *elm,
 
 void iommu_attach_barrier(void)
 {
-	shim_rcu_barrier();
+	/* The shim's own waits for what the shim frees. */
+	shim_might_sleep("barrier");
+	urcu_memb_barrier();
 }
 
 int iommu_attach_del_free_at(struct iommu_attach_list *alist,

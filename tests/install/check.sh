@@ -92,11 +92,16 @@ for libs in "$shared" "$static"; do
 		fail "misuse.c: $(cat misuse.got misuse.err)"
 done
 
-# Sanitizers have an allocator of their own.
+# Sanitizers have an allocator of their own, and nothing for -static.
 if [ "$sanitize" = none ]; then
+	$CC $cflags -static "$src/doc/examples/first.c" -o first \
+		$(pkg-config --libs --static libiommu-alist)
+	run first -static
 	for libs in "$shared" "$static"; do
 		$CC $cflags "$src/tests/install/nomem.c" -o nomem $libs
 		./nomem || fail "nomem.c, $libs"
 	done
 fi
+
+"$src/tests/man.py" "$dest" || fail "the manual pages are not right"
 echo "$nr examples, shared and static, $CC and $CXX"
