@@ -148,10 +148,11 @@ void *iommu_attach_next_all(struct iommu_attach_walk *walk,
 static void call_release(struct urcu_head *urcu)
 {
 	struct rcu_head *head = caa_container_of(urcu, struct rcu_head, urcu);
-	void (*release)(struct iommu_attach_elm *elm) = head->object;
+	void (*release)(struct iommu_attach_elm *elm);
 
 	__tsan_acquire(&shim_rcu_readers);
 	__tsan_acquire(head);
+	release = head->object;
 	release(container_of(head, struct iommu_attach_elm, rcu));
 }
 
