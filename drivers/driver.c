@@ -151,7 +151,6 @@ static void batch_put(struct batch *batch, struct iommu_device *iommu)
 		queue_put(iommu, batch->cmd[i]);
 	}
 	batch->nr = 0;
-	batch->iommu = NULL;
 }
 
 void batch_add(struct batch *batch, struct iommu_device *iommu,
@@ -164,7 +163,6 @@ void batch_add(struct batch *batch, struct iommu_device *iommu,
 			       iommu->tail % model_queue_entries(iommu->hw));
 		pthread_mutex_unlock(&iommu->lock);
 	}
-	batch->iommu = iommu;
 	memcpy(batch->cmd[batch->nr++], cmd,
 	       model_cmd_words(iommu->driver->vendor) * sizeof(*cmd));
 }

@@ -51,7 +51,7 @@
  *   read from the hardware that the        publish slot, nr_atc, atc_seq
  *     IOTLB commands have completed        smp_mb() in attach_parts
  *   smp_rmb() in walk_atc                  let the device use ATS: the IOMMU
- *   read nr_atc, atc_seq, slots              looks into its IOTLB for it
+ *   read nr_atc, atc_seq, slots              answers it from its IOTLB
  *
  * The first is store buffering and takes a full barrier on both sides. In the second
  * the left side only reads: an IOMMU that looked into its IOTLB before it executed the
@@ -858,8 +858,9 @@ EXPORT_SYMBOL_GPL(iommu_attach_drain);
  * iommu_attach_enable_atc() - The device of an attachment is about to use its ATC
  * @elm: An attachment that is on a list; &iommu_attach_elm.atc is set.
  *
- * Call it before ATS is enabled in the device. When it returns, the ATC part of
- * every flush whose IOTLB part has not completed reaches the device.
+ * Call it before the IOMMU answers the device's translation requests. ATS is on in
+ * the device by then, so that it answers commands: when this returns, the ATC part of
+ * every flush whose IOTLB part has not completed reaches it.
  *
  * Context: Process context. Sleeps. Takes and releases the list's lock.
  * Return: 0, also if it is in use already; -ENOMEM, and nothing has changed;

@@ -122,6 +122,7 @@ struct iommu_attach_list {
  * @using_atc: The device may cache translations. Written by the driver before
  *	the attachment is added and by the list from then on, see
  *	iommu_attach_enable_atc().
+ * @nested: It is half of a struct iommu_attach_nest. Written by the list.
  * @device: The device. Reached through iommu_attach_elm_device() only, never from a
  *	walk: a walk does not keep the device.
  *
@@ -134,13 +135,13 @@ struct iommu_attach_elm {
 	u64 atc;
 	ioasid_t pasid;
 	bool using_atc;
+	bool nested;
 	struct device *__private device;
 	/* private: */
 	struct iommu_attach_list *alist;	/* NULL: not on a list */
 	struct iommu_attach_group *group;
 	struct iommu_attach_slots *slots;	/* NULL: no ATC target */
 	u16 slot;			/* index in @slots */
-	bool nested;			/* half of a struct iommu_attach_nest */
 	struct list_head all_item;
 	struct hlist_node index_item;
 	struct rcu_head rcu;
