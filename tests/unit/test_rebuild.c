@@ -221,7 +221,22 @@ static void a_command_missing_in_the_log_is_found_out(void **state)
 	add_map(&log, TASK, 0x10000000, 0x1000);
 	add_unmap(&log, TASK, 0x10000000, 0x1000);
 	add_qi(&log, TASK, 0, "iotlb_inv", 0x500f2, 0x10000040);
+	/* The log may end amid the flush. */
+	assert_int_equal(run(&log).reasons, UINT32_C(1) << REASON_LOST);
+	add(&log, TASK, "tracing_mark_write: it does not");
 	assert_int_equal(run(&log).reasons, UINT32_C(1) << REASON_UNEXPLAINED);
+}
+
+static void a_log_may_begin_amid_a_flush(void **state)
+{
+	struct log log = { 0 };
+
+	(void)state;
+	add_qi(&log, TASK, 0, "dev_tlb_inv", 0x10000000003, 0x10000000);
+	add_qi(&log, TASK, 0, "iotlb_inv", 0x500f2, 0x10000040);
+	add_qi(&log, TASK, 0, "dev_tlb_inv", 0x20000000003, 0x10000000);
+	vtd_log(&log);
+	assert_int_equal(run(&log).reasons & UINT32_C(1) << REASON_UNEXPLAINED, 0);
 }
 
 static void a_tag_from_before_the_log_has_an_unknown_user(void **state)
@@ -633,6 +648,7 @@ int main(void)
 		cmocka_unit_test(vtd_sends_what_the_driver_sent),
 		cmocka_unit_test(a_withheld_command_is_found_out),
 		cmocka_unit_test(a_command_missing_in_the_log_is_found_out),
+		cmocka_unit_test(a_log_may_begin_amid_a_flush),
 		cmocka_unit_test(a_tag_from_before_the_log_has_an_unknown_user),
 		cmocka_unit_test(the_reference_count_tells_of_unknown_users),
 		cmocka_unit_test(the_last_user_of_a_tag_flushes_it),

@@ -61,6 +61,7 @@ struct ranges {
 
 struct context {
 	bool used;
+	bool fresh;			/* nothing settled yet: the log may begin amid */
 	bool active;			/* has commands; on the list */
 	uint64_t key;
 	uint32_t pid;
@@ -88,6 +89,7 @@ struct rebuild {
 	int ret;
 	char error[256];
 	uint64_t line, ns;
+	bool ending;			/* the log does, or a run of it */
 	bool saw_tags;			/* the log has cache_tag_assign and the like */
 	unsigned long unknown[UNKNOWN_KINDS];
 	unsigned int nr_devices, nr_domains, nr_attachments;
@@ -115,6 +117,7 @@ static void emit(struct rebuild *r, struct step *step)
 	if (!step->line)
 		step->line = r->line;
 	step->ns = r->ns;
+	step->cut |= r->ending;
 	if (r->fn(&r->machine, step, r->arg))
 		r->ret = -1;
 }
@@ -772,6 +775,7 @@ static void settle_flush(struct rebuild *r, struct context *c)
 	burst_span(&c->burst, &first, &last);
 	keep_flushed(r, &c->ranges, first, last);
 	step.kind = STEP_OTHER_FLUSH;
+	step.cut = c->fresh && c->op == OP_NONE;
 	if (c->op == OP_MAP && c->ranges.nr) {
 		struct machine_range *range = c->ranges.range;
 
@@ -985,6 +989,7 @@ static void settle(struct rebuild *r, struct context *c, struct machine_device *
 	}
 	burst_clear(&c->burst);
 	c->ranges.nr = 0;
+	c->fresh = false;
 	c->op = OP_NONE;
 	c->device = NULL;
 	c->rid = INV_ANY;
@@ -1051,9 +1056,14 @@ static void settle_all(struct rebuild *r)
 {
 	size_t i;
 
-	for (i = 0; i < CONTEXTS; i++)
-		if (r->contexts[i].used)
-			settle(r, &r->contexts[i], NULL);
+	r->ending = true;
+	for (i = 0; i < CONTEXTS; i++) {
+		if (!r->contexts[i].used)
+			continue;
+		settle(r, &r->contexts[i], NULL);
+		r->contexts[i].used = false;
+	}
+	r->ending = false;
 }
 
 static void drop_all(struct rebuild *r)
@@ -1095,6 +1105,7 @@ static struct context *context_of(struct rebuild *r, const struct trace_event *e
 		settle(r, c, NULL);
 	if (!c->used || c->key != key) {
 		c->used = true;
+		c->fresh = true;
 		c->key = key;
 		c->pid = task ? e->pid : 0;
 		c->op = OP_NONE;

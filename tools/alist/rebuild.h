@@ -111,6 +111,7 @@ struct step {
 	const struct machine_range *ranges;
 	size_t nr_ranges;
 	bool lazy;			/* flushed later, with everything else */
+	bool cut;			/* the log begins or ends here: not all of it */
 	const struct burst *burst;	/* what the driver sent; NULL: nothing */
 	unsigned int iommu;
 	uint64_t tag;

@@ -670,7 +670,7 @@ int world_step(struct world *w, struct machine *m, const struct step *step,
 	}
 	result->facts.vendor = m->vendor;
 	result->facts.kind = step->kind;
-	result->facts.lost = m->lost;
+	result->facts.lost = m->lost || step->cut;
 	result->facts.nest = m->nests;
 
 	switch (step->kind) {
