@@ -145,6 +145,8 @@ void *iommu_attach_next_all(struct iommu_attach_walk *walk,
 
 /* Memory */
 
+static char deferred;		/* where ThreadSanitizer meets liburcu's thread */
+
 static void call_release(struct urcu_head *urcu)
 {
 	struct rcu_head *head = caa_container_of(urcu, struct rcu_head, urcu);
@@ -154,6 +156,7 @@ static void call_release(struct urcu_head *urcu)
 	__tsan_acquire(head);
 	release = head->object;
 	release(container_of(head, struct iommu_attach_elm, rcu));
+	__tsan_release(&deferred);
 }
 
 static void call_free(struct urcu_head *urcu)
@@ -190,6 +193,7 @@ void iommu_attach_barrier(void)
 	/* The shim's own waits for what the shim frees. */
 	shim_might_sleep("barrier");
 	urcu_memb_barrier();
+	__tsan_acquire(&deferred);
 }
 
 int iommu_attach_del_free_at(struct iommu_attach_list *alist,
