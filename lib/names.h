@@ -15,6 +15,7 @@
 #define shim_fail_nth			__iommu_alist_fail_nth
 #define shim_free_rcu			__iommu_alist_free_rcu
 #define shim_live			__iommu_alist_live
+#define shim_mb_hook			__iommu_alist_mb_hook
 #define shim_might_sleep		__iommu_alist_might_sleep
 #define shim_rcu_barrier		__iommu_alist_rcu_barrier
 #define shim_rcu_known			__iommu_alist_rcu_known

@@ -45,8 +45,10 @@ def main():
         if name.partition('@@')[2] not in versions:
             print(f'{sys.argv[1]}: {name} has no version of {versions}')
             wrong = True
-    wrong |= differ(sys.argv[2], {name for name in archived
-                                  if not name.startswith('__iommu_alist_')}, declared)
+    archived = {name for name in archived if not name.startswith('__iommu_alist_')}
+    wrong |= differ(sys.argv[2], archived, declared)
+    for name in sorted(archived - declared):
+        print(f'lib/names.h: rename {name} to __iommu_alist_..., or make it static')
     return wrong
 
 
