@@ -333,6 +333,28 @@ static void an_interrupt_keeps_its_commands_to_itself(void **state)
 	assert_int_equal(out.reasons, 0);
 }
 
+/* The same where the log has no column that tells interrupts. */
+static void other_ranges_are_another_flush(void **state)
+{
+	struct log log = { 0 };
+	struct outcome out;
+
+	(void)state;
+	add_assign(&log, 0, 5, 1, "0000:01:00.0", false);
+	add_assign(&log, 0, 6, 1, "0000:02:00.0", false);
+	add_map(&log, TASK, 0x10000000, 0x1000);
+	add_map(&log, TASK, 0x20000000, 0x1000);
+	add_unmap(&log, TASK, 0x10000000, 0x1000);
+	add_unmap(&log, TASK, 0x20000000, 0x1000);
+	add_qi(&log, TASK, 0, "iotlb_inv", 0x600f2, 0x20000040);
+	add(&log, TASK, "cache_tag_flush_range: dmar0 dmar0[0] type iotlb did 5 [0x10000000-0x10000fff] addr 0x10000000 pages 0x1 mask 0x0");
+	add_qi(&log, TASK, 0, "iotlb_inv", 0x500f2, 0x10000040);
+	out = run(&log);
+	assert_int_equal(out.steps[STEP_MERGE], 0);
+	assert_int_equal(out.list.iotlb, 2);
+	assert_int_equal(out.reasons & UINT32_C(1) << REASON_UNEXPLAINED, 0);
+}
+
 static void lazy_unmaps_wait_for_a_flush_of_everything(void **state)
 {
 	struct log log = { 0 };
@@ -654,6 +676,7 @@ int main(void)
 		cmocka_unit_test(the_last_user_of_a_tag_flushes_it),
 		cmocka_unit_test(one_flush_shows_that_two_tags_are_one_domain),
 		cmocka_unit_test(an_interrupt_keeps_its_commands_to_itself),
+		cmocka_unit_test(other_ranges_are_another_flush),
 		cmocka_unit_test(lazy_unmaps_wait_for_a_flush_of_everything),
 		cmocka_unit_test(amd_flush_claims_pending_devices),
 		cmocka_unit_test(amd_detach_tells_where_the_device_was),

@@ -1195,6 +1195,7 @@ static bool begins_flush(struct rebuild *r, struct context *c,
 {
 	struct machine_tag *t, *mine;
 	uint64_t tag = tag_of(&cmd->inv);
+	bool any = false, alike = false;
 	size_t i;
 
 	if (c->op == OP_ASSIGN || c->op == OP_UNASSIGN || c->op == OP_CONFIG ||
@@ -1204,22 +1205,26 @@ static bool begins_flush(struct rebuild *r, struct context *c,
 	t = tag_find(r, cmd->iommu, tag);
 	for (i = 0; i < c->burst.nr; i++) {
 		const struct command *old = &c->burst.cmds[i];
+		bool same_tag, same_range;
 
 		if (tag_of(&old->inv) == NO_TAG)
 			continue;
+		same_tag = old->iommu == cmd->iommu && tag_of(&old->inv) == tag;
+		same_range = old->inv.first == cmd->inv.first &&
+			     old->inv.last == cmd->inv.last;
 		mine = tag_find(r, old->iommu, tag_of(&old->inv));
 		if (t && mine && t->domain != mine->domain &&
 		    old->iommu == cmd->iommu)
 			return true;
-		if (old->iommu == cmd->iommu && inv_same_target(&old->inv, &cmd->inv) &&
-		    old->inv.first == cmd->inv.first && old->inv.last == cmd->inv.last)
+		if (same_tag && same_range)
 			return c->op != OP_UNMAP || inv_all(&cmd->inv);
-		if (old->iommu == cmd->iommu && tag_of(&old->inv) != tag &&
-		    (c->op == OP_NONE ||
-		     (inv_all(&cmd->inv) && !inv_all(&old->inv))))
+		if (old->iommu == cmd->iommu && !same_tag && c->op == OP_NONE)
 			return true;
+		/* A domain's flush has the same range for all of its tags. */
+		alike |= same_tag || same_range;
+		any = true;
 	}
-	return false;
+	return any && !alike;
 }
 
 static void on_command(struct rebuild *r, struct context *c,
