@@ -58,8 +58,8 @@ struct iommu_attach_list {
 };
 
 /*
- * One attachment of a device to a domain. The program sets all but what is opaque,
- * which is zero, and leaves it alone while it is on a list.
+ * One attachment of a device to a domain. The program sets all but what is the list's
+ * and what is opaque, which is zero, and leaves it alone while it is on a list.
  */
 struct iommu_attach_elm {
 	struct iommu_device *iommu_device;
@@ -67,6 +67,7 @@ struct iommu_attach_elm {
 	uint64_t atc;			/* what an ATC command needs; below 2^63 */
 	unsigned int pasid;
 	bool using_atc;			/* the list's while it is on a list */
+	bool nested;			/* half of a nest; set by the list */
 	void *opaque[12];
 };
 

@@ -39,6 +39,7 @@ SHARED(iommu_attach_elm, tag, 8);
 SHARED(iommu_attach_elm, atc, 16);
 SHARED(iommu_attach_elm, pasid, 24);
 SHARED(iommu_attach_elm, using_atc, 28);
+SHARED(iommu_attach_elm, nested, 29);
 SHARED_SIZE(iommu_attach_elm, 32 + 12 * PTR);
 
 SHARED(iommu_attach_nest, s1, 0);

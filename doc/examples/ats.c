@@ -64,17 +64,21 @@ int main(void)
 	printf("ATS off:\n");
 	iommu_attach_flush(&domain, &ops, NULL);
 
-	/* Announced before the device may ask. */
+	/*
+	 * Here ATS is enabled in the device, so that it answers commands, and the IOMMU
+	 * still refuses its translation requests.
+	 */
 	if (iommu_attach_enable_atc(&whole) || iommu_attach_enable_atc(&shared))
 		return 1;
-	/* Here ATS is enabled in the device. */
+	/* Here the IOMMU begins to answer them. */
 	printf("ATS on:\n");
 	iommu_attach_flush(&domain, &ops, NULL);
 
-	/* Here ATS is disabled in the device. */
+	/* Here the IOMMU refuses them again, and the ATC is emptied. */
 	iommu_attach_disable_atc(&shared);
 	iommu_attach_disable_atc(&whole);
 	iommu_attach_drain();		/* no ATC command for it is on its way */
+	/* Here ATS is disabled in the device. */
 	printf("ATS off:\n");
 	iommu_attach_flush(&domain, &ops, NULL);
 
