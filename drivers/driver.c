@@ -356,18 +356,15 @@ static void attachment_unlink(struct attachment *attachment)
 	*link = attachment->next;
 }
 
-unsigned int attachment_del(struct attachment *attachment)
+int attachment_del(struct attachment *attachment)
 {
 	struct domain *domain = attachment->domain;
-	unsigned int gone;
 
 	attachment_unlink(attachment);
 	if (!domain->parent)
 		return iommu_attach_del_free(&domain->alist, attachment, elms.s1);
-	gone = iommu_attach_del_nest(&domain->alist, &domain->parent->alist,
-				     &attachment->elms);
-	kfree_rcu(attachment, elms.s1.rcu);
-	return gone;
+	return iommu_attach_del_nest_free(&domain->alist, &domain->parent->alist,
+					  attachment, elms);
 }
 
 struct model_context attachment_context(const struct attachment *attachment)

@@ -168,7 +168,7 @@ int attachment_add(struct attachment *attachment);
  * Takes it off again and frees it after a grace period.
  * Return: as iommu_attach_del() and iommu_attach_del_nest().
  */
-unsigned int attachment_del(struct attachment *attachment);
+int attachment_del(struct attachment *attachment);
 /* The context entry of an attachment but for its tags; blocked if it is NULL. */
 struct model_context attachment_context(const struct attachment *attachment);
 

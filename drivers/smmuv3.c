@@ -287,7 +287,7 @@ static void smmu_list_del(struct attachment *att)
 	struct domain *domain = att->domain, *parent = att->domain->parent;
 	struct iommu_device *iommu = att->device->iommu;
 	u64 s1_tag = att->elms.s1.tag, s2_tag = att->elms.s2.tag;
-	unsigned int last;
+	int last;
 
 	pthread_mutex_lock(&drv_tags);
 	last = attachment_del(att);

@@ -67,7 +67,6 @@ struct context {
 	uint32_t pid;
 	enum op op;
 	uint64_t line;			/* of the operation */
-	uint64_t ns;
 	uint64_t last_line;
 	struct ranges ranges;
 	struct burst burst;
@@ -88,7 +87,7 @@ struct rebuild {
 	void *arg;
 	int ret;
 	char error[256];
-	uint64_t line, ns;
+	uint64_t line;
 	bool ending;			/* the log does, or a run of it */
 	bool saw_tags;			/* the log has cache_tag_assign and the like */
 	unsigned long unknown[UNKNOWN_KINDS];
@@ -116,7 +115,6 @@ static void emit(struct rebuild *r, struct step *step)
 		return;
 	if (!step->line)
 		step->line = r->line;
-	step->ns = r->ns;
 	step->cut |= r->ending;
 	if (r->fn(&r->machine, step, r->arg))
 		r->ret = -1;
@@ -1021,7 +1019,6 @@ static void begin(struct rebuild *r, struct context *c, enum op op)
 {
 	c->op = op;
 	c->line = r->line;
-	c->ns = r->ns;
 }
 
 /*
@@ -1090,6 +1087,7 @@ static void drop_all(struct rebuild *r)
 	r->saw_tags = false;
 	m->lost = false;
 	m->nests = false;
+	m->caches_absent = false;
 	m->nr_iommus = 0;
 }
 
@@ -1391,7 +1389,6 @@ int rebuild_event(struct rebuild *r, const struct trace_event *e)
 		break;
 	}
 
-	r->ns = e->ns;
 	c = context_of(r, e);
 	switch (e->type) {
 	case TRACE_MAP:

@@ -102,7 +102,6 @@ struct machine_range {
 struct step {
 	enum step_kind kind;
 	uint64_t line;
-	uint64_t ns;
 	struct trace_text label;
 	uint64_t iova, paddr, size;
 	struct machine_attachment *attachment;

@@ -257,6 +257,31 @@ static inline void iommu_attach_elm_set_device(struct iommu_attach_elm *elm,
 	__gone;								\
 })
 
+/**
+ * iommu_attach_del_nest_free() - Delete a nest and free it after a grace period
+ * @s1list: The list of the S1 domain.
+ * @s2list: The list of its S2 parent.
+ * @pos: The driver's structure, from kmalloc() and its like.
+ * @member: The name of the struct iommu_attach_nest in it, at any offset that
+ *	kfree_rcu() takes (below 4096).
+ *
+ * As iommu_attach_del_free(), for both halves.
+ *
+ * Context: Process context. Takes and releases both lists' locks. Does not sleep.
+ * Return: As iommu_attach_del_nest().
+ */
+#define iommu_attach_del_nest_free(s1list, s2list, pos, member)		\
+({									\
+	typeof(pos) __attachment = (pos);				\
+	int __gone;							\
+									\
+	__gone = iommu_attach_del_nest(s1list, s2list,			\
+				       &__attachment->member);		\
+	if (__gone >= 0)						\
+		kfree_rcu(__attachment, member.s1.rcu);			\
+	__gone;								\
+})
+
 /*
  * The flush
  */
