@@ -13,17 +13,19 @@ tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT
 passed=0
 failed=0
+echo "KTAP version 1"
+echo "1..1"
 
 ok() {
 	passed=$((passed + 1))
-	echo "ok $((passed + failed)) $1"
+	echo "    ok $((passed + failed)) $1"
 }
 
 not_ok() {
 	failed=$((failed + 1))
-	echo "not ok $((passed + failed)) $1"
-	echo "# expected $2"
-	sed 's/^/# /' "$tmp/err"
+	echo "    not ok $((passed + failed)) $1"
+	echo "    # expected $2"
+	sed 's/^/    # /' "$tmp/err"
 }
 
 # expect NAME CODE COMMAND...
@@ -193,6 +195,7 @@ expect "show of a broken log" 2 "$alist" show "$tmp/binary.txt"
 expect "one broken file of two" 2 sh -c "'$alist' replay --json '$tmp/empty.txt' '$vtd' >/dev/null"
 expect "a full disk" 2 sh -c "'$alist' replay '$vtd' >/dev/full"
 
-echo "1..$((passed + failed))"
-echo "# $passed passed, $failed failed"
+echo "    1..$((passed + failed))"
+[ "$failed" -eq 0 ] || printf 'not '
+echo "ok 1 tool # $passed passed, $failed failed"
 [ "$failed" -eq 0 ]
