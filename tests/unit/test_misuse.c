@@ -7,6 +7,7 @@
  * kernel the warnings are a WARN or a lockdep splat, which a test there must not
  * cause; here they are counted.
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
