@@ -33,6 +33,11 @@ build/release/build.ninja:
 	@meson setup --buildtype=release -Dlockdep=false -Dpanic_on_warn=false \
 		build/release
 
+## make install  install the library, the tool and their manual pages; takes DESTDIR
+.PHONY: install
+install: build
+	@meson install -C build/release --no-rebuild --quiet
+
 ## make setup    install the Debian packages that the build needs and that are missing
 .PHONY: setup
 setup:
