@@ -68,6 +68,7 @@ struct iommu_attach_elm {
 	unsigned int pasid;
 	bool using_atc;			/* the list's while it is on a list */
 	bool nested;			/* half of a nest; set by the list */
+	uint8_t kind;			/* NEST: the half on the parent's list; likewise */
 	void *opaque[12];
 };
 

@@ -40,6 +40,7 @@ SHARED(iommu_attach_elm, atc, 16);
 SHARED(iommu_attach_elm, pasid, 24);
 SHARED(iommu_attach_elm, using_atc, 28);
 SHARED(iommu_attach_elm, nested, 29);
+SHARED(iommu_attach_elm, kind, 30);
 SHARED_SIZE(iommu_attach_elm, 32 + 12 * PTR);
 
 SHARED(iommu_attach_nest, s1, 0);

@@ -102,7 +102,7 @@ void iommu_attach_walk_end(struct iommu_attach_walk *walk)
 const struct iommu_attach_group *
 iommu_attach_first_group(struct iommu_attach_walk *walk)
 {
-	walk->pos = 0;
+	walk->groups.pos = 0;
 	return __iommu_attach_next_group(walk, NULL);
 }
 

@@ -26,10 +26,10 @@
  *   stays attached is seen by every walk: his group's count does not reach zero,
  *   and his slot is not moved.
  *
- * A group that lost its last user stays in the table, where an attach with the
- * same key finds it and needs no memory; the next new table leaves it out. The
- * first group of a list lives inside the list and needs no table: most domains
- * have one group and are walked in one cache line.
+ * A group that lost its last user stays in the table, where an attach with the same
+ * key finds it and needs no memory, unless for an ATC; the next new table leaves it
+ * out. The first group of a list lives inside the list and needs no table: most
+ * domains have one group and are walked in one cache line.
  *
  * Locking: alist->lock guards every write to the list and all that hangs off it.
  * Memory is allocated before it is taken. Where two lists are locked, for a nest,
@@ -50,7 +50,7 @@
  *   ---------------                        ----------
  *   read from the hardware that the        publish slot, nr_atc, atc_seq
  *     IOTLB commands have completed        smp_mb() in attach_parts
- *   smp_rmb() in walk_atc                  let the device use ATS: the IOMMU
+ *   dma_rmb() in load_atcs                 let the device use ATS: the IOMMU
  *   read nr_atc, atc_seq, slots              answers it from its IOTLB
  *
  * The first is store buffering and takes a full barrier on both sides. In the second
@@ -82,7 +82,7 @@
 #include "iommu-alist-priv.h"
 
 /* IOMMUs that a flush sends to before it waits for the first one. */
-#define FLUSH_WINDOW	64
+#define FLUSH_WINDOW	BITS_PER_LONG	/* less stack where there is less */
 
 #define INDEX_MIN_BITS	3
 #define SLOTS_MIN_BYTES	256
@@ -171,10 +171,14 @@ static struct iommu_attach_group *find_group(struct iommu_attach_list *alist,
 	return cmp_group(group, elm->iommu_device, kind, elm->tag) ? NULL : group;
 }
 
+/* Devices behind different IOMMUs may have the same requester id. */
 static struct hlist_head *index_bucket(const struct iommu_attach_list *alist,
+				       const struct iommu_attach_group *group,
 				       const struct iommu_attach_elm *elm)
 {
-	return &alist->index[hash_64(elm->atc, alist->index_bits)];
+	u64 key = elm->atc ^ hash_64((uintptr_t)group, 32);
+
+	return &alist->index[hash_64(key, alist->index_bits)];
 }
 
 /* An attachment of the group with the same ATC target. */
@@ -186,11 +190,21 @@ static struct iommu_attach_elm *find_target(struct iommu_attach_list *alist,
 
 	if (!alist->index)
 		return NULL;
-	hlist_for_each_entry(other, index_bucket(alist, elm), index_item) {
+	hlist_for_each_entry(other, index_bucket(alist, group, elm), index_item) {
 		if (other->group == group && other->atc == elm->atc)
 			return other;
 	}
 	return NULL;
+}
+
+static bool part_has_table(const struct attach_part *part)
+{
+	return part->table && part->table->nr >= part->want_table;
+}
+
+static bool part_has_index(const struct attach_part *part)
+{
+	return part->index && part->index_bits >= part->want_index;
 }
 
 /* Is all at hand that the part takes? Notes what it takes. */
@@ -200,8 +214,6 @@ static bool part_ready(struct attach_part *part)
 	struct iommu_attach_table *table = locked_table(alist);
 	struct iommu_attach_group *group;
 	u32 bytes;
-
-	lockdep_assert_held(&alist->lock);
 
 	part->want_table = 0;
 	part->want_slots = 0;
@@ -227,11 +239,9 @@ static bool part_ready(struct attach_part *part)
 		}
 	}
 
-	return (!part->want_table ||
-		(part->table && part->table->nr >= part->want_table)) &&
+	return (!part->want_table || part_has_table(part)) &&
 	       (!part->want_slots || part->slots) &&
-	       (!part->want_index ||
-		(part->index && part->index_bits >= part->want_index));
+	       (!part->want_index || part_has_index(part));
 }
 
 static int part_alloc(struct attach_part *part)
@@ -241,7 +251,7 @@ static int part_alloc(struct attach_part *part)
 		if (!part->group)
 			return -ENOMEM;
 	}
-	if (part->want_table) {
+	if (part->want_table && !part_has_table(part)) {
 		kvfree(part->table);
 		part->table = iommu_attach_alloc(struct_size(part->table, group,
 							     part->want_table));
@@ -256,7 +266,7 @@ static int part_alloc(struct attach_part *part)
 		part->slots->room = (part->want_slots - sizeof(*part->slots)) /
 				    SLOT_BYTES;
 	}
-	if (part->want_index) {
+	if (part->want_index && !part_has_index(part)) {
 		kvfree(part->index);
 		part->index_bits = part->want_index;
 		part->index = iommu_attach_alloc(array_size(sizeof(*part->index),
@@ -344,7 +354,7 @@ static void part_grow_index(struct attach_part *part)
 	for (i = 0; i < nr_old; i++) {
 		hlist_for_each_entry_safe(elm, next, &old[i], index_item)
 			hlist_add_head(&elm->index_item,
-				       index_bucket(alist, elm));
+				       index_bucket(alist, elm->group, elm));
 	}
 	part->index = old;	/* freed with what is left over */
 }
@@ -397,7 +407,7 @@ static void part_add_target(struct attach_part *part)
 	atomic64_set_release(&alist->atc_seq, seq);
 index:
 	alist->nr_indexed++;
-	hlist_add_head(&elm->index_item, index_bucket(alist, elm));
+	hlist_add_head(&elm->index_item, index_bucket(alist, group, elm));
 	WRITE_ONCE(elm->using_atc, true);
 }
 
@@ -446,6 +456,7 @@ static bool part_add(struct attach_part *part)
 	users = group->users;
 
 	elm->alist = alist;
+	elm->kind = part->kind;
 	elm->group = group;
 	elm->slots = NULL;
 	INIT_HLIST_NODE(&elm->index_item);
@@ -608,7 +619,7 @@ void iommu_attach_destroy(struct iommu_attach_list *alist)
 	if (WARN_ON_ONCE(alist->nr))
 		return;
 
-	table = rcu_dereference_protected(alist->table, true);
+	table = rcu_dereference_protected(alist->table, !alist->nr);
 	for (i = 0; table && i < table->nr; i++) {
 		if (table->group[i] != &alist->first)
 			kvfree(table->group[i]);
@@ -668,7 +679,8 @@ EXPORT_SYMBOL_GPL(iommu_attach_add);
  * Context: Process context. Sleeps. Takes and releases both lists' locks, S1's
  * outside.
  * Return: IOMMU_ATTACH_GROUP_S1 and IOMMU_ATTACH_GROUP_S2 for each list on which
- * the group is new; negative as iommu_attach_add().
+ * the group is new; negative as iommu_attach_add(), and -EINVAL with a warning if the
+ * lists are one, or the halves do not agree about the IOMMU or the ATC.
  */
 int iommu_attach_add_nest(struct iommu_attach_list *s1,
 			  struct iommu_attach_list *s2,
@@ -710,8 +722,9 @@ EXPORT_SYMBOL_GPL(iommu_attach_add_nest);
  * @elm: The attachment.
  *
  * Call it when the hardware does not use the domain for the device any more, refuses
- * what the device has translated before, and the device's ATC is clean. If this was the last attachment of its group,
- * flush the tag before it is used for something else: nobody else will.
+ * what the device has translated before, and the device's ATC is clean. If this was
+ * the last attachment of its group, flush the tag before it is used for something
+ * else: nobody else will.
  *
  * Walks that are running may still send for the attachment; after
  * iommu_attach_drain() none does. Its memory may be freed or added to a list
@@ -725,15 +738,13 @@ EXPORT_SYMBOL_GPL(iommu_attach_add_nest);
 int iommu_attach_del(struct iommu_attach_list *alist,
 		     struct iommu_attach_elm *elm)
 {
-	bool last;
-
-	if (WARN_ON_ONCE(elm->alist != alist || elm->nested))
-		return -ENOENT;
+	int ret = -ENOENT;
 
 	spin_lock(&alist->lock);
-	last = del_locked(alist, elm);
+	if (!WARN_ON_ONCE(elm->alist != alist || elm->nested))
+		ret = del_locked(alist, elm) ? IOMMU_ATTACH_GROUP_S1 : 0;
 	spin_unlock(&alist->lock);
-	return last ? IOMMU_ATTACH_GROUP_S1 : 0;
+	return ret;
 }
 EXPORT_SYMBOL_GPL(iommu_attach_del);
 
@@ -755,45 +766,28 @@ int iommu_attach_del_nest(struct iommu_attach_list *s1,
 			  struct iommu_attach_list *s2,
 			  struct iommu_attach_nest *nest)
 {
-	int last = 0;
-
-	if (WARN_ON_ONCE(nest->s1.alist != s1 || nest->s2.alist != s2 ||
-			 !nest->s1.nested || !nest->s2.nested))
-		return -ENOENT;
+	int ret = -ENOENT;
 
 	lock_pair(s1, s2);
-	if (del_locked(s1, &nest->s1))
-		last |= IOMMU_ATTACH_GROUP_S1;
-	if (del_locked(s2, &nest->s2))
-		last |= IOMMU_ATTACH_GROUP_S2;
+	if (!WARN_ON_ONCE(nest->s1.alist != s1 || nest->s2.alist != s2 ||
+			  !nest->s1.nested || !nest->s2.nested)) {
+		ret = 0;
+		if (del_locked(s1, &nest->s1))
+			ret |= IOMMU_ATTACH_GROUP_S1;
+		if (del_locked(s2, &nest->s2))
+			ret |= IOMMU_ATTACH_GROUP_S2;
+	}
 	unlock_pair(s1, s2);
-	return last;
+	return ret;
 }
 EXPORT_SYMBOL_GPL(iommu_attach_del_nest);
-
-static struct iommu_attach_elm *
-find_nested(struct iommu_attach_list *alist,
-	    const struct iommu_device *iommu_device)
-{
-	struct iommu_attach_elm *elm, *found = NULL;
-
-	spin_lock(&alist->lock);
-	list_for_each_entry(elm, &alist->all, all_item) {
-		if (elm->nested && elm->iommu_device == iommu_device) {
-			found = elm;
-			break;
-		}
-	}
-	spin_unlock(&alist->lock);
-	return found;
-}
 
 /* Whichever half is at hand. */
 static void del_nested(struct iommu_attach_elm *elm)
 {
 	struct iommu_attach_nest *nest;
 
-	if (elm->group->kind == IOMMU_ATTACH_OWN)
+	if (elm->kind == IOMMU_ATTACH_OWN)
 		nest = container_of(elm, struct iommu_attach_nest, s1);
 	else
 		nest = container_of(elm, struct iommu_attach_nest, s2);
@@ -808,7 +802,8 @@ static void del_nested(struct iommu_attach_elm *elm)
  *	nest, which leaves both lists, it gets the half that was on this one.
  * @arg: For @release.
  *
- * The caller keeps attaches and detaches of the IOMMU's devices away. When this
+ * The caller keeps attaches and detaches of the IOMMU's devices away, and its removal
+ * from the other lists of nests. When this
  * returns no walk of this list looks at the IOMMU any more.
  *
  * Context: Process context. Sleeps. Takes and releases the lock of the list and of
@@ -826,22 +821,23 @@ void iommu_attach_del_iommu(struct iommu_attach_list *alist,
 
 	spin_lock(&alist->lock);
 	list_for_each_entry_safe(elm, next, &alist->all, all_item) {
-		if (elm->iommu_device != iommu_device || elm->nested)
+		if (elm->iommu_device != iommu_device)
 			continue;
-		del_locked(alist, elm);
-		hlist_add_head(&elm->index_item, &gone);
+		hlist_add_head(&elm->gone_item, &gone);
+		if (!elm->nested)
+			del_locked(alist, elm);
 	}
 	spin_unlock(&alist->lock);
 
-	/* The other list's lock may have to be taken first. */
-	while ((elm = find_nested(alist, iommu_device))) {
-		del_nested(elm);
-		hlist_add_head(&elm->index_item, &gone);
+	/* Of nests, the other list's lock may have to be taken first. */
+	hlist_for_each_entry(elm, &gone, gone_item) {
+		if (elm->nested)
+			del_nested(elm);
 	}
 
 	/* Even for none: what was deleted before may still be walked. */
 	iommu_attach_drain();
-	hlist_for_each_entry_safe(elm, n, &gone, index_item)
+	hlist_for_each_entry_safe(elm, n, &gone, gone_item)
 		release(elm, arg);
 }
 EXPORT_SYMBOL_GPL(iommu_attach_del_iommu);
@@ -1058,10 +1054,11 @@ static bool flush_atcs(struct flush *flush,
 	return sent;
 }
 
-static void flush_pass(struct flush *flush, u32 what)
+static void flush_pass(struct flush *flush,
+		       const struct iommu_attach_cursor *cursor, u32 what)
 {
-	struct iommu_attach_group *const *group = flush->walk.group;
-	struct iommu_attach_group *const *end = group + flush->walk.nr;
+	struct iommu_attach_group *const *group = cursor->group;
+	struct iommu_attach_group *const *end = group + cursor->nr;
 	struct iommu_attach_group *const *next;
 	struct iommu_device *iommu_device;
 	bool sent;
@@ -1107,8 +1104,8 @@ static void flush_pass(struct flush *flush, u32 what)
  * Sends, to each IOMMU: one &iommu_attach_flush_ops.iotlb for each of the domain's
  * own tags, one for each nest's, and then one &iommu_attach_flush_ops.atc for each
  * ATC target. One &iommu_attach_flush_ops.sync per IOMMU and phase, where a phase
- * ends only where the hardware needs it to. In each phase all IOMMUs, or 64 if there
- * are more, are sent to before the first one is waited for.
+ * ends only where the hardware needs it to. In each phase all IOMMUs (64 at a time, or
+ * 32 on 32-bit machines) are sent to before the first one is waited for.
  *
  * Who uses an ATC is decided when the IOTLB part has completed. Hardware that
  * orders ATC commands itself is sent them along with the IOTLB commands; what came
@@ -1132,23 +1129,27 @@ void iommu_attach_flush(struct iommu_attach_list *alist,
 	flush.nr_sent = 0;
 
 	iommu_attach_walk_begin(&flush.walk, alist);
-	/* Every target up to this number is seen from here on. */
+	/*
+	 * Every target up to this number, in a group of the walk, is seen from here on.
+	 * One in a newer group came after the walk's barrier: its hardware sees the
+	 * page table.
+	 */
 	flush.upto = atomic64_read_acquire(&alist->atc_seq);
 
 	if (ops->sync_before_nest) {
-		flush_pass(&flush, SEND_OWN);
+		flush_pass(&flush, &flush.walk.groups, SEND_OWN);
 		what = SEND_NEST;
 	}
 	if (ops->atc && !ops->sync_before_atc && READ_ONCE(alist->nr_atc))
 		what |= SEND_ATC;
-	flush_pass(&flush, what);
+	flush_pass(&flush, &flush.walk.groups, what);
 
-	if (ops->atc && __iommu_attach_walk_atc(&flush.walk)) {
+	if (ops->atc && __iommu_attach_load_atcs(&flush.walk)) {
 		if (!ops->sync_before_atc)
 			flush.after = flush.upto;
 		flush.upto = flush.walk.atc_upto;
 		if (flush.upto != flush.after)
-			flush_pass(&flush, SEND_ATC);
+			flush_pass(&flush, &flush.walk.atcs, SEND_ATC);
 	}
 	iommu_attach_walk_end(&flush.walk);
 }

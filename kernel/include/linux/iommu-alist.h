@@ -117,17 +117,19 @@ struct iommu_attach_list {
  * @tag: The tag of the domain's translations on this IOMMU.
  * @atc: What the driver's ATC command needs (requester id, PASID, queue depth),
  *	packed by the driver; below 2^63. Read only if @using_atc. Two attachments
- *	with the same value are one ATC target.
+ *	of a group with the same value are one ATC target.
  * @pasid: The PASID attached, or IOMMU_NO_PASID.
  * @using_atc: The device may cache translations. Written by the driver before
  *	the attachment is added and by the list from then on, see
  *	iommu_attach_enable_atc().
  * @nested: It is half of a struct iommu_attach_nest. Written by the list.
+ * @kind: &enum iommu_attach_kind: the half on the parent's list is IOMMU_ATTACH_NEST,
+ *	all else IOMMU_ATTACH_OWN. Written by the list.
  * @device: The device. Reached through iommu_attach_elm_device() only, never from a
  *	walk: a walk does not keep the device.
  *
- * The driver fills the public fields and calls iommu_attach_add(); they must not
- * change before the attachment is deleted.
+ * The driver fills the public fields and calls iommu_attach_add(). Walks read them
+ * until the drain after the attachment was deleted: they must not change before.
  */
 struct iommu_attach_elm {
 	struct iommu_device *iommu_device;
@@ -136,6 +138,7 @@ struct iommu_attach_elm {
 	ioasid_t pasid;
 	bool using_atc;
 	bool nested;
+	u8 kind;
 	struct device *__private device;
 	/* private: */
 	struct iommu_attach_list *alist;	/* NULL: not on a list */
@@ -144,7 +147,10 @@ struct iommu_attach_elm {
 	u16 slot;			/* index in @slots */
 	struct list_head all_item;
 	struct hlist_node index_item;
-	struct rcu_head rcu;
+	union {
+		struct hlist_node gone_item;	/* iommu_attach_del_iommu() */
+		struct rcu_head rcu;
+	};
 };
 
 /**
@@ -357,6 +363,14 @@ struct iommu_attach_slots {
 	atomic64_t slot[];
 };
 
+/* A loop over the groups of a table. */
+struct iommu_attach_cursor {
+	/* private: */
+	struct iommu_attach_group *const *group;
+	u32 nr;
+	u32 pos;
+};
+
 /**
  * struct iommu_attach_walk - One lock-free pass over a list
  *
@@ -365,9 +379,8 @@ struct iommu_attach_slots {
 struct iommu_attach_walk {
 	/* private: */
 	struct iommu_attach_list *alist;
-	struct iommu_attach_group *const *group;
-	u32 nr;
-	u32 pos;
+	struct iommu_attach_cursor groups;
+	struct iommu_attach_cursor atcs;	/* a loop of its own */
 	const struct iommu_attach_group *of;	/* the group of @slots */
 	const struct iommu_attach_slots *slots;
 	const atomic64_t *slot;
@@ -375,36 +388,35 @@ struct iommu_attach_walk {
 	u64 atc_upto;
 };
 
-/* private: */
-static inline void __iommu_attach_walk_load(struct iommu_attach_walk *walk)
+static inline void __iommu_attach_load(struct iommu_attach_list *alist,
+				       struct iommu_attach_cursor *cursor)
 {
-	struct iommu_attach_table *table;
+	struct iommu_attach_table *table = rcu_dereference(alist->table);
 
-	table = rcu_dereference(walk->alist->table);
 	if (table) {
-		walk->group = table->group;
-		walk->nr = table->nr;
+		cursor->group = table->group;
+		cursor->nr = table->nr;
 	} else {
-		walk->group = &walk->alist->only;
-		walk->nr = 1;
+		cursor->group = &alist->only;
+		cursor->nr = 1;
 	}
-	walk->pos = 0;
+	cursor->pos = 0;
 }
 
 /*
- * The IOTLB commands have completed, which the caller has read from the hardware:
- * does anybody use an ATC? If not, that is all that a domain pays for ATS.
+ * The IOTLB commands have completed, which the caller has read from what the hardware
+ * wrote: does anybody use an ATC? If not, that is all that a domain pays for ATS.
  */
-static inline bool __iommu_attach_walk_atc(struct iommu_attach_walk *walk)
+static inline bool __iommu_attach_load_atcs(struct iommu_attach_walk *walk)
 {
 	/* Pairs with the barrier in iommu_attach_enable_atc(), see Barriers. */
-	smp_rmb();
+	dma_rmb();
 	if (!READ_ONCE(walk->alist->nr_atc))
 		return false;
 	/* A number comes with its target. */
 	walk->atc_upto = atomic64_read_acquire(&walk->alist->atc_seq);
 	/* An ATC may have been announced in a group of a newer table. */
-	__iommu_attach_walk_load(walk);
+	__iommu_attach_load(walk->alist, &walk->atcs);
 	return true;
 }
 
@@ -430,7 +442,7 @@ static inline void iommu_attach_walk_begin(struct iommu_attach_walk *walk,
 	 * the list. Pairs with the barrier in iommu_attach_add(), see Barriers.
 	 */
 	smp_mb();
-	__iommu_attach_walk_load(walk);
+	__iommu_attach_load(alist, &walk->groups);
 }
 
 /**
@@ -442,11 +454,10 @@ static inline void iommu_attach_walk_begin(struct iommu_attach_walk *walk,
 static inline void iommu_attach_walk_end(struct iommu_attach_walk *walk)
 	__releases(RCU)
 {
-	walk->nr = 0;
+	walk->groups.nr = 0;
 	rcu_read_unlock();
 }
 
-/* private: */
 static inline void __iommu_attach_assert_walk(void)
 {
 	RCU_LOCKDEP_WARN(!rcu_read_lock_held(),
@@ -467,8 +478,8 @@ __iommu_attach_next_group(struct iommu_attach_walk *walk,
 	const struct iommu_attach_group *group;
 
 	__iommu_attach_assert_walk();
-	while (walk->pos < walk->nr) {
-		group = walk->group[walk->pos++];
+	while (walk->groups.pos < walk->groups.nr) {
+		group = walk->groups.group[walk->groups.pos++];
 		if (__iommu_attach_live(group) && group->iommu_device != but)
 			return group;
 	}
@@ -478,8 +489,8 @@ __iommu_attach_next_group(struct iommu_attach_walk *walk,
 static inline void __iommu_attach_atc_begin(struct iommu_attach_walk *walk)
 {
 	__iommu_attach_assert_walk();
-	if (!__iommu_attach_walk_atc(walk)) {
-		walk->pos = walk->nr;
+	if (!__iommu_attach_load_atcs(walk)) {
+		walk->atcs = (struct iommu_attach_cursor){};
 		walk->atc_upto = 0;
 	}
 	walk->slots = NULL;
@@ -522,9 +533,9 @@ static inline bool __iommu_attach_next_slots(struct iommu_attach_walk *walk)
 	if (walk->slots)
 		item = rcu_dereference(hlist_next_rcu(&walk->slots->item));
 	while (!item) {
-		if (walk->pos == walk->nr)
+		if (walk->atcs.pos == walk->atcs.nr)
 			return false;
-		walk->of = walk->group[walk->pos++];
+		walk->of = walk->atcs.group[walk->atcs.pos++];
 		item = rcu_dereference(hlist_first_rcu(&walk->of->slots));
 	}
 	walk->slots = hlist_entry(item, struct iommu_attach_slots, item);
@@ -560,12 +571,13 @@ __iommu_attach_next_atc(struct iommu_attach_walk *walk,
  * @walk: The walk.
  *
  * Yields each group that has attachments once, sorted by IOMMU; of one IOMMU the
- * own tags before the tags of nests.
+ * own tags before the tags of nests. Within it, begin no second loop over groups or
+ * IOMMUs of the same walk; one over ATC targets may be.
  *
  * Context: Between iommu_attach_walk_begin() and iommu_attach_walk_end().
  */
 #define iommu_attach_for_each_group(group, walk)			\
-	for ((walk)->pos = 0;						\
+	for ((walk)->groups.pos = 0;					\
 	     ((group) = __iommu_attach_next_group(walk, NULL));)
 
 /**
@@ -577,7 +589,7 @@ __iommu_attach_next_atc(struct iommu_attach_walk *walk,
  * Context: Between iommu_attach_walk_begin() and iommu_attach_walk_end().
  */
 #define iommu_attach_for_each_iommu(group, walk)			\
-	for ((group) = NULL, (walk)->pos = 0;				\
+	for ((group) = NULL, (walk)->groups.pos = 0;			\
 	     ((group) = __iommu_attach_next_group(walk, (group) ?	\
 					(group)->iommu_device : NULL));)
 
@@ -605,6 +617,8 @@ __iommu_attach_next_atc(struct iommu_attach_walk *walk,
  *
  * In the order of attaching. Its structures must be freed after a grace period,
  * as iommu_attach_del_free() does. The device cannot be reached from here.
+ * The list of a parent has halves of nests beside plain attachments: there, @member must
+ * be what both are in, such as a structure of nothing but the element.
  *
  * Context: Between iommu_attach_walk_begin() and iommu_attach_walk_end().
  */
@@ -644,6 +658,8 @@ static inline void iommu_attach_unlock(struct iommu_attach_list *alist)
  * @pos: The driver's structure, the cursor.
  * @alist: The list.
  * @member: The name of the struct iommu_attach_elm in it, at any offset.
+ * The list of a parent has halves of nests beside plain attachments: there, @member must
+ * be what both are in, such as a structure of nothing but the element.
  *
  * Context: Between iommu_attach_lock() and iommu_attach_unlock().
  */

@@ -1572,6 +1572,30 @@ static void pitfall_18_del_iommu_takes_all_of_it(struct kunit *test)
 	KUNIT_EXPECT_EQ_MSG(test, others, 8, "plain attachments on the parent");
 }
 
+/* A loop over ATC targets inside of one over groups: each has a place of its own. */
+static void rule_02_loops_do_not_disturb_each_other(struct kunit *test)
+{
+	struct world *world = new_world(test, 8);
+	struct iommu_attach_list *alist = &world->list[0];
+	const struct iommu_attach_group *group, *of;
+	u32 i, groups = 0, targets = 0;
+	struct iommu_attach_walk walk;
+	u64 atc;
+
+	for (i = 0; i < 6; i++)
+		add(world, alist, i % 3, i / 3, i);
+
+	iommu_attach_walk_begin(&walk, alist);
+	iommu_attach_for_each_group(group, &walk) {
+		groups++;
+		iommu_attach_for_each_atc(of, atc, &walk)
+			targets++;
+	}
+	iommu_attach_walk_end(&walk);
+	KUNIT_EXPECT_EQ(test, groups, 6);
+	KUNIT_EXPECT_EQ(test, targets, 36);
+}
+
 /* Groups, slots, tables and elements live as long as a walk that may see them. */
 static void pitfall_12_memory_outlives_walks(struct kunit *test)
 {
@@ -2067,6 +2091,7 @@ static struct kunit_case alist_test_cases[] = {
 	KUNIT_CASE(pitfall_07_last_of_iommu_detached_beside_flush),
 	KUNIT_CASE(pitfall_10_tag_used_again_is_told_of_once),
 	KUNIT_CASE(pitfall_11_nest_is_on_both_lists_or_none),
+	KUNIT_CASE(rule_02_loops_do_not_disturb_each_other),
 	KUNIT_CASE(pitfall_12_memory_outlives_walks),
 	KUNIT_CASE(pitfall_13_detach_goes_by_the_record),
 	KUNIT_CASE(pitfall_14_ats_disabled_beside_flush),

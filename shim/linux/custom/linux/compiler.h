@@ -56,6 +56,7 @@ do {									\
 #define smp_mb()			__smp_mb()
 #endif
 #define smp_rmb()			cmm_smp_rmb()
+#define dma_rmb()			cmm_smp_rmb()	/* models are threads */
 #define smp_wmb()			cmm_smp_wmb()
 #define smp_load_acquire(ptr)		__atomic_load_n(ptr, __ATOMIC_ACQUIRE)
 #define smp_store_release(ptr, value)					\
