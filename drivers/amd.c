@@ -276,13 +276,21 @@ static void amd_list_del(struct attachment *attachment)
 {
 	struct domain *domain = attachment->domain;
 	struct iommu_device *iommu = attachment->device->iommu;
-	u64 tag = attachment->elms.s1.tag;
+	u64 tag = attachment->elms.s1.tag, s2_tag = attachment->elms.s2.tag;
 	struct batch batch = { 0 };
+	int last;
 
-	if (!(attachment_del(attachment) & IOMMU_ATTACH_GROUP_S1))
+	last = attachment_del(attachment);
+	if (!last)
 		return;
-	/* Nobody is on the list any more to flush this tag for. */
-	add_iommu_pages(&batch, iommu, tag, is_guest(domain), 0, AMD_ALL);
+	/*
+	 * Nobody is on the list any more to flush the tag for: neither for what the
+	 * domain's own table gave, nor for what went through its parent's.
+	 */
+	if (last & IOMMU_ATTACH_GROUP_S1)
+		add_iommu_pages(&batch, iommu, tag, is_guest(domain), 0, AMD_ALL);
+	if (last & IOMMU_ATTACH_GROUP_S2)
+		add_iommu_pages(&batch, iommu, s2_tag, false, 0, AMD_ALL);
 	queue_wait(iommu, batch_sync(&batch, iommu));
 }
 

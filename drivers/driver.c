@@ -171,14 +171,17 @@ uint64_t batch_sync(struct batch *batch, struct iommu_device *iommu)
 {
 	unsigned int entries = model_queue_entries(iommu->hw);
 	uint64_t cmd[MODEL_CMD_WORDS] = { 0 };
+	uint64_t *status;
 	uint64_t cookie;
 
 	pthread_mutex_lock(&iommu->lock);
 	batch_put(batch, iommu);
 	queue_room(iommu);
 	cookie = iommu->tail;
-	iommu->driver->make_sync(&iommu->status[cookie % entries],
-				 (uint32_t)cookie, cmd);
+	status = &iommu->status[cookie % entries];
+	/* A word that no wait used for long would look newer than this one. */
+	__atomic_store_n(status, (uint32_t)(cookie - entries), __ATOMIC_RELAXED);
+	iommu->driver->make_sync(status, (uint32_t)cookie, cmd);
 	queue_put(iommu, cmd);
 	model_doorbell(iommu->hw, iommu->tail % entries);
 	pthread_mutex_unlock(&iommu->lock);
@@ -469,6 +472,8 @@ void device_ats_disable(struct device *device)
 	struct attachment *attachment;
 
 	pthread_mutex_lock(&device->lock);
+	if (!device->ats)
+		goto out;
 	set_ats_allowed(device, false);
 	for (attachment = device->attachments; attachment;
 	     attachment = attachment->next)
@@ -476,6 +481,7 @@ void device_ats_disable(struct device *device)
 	iommu_attach_drain();
 	model_dev_set_ats(device->hw, false);
 	device->ats = false;
+out:
 	pthread_mutex_unlock(&device->lock);
 }
 
@@ -486,8 +492,12 @@ void device_ats_disable(struct device *device)
 struct domain *domain_alloc(const struct driver *driver, unsigned int levels,
 			    bool first_stage, struct domain *parent)
 {
-	struct domain *domain = kzalloc(sizeof(*domain), GFP_KERNEL);
+	struct domain *domain;
 
+	/* A parent translates what an S1 table gives: it is S2 itself. */
+	if (parent && (parent->first_stage || parent->parent))
+		return NULL;
+	domain = kzalloc(sizeof(*domain), GFP_KERNEL);
 	if (!domain)
 		return NULL;
 	domain->driver = driver;
@@ -496,14 +506,10 @@ struct domain *domain_alloc(const struct driver *driver, unsigned int levels,
 	domain->pt = model_pt_create(levels);
 	if (!domain->pt)
 		goto err_free;
-	if (driver->domain_init && driver->domain_init(domain))
-		goto err_pt;
 	iommu_attach_init(&domain->alist);
 	pthread_mutex_init(&domain->lock, NULL);
 	return domain;
 
-err_pt:
-	model_pt_destroy(domain->pt);
 err_free:
 	kfree(domain);
 	return NULL;
@@ -565,13 +571,11 @@ void domain_detach(struct device *device, uint32_t pasid)
 	iommu_attach_drain();
 }
 
-/* The half of a nest on the parent's list is the second one, all others the first. */
-static void lost(struct iommu_attach_elm *elm, void *arg)
+static void lost(struct iommu_attach_elm *elm, void *arg __attribute__((unused)))
 {
-	const struct domain *domain = arg;
 	struct attachment *attachment;
 
-	if (elm->nested && !domain->parent)
+	if (elm->kind == IOMMU_ATTACH_NEST)
 		attachment = container_of(elm, struct attachment, elms.s2);
 	else
 		attachment = container_of(elm, struct attachment, elms.s1);
@@ -581,7 +585,7 @@ static void lost(struct iommu_attach_elm *elm, void *arg)
 
 void domain_lose_iommu(struct domain *domain, struct iommu_device *iommu)
 {
-	iommu_attach_del_iommu(&domain->alist, iommu, lost, domain);
+	iommu_attach_del_iommu(&domain->alist, iommu, lost, NULL);
 }
 
 int domain_map(struct domain *domain, uint64_t iova, uint64_t paddr,

@@ -196,7 +196,6 @@ struct domain {
 struct driver {
 	enum model_vendor vendor;
 	int (*iommu_init)(struct iommu_device *iommu);
-	int (*domain_init)(struct domain *domain);
 	void (*domain_exit)(struct domain *domain);
 	/* Can the hardware attach the PASID to the domain? 0 or -EINVAL. Optional. */
 	int (*check)(const struct domain *domain, uint32_t pasid);
@@ -245,7 +244,7 @@ struct attachment *device_attachment(struct device *device, uint32_t pasid);
 
 /*
  * @levels: of the page table, 3..5. @parent: the S2 domain of a nest, or NULL.
- * A nest's table maps addresses of the parent. NULL on failure.
+ * A nest's table maps addresses of the parent, which must be S2. NULL on failure.
  */
 struct domain *domain_alloc(const struct driver *driver, unsigned int levels,
 			    bool first_stage, struct domain *parent);

@@ -302,12 +302,6 @@ static int riscv_check(const struct domain *domain, uint32_t pasid)
 	return 0;
 }
 
-static int riscv_domain_init(struct domain *domain)
-{
-	/* A parent translates what an S1 table gives: it is S2 itself. */
-	return domain->parent && is_s1(domain->parent) ? -EINVAL : 0;
-}
-
 /* An IOMMU that was lost did not detach anything. */
 static void riscv_domain_exit(struct domain *domain)
 {
@@ -318,7 +312,6 @@ static void riscv_domain_exit(struct domain *domain)
 
 const struct driver riscv_driver = {
 	.vendor = MODEL_RISCV,
-	.domain_init = riscv_domain_init,
 	.domain_exit = riscv_domain_exit,
 	.check = riscv_check,
 	.list_add = riscv_list_add,

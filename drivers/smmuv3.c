@@ -338,12 +338,6 @@ static int smmu_check(const struct domain *domain, uint32_t pasid)
 	return 0;
 }
 
-static int smmu_domain_init(struct domain *domain)
-{
-	/* A parent translates what an S1 table gives: it is S2 itself. */
-	return domain->parent && is_s1(domain->parent) ? -EINVAL : 0;
-}
-
 /* An SMMU that was lost did not detach anything. */
 static void smmu_domain_exit(struct domain *domain)
 {
@@ -354,7 +348,6 @@ static void smmu_domain_exit(struct domain *domain)
 
 const struct driver smmuv3_driver = {
 	.vendor = MODEL_SMMUV3,
-	.domain_init = smmu_domain_init,
 	.domain_exit = smmu_domain_exit,
 	.check = smmu_check,
 	.list_add = smmu_list_add,

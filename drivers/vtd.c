@@ -279,7 +279,8 @@ static void vtd_set_context(struct device *device, uint32_t pasid,
 	batch_add(&batch, iommu, cmd);
 	/* An entry that only changed its mind about ATS translates as before. */
 	if (old && old != new) {
-		if (is_first_stage(old->domain))
+		/* What a nest leaves behind is of both stages. */
+		if (is_first_stage(old->domain) && !old->domain->parent)
 			make_p_iotlb(cmd, old->elms.s1.tag, &everything);
 		else
 			make_iotlb(cmd, old->elms.s1.tag, &everything);

@@ -671,6 +671,24 @@ static void nest_under_two_pasids_is_one_group_of_its_parent(void **state)
 	machine_exit(&m);
 }
 
+/* What an S1 table gives is translated by one of S2, and by nothing else. */
+static void parent_is_second_stage(void **state)
+{
+	struct domain *s1, *s2, *nest;
+	struct machine m;
+
+	start(&m, state);
+	s1 = machine_domain(&m, true, NULL);
+	s2 = machine_domain(&m, false, NULL);
+	nest = machine_domain(&m, true, s2);
+	assert_null(domain_alloc(m.driver, 4, true, s1));
+	assert_null(domain_alloc(m.driver, 4, true, nest));
+	domain_free(nest);
+	domain_free(s2);
+	domain_free(s1);
+	machine_exit(&m);
+}
+
 static void pitfall_05_two_tags_on_one_iommu(void **state)
 {
 	struct nest n;
@@ -1330,6 +1348,51 @@ static void pitfall_14_device_answers_what_comes_when_ats_goes_on(void **state)
 	machine_exit(&m);
 }
 
+struct waiter {
+	struct domain *domain;
+	bool returned;
+};
+
+static void *unmap_and_tell(void *arg)
+{
+	struct waiter *waiter = arg;
+
+	unmap_page(waiter->domain);
+	__atomic_store_n(&waiter->returned, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+/* Half of the numbers of completion waits are used up, and most words never were used. */
+static void completion_waits_are_told_apart_after_2_31(void **state)
+{
+	const struct timespec while_paused = { .tv_nsec = 50000000 };
+	struct waiter waiter = { 0 };
+	struct device *device;
+	struct machine m;
+	pthread_t thread;
+
+	start(&m, state);
+	m.iommu[0]->head += (UINT64_C(1) << 31) + 1024;
+	m.iommu[0]->tail += (UINT64_C(1) << 31) + 1024;
+	waiter.domain = machine_domain(&m, false, NULL);
+	device = machine_device(&m, 0, 1, false);
+	attach(waiter.domain, device, NONE);
+	map(waiter.domain, IOVA, PA, PAGE);
+	assert_int_equal(dma(device, NONE, IOVA), PA);
+
+	model_pause(m.hw[0], true);
+	assert_int_equal(pthread_create(&thread, NULL, unmap_and_tell, &waiter), 0);
+	nanosleep(&while_paused, NULL);
+	assert_false(__atomic_load_n(&waiter.returned, __ATOMIC_ACQUIRE));
+	model_pause(m.hw[0], false);
+	pthread_join(thread, NULL);
+	assert_int_equal(dma(device, NONE, IOVA), 0);
+
+	device_remove(device);
+	domain_free(waiter.domain);
+	machine_exit(&m);
+}
+
 static void *turn_ats_off(void *arg)
 {
 	device_ats_disable(arg);
@@ -1797,11 +1860,13 @@ static const struct {
 	CASE(oracle_fires_without_atc_command),
 	CASE(flush_that_does_not_fit_the_queue),
 	CASE(flush_waits_for_slow_hardware),
+	CASE(completion_waits_are_told_apart_after_2_31),
 	CASE(pitfall_01_parent_unmap_reaches_nests),
 	CASE(pitfall_01_oracle_fires_if_nests_are_missed),
 	CASE(nest_unmap_leaves_its_siblings_alone),
 	CASE(pitfall_03_ats_enabled_between_iotlb_and_atc_part),
 	CASE(pitfall_04_device_without_ats_hides_no_sibling),
+	CASE(parent_is_second_stage),
 	CASE(pitfall_05_two_tags_on_one_iommu),
 	CASE(pitfall_09_pasids_get_commands_of_their_own),
 	CASE(pitfall_10_tag_is_clean_before_it_is_used_again),
