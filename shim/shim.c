@@ -165,7 +165,7 @@ static pthread_once_t rcu_once = PTHREAD_ONCE_INIT;
 static void forget_thread(void *unused)
 {
 	(void)unused;
-	urcu_memb_unregister_thread();
+	shim_urcu(unregister_thread)();
 	shim_rcu_known = false;
 }
 
@@ -178,7 +178,7 @@ static void make_rcu_key(void)
 void shim_rcu_register(void)
 {
 	pthread_once(&rcu_once, make_rcu_key);
-	urcu_memb_register_thread();
+	shim_urcu(register_thread)();
 	/* Any value but NULL calls forget_thread() when the thread ends. */
 	if (pthread_setspecific(rcu_key, &shim_rcu_known))
 		abort();
@@ -188,7 +188,7 @@ void shim_rcu_register(void)
 void synchronize_rcu(void)
 {
 	shim_might_sleep("grace period");
-	urcu_memb_synchronize_rcu();
+	shim_urcu(synchronize_rcu)();
 	__tsan_acquire(&shim_rcu_readers);
 }
 
@@ -208,13 +208,13 @@ void shim_free_rcu(struct rcu_head *head, void *object)
 		shim_rcu_register();
 	head->object = object;
 	__tsan_release(head);
-	urcu_memb_call_rcu(&head->urcu, free_object);
+	shim_urcu(call_rcu)(&head->urcu, free_object);
 }
 
 void shim_rcu_barrier(void)
 {
 	shim_might_sleep("RCU barrier");
-	urcu_memb_barrier();
+	shim_urcu(barrier)();
 }
 
 /* Threads */
