@@ -228,26 +228,12 @@ static void set_context(struct device *device, uint32_t pasid,
 			const struct attachment *new)
 {
 	struct iommu_device *iommu = device->iommu;
-	struct model_context context = { .mode = MODEL_BLOCKED };
+	struct model_context context = attachment_context(new);
 	const uint64_t cmd[MODEL_CMD_WORDS] = { AMD_DEVTAB_ENTRY | device->rid };
 	struct batch batch = { 0 };
 
-	if (new) {
-		const struct domain *domain = new->domain;
-
-		context.tag = (uint32_t)domain->tag;
-		if (domain->parent) {
-			context.mode = MODEL_NESTED;
-			context.s1 = domain->pt;
-			context.s2 = domain->parent->pt;
-		} else if (domain->first_stage) {
-			context.mode = MODEL_S1;
-			context.s1 = domain->pt;
-		} else {
-			context.mode = MODEL_S2;
-			context.s2 = domain->pt;
-		}
-	}
+	if (new)
+		context.tag = (uint32_t)new->domain->tag;
 	model_dev_set_context(device->hw,
 			      pasid == IOMMU_NO_PASID ? MODEL_NO_PASID : pasid,
 			      &context);
@@ -333,11 +319,17 @@ static void amd_detach(struct device *device, uint32_t pasid)
 	release(attachment);
 }
 
+static void amd_update(struct attachment *attachment)
+{
+	set_context(attachment->device, attachment->pasid, attachment, attachment);
+}
+
 const struct driver amd_driver = {
 	.vendor = MODEL_AMD,
 	.domain_exit = amd_domain_exit,
 	.attach = amd_attach,
 	.detach = amd_detach,
+	.update = amd_update,
 	.flush = amd_flush,
 	.make_sync = amd_make_sync,
 };

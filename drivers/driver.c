@@ -325,7 +325,7 @@ struct attachment *attachment_alloc(struct domain *domain, struct device *device
 	elm = &attachment->elms.s1;
 	elm->iommu_device = device->iommu;
 	elm->pasid = pasid;
-	elm->using_atc = device->ats;
+	elm->using_atc = device->ats_allowed;
 	iommu_attach_elm_set_device(elm, device);
 	attachment->elms.s2 = *elm;
 	return attachment;
@@ -372,12 +372,45 @@ unsigned int attachment_del(struct attachment *attachment)
 	return gone;
 }
 
+struct model_context attachment_context(const struct attachment *attachment)
+{
+	struct model_context context = { .mode = MODEL_BLOCKED };
+	const struct domain *domain;
+
+	if (!attachment)
+		return context;
+	domain = attachment->domain;
+	context.no_ats = !attachment->device->ats_allowed;
+	if (domain->parent) {
+		context.mode = MODEL_NESTED;
+		context.s1 = domain->pt;
+		context.s2 = domain->parent->pt;
+	} else if (domain->first_stage) {
+		context.mode = MODEL_S1;
+		context.s1 = domain->pt;
+	} else {
+		context.mode = MODEL_S2;
+		context.s2 = domain->pt;
+	}
+	return context;
+}
+
 static void attachment_disable_atc(struct attachment *attachment)
 {
 	if (attachment->domain->parent)
 		iommu_attach_nest_disable_atc(&attachment->elms);
 	else
 		iommu_attach_disable_atc(&attachment->elms.s1);
+}
+
+static void set_ats_allowed(struct device *device, bool allowed)
+{
+	struct attachment *attachment;
+
+	device->ats_allowed = allowed;
+	for (attachment = device->attachments; attachment;
+	     attachment = attachment->next)
+		device->iommu->driver->update(attachment);
 }
 
 int device_ats_enable(struct device *device)
@@ -401,6 +434,7 @@ int device_ats_enable(struct device *device)
 	}
 	/* Every flush sends to the ATC now: it may be filled. */
 	if (!ret) {
+		set_ats_allowed(device, true);
 		model_dev_set_ats(device->hw, true);
 		device->ats = true;
 	}
@@ -413,14 +447,14 @@ void device_ats_disable(struct device *device)
 	struct attachment *attachment;
 
 	pthread_mutex_lock(&device->lock);
-	/* Empties the ATC, too (PCIe 10.2.4). */
-	model_dev_set_ats(device->hw, false);
-	device->ats = false;
+	set_ats_allowed(device, false);
 	for (attachment = device->attachments; attachment;
 	     attachment = attachment->next)
 		attachment_disable_atc(attachment);
-	pthread_mutex_unlock(&device->lock);
 	iommu_attach_drain();
+	model_dev_set_ats(device->hw, false);
+	device->ats = false;
+	pthread_mutex_unlock(&device->lock);
 }
 
 /*

@@ -170,6 +170,8 @@ int attachment_add(struct attachment *attachment);
  * Return: as iommu_attach_del() and iommu_attach_del_nest().
  */
 unsigned int attachment_del(struct attachment *attachment);
+/* The context entry of an attachment but for its tags; blocked if it is NULL. */
+struct model_context attachment_context(const struct attachment *attachment);
 
 struct device {
 	struct iommu_device *iommu;
@@ -178,7 +180,8 @@ struct device {
 	struct attachment *attachments;
 	uint32_t rid;
 	bool ats_capable;
-	bool ats;			/* enabled in the device now */
+	bool ats_allowed;		/* what its context entries say */
+	bool ats;			/* enabled in the device: it answers ATC commands */
 	uint8_t ats_qdep;		/* invalidate queue depth, 1..32 */
 };
 
@@ -210,6 +213,11 @@ struct driver {
 	 * nothing if it is not attached. device->lock is held; the caller drains.
 	 */
 	void (*detach)(struct device *device, uint32_t pasid);
+	/*
+	 * Writes the context entry of an attachment anew, with what device->ats_allowed
+	 * says now, and cleans the ATC of a device that has ATS on. device->lock is held.
+	 */
+	void (*update)(struct attachment *attachment);
 	/* Flushes what was unmapped, or mapped. */
 	void (*flush)(struct domain *domain, const struct flush_range *range);
 	/*
@@ -252,9 +260,15 @@ void domain_detach(struct device *device, uint32_t pasid);
  */
 void domain_lose_iommu(struct domain *domain, struct iommu_device *iommu);
 
-/* ATS on: told to the list first. 0, -ENODEV if not capable, or -ENOMEM. */
+/*
+ * ATS on: told to the list, then let through by the IOMMU, then on in the device.
+ * 0, -ENODEV if not capable, or -ENOMEM.
+ */
 int device_ats_enable(struct device *device);
-/* ATS off: the device first, then the list. Afterwards no ATC command is in flight. */
+/*
+ * ATS off: refused by the IOMMU, the ATC cleaned, taken off the list, drained, and only
+ * then off in the device, which answers every command that is under way.
+ */
 void device_ats_disable(struct device *device);
 
 /* As model_pt_map(); flushes where the hardware caches absent translations. */

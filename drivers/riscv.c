@@ -268,26 +268,15 @@ static void riscv_list_del(struct attachment *att)
 static void write_context(struct device *device, uint32_t pasid,
 			  const struct attachment *att)
 {
-	struct model_context context = { .mode = MODEL_BLOCKED };
+	struct model_context context = attachment_context(att);
 	uint64_t cmd[MODEL_CMD_WORDS] = { 0 };
 
 	if (att) {
 		const struct domain *domain = att->domain;
+		const struct domain *s2 = domain->parent ?: domain;
 
 		context.tag = is_s1(domain) ? (uint32_t)domain->tag : 0;
-		if (domain->parent) {
-			context.mode = MODEL_NESTED;
-			context.vm_tag = (uint32_t)domain->parent->tag;
-			context.s1 = domain->pt;
-			context.s2 = domain->parent->pt;
-		} else if (domain->first_stage) {
-			context.mode = MODEL_S1;
-			context.s1 = domain->pt;
-		} else {
-			context.mode = MODEL_S2;
-			context.vm_tag = (uint32_t)domain->tag;
-			context.s2 = domain->pt;
-		}
+		context.vm_tag = is_s1(s2) ? 0 : (uint32_t)s2->tag;
 	}
 	model_dev_set_context(device->hw,
 			      pasid == IOMMU_NO_PASID ? MODEL_NO_PASID : pasid,
@@ -348,6 +337,11 @@ static void riscv_detach(struct device *device, uint32_t pasid)
 	riscv_list_del(att);
 }
 
+static void riscv_update(struct attachment *att)
+{
+	write_context(att->device, att->pasid, att);
+}
+
 static int riscv_domain_init(struct domain *domain)
 {
 	/* A parent translates what an S1 table gives: it is S2 itself. */
@@ -368,6 +362,7 @@ const struct driver riscv_driver = {
 	.domain_exit = riscv_domain_exit,
 	.attach = riscv_attach,
 	.detach = riscv_detach,
+	.update = riscv_update,
 	.flush = riscv_flush,
 	.make_sync = riscv_make_sync,
 };

@@ -308,25 +308,12 @@ static void smmu_list_del(struct attachment *att)
 static void write_entry(struct device *device, uint32_t pasid,
 			const struct attachment *att)
 {
-	struct model_context context = { .mode = MODEL_BLOCKED };
+	struct model_context context = attachment_context(att);
 	uint64_t cmd[MODEL_CMD_WORDS];
 
 	if (att) {
-		const struct domain *domain = att->domain;
-
 		context.tag = (uint32_t)(att->elms.s1.tag >> SMMU_ASID_SHIFT);
 		context.vm_tag = att->elms.s1.tag & SMMU_ID_MAX;
-		if (domain->parent) {
-			context.mode = MODEL_NESTED;
-			context.s1 = domain->pt;
-			context.s2 = domain->parent->pt;
-		} else if (domain->first_stage) {
-			context.mode = MODEL_S1;
-			context.s1 = domain->pt;
-		} else {
-			context.mode = MODEL_S2;
-			context.s2 = domain->pt;
-		}
 	}
 	model_dev_set_context(device->hw,
 			      pasid == IOMMU_NO_PASID ? MODEL_NO_PASID : pasid,
@@ -386,6 +373,11 @@ static void smmu_detach(struct device *device, uint32_t pasid)
 	smmu_list_del(att);
 }
 
+static void smmu_update(struct attachment *att)
+{
+	write_entry(att->device, att->pasid, att);
+}
+
 static int smmu_domain_init(struct domain *domain)
 {
 	/* A parent translates what an S1 table gives: it is S2 itself. */
@@ -406,6 +398,7 @@ const struct driver smmuv3_driver = {
 	.domain_exit = smmu_domain_exit,
 	.attach = smmu_attach,
 	.detach = smmu_detach,
+	.update = smmu_update,
 	.flush = smmu_flush,
 	.make_sync = smmu_make_sync,
 };

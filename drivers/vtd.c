@@ -21,9 +21,9 @@
  * page-selective IOTLB invalidation drops all of them that have the DID (table 23),
  * for all PASIDs. The ATC goes as a whole.
  *
- * So a group may be left empty while the DID stays in use under another PASID. The
- * group is flushed when its last attachment goes, the DID is freed when the domain
- * has none left on the IOMMU.
+ * So a group may be left empty while the DID stays in use under another PASID. The DID
+ * is freed when the domain has no attachment left on the IOMMU. It needs no flush then:
+ * the specification wants one at each detach.
  *
  * Order. The hardware begins a device-TLB invalidation when the context-cache, PASID-
  * cache and IOTLB invalidations ahead of it in the queue are complete (6.5.2.12,
@@ -69,6 +69,7 @@
  * hardware and QEMU have. PASID-based ones have no limit.
  */
 #define VTD_MAMV		18
+#define VTD_ALL			52	/* the order of the whole address space */
 
 /*
  * Tags and ATC values. A tag keeps its PASID where the descriptors have theirs.
@@ -147,7 +148,7 @@ static void make_p_iotlb(uint64_t *cmd, u64 tag, const struct flush_range *range
 	uint64_t pasid = tag >> VTD_PASID_SHIFT << VTD_PASID_SHIFT;
 	uint64_t who = (uint64_t)tag_did(tag) << VTD_DID_SHIFT | pasid;
 
-	if (range->first == 0 && range->last == UINT64_MAX) {
+	if (order == VTD_ALL) {
 		cmd[0] = VTD_P_IOTLB | VTD_P_IOTLB_PASID | who;
 		cmd[1] = 0;
 		return;
@@ -232,31 +233,15 @@ static void vtd_flush(struct domain *domain, const struct flush_range *range)
 			   range->map ? &vtd_map_ops : &vtd_unmap_ops, &flush);
 }
 
-/* Nobody is on the list any more to flush this tag for. */
-static void flush_tag(const struct domain *domain, struct iommu_device *iommu,
-		      u64 tag)
-{
-	static const struct flush_range everything = {
-		.last = UINT64_MAX,
-		.tables = true,
-	};
-	uint64_t cmd[MODEL_CMD_WORDS] = { 0 };
-
-	if (is_first_stage(domain))
-		make_p_iotlb(cmd, tag, &everything);
-	else
-		make_iotlb(cmd, tag, &everything);
-	queue_one(iommu, cmd);
-}
-
 /*
  * Attach and detach
  */
 
 /*
- * Writes the context entry, or the PASID entry, and drops the cached copy of the old
- * one; then nothing is translated by the old one any more, so what the ATC has of it
- * is dropped last. Either of @old and @new may be NULL: blocked.
+ * Writes the context entry, or the PASID entry. Of the old one the hardware then drops
+ * its cached copy, what is cached under its tag, and what the device's ATC has of it,
+ * in this order (tables 28 and 29, guidance to software for invalidations): the tag as
+ * a whole, though other devices may use it. Either of @old and @new may be NULL: blocked.
  *
  * Second-stage domains of requests without PASID have a legacy-mode context entry
  * here, all else a PASID entry. Real hardware is in one mode for all.
@@ -265,29 +250,19 @@ static void set_context(struct device *device, uint32_t pasid,
 			const struct attachment *old,
 			const struct attachment *new)
 {
+	static const struct flush_range everything = {
+		.last = UINT64_MAX,
+		.tables = true,
+	};
 	struct iommu_device *iommu = device->iommu;
 	const struct attachment *any = old ? old : new;
-	struct model_context context = { .mode = MODEL_BLOCKED };
+	struct model_context context = attachment_context(new);
 	uint64_t did = old ? tag_did(old->elms.s1.tag) : 0;
 	uint64_t cmd[MODEL_CMD_WORDS] = { 0 };
 	struct batch batch = { 0 };
 
-	if (new) {
-		const struct domain *domain = new->domain;
-
+	if (new)
 		context.tag = tag_did(new->elms.s1.tag);
-		if (domain->parent) {
-			context.mode = MODEL_NESTED;
-			context.s1 = domain->pt;
-			context.s2 = domain->parent->pt;
-		} else if (domain->first_stage) {
-			context.mode = MODEL_S1;
-			context.s1 = domain->pt;
-		} else {
-			context.mode = MODEL_S2;
-			context.s2 = domain->pt;
-		}
-	}
 	model_dev_set_context(device->hw,
 			      pasid == IOMMU_NO_PASID ? MODEL_NO_PASID : pasid,
 			      &context);
@@ -302,6 +277,14 @@ static void set_context(struct device *device, uint32_t pasid,
 		cmd[0] = VTD_PC | VTD_PC_PASID | did << VTD_DID_SHIFT |
 			 (uint64_t)pasid << VTD_PASID_SHIFT;
 	batch_add(&batch, iommu, cmd);
+	/* An entry that only changed its mind about ATS translates as before. */
+	if (old && old != new) {
+		if (is_first_stage(old->domain))
+			make_p_iotlb(cmd, old->elms.s1.tag, &everything);
+		else
+			make_iotlb(cmd, old->elms.s1.tag, &everything);
+		batch_add(&batch, iommu, cmd);
+	}
 	if (old && device->ats) {
 		make_dev_tlb(cmd, pack_atc(device, pasid), 0, UINT64_MAX);
 		batch_add(&batch, iommu, cmd);
@@ -309,7 +292,10 @@ static void set_context(struct device *device, uint32_t pasid,
 	queue_wait(iommu, batch_sync(&batch, iommu));
 }
 
-/* The hardware does not use the attachment any more. */
+/*
+ * The hardware does not use the attachment any more, and its tag was flushed since. If
+ * it is the last one of its group, nobody has used the tag after that: it is clean.
+ */
 static void release(struct attachment *attachment)
 {
 	struct domain *domain = attachment->domain;
@@ -317,8 +303,7 @@ static void release(struct attachment *attachment)
 	u64 tag = attachment->elms.s1.tag;
 
 	pthread_mutex_lock(&drv_tags);
-	if (attachment_del(attachment) & IOMMU_ATTACH_GROUP_S1)
-		flush_tag(domain, iommu, tag);
+	attachment_del(attachment);
 	put_did(domain, iommu, tag_did(tag));
 	pthread_mutex_unlock(&drv_tags);
 }
@@ -374,11 +359,17 @@ static void vtd_detach(struct device *device, uint32_t pasid)
 	release(attachment);
 }
 
+static void vtd_update(struct attachment *attachment)
+{
+	set_context(attachment->device, attachment->pasid, attachment, attachment);
+}
+
 const struct driver vtd_driver = {
 	.vendor = MODEL_VTD,
 	.iommu_init = vtd_iommu_init,
 	.attach = vtd_attach,
 	.detach = vtd_detach,
+	.update = vtd_update,
 	.flush = vtd_flush,
 	.make_sync = vtd_make_sync,
 };

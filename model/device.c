@@ -72,6 +72,7 @@ static bool same_ref(const struct pt_ref *a, const struct pt_ref *b)
 static bool same_context(const struct hw_context *a, const struct hw_context *b)
 {
 	return a->mode == b->mode && a->tag == b->tag && a->vm_tag == b->vm_tag &&
+	       a->no_ats == b->no_ats &&
 	       same_ref(&a->s1.top, &b->s1.top) &&
 	       same_ref(&a->s2.top, &b->s2.top);
 }
@@ -256,6 +257,15 @@ static struct cache_entry translate(struct model_iommu *iommu,
 	return *found;
 }
 
+/* Does the IOMMU take what the device has translated itself? */
+static bool uses_atc(const struct model_dev *dev, const struct context *context)
+{
+	const struct hw_context *hw = context->is_cached ? &context->cached :
+							   &context->memory;
+
+	return dev->ats && hw->mode != MODEL_BLOCKED && !hw->no_ats;
+}
+
 bool model_dma(struct model_dev *dev, uint32_t pasid, uint64_t iova, bool write,
 	       struct model_access *access)
 {
@@ -264,10 +274,12 @@ bool model_dma(struct model_dev *dev, uint32_t pasid, uint64_t iova, bool write,
 	const struct cache_entry *found = NULL;
 	struct cache_entry entry;
 	struct context *context;
+	bool atc;
 
 	pthread_mutex_lock(&iommu->lock);
 	context = get_context(dev, pasid);
-	if (dev->ats)
+	atc = uses_atc(dev, context);
+	if (atc)
 		found = cache_lookup(&dev->atc, key, iova);
 	if (found) {
 		entry = *found;
@@ -276,7 +288,7 @@ bool model_dma(struct model_dev *dev, uint32_t pasid, uint64_t iova, bool write,
 	} else {
 		entry = translate(iommu, context, iova, access);
 		/* An ATC does not keep a translation without R and W. */
-		if (dev->ats && entry.present) {
+		if (atc && entry.present) {
 			struct cache_entry copy = entry;
 
 			key.page = entry.key.page;
@@ -615,6 +627,7 @@ void model_dev_set_context(struct model_dev *dev, uint32_t pasid,
 	if (memory.mode != MODEL_BLOCKED) {
 		memory.tag = context->tag;
 		memory.vm_tag = context->vm_tag;
+		memory.no_ats = context->no_ats;
 	}
 	if (uses_s1(&memory))
 		memory.s1 = pt_root(context->s1);

@@ -24,6 +24,7 @@ struct hw_context {
 	uint32_t vm_tag;
 	struct pt_root s1;
 	struct pt_root s2;
+	bool no_ats;
 };
 
 struct context {

@@ -210,6 +210,12 @@ struct model_context {
 	uint32_t vm_tag;	/* SMMUv3 VMID, RISC-V GSCID; else 0 */
 	struct model_pt *s1;
 	struct model_pt *s2;
+	/*
+	 * Translation requests and translated requests of the device are refused
+	 * (VT-d 9.3 TT and 9.6 DTE, SMMUv3 STE.EATS, AMD DTE.I, RISC-V EN_ATS): it
+	 * goes on without its ATC. A blocked entry refuses all requests.
+	 */
+	bool no_ats;
 };
 
 struct model_dev;

@@ -863,6 +863,46 @@ static void ats_off_empties_the_atc(void **state)
 	drop_rig(&rig);
 }
 
+/* VT-d: TT of the context entry; the command is the one for context entries. */
+static void refused_ats_goes_by_the_iotlb(void **state)
+{
+	struct rig rig = make_rig((struct model_config){ .vendor = MODEL_VTD });
+	struct model_context context = {
+		.mode = MODEL_S2, .tag = 7, .s2 = rig.pt, .no_ats = true,
+	};
+
+	(void)state;
+	map(rig.pt, 0, GIB(1), KIB(4));
+	attach_s2(rig.dev, rig.pt, 7);
+	assert_int_equal(model_dev_set_ats(rig.dev, true), 0);
+	expect_dma(rig.dev, NONE, 0, GIB(1), MODEL_FROM_WALK);
+	expect_dma(rig.dev, NONE, 0, GIB(1), MODEL_FROM_ATC);
+
+	/* Let through until the IOMMU has read the entry again. */
+	model_dev_set_context(rig.dev, NONE, &context);
+	expect_dma(rig.dev, NONE, 0, GIB(1), MODEL_FROM_ATC);
+	send(&rig, VTD_CONTEXT(RID), 0);
+	expect_dma(rig.dev, NONE, 0, GIB(1), MODEL_FROM_IOTLB);
+	assert_int_equal(model_cached(rig.iommu, MODEL_FROM_ATC), 1);
+
+	/* It still answers, and what it has is dropped. */
+	send(&rig, VTD_ATC(RID), 0);
+	assert_int_equal(model_cached(rig.iommu, MODEL_FROM_ATC), 0);
+	assert_int_equal(model_faults(rig.iommu, NULL), 0);
+
+	/* A blocked entry refuses all. */
+	context.no_ats = false;
+	model_dev_set_context(rig.dev, NONE, &context);
+	send(&rig, VTD_CONTEXT(RID), 0);
+	expect_dma(rig.dev, NONE, 0, GIB(1), MODEL_FROM_IOTLB);
+	expect_dma(rig.dev, NONE, 0, GIB(1), MODEL_FROM_ATC);
+	context.mode = MODEL_BLOCKED;
+	model_dev_set_context(rig.dev, NONE, &context);
+	send(&rig, VTD_CONTEXT(RID), 0);
+	expect_fault(rig.dev, NONE, 0);
+	drop_rig(&rig);
+}
+
 /*
  * The queue.
  */
@@ -1274,6 +1314,7 @@ int main(void)
 		cmocka_unit_test(tag_reused_with_entries_behind_it_is_stale),
 		cmocka_unit_test(pasids_have_entries_of_their_own),
 		cmocka_unit_test(ats_off_empties_the_atc),
+		cmocka_unit_test(refused_ats_goes_by_the_iotlb),
 		cmocka_unit_test(queue_wraps),
 		cmocka_unit_test(malformed_command_stops_the_queue_until_cleared),
 		cmocka_unit_test(atc_command_to_nobody_times_out_and_the_queue_goes_on),

@@ -207,6 +207,48 @@ static void test_detach_blocks_before_it_flushes_the_tag(void **state)
 	teardown(&fixture);
 }
 
+struct watch {
+	struct domain *domain;
+	unsigned int nr;
+	bool listed[8];		/* at each command: was the device on the list? */
+};
+
+static void watch_list(struct model_iommu *hw, enum model_class class,
+		       const uint64_t *cmd, void *arg)
+{
+	struct watch *watch = arg;
+
+	(void)hw;
+	(void)class;
+	(void)cmd;
+	assert_true(watch->nr < ARRAY_SIZE(watch->listed));
+	watch->listed[watch->nr++] = !iommu_attach_empty(&watch->domain->alist);
+}
+
+static void test_list_has_whatever_the_hardware_may_use(void **state)
+{
+	struct fixture fixture;
+	struct watch watch;
+	unsigned int i;
+
+	setup(&fixture, state, true);
+	watch = (struct watch){ .domain = fixture.s1 };
+	model_set_log(fixture.machine.hw[0], watch_list, &watch);
+	attach(fixture.s1, fixture.device, IOMMU_NO_PASID);
+	assert_int_equal(watch.nr, 4);
+	for (i = 0; i < watch.nr; i++)
+		assert_true(watch.listed[i]);
+
+	/* Context, sync, ATC, sync; and only then the tag, and a sync. */
+	watch.nr = 0;
+	domain_detach(fixture.device, IOMMU_NO_PASID);
+	assert_int_equal(watch.nr, 6);
+	for (i = 0; i < watch.nr; i++)
+		assert_int_equal(watch.listed[i], i < 4);
+	model_set_log(fixture.machine.hw[0], machine_log, &fixture.machine);
+	teardown(&fixture);
+}
+
 static void test_only_the_last_detach_flushes_the_tag(void **state)
 {
 	struct fixture fixture;
@@ -727,6 +769,7 @@ int main(void)
 		BOTH(test_sync_writes_its_status_word),
 		BOTH(test_attach_reads_the_context_and_empties_the_atc),
 		BOTH(test_detach_blocks_before_it_flushes_the_tag),
+		BOTH(test_list_has_whatever_the_hardware_may_use),
 		BOTH(test_only_the_last_detach_flushes_the_tag),
 		BOTH(test_tag_is_clean_before_it_is_reused),
 		BOTH(test_replace_never_blocks_the_device),

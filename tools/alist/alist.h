@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "model/model.h"
+
 enum alist_exit {
 	ALIST_OK,
 	ALIST_FAILED,		/* a check failed */
@@ -21,6 +23,9 @@ int alist_replay(int argc, char **argv);
 int alist_demo(int argc, char **argv);
 int alist_show(int argc, char **argv);
 
+/* One line, and names as they are. */
+#define ALIST_JSON	(JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
+
 /* "alist: ..." on standard error. */
 void alist_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
@@ -30,6 +35,9 @@ void alist_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
  */
 FILE *alist_spool(void);
 int alist_publish(FILE *spool, FILE *to);
+
+/* A name for programs; model_vendor_name() is for readers. */
+const char *alist_vendor(enum model_vendor vendor);
 
 /* Whether to write escape sequences to @to: a terminal, and NO_COLOR not set. */
 bool alist_colour(FILE *to);

@@ -145,14 +145,14 @@ static bool same_range(const struct inv *a, const struct inv *b)
 	return a->first == b->first && a->last == b->last;
 }
 
-/* Where hints are: what remains of the walks (IH, PDE, leaf), and leaf levels. */
+/* Where hints are: whether cached walks stay (IH, PDE, leaf), and leaf levels. */
 static bool differ_by_hint(enum model_vendor vendor, const struct command *a,
 			   const struct command *b)
 {
 	static const uint64_t hints[MODEL_VENDORS][2] = {
 		[MODEL_VTD] = { 0, 1 << 6 },		/* IH */
 		[MODEL_AMD] = { 0, 1 << 1 },		/* PDE */
-		[MODEL_SMMUV3] = { 0, 0xf << 8 | 1 },	/* TG, TTL, leaf */
+		[MODEL_SMMUV3] = { 0, 3 << 8 | 1 },	/* TTL, leaf */
 	};
 
 	return !((a->words[0] ^ b->words[0]) & ~hints[vendor][0]) &&

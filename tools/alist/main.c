@@ -104,6 +104,18 @@ int alist_publish(FILE *spool, FILE *to)
 	return ferror(spool) ? -1 : 0;
 }
 
+const char *alist_vendor(enum model_vendor vendor)
+{
+	static const char *const ids[MODEL_VENDORS] = {
+		[MODEL_VTD] = "vtd",
+		[MODEL_SMMUV3] = "smmuv3",
+		[MODEL_AMD] = "amd",
+		[MODEL_RISCV] = "riscv",
+	};
+
+	return ids[vendor];
+}
+
 bool alist_colour(FILE *to)
 {
 	const char *no = getenv("NO_COLOR");
@@ -117,7 +129,7 @@ int main(int argc, char **argv)
 		options, parse, "VERB [ARG...]", doc, NULL, NULL, NULL,
 	};
 	struct arguments args = { 0 };
-	static char name[32];
+	static char name[32], json[] = "--json";
 	int i, ret, n = 0;
 	char **sub;
 
@@ -132,7 +144,7 @@ int main(int argc, char **argv)
 	}
 	sub[n++] = name;
 	if (args.json)
-		sub[n++] = (char[]){ "--json" };
+		sub[n++] = json;
 	for (i = args.first + 1; i < argc; i++)
 		sub[n++] = argv[i];
 	ret = args.verb->run(n, sub);

@@ -709,12 +709,24 @@ static void settle_flush(struct rebuild *r, struct context *c)
 	keep_flushed(r, &c->ranges, first, last);
 	step.kind = STEP_OTHER_FLUSH;
 	if (c->op == OP_MAP && c->ranges.nr) {
+		struct machine_range *range = c->ranges.range;
+
 		step.kind = STEP_MAP_FLUSH;
 		m->caches_absent = true;
+		/* AMD does not round then: the log lacks part of what was mapped. */
+		if (m->vendor == MODEL_AMD && !all && first <= range->iova &&
+		    last >= range->iova + (range->size - 1)) {
+			range->iova = first;
+			range->size = last - first + 1;
+		}
 	}
 	if (c->op == OP_UNMAP && c->ranges.nr)
 		step.kind = STEP_UNMAP_FLUSH;
-	if (c->op != OP_MAP && all && r->lazy.nr) {
+	/*
+	 * A flush of everything is what lazy unmaps wait for; one unmap alone may be
+	 * too large for anything less.
+	 */
+	if (c->op != OP_MAP && all && (r->lazy.nr || c->ranges.nr > 1)) {
 		for (i = 0; i < r->lazy.nr; i++)
 			ranges_add(r, &c->ranges, LAZY_MAX + RANGES_MAX,
 				   r->lazy.range[i]);
@@ -938,8 +950,9 @@ static void begin(struct rebuild *r, struct context *c, enum op op)
 
 /*
  * What must have ended elsewhere before @c does this: before addresses are mapped
- * again their flush was over, before an attachment changes everything was that
- * the log shows complete. @range: mapped now, NULL: an attachment changes.
+ * or unmapped again their flush was over, before an attachment changes everything
+ * was that the log shows complete. @range: (un)mapped now, NULL: an attachment
+ * changes.
  */
 static void settle_others(struct rebuild *r, struct context *c,
 			  const struct machine_range *range)
@@ -1020,27 +1033,50 @@ static struct context *context_of(struct rebuild *r, const struct trace_event *e
 	return c;
 }
 
-static bool within(const struct inv *inv, const struct ranges *ranges)
+static bool within(const struct inv *inv, const struct machine_range *range)
+{
+	return inv->first >= range->iova &&
+	       inv->last <= range->iova + (range->size - 1);
+}
+
+static bool overlaps(const struct inv *inv, const struct ranges *ranges)
 {
 	size_t i;
 
 	for (i = 0; i < ranges->nr; i++)
-		if (inv->first >= ranges->range[i].iova &&
-		    inv->last <= ranges->range[i].iova + (ranges->range[i].size - 1))
+		if (inv->last >= ranges->range[i].iova &&
+		    inv->first <= ranges->range[i].iova + (ranges->range[i].size - 1))
 			return true;
 	return false;
+}
+
+/* A scatter list is mapped piece by piece and flushed once. */
+static void on_map(struct rebuild *r, struct context *c,
+		   const struct machine_range *range)
+{
+	struct machine_range *before = c->ranges.range;
+
+	settle_others(r, c, range);
+	if (c->op == OP_MAP && !c->burst.nr &&
+	    before->iova + before->size == range->iova) {
+		before->size += range->size;
+		return;
+	}
+	settle(r, c, NULL);
+	begin(r, c, OP_MAP);
+	ranges_add(r, &c->ranges, RANGES_MAX, *range);
 }
 
 static void on_unmap(struct rebuild *r, struct context *c,
 		     const struct trace_event *e)
 {
 	struct machine_range range = { e->map.iova, e->map.size };
-	struct ranges mine = { &range, 1, 1 };
 	struct burst early = { 0 };
 	size_t n = 0;
 
 	if (!range.size)
 		return;
+	settle_others(r, c, &range);
 	if (c->op == OP_UNMAP && !c->burst.nr) {
 		ranges_add(r, &c->ranges, RANGES_MAX, range);
 		return;
@@ -1051,8 +1087,8 @@ static void on_unmap(struct rebuild *r, struct context *c,
 		while (n < c->burst.nr) {
 			const struct inv *inv = &c->burst.cmds[c->burst.nr - n - 1].inv;
 
-			if (!within(inv, &mine) ||
-			    (c->op == OP_UNMAP && within(inv, &c->ranges)))
+			if (!within(inv, &range) ||
+			    (c->op == OP_UNMAP && overlaps(inv, &c->ranges)))
 				break;
 			n++;
 		}
@@ -1163,6 +1199,9 @@ static void on_command(struct rebuild *r, struct context *c,
 		settle(r, c, NULL);
 	if (c->op == OP_NONE && !c->burst.nr)
 		begin(r, c, OP_NONE);
+	/* VT-d batches the flushes of unmaps only. */
+	if (c->op == OP_ASSIGN || c->op == OP_UNASSIGN || c->op == OP_CONFIG)
+		burst_end_row(&c->burst);
 	ret = vendor == MODEL_VTD ? burst_add_row(&c->burst, &cmd) :
 				    burst_add(&c->burst, &cmd);
 	if (ret)
@@ -1269,13 +1308,9 @@ int rebuild_event(struct rebuild *r, const struct trace_event *e)
 	c = context_of(r, e);
 	switch (e->type) {
 	case TRACE_MAP:
-		settle(r, c, NULL);
 		if (!e->map.size)
 			break;
-		settle_others(r, c, &(struct machine_range){ e->map.iova, e->map.size });
-		begin(r, c, OP_MAP);
-		ranges_add(r, &c->ranges, RANGES_MAX,
-			   (struct machine_range){ e->map.iova, e->map.size });
+		on_map(r, c, &(struct machine_range){ e->map.iova, e->map.size });
 		step.kind = STEP_MAP;
 		step.iova = e->map.iova;
 		step.paddr = e->map.paddr;

@@ -9,8 +9,8 @@
  * grow with the log and nothing half-written is seen.
  */
 #include <errno.h>
-#include <json-c/json.h>
 #include <inttypes.h>
+#include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -134,7 +134,7 @@ static void difference(struct replay *replay, uint64_t line, uint32_t reasons)
 		json_object_object_add(object, "reason",
 				       json_object_new_string(reason_name(i)));
 		fprintf(replay->rows, "%s%s", replay->any_difference ? "," : "",
-			json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN));
+			json_object_to_json_string_ext(object, ALIST_JSON));
 		json_object_put(object);
 		replay->any_difference = true;
 	}
@@ -352,13 +352,6 @@ static const char *const unknown_texts[UNKNOWN_KINDS] = {
 	[UNKNOWN_EVENTS] = "events lost",
 };
 
-/* For programs; model_vendor_name() is for readers. */
-static const char *const vendor_ids[MODEL_VENDORS] = {
-	[MODEL_VTD] = "vtd",
-	[MODEL_AMD] = "amd",
-	[MODEL_SMMUV3] = "smmuv3",
-};
-
 static struct json_object *json_count(const struct burst_count *count)
 {
 	struct json_object *object = json_object_new_object();
@@ -381,7 +374,7 @@ static int publish_json(struct replay *replay, const char *path)
 
 	json_object_object_add(object, "file", json_object_new_string(path));
 	json_object_object_add(object, "vendor",
-		json_object_new_string(vendor_ids[machine->vendor]));
+		json_object_new_string(alist_vendor(machine->vendor)));
 	json_object_object_add(object, "runs", json_object_new_int64(replay->nr_runs));
 	if (replay->options->iommus)
 		json_object_object_add(object, "iommus",
@@ -406,7 +399,7 @@ static int publish_json(struct replay *replay, const char *path)
 	json_object_object_add(object, "unknowns", unknowns);
 
 	/* The differences are as many as they like: they come from their file. */
-	text = json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN);
+	text = json_object_to_json_string_ext(object, ALIST_JSON);
 	printf("%.*s,\"differences\":[", (int)strlen(text) - 1, text);
 	json_object_put(object);
 	if (alist_publish(replay->rows, stdout))
@@ -592,8 +585,7 @@ static void print_reasons(bool json)
 		json_object_array_add(array, object);
 	}
 	if (json)
-		printf("%s\n", json_object_to_json_string_ext(array,
-						JSON_C_TO_STRING_PLAIN));
+		printf("%s\n", json_object_to_json_string_ext(array, ALIST_JSON));
 	json_object_put(array);
 }
 

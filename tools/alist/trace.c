@@ -404,6 +404,7 @@ static bool parse_amd(struct cursor *c, struct trace_event *event)
 	event->cmd.sync = false;
 	event->cmd.words[0] = d[0] | d[1] << 32;
 	event->cmd.words[1] = d[2] | d[3] << 32;
+	event->cmd.words[2] = event->cmd.words[3] = 0;
 	return at_end(c);
 }
 
@@ -422,6 +423,7 @@ static bool parse_smmu(struct cursor *c, struct trace_event *event)
 	event->cmd.op = op;
 	event->cmd.n = n;
 	event->cmd.sync = sync;
+	event->cmd.words[2] = event->cmd.words[3] = 0;
 	return sync <= 1 && at_end(c);
 }
 

@@ -209,6 +209,11 @@ void world_destroy(struct world *w, struct machine *m)
 	free(w);
 }
 
+struct model_iommu *world_hardware(struct world *w, unsigned int iommu)
+{
+	return w->iommus[iommu] ? w->iommus[iommu]->hw : NULL;
+}
+
 /* A requester id that no device of the log has. */
 static uint32_t unused_rid(struct machine *m, struct world_iommu *wi)
 {
@@ -415,6 +420,10 @@ static bool is_mapped(struct world_domain *wd, uint64_t iova)
 	return model_pt_lookup(wd->domain->pt, iova, &paddr, &writable);
 }
 
+/*
+ * Into the page table, as domain_map() does; but a scatter list is flushed once, and
+ * what was mapped before is not flushed again.
+ */
 static int map(struct world *w, struct world_domain *wd, uint64_t iova,
 	       uint64_t paddr, uint64_t size)
 {
@@ -422,7 +431,9 @@ static int map(struct world *w, struct world_domain *wd, uint64_t iova,
 
 	if (((iova ^ paddr) & (LARGE_LEAF - 1)) && size > SMALL_MAX)
 		size = SMALL_MAX;
-	ret = domain_map(wd->domain, iova, paddr, size, true);
+	pthread_mutex_lock(&wd->domain->lock);
+	ret = model_pt_map(wd->domain->pt, iova, paddr, size, true);
+	pthread_mutex_unlock(&wd->domain->lock);
 	if (ret == -ENOMEM)
 		w->failed = true;
 	if (!ret) {
@@ -458,9 +469,13 @@ static unsigned long map_gap(struct world *w, struct world_domain *wd,
 	return unknown;
 }
 
-/* Sees to it that the range is mapped as the log says. */
+/*
+ * Sees to it that the range is mapped as the log says. @keep: it is still to be
+ * unmapped, perhaps after the domain was emptied.
+ */
 static void map_range(struct world *w, struct world_domain *wd,
-		      struct machine_range range, struct world_result *result)
+		      struct machine_range range, bool keep,
+		      struct world_result *result)
 {
 	uint64_t last = range.iova + (range.size - 1);
 	uint64_t at = range.iova;
@@ -477,11 +492,26 @@ static void map_range(struct world *w, struct world_domain *wd,
 		else if (map(w, wd, piece.iova, piece.paddr, piece.size))
 			result->unmapped += map_gap(w, wd, piece.iova,
 						    piece.iova + (piece.size - 1));
+		if (keep && mappings_add(w->mappings, &piece))
+			w->failed = true;
 		if (piece.iova + (piece.size - 1) == last)
 			return;
 		at = piece.iova + piece.size;
 	}
 	result->unmapped += map_gap(w, wd, at, last);
+}
+
+/* Absent translations may be cached: the driver flushes what is mapped now. */
+static void flush_mapped(struct world_domain *wd, const struct machine_range *range)
+{
+	const struct flush_range flush = {
+		.first = range->iova,
+		.last = range->iova + (range->size - 1),
+		.tables = true,
+		.map = true,
+	};
+
+	wd->domain->driver->flush(wd->domain, &flush);
 }
 
 /*
@@ -498,8 +528,11 @@ static int step_unmap(struct world *w, struct machine *m, const struct step *ste
 
 	if (!wd)
 		return -1;
-	for (i = 0; i < step->nr_ranges; i++)
-		map_range(w, wd, step->ranges[i], result);
+	for (i = 0; i < step->nr_ranges; i++) {
+		map_range(w, wd, step->ranges[i], false, result);
+		if (w->caching)
+			flush_mapped(wd, &step->ranges[i]);
+	}
 	probe(w, step->domain);
 
 	w->log = &w->sent;
@@ -524,30 +557,26 @@ static int step_map(struct world *w, struct machine *m, const struct step *step,
 		    struct world_result *result)
 {
 	struct world_domain *wd = domain_get(w, m, step->domain);
-	struct machine_range range = step->ranges[0];
-	uint64_t last = range.iova + (range.size - 1), at = range.iova;
+	const struct machine_range *range = &step->ranges[0];
+	uint64_t last = range->iova + (range->size - 1);
 	struct gather gather = { 0 };
-	struct mapping piece;
 
 	if (!wd)
 		return -1;
 	/* Mapped twice: the unmap between was not seen. */
-	if (is_mapped(wd, at)) {
-		domain_unmap(wd->domain, at, range.size, &gather);
+	if (is_mapped(wd, range->iova)) {
+		domain_unmap(wd->domain, range->iova, range->size, &gather);
 		domain_sync(wd->domain, &gather);
 	}
-	probe_at(w, at);
+	probe_at(w, range->iova);
 	probe_at(w, last & ~(PAGE - 1));
 	probe(w, step->domain);
-	if (!mappings_take(w->mappings, at, range.size, &piece))
-		return 0;
+	map_range(w, wd, *range, true, result);
 	w->log = &w->sent;
-	if (map(w, wd, piece.iova, piece.paddr, piece.size))
-		result->unmapped++;
+	flush_mapped(wd, range);
 	w->log = NULL;
 	probe(w, step->domain);
-	/* It is still to be unmapped, perhaps after the domain was emptied. */
-	return mappings_add(w->mappings, &piece);
+	return 0;
 }
 
 /* No page table is known to have changed: the driver is told what to flush. */
@@ -602,9 +631,13 @@ static int step_detach(struct world *w, struct machine *m, const struct step *st
 		return -1;
 	wd = att->device->priv;
 	for (other = step->domain->attachments; other; other = other->next)
-		if (other->iommu == att->iommu && other->tag == att->tag)
+		if (other->iommu == att->iommu &&
+		    (!wdom->first_stage || other->pasid == att->pasid))
 			result->facts.tag_in_use = true;
-	/* Where the driver does not empty its ATC, it had ATS switched off before. */
+	/*
+	 * Where the driver does not empty the ATC it had ATS switched off before, and
+	 * the log has nothing to compare that with.
+	 */
 	if (wd->device->ats && !att->device->users &&
 	    !names_device(step->burst, att->device->rid))
 		device_ats_disable(wd->device);
@@ -690,7 +723,8 @@ int world_step(struct world *w, struct machine *m, const struct step *step,
 		for (att = step->domain->attachments; att; att = att->next)
 			result->facts.unknown_members |= att->guessed;
 	}
-	look_at_caches(w);
+	if (step->kind != STEP_MAP)
+		look_at_caches(w);
 	result->facts.unknown_mapping = result->unmapped ||
 					step->kind == STEP_OTHER_FLUSH;
 	result->attach = w->attach;

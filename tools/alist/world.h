@@ -36,4 +36,10 @@ void world_destroy(struct world *world, struct machine *machine);
 int world_step(struct world *world, struct machine *machine,
 	       const struct step *step, struct world_result *result);
 
+/*
+ * The hardware of an IOMMU of the log, to disturb it; NULL before anything was
+ * attached there.
+ */
+struct model_iommu *world_hardware(struct world *world, unsigned int iommu);
+
 #endif /* ALIST_WORLD_H */

@@ -359,8 +359,8 @@ static void part_add_target(struct attach_part *part)
 	struct iommu_attach_elm *elm = part->elm, *other;
 	struct iommu_attach_group *group = elm->group;
 	struct iommu_attach_slots *slots;
-	struct iommu_attach_slot *slot;
 	u32 i = 0;
+	u64 seq;
 
 	if (part->want_index)
 		part_grow_index(part);
@@ -369,7 +369,6 @@ static void part_add_target(struct attach_part *part)
 	if (other) {
 		elm->slots = other->slots;
 		elm->slot = other->slot;
-		elm->slots->slot[elm->slot].users++;
 		goto index;
 	}
 
@@ -383,21 +382,20 @@ static void part_add_target(struct attach_part *part)
 		slots = hlist_entry(group->spare.first,
 				    struct iommu_attach_slots, spare_item);
 	}
-	while (slots->slot[i].users)
+	while (atomic64_read(&slots->slot[i].atc))
 		i++;
-	slot = &slots->slot[i];
-	slot->users = 1;
 	if (++slots->used == slots->nr)
 		hlist_del_init(&slots->spare_item);
 	elm->slots = slots;
 	elm->slot = i;
 
 	/* A walk that sees the target sees its number. */
-	WRITE_ONCE(slot->seq, alist->atc_seq + 1);
-	atomic64_set_release(&slot->atc, elm->atc | IOMMU_ATTACH_LIVE);
+	seq = atomic64_read(&alist->atc_seq) + 1;
+	atomic64_set(&slots->slot[i].seq, seq);
+	atomic64_set_release(&slots->slot[i].atc, elm->atc | IOMMU_ATTACH_LIVE);
 	WRITE_ONCE(alist->nr_atc, alist->nr_atc + 1);
 	/* A walk that sees the number sees the target. */
-	smp_store_release(&alist->atc_seq, slot->seq);
+	atomic64_set_release(&alist->atc_seq, seq);
 index:
 	alist->nr_indexed++;
 	hlist_add_head(&elm->index_item, index_bucket(alist, elm));
@@ -408,16 +406,15 @@ static void del_target(struct iommu_attach_elm *elm)
 {
 	struct iommu_attach_list *alist = elm->alist;
 	struct iommu_attach_slots *slots = elm->slots;
-	struct iommu_attach_slot *slot = &slots->slot[elm->slot];
 	struct iommu_attach_group *group = elm->group;
 
 	elm->slots = NULL;
 	hlist_del_init(&elm->index_item);
 	alist->nr_indexed--;
-	if (--slot->users)
+	if (find_target(alist, group, elm))
 		return;
 
-	atomic64_set(&slot->atc, 0);
+	atomic64_set(&slots->slot[elm->slot].atc, 0);
 	WRITE_ONCE(alist->nr_atc, alist->nr_atc - 1);
 	if (slots->used-- == slots->nr)
 		hlist_add_head(&slots->spare_item, &group->spare);
@@ -707,8 +704,8 @@ EXPORT_SYMBOL_GPL(iommu_attach_add_nest);
  * @alist: The list that it is on.
  * @elm: The attachment.
  *
- * Call it when the hardware does not use the domain for the device any more and
- * the device's ATC is clean or off. If this was the last attachment of its group,
+ * Call it when the hardware does not use the domain for the device any more, refuses
+ * what the device has translated before, and the device's ATC is clean. If this was the last attachment of its group,
  * flush the tag before it is used for something else: nobody else will.
  *
  * Walks that are running may still send for the attachment; after
@@ -889,8 +886,9 @@ EXPORT_SYMBOL_GPL(iommu_attach_enable_atc);
  * iommu_attach_disable_atc() - The device of an attachment does not use its ATC
  * @elm: An attachment that is on a list.
  *
- * Call it after ATS was disabled in the device. Walks that are running may still
- * send to it until iommu_attach_drain().
+ * Call it when the IOMMU refuses what the device has translated before, and the
+ * device's ATC is clean. Walks that are running may still send to the device:
+ * disable ATS in it after iommu_attach_drain(), or it may not answer them.
  *
  * Context: Process context. Takes and releases the list's lock. Neither sleeps nor
  * allocates.
@@ -1002,18 +1000,15 @@ EXPORT_SYMBOL_GPL(iommu_attach_find_tag);
 enum {
 	SEND_OWN	= BIT(IOMMU_ATTACH_OWN),
 	SEND_NEST	= BIT(IOMMU_ATTACH_NEST),
-	SEND_ATC	= BIT(2),	/* every ATC target */
-	SEND_ATC_OLD	= BIT(3),	/* those there when the flush began */
-	SEND_ATC_NEW	= BIT(4),	/* the others */
-	SEND_ANY_ATC	= SEND_ATC | SEND_ATC_OLD | SEND_ATC_NEW,
+	SEND_ATC	= BIT(2),	/* targets with a number in (after, upto] */
 };
 
 struct flush {
 	struct iommu_attach_walk walk;
 	const struct iommu_attach_flush_ops *ops;
 	void *arg;
-	u32 atc_seq;
-	bool skipped;			/* a target that a second pass has to serve */
+	u64 after;
+	u64 upto;
 	u32 nr_sent;
 	struct {
 		struct iommu_device *iommu_device;
@@ -1032,29 +1027,19 @@ static void flush_wait(struct flush *flush)
 }
 
 static bool flush_atcs(struct flush *flush,
-		       const struct iommu_attach_group *group, u32 what)
+		       const struct iommu_attach_group *group)
 {
 	struct iommu_attach_slots *slots;
-	struct iommu_attach_slot *slot;
 	bool sent = false;
 	u64 atc;
 	u32 i;
 
 	hlist_for_each_entry_rcu(slots, &group->slots, item) {
 		for (i = 0; i < slots->nr; i++) {
-			slot = &slots->slot[i];
-			atc = atomic64_read_acquire(&slot->atc);
-			if (!(atc & IOMMU_ATTACH_LIVE))
+			atc = __iommu_attach_target(&slots->slot[i],
+						    flush->after, flush->upto);
+			if (!atc)
 				continue;
-			if (!(what & SEND_ATC)) {
-				bool new = (s32)(READ_ONCE(slot->seq) -
-						 flush->atc_seq) > 0;
-
-				if (new != !!(what & SEND_ATC_NEW)) {
-					flush->skipped = true;
-					continue;
-				}
-			}
 			flush->ops->atc(group, atc & ~IOMMU_ATTACH_LIVE,
 					flush->arg);
 			sent = true;
@@ -1089,8 +1074,8 @@ static void flush_pass(struct flush *flush, u32 what)
 			flush->ops->iotlb(group, flush->arg);
 			sent = true;
 		}
-		for (i = begin; what & SEND_ANY_ATC && i < end; i++)
-			sent |= flush_atcs(flush, walk->group[i], what);
+		for (i = begin; what & SEND_ATC && i < end; i++)
+			sent |= flush_atcs(flush, walk->group[i]);
 		if (!sent)
 			continue;
 
@@ -1131,32 +1116,30 @@ void iommu_attach_flush(struct iommu_attach_list *alist,
 {
 	u32 what = SEND_OWN | SEND_NEST;
 	struct flush flush;
-	u32 atc_seq;
 
 	flush.ops = ops;
 	flush.arg = arg;
-	flush.skipped = false;
+	flush.after = 0;
 	flush.nr_sent = 0;
 
 	iommu_attach_walk_begin(&flush.walk, alist);
 	/* Every target up to this number is seen from here on. */
-	flush.atc_seq = smp_load_acquire(&alist->atc_seq);
+	flush.upto = atomic64_read_acquire(&alist->atc_seq);
 
 	if (ops->sync_before_nest) {
 		flush_pass(&flush, SEND_OWN);
 		what = SEND_NEST;
 	}
 	if (ops->atc && !ops->sync_before_atc && READ_ONCE(alist->nr_atc))
-		what |= SEND_ATC_OLD;
+		what |= SEND_ATC;
 	flush_pass(&flush, what);
 
 	if (ops->atc && __iommu_attach_walk_atc(&flush.walk)) {
-		/* A new number comes with its target. */
-		atc_seq = smp_load_acquire(&alist->atc_seq);
-		if (ops->sync_before_atc)
+		if (!ops->sync_before_atc)
+			flush.after = flush.upto;
+		flush.upto = flush.walk.atc_upto;
+		if (flush.upto != flush.after)
 			flush_pass(&flush, SEND_ATC);
-		else if (flush.skipped || atc_seq != flush.atc_seq)
-			flush_pass(&flush, SEND_ATC_NEW);
 	}
 	iommu_attach_walk_end(&flush.walk);
 }

@@ -98,7 +98,7 @@ struct iommu_attach_list {
 	/* private: read by walks; written under the lock */
 	struct iommu_attach_table __rcu *table;	/* NULL: @only */
 	struct iommu_attach_group *only;	/* @first */
-	u32 atc_seq;			/* ATC targets ever added */
+	atomic64_t atc_seq;		/* ATC targets ever added */
 	u32 nr_atc;			/* ATC targets now */
 	struct iommu_attach_group first;
 	/* private: under the lock */
@@ -303,12 +303,15 @@ struct iommu_attach_table {
 	struct iommu_attach_group *group[] __counted_by(nr);
 };
 
-/* An ATC target of a group stays in its slot while it lives. */
+/*
+ * An ATC target stays in its slot while it lives. Its number tells a walk whether it
+ * was there when the walk began: one that comes back beside the walk, to another slot,
+ * is not yielded twice.
+ */
 struct iommu_attach_slot {
 	/* private: */
 	atomic64_t atc;			/* IOMMU_ATTACH_LIVE and the value; 0: free */
-	u32 seq;			/* &iommu_attach_list.atc_seq when added */
-	u32 users;			/* equal attachments; under the lock */
+	atomic64_t seq;			/* &iommu_attach_list.atc_seq when added */
 };
 
 #define IOMMU_ATTACH_LIVE	BIT_ULL(63)
@@ -336,6 +339,7 @@ struct iommu_attach_walk {
 	u32 pos;
 	struct iommu_attach_slots *slots;
 	u32 slot;
+	u64 atc_upto;
 };
 
 /* private: */
@@ -364,6 +368,8 @@ static inline bool __iommu_attach_walk_atc(struct iommu_attach_walk *walk)
 	smp_rmb();
 	if (!READ_ONCE(walk->alist->nr_atc))
 		return false;
+	/* A number comes with its target. */
+	walk->atc_upto = atomic64_read_acquire(&walk->alist->atc_seq);
 	/* An ATC may have been announced in a group of a newer table. */
 	__iommu_attach_walk_load(walk);
 	return true;
@@ -439,8 +445,10 @@ __iommu_attach_next_group(struct iommu_attach_walk *walk,
 static inline void __iommu_attach_atc_begin(struct iommu_attach_walk *walk)
 {
 	__iommu_attach_assert_walk();
-	if (!__iommu_attach_walk_atc(walk))
+	if (!__iommu_attach_walk_atc(walk)) {
 		walk->pos = walk->nr;
+		walk->atc_upto = 0;
+	}
 	walk->slots = NULL;
 }
 
@@ -448,6 +456,20 @@ static inline struct iommu_attach_slots *
 __iommu_attach_slots(struct hlist_node *item)
 {
 	return hlist_entry_safe(item, struct iommu_attach_slots, item);
+}
+
+/* The value of a slot if it is a target with a number in (after, upto], else 0. */
+static inline u64 __iommu_attach_target(const struct iommu_attach_slot *slot,
+					u64 after, u64 upto)
+{
+	/* The target comes with its number, and with its group's key. */
+	u64 atc = atomic64_read_acquire(&slot->atc);
+	u64 seq;
+
+	if (!(atc & IOMMU_ATTACH_LIVE))
+		return 0;
+	seq = atomic64_read(&slot->seq);
+	return seq > after && seq <= upto ? atc : 0;
 }
 
 static inline const struct iommu_attach_group *
@@ -460,9 +482,9 @@ __iommu_attach_next_atc(struct iommu_attach_walk *walk, u64 *atc)
 	for (;;) {
 		while (walk->slots) {
 			while (walk->slot < walk->slots->nr) {
-				/* The target comes with its group's key. */
-				value = atomic64_read_acquire(&walk->slots->slot[walk->slot++].atc);
-				if (value & IOMMU_ATTACH_LIVE) {
+				value = __iommu_attach_target(&walk->slots->slot[walk->slot++],
+							      0, walk->atc_upto);
+				if (value) {
 					*atc = value & ~IOMMU_ATTACH_LIVE;
 					return walk->group[walk->pos - 1];
 				}

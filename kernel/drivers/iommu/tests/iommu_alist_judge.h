@@ -101,7 +101,10 @@ struct world {
 	struct record record;
 	/* Of the list's allocations: */
 	unsigned long allocs;
+	size_t largest;
 	unsigned long fail_at;
+	unsigned long race_at;
+	void (*race)(struct world *world);	/* before that one */
 	bool atomic;
 	/* judge() at work, by IOMMU: */
 	bool synced[NR_IOMMUS];
@@ -138,9 +141,16 @@ static u32 random_below(u64 *seed, u32 end)
 static void *counting_alloc(size_t size)
 {
 	struct world *world = kunit_get_current_test()->priv;
+	void (*race)(struct world *world) = world->race;
 
+	if (size > world->largest)
+		world->largest = size;
 	if (++world->allocs == world->fail_at)
 		return NULL;
+	if (race && world->allocs == world->race_at) {
+		world->race = NULL;
+		race(world);
+	}
 	return kvzalloc(size, world->atomic ? GFP_ATOMIC : GFP_KERNEL);
 }
 
@@ -658,15 +668,16 @@ static struct thing *add_nest(struct world *world, struct iommu_attach_list *s1,
 }
 
 /* Leaves the facts alone. */
-static u32 take_off(struct thing *thing)
+static int take_off(struct thing *thing)
 {
-	u32 last;
+	int last;
 
 	if (thing->nr == 1)
 		return iommu_attach_del_free(thing->list[0], thing, nest.s1);
 
 	last = iommu_attach_del_nest(thing->list[0], thing->list[1], &thing->nest);
-	kfree_rcu(thing, nest.s1.rcu);
+	if (last >= 0)
+		kfree_rcu(thing, nest.s1.rcu);
 	return last;
 }
 
@@ -674,7 +685,7 @@ static void detach(struct world *world, struct thing *thing)
 {
 	unsigned long allocs = world->allocs;
 	u32 expected = alone_in(world, thing, 1);
-	u32 last = take_off(thing);
+	int last = take_off(thing);
 
 	forget_thing(world, thing);
 	KUNIT_EXPECT_EQ_MSG(world->test, last, expected, "groups that are gone");
@@ -740,9 +751,10 @@ static void verify_walk(struct world *world, struct iommu_attach_list *alist,
 	iommu_attach_for_each_atc(group, atc, &walk)
 		note_atc(group, atc, record);
 	iommu_attach_for_each_iommu(group, &walk) {
-		/* Sorted: those that differ from the last are all different. */
-		nr_iommus += !before || group->iommu_device > before;
+		/* Sorted, none can come twice. */
+		nr_foreign += before && group->iommu_device <= before;
 		before = group->iommu_device;
+		nr_iommus++;
 	}
 	iommu_attach_for_each_group(group, &walk)
 		again++;

@@ -135,7 +135,7 @@ static void judge_sees_wrong_stream(struct kunit *test)
 	add_nest(world, s1, s2, 1, 6, 7, NO_ATC);
 
 	flush_into(&world->record, s2, wrong->mode);
-	EXPECT_FAULT(&world->record, s2, FINE, "before the edit");
+	KUNIT_ASSERT_EQ_MSG(test, judge(&world->record, s2), FINE, "before the edit");
 	edit_stream(&world->record, wrong);
 	EXPECT_FAULT(&world->record, s2, wrong->fault, "after the edit");
 }
@@ -623,6 +623,50 @@ static void pitfall_03_ats_enabled_beside_flush(struct kunit *test)
 	verify_all(world);
 }
 
+/* Its group is new, too: it is not in the table that the flush began with. */
+static void hook_attach_and_enable(struct record *record)
+{
+	struct thing *thing = record->hook_thing;
+
+	hook_attach(record);
+	thing->nest.s1.atc = 99;
+	if (!enable_atc(thing)) {
+		forget_thing(record->world, thing);
+		note_thing(record->world, thing);
+		mark_beside(record->world, thing);
+		mark_atc_late(record->world, thing, false);
+	}
+}
+
+static void pitfall_03_ats_enabled_on_newcomer(struct kunit *test)
+{
+	struct world *world = new_world(test, 32);
+	struct iommu_attach_list *alist = &world->list[2];
+	struct thing *things[NR_MIXED], *thing;
+	u32 mode, at, i, part, sent;
+
+	add_mixed(world, things);
+	for (mode = 0; mode < NR_MODES; mode++) {
+		flush_into(&world->record, alist, mode);
+		part = find_atc_part(&world->record);
+		for (at = 1; at <= part; at++) {
+			thing = new_thing(world, alist, 1, 200 + at, NO_ATC);
+			flush_beside(world, alist, mode, at, hook_attach_and_enable,
+				     thing);
+			EXPECT_FAULT(&world->record, alist, FINE,
+				     "mode %u, enabled at call %u", mode, at);
+			sent = 0;
+			for (i = 0; i < world->record.nr; i++)
+				sent += world->record.event[i].call == CALL_ATC &&
+					world->record.event[i].value == 99;
+			KUNIT_EXPECT_EQ_MSG(test, sent, 1,
+					    "mode %u, enabled at call %u", mode, at);
+			unmark_all(world);
+			detach(world, thing);
+		}
+	}
+}
+
 /* No ATC was in use when the flush began. */
 static void pitfall_03_first_ats_enabled_beside_flush(struct kunit *test)
 {
@@ -652,6 +696,47 @@ static void pitfall_03_first_ats_enabled_beside_flush(struct kunit *test)
 			disable_atc(world, thing);
 		}
 	}
+}
+
+/* The target just sent to leaves its place, and comes back in another one's. */
+static void hook_move_target(struct record *record)
+{
+	struct thing **things = record->hook_data;
+	struct thing *moved = things[record->event[record->nr - 1].value];
+
+	disable_atc(record->world, record->hook_thing);
+	disable_atc(record->world, moved);
+	if (!enable_atc(moved))
+		note_atc_use(record->world, moved, true);
+}
+
+static void rule_02_target_moved_beside_flush(struct kunit *test)
+{
+	struct world *world = new_world(test, 8);
+	struct iommu_attach_list *alist = &world->list[0];
+	struct thing *things[6];
+	u32 i, at, nr, part;
+
+	for (i = 0; i < ARRAY_SIZE(things); i++)
+		things[i] = add(world, alist, 0, 1, i);
+	world->record.hook_data = things;
+	nr = count_flush_calls(world, alist, ATC_WAITS);
+	part = find_atc_part(&world->record);
+	KUNIT_ASSERT_EQ(test, nr, part + ARRAY_SIZE(things) + 2);
+	for (at = part + 1; at <= nr - 2; at++) {
+		for (i = 0; i < ARRAY_SIZE(things); i++) {
+			flush_beside(world, alist, ATC_WAITS, at, hook_move_target,
+				     things[i]);
+			/* The one that went was sent to or not. */
+			note_atc_use(world, things[i], true);
+			mark_beside(world, things[i]);
+			EXPECT_FAULT(&world->record, alist, FINE,
+				     "%u went at call %u", i, at);
+			unmark_all(world);
+			KUNIT_ASSERT_EQ(test, enable_atc(things[i]), 0);
+		}
+	}
+	verify(world, alist);
 }
 
 static void pitfall_14_ats_disabled_beside_flush(struct kunit *test)
@@ -1203,6 +1288,25 @@ static void rule_06_nest_enable_atc_without_memory(struct kunit *test)
 	KUNIT_EXPECT_GT(test, total, 12);
 }
 
+/* What has been attached once does not make a list large for ever. */
+static void rule_06_tags_that_come_and_go_leave_no_trace(struct kunit *test)
+{
+	struct world *world = new_world(test, 8);
+	struct iommu_attach_list *alist = &world->list[0];
+	struct thing *thing;
+	u32 i;
+
+	add(world, alist, 0, 1, 1);
+	for (i = 0; i < 1000; i++) {
+		thing = add(world, alist, i % 3, 2 + i, i);
+		if (i % 100 == 0)
+			verify(world, alist);
+		detach(world, thing);
+	}
+	verify(world, alist);
+	KUNIT_EXPECT_LE(test, world->largest, 512);
+}
+
 /* Full or empty, shared or not: there is nothing that a detach could lack. */
 static void pitfall_15_detach_never_fails(struct kunit *test)
 {
@@ -1237,6 +1341,84 @@ static void pitfall_13_detach_goes_by_the_record(struct kunit *test)
 	thing->nest.s1.using_atc = true;
 	detach(world, thing);
 	verify(world, alist);
+}
+
+/*
+ * Attaches beside an attach: while one allocates, others take or leave room
+ */
+
+static void race_for_the_group(struct world *world)
+{
+	add(world, &world->list[0], 3, 9, 77);
+}
+
+static void race_for_the_table(struct world *world)
+{
+	u32 i;
+
+	for (i = 0; i < 5; i++)
+		add_nest(world, &world->list[0], &world->list[2], i, 20, 30 + i,
+			 NO_ATC);
+}
+
+static void race_for_slots_and_index(struct world *world)
+{
+	u32 i;
+
+	for (i = 0; i < 20; i++)
+		add_nest(world, &world->list[0], &world->list[2], i % 2, 1, 2,
+			 100 + i);
+}
+
+static void race_leaving_room(struct world *world)
+{
+	detach_all(world);
+}
+
+static void rule_02_attach_beside_attach(struct kunit *test)
+{
+	static void (*const races[])(struct world *world) = {
+		race_for_the_group,
+		race_for_the_table,
+		race_for_slots_and_index,
+		race_leaving_room,
+	};
+	struct world *world = new_world(test, 128);
+	struct iommu_attach_list *s1 = &world->list[0], *s2 = &world->list[2];
+	u32 i, at, nest, beaten, runs = 0;
+	struct thing *thing;
+	int ret;
+
+	for (i = 0; i < 2 * ARRAY_SIZE(races); i++) {
+		for (at = 1; at <= 8; at++) {
+			for (nest = 0; nest < 8; nest++)
+				add_nest(world, s1, s2, nest % 2, 1, 2, nest);
+			nest = i % 2;
+			if (nest)
+				thing = new_nest(world, s1, s2, 3, 9, 8, 77);
+			else
+				thing = new_thing(world, s1, 3, 9, 77);
+
+			world->race = races[i / 2];
+			world->race_at = world->allocs + at;
+			ret = try_attach(world, thing);
+			beaten = !world->race && i / 2 == 0;
+			runs += !world->race;
+			world->race = NULL;
+
+			KUNIT_EXPECT_EQ_MSG(test, ret,
+					    (beaten ? 0 : IOMMU_ATTACH_GROUP_S1) |
+					    (nest ? IOMMU_ATTACH_GROUP_S2 : 0),
+					    "race %u at allocation %u", i / 2, at);
+			verify(world, s1);
+			verify(world, s2);
+			detach_all(world);
+			iommu_attach_drain();
+			iommu_attach_destroy(s1);
+			iommu_attach_destroy(s2);
+		}
+	}
+	KUNIT_EXPECT_GE_MSG(test, runs, 20, "races that were run");
 }
 
 /*
@@ -1395,19 +1577,17 @@ static void pitfall_12_memory_outlives_walks(struct kunit *test)
 {
 	struct world *world = new_world(test, 64);
 	struct iommu_attach_list *alist = &world->list[0];
-	const struct iommu_attach_group *group, *seen[8];
-	u32 i, nr = 0, nr_atc = 0, nr_all = 0;
+	const struct iommu_attach_group *group;
+	u32 i, nr_atc = 0, nr_all = 0;
 	struct iommu_attach_walk walk;
-	struct bare *bare;
-	u64 atc, sum = 0;
+	struct thing *thing;
+	u64 atc;
 
 	for (i = 0; i < 32; i++)
 		add(world, alist, i % 2, i % 4, i);
 
 	world->atomic = true;
 	iommu_attach_walk_begin(&walk, alist);
-	iommu_attach_for_each_group(group, &walk)
-		seen[nr++] = group;
 	iommu_attach_for_each_atc(group, atc, &walk) {
 		/* All go, under the walk's feet, and the table is replaced. */
 		if (!nr_atc++) {
@@ -1418,19 +1598,54 @@ static void pitfall_12_memory_outlives_walks(struct kunit *test)
 			try_attach(world, new_thing(world, alist, 3, 9, NO_ATC));
 			try_attach(world, new_thing(world, alist, 4, 9, NO_ATC));
 		}
-		sum += group->tag;
 	}
-	for (i = 0; i < nr; i++)
-		sum += seen[i]->tag;
-	iommu_attach_for_each_all(bare, &walk, elm)
-		nr_all += !!bare->elm.iommu_device;
+	iommu_attach_for_each_all(thing, &walk, nest.s1) {
+		/* The way on leads through what is deleted. */
+		forget_thing(world, thing);
+		take_off(thing);
+		nr_all += thing->nr;
+	}
 	iommu_attach_walk_end(&walk);
 	world->atomic = false;
 
-	KUNIT_EXPECT_EQ(test, nr, 4);
-	KUNIT_EXPECT_GE(test, sum, 6);
+	KUNIT_EXPECT_EQ_MSG(test, nr_atc, 1, "the others are gone");
 	KUNIT_EXPECT_EQ(test, nr_all, 2);
 	verify(world, alist);
+}
+
+/* Not even the only group of a list, or one that nobody uses any more. */
+static void rule_02_groups_keep_their_keys(struct kunit *test)
+{
+	struct world *world = new_world(test, 16);
+	const struct iommu_attach_group *group, *seen[3];
+	struct iommu_attach_list *alist;
+	struct iommu_attach_walk walk;
+	u32 i, n, nr, nr_same;
+
+	for (n = 1; n <= ARRAY_SIZE(seen); n++) {
+		alist = &world->list[n];
+		for (i = 0; i < n; i++)
+			add(world, alist, i, 10 + i, NO_ATC);
+
+		nr = 0;
+		nr_same = 0;
+		world->atomic = true;
+		iommu_attach_walk_begin(&walk, alist);
+		iommu_attach_for_each_group(group, &walk)
+			seen[nr++] = group;
+		detach_all(world);
+		try_attach(world, new_thing(world, alist, 5, 6, NO_ATC));
+		for (i = 0; i < nr; i++)
+			nr_same += seen[i]->iommu_device == fake_iommu(i) &&
+				   seen[i]->tag == 10 + i;
+		iommu_attach_walk_end(&walk);
+		world->atomic = false;
+
+		KUNIT_EXPECT_EQ(test, nr, n);
+		KUNIT_EXPECT_EQ(test, nr_same, n);
+		verify(world, alist);
+		detach_all(world);
+	}
 }
 
 static void pitfall_14_one_drain_for_all(struct kunit *test)
@@ -1817,7 +2032,10 @@ static struct kunit_case alist_test_cases[] = {
 	KUNIT_CASE_SLOW(rule_02_4096_with_pasids),
 	KUNIT_CASE_PARAM(rule_02_random_work, seed_gen_params),
 	KUNIT_CASE(rule_02_whatever_the_order_of_attaches),
+	KUNIT_CASE(rule_02_attach_beside_attach),
 	KUNIT_CASE(rule_02_detach_beside_flush),
+	KUNIT_CASE(rule_02_groups_keep_their_keys),
+	KUNIT_CASE(rule_02_target_moved_beside_flush),
 	KUNIT_CASE(rule_03_own_then_nests_then_atc),
 	KUNIT_CASE(rule_04_flush_while_lock_is_held),
 	KUNIT_CASE(rule_04_walks_and_detach_take_no_memory),
@@ -1825,6 +2043,7 @@ static struct kunit_case alist_test_cases[] = {
 	KUNIT_CASE(rule_05_more_iommus_than_the_window),
 	KUNIT_CASE(rule_06_add_without_memory),
 	KUNIT_CASE(rule_06_first_add_takes_no_memory),
+	KUNIT_CASE(rule_06_tags_that_come_and_go_leave_no_trace),
 	KUNIT_CASE(rule_06_add_nest_without_memory),
 	KUNIT_CASE(rule_06_enable_atc_without_memory),
 	KUNIT_CASE(rule_06_nest_enable_atc_without_memory),
@@ -1840,6 +2059,7 @@ static struct kunit_case alist_test_cases[] = {
 
 	KUNIT_CASE(pitfall_01_parent_flush_reaches_nests),
 	KUNIT_CASE(pitfall_03_ats_enabled_beside_flush),
+	KUNIT_CASE(pitfall_03_ats_enabled_on_newcomer),
 	KUNIT_CASE(pitfall_03_first_ats_enabled_beside_flush),
 	KUNIT_CASE(pitfall_04_plain_device_hides_no_ats_sibling),
 	KUNIT_CASE(pitfall_05_two_tags_on_one_iommu),

@@ -9,9 +9,14 @@
 #ifndef _LINUX_RCUPDATE_H
 #define _LINUX_RCUPDATE_H
 
+#include <linux/lockdep.h>
+#include <linux/types.h>
+
 /* liburcu's struct of this name has no room for the object. */
 #define rcu_head urcu_head
+#ifndef SHIM_TSAN
 #define _LGPL_SOURCE			/* read-side sections inline */
+#endif
 #ifdef SHIM_QSBR			/* the bench: readers that cost nothing */
 #include <urcu/urcu-qsbr.h>
 #define shim_urcu(name)		urcu_qsbr_##name
@@ -22,9 +27,6 @@
 #undef rcu_head
 #undef rcu_dereference
 #undef rcu_assign_pointer
-
-#include <linux/lockdep.h>
-#include <linux/types.h>
 
 #ifdef SHIM_TSAN
 void __tsan_acquire(void *addr);

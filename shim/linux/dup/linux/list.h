@@ -40,7 +40,8 @@ static inline void list_add_tail(struct list_head *item, struct list_head *head)
 static inline void __list_del_entry(struct list_head *item)
 {
 	item->next->prev = item->prev;
-	WRITE_ONCE(item->prev->next, item->next);
+	/* What lies behind it was made visible by others, before they unlocked. */
+	smp_store_release(&item->prev->next, item->next);
 }
 
 static inline void list_del(struct list_head *item)
@@ -108,7 +109,7 @@ static inline void hlist_add_head(struct hlist_node *item,
 
 static inline void __hlist_del(struct hlist_node *item)
 {
-	WRITE_ONCE(*item->pprev, item->next);
+	smp_store_release(item->pprev, item->next);
 	if (item->next)
 		item->next->pprev = item->pprev;
 }

@@ -1,0 +1,196 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The command line from outside: what it prints, where, and how it exits.
+# Usage: tool.sh ALIST DATA
+#
+# Exit codes: 0 done, 1 a check failed, 2 bad usage or input. Whatever fails writes a
+# line that begins with "alist" on standard error and nothing on standard output.
+
+alist=$1
+data=$2/traces
+tmp=$(mktemp -d) || exit 1
+trap 'rm -rf "$tmp"' EXIT
+passed=0
+failed=0
+
+ok() {
+	passed=$((passed + 1))
+	echo "ok $((passed + failed)) $1"
+}
+
+not_ok() {
+	failed=$((failed + 1))
+	echo "not ok $((passed + failed)) $1"
+	echo "# expected $2"
+	sed 's/^/# /' "$tmp/err"
+}
+
+# expect NAME CODE COMMAND...
+expect() {
+	name=$1 code=$2
+	shift 2
+	"$@" >"$tmp/out" 2>"$tmp/err"
+	got=$?
+	if [ "$got" -ne "$code" ]; then
+		not_ok "$name" "exit $code, got $got"
+	elif [ "$code" -eq 2 ] && [ -s "$tmp/out" ]; then
+		not_ok "$name" "nothing on standard output"
+	elif [ "$code" -eq 2 ] && ! grep -q '^alist' "$tmp/err"; then
+		not_ok "$name" "a message that begins with alist"
+	else
+		ok "$name"
+	fi
+}
+
+# said NAME PATTERN: on standard error by the last command
+said() {
+	if grep -q -- "$2" "$tmp/err"; then ok "$1"; else not_ok "$1" "$2 on standard error"; fi
+}
+
+# printed NAME PATTERN
+printed() {
+	if grep -q -- "$2" "$tmp/out"; then ok "$1"; else not_ok "$1" "$2 on standard output"; fi
+}
+
+# json NAME EXPRESSION: the last output is JSON of which the Python expression holds
+json() {
+	if python3 -c "import json, sys
+d = json.load(open(sys.argv[1]))
+sys.exit(not ($2))" "$tmp/out" 2>>"$tmp/err"; then ok "$1"; else not_ok "$1" "$2"; fi
+}
+
+# Usage
+
+expect "no verb is bad usage" 2 "$alist"
+expect "an unknown verb is bad usage" 2 "$alist" replya
+said "an unknown verb is named" replya
+expect "an unknown option is bad usage" 2 "$alist" replay --frobnicate x
+expect "replay without a file is bad usage" 2 "$alist" replay
+expect "show without a file is bad usage" 2 "$alist" show
+expect "show of two files is bad usage" 2 "$alist" show a b
+expect "demo with an argument is bad usage" 2 "$alist" demo a
+expect "--iommus 0 is bad usage" 2 "$alist" replay --iommus 0 x
+expect "--iommus 65 is bad usage" 2 "$alist" replay --iommus 65 x
+expect "--at with no time is bad usage" 2 "$alist" show --at soon x
+expect "--dot with --json is bad usage" 2 "$alist" show --dot --json x
+for verb in "" replay demo show; do
+	# shellcheck disable=SC2086
+	expect "alist $verb --help" 0 "$alist" $verb --help
+	printed "alist $verb --help prints a usage" Usage:
+	# shellcheck disable=SC2086
+	expect "alist $verb --version" 0 "$alist" $verb --version
+	printed "alist $verb --version prints it" '^alist [0-9]'
+done
+expect "the reasons are documented" 0 "$alist" replay --reasons
+printed "unexplained is one of them" '^unexplained '
+
+# Real logs
+
+for log in "$data"/*.txt; do
+	base=$(basename "$log")
+	expect "$base: all differences are explained" 0 "$alist" replay --json "$log"
+	json "$base: nothing stale, never more than the driver" \
+		'd["stale"] == 0 and d["faults"] == 0 and all(d["list"][k] <= d["driver"][k] for k in d["list"])'
+	json "$base: differences have a line and a known reason" \
+		'all(x["line"] > 0 and x["reason"] != "unexplained" for x in d["differences"])'
+	case $base in
+	*nvme*)	json "$base: the same words in every flush" \
+			'd["same"] == d["flushes"] > 100 and not d["differences"]' ;;
+	esac
+	grep -v '^#' "$log" >"$tmp/noheader.txt"
+	expect "$base: without headers" 0 "$alist" replay "$tmp/noheader.txt"
+	# The form of trace-cmd report, without the flags.
+	{ echo cpus=2
+	  sed -E -e '/^#( |$)/d' -e 's/^( *[^ ].*-[0-9]+ +\[[0-9]+\]) [^ ]+ +([0-9.]+): ([a-z_]+): /\1  \2: \3:         /' \
+		"$log"
+	} >"$tmp/report.txt"
+	expect "$base: as trace-cmd report" 0 "$alist" replay --json "$tmp/report.txt"
+	json "$base: as trace-cmd report, nothing stale" 'd["stale"] == 0 and d["flushes"] > 0'
+done
+
+vtd=$data/vtd-vfio-ats-1-2-4-8dev.txt
+expect "json has what it must have" 0 "$alist" replay --json "$vtd"
+json "json has what it must have: fields" \
+	'{"file", "vendor", "attachments", "flushes", "driver", "list", "stale", "differences", "unknown"} <= set(d)'
+json "the driver's commands are counted right" \
+	'd["driver"] == {"iotlb": 171, "atc": 135, "sync": 171} and d["vendor"] == "vtd"'
+json "the list's are one a tag and one an ATC" \
+	'd["list"] == {"iotlb": 96, "atc": 135, "sync": 96}'
+expect "options of a verb may precede it" 0 "$alist" --json replay "$vtd"
+expect "from standard input" 0 sh -c "'$alist' replay --json - <'$vtd'"
+json "from standard input: the same" 'd["flushes"] == 171'
+expect "verbose shows every flush" 0 "$alist" replay -v "$vtd"
+printed "verbose shows the words" 'driver  iommu 0  '
+expect "spread over four IOMMUs" 0 "$alist" replay --json --iommus 4 "$vtd"
+json "spread over four IOMMUs: more tags, the same ATCs, nothing stale" \
+	'd["list"]["iotlb"] > 96 and d["list"]["atc"] == 135 and d["stale"] == 0'
+expect "two files" 0 "$alist" replay "$vtd" "$data/smmuv3-nvme-strict.txt"
+printed "two files have a sum" 'all files'
+
+expect "show" 0 "$alist" show --at 3 "$vtd"
+printed "show prints the tag" 'DID 13'
+expect "show --json" 0 "$alist" show --json "$vtd"
+json "show --json: eight domains" 'len(d["domains"]) == 8'
+expect "show --dot" 0 "$alist" show --dot "$vtd"
+printed "show --dot is a graph" '^digraph'
+
+expect "demo" 0 "$alist" demo
+printed "demo ends with the oracle" 'stale translations: 0'
+if grep -q "$(printf '\033')" "$tmp/out"; then
+	not_ok "no colour but on a terminal" "no escape sequence"
+else
+	ok "no colour but on a terminal"
+fi
+expect "demo --json" 0 "$alist" demo --json
+json "demo: the list sends less than the naive driver" \
+	'd["list"]["iotlb"] < d["naive"]["iotlb"] and d["list"]["sync"] < d["naive"]["sync"] and d["list"]["atc"] == d["naive"]["atc"]'
+
+# A check that fails
+
+awk '!/dev_tlb_inv .*0x10000000003/ || n++' "$vtd" | grep -v entries-in >"$tmp/under.txt"
+expect "a driver that under-flushed is found out" 1 "$alist" replay --json "$tmp/under.txt"
+json "a driver that under-flushed: unexplained, with its line" \
+	'[x for x in d["differences"] if x["reason"] == "unexplained" and x["line"] > 0]'
+sed -E 's/(iotlb_inv dmar0: 0xd00f2 0x)10000040/\110000000/' "$vtd" >"$tmp/hint.txt"
+expect "a wrong hint is found out" 1 "$alist" replay "$tmp/hint.txt"
+
+# Broken logs
+
+expect "a missing file" 2 "$alist" replay "$tmp/none"
+said "a missing file is named" "$tmp/none"
+expect "a directory" 2 "$alist" replay "$tmp"
+: >"$tmp/empty.txt"
+expect "an empty log" 2 "$alist" replay "$tmp/empty.txt"
+said "an empty log is told with its line" 'empty.txt:1: .*empty'
+head -c 100000 /bin/sh >"$tmp/binary.txt"
+expect "a binary file" 2 "$alist" replay --json "$tmp/binary.txt"
+said "a binary file is told with its line" 'binary.txt:1: '
+for n in 1000 54321 200000; do
+	head -c $n "$vtd" >"$tmp/cut.txt"
+	expect "a log cut after $n bytes" 2 "$alist" replay --json "$tmp/cut.txt"
+	said "a log cut after $n bytes is told with its line" 'cut.txt:[0-9]*: expected'
+done
+head -n 1000 "$vtd" >"$tmp/cut.txt"
+expect "a log cut between two lines" 2 "$alist" replay "$tmp/cut.txt"
+said "a log cut between two lines: the header told" truncated
+awk '/^#/ { print; next } { line[n++] = $0 } END { while (n--) print line[n] }' \
+	"$data/vtd-nvme-strict.txt" >"$tmp/reversed.txt"
+expect "a log backwards" 2 "$alist" replay "$tmp/reversed.txt"
+said "a log backwards is told with its line" 'reversed.txt:[0-9]*: .*out of order'
+echo '  dd-1 [000] d..2. 1.0: sched_switch: prev_comm=dd prev_pid=1' >"$tmp/other.txt"
+expect "a log of another event set" 2 "$alist" replay "$tmp/other.txt"
+said "a log of another event set: which are expected" 'qi_submit\|iommu:'
+grep -v 'qi_submit\|cache_tag' "$vtd" | grep -v entries-in >"$tmp/nocommands.txt"
+expect "a log without commands" 2 "$alist" replay "$tmp/nocommands.txt"
+said "a log without commands: which are expected" 'qi_submit, amdcmd or smmucmd'
+grep -h -v entries-in "$vtd" "$data/amd-nvme-strict.txt" >"$tmp/both.txt"
+sed '/### RUN/d' "$tmp/both.txt" | awk '/# tracer/ && n++ { next } 1' >"$tmp/both2.txt"
+expect "a log of two vendors" 2 "$alist" replay "$tmp/both2.txt"
+expect "show of a broken log" 2 "$alist" show "$tmp/binary.txt"
+expect "one broken file of two" 2 sh -c "'$alist' replay --json '$tmp/empty.txt' '$vtd' >/dev/null"
+expect "a full disk" 2 sh -c "'$alist' replay '$vtd' >/dev/full"
+
+echo "1..$((passed + failed))"
+echo "# $passed passed, $failed failed"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,473 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Misuse of the attach list
+ *
+ * Each case does what the interface forbids and wants three things: a warning, a
+ * result that says so where there is one, and a list that is as it was. In the
+ * kernel the warnings are a WARN or a lockdep splat, which a test there must not
+ * cause; here they are counted.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <linux/iommu-alist.h>
+
+#include "shim.h"
+
+#define IOMMU(n)	((struct iommu_device *)&iommus[n])
+
+struct attachment {
+	int number;
+	struct iommu_attach_elm elm;
+};
+
+struct fixture {
+	struct iommu_attach_list s1, s2, other;
+	struct attachment *plain;		/* on s1 */
+	struct iommu_attach_nest *nest;		/* on s1 and s2 */
+	unsigned long warnings;
+};
+
+static u64 iommus[2];
+
+static void fill(struct iommu_attach_elm *elm, u64 tag)
+{
+	elm->iommu_device = IOMMU(0);
+	elm->tag = tag;
+	elm->atc = tag;
+	elm->using_atc = true;
+}
+
+static struct attachment *new_attachment(void)
+{
+	struct attachment *attachment = kzalloc(sizeof(*attachment), GFP_KERNEL);
+
+	assert_non_null(attachment);
+	fill(&attachment->elm, 1);
+	return attachment;
+}
+
+static struct iommu_attach_nest *new_nest(void)
+{
+	struct iommu_attach_nest *nest = kzalloc(sizeof(*nest), GFP_KERNEL);
+
+	assert_non_null(nest);
+	fill(&nest->s1, 2);
+	fill(&nest->s2, 3);
+	return nest;
+}
+
+static int set_up(void **state)
+{
+	struct fixture *f = kzalloc(sizeof(*f), GFP_KERNEL);
+
+	assert_non_null(f);
+	iommu_attach_init(&f->s1);
+	iommu_attach_init(&f->s2);
+	iommu_attach_init(&f->other);
+	f->plain = new_attachment();
+	f->nest = new_nest();
+	assert_int_equal(iommu_attach_add(&f->s1, &f->plain->elm),
+			 IOMMU_ATTACH_GROUP_S1);
+	assert_int_equal(iommu_attach_add_nest(&f->s1, &f->s2, f->nest),
+			 IOMMU_ATTACH_GROUP_S1 | IOMMU_ATTACH_GROUP_S2);
+	*state = f;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(iommu_attach_del(&f->s1, &f->plain->elm),
+			 IOMMU_ATTACH_GROUP_S1);
+	assert_int_equal(iommu_attach_del_nest(&f->s1, &f->s2, f->nest),
+			 IOMMU_ATTACH_GROUP_S1 | IOMMU_ATTACH_GROUP_S2);
+	iommu_attach_drain();
+	iommu_attach_destroy(&f->s1);
+	iommu_attach_destroy(&f->s2);
+	iommu_attach_destroy(&f->other);
+	kfree(f->plain);
+	kfree(f->nest);
+	kfree(f);
+	shim_rcu_barrier();
+	assert_int_equal(shim_live(), 0);
+	return 0;
+}
+
+static void expect_warning(struct fixture *f)
+{
+	shim_warn_reset();
+	shim_warn_expect(true);
+	f->warnings = shim_warnings();
+}
+
+static void count_walk(struct iommu_attach_list *alist, int groups, int targets)
+{
+	const struct iommu_attach_group *group;
+	struct iommu_attach_walk walk;
+	u64 atc;
+
+	iommu_attach_walk_begin(&walk, alist);
+	iommu_attach_for_each_group(group, &walk)
+		groups--;
+	iommu_attach_for_each_atc(group, atc, &walk)
+		targets--;
+	iommu_attach_walk_end(&walk);
+	assert_int_equal(groups, 0);
+	assert_int_equal(targets, 0);
+}
+
+/* There was one, and the lists are what set_up() made of them. */
+static void was_warned(struct fixture *f)
+{
+	shim_warn_expect(false);
+	assert_true(shim_warnings() > f->warnings);
+	count_walk(&f->s1, 2, 2);
+	count_walk(&f->s2, 1, 1);
+	count_walk(&f->other, 0, 0);
+	assert_true(iommu_attach_empty(&f->other));
+}
+
+static void rule_11_add_twice(void **state)
+{
+	struct fixture *f = *state;
+
+	expect_warning(f);
+	assert_int_equal(iommu_attach_add(&f->s1, &f->plain->elm), -EEXIST);
+	was_warned(f);
+
+	expect_warning(f);
+	assert_int_equal(iommu_attach_add(&f->other, &f->plain->elm), -EEXIST);
+	was_warned(f);
+}
+
+static void rule_11_add_nest_twice(void **state)
+{
+	struct fixture *f = *state;
+	struct iommu_attach_nest *nest = new_nest();
+
+	expect_warning(f);
+	assert_int_equal(iommu_attach_add_nest(&f->s1, &f->s2, f->nest), -EEXIST);
+	was_warned(f);
+
+	/* One half on a list by itself. */
+	assert_true(iommu_attach_add(&f->other, &nest->s2) >= 0);
+	shim_warn_reset();
+	shim_warn_expect(true);
+	assert_int_equal(iommu_attach_add_nest(&f->s1, &f->s2, nest), -EEXIST);
+	shim_warn_expect(false);
+	iommu_attach_del(&f->other, &nest->s2);
+	iommu_attach_drain();
+	count_walk(&f->s1, 2, 2);
+	count_walk(&f->s2, 1, 1);
+	kfree(nest);
+}
+
+static void rule_11_add_of_what_is_out_of_range(void **state)
+{
+	struct fixture *f = *state;
+	struct attachment *attachment = new_attachment();
+
+	attachment->elm.iommu_device = NULL;
+	expect_warning(f);
+	assert_int_equal(iommu_attach_add(&f->other, &attachment->elm), -EINVAL);
+	was_warned(f);
+
+	attachment->elm.iommu_device = IOMMU(0);
+	attachment->elm.atc = 1ULL << 63;
+	expect_warning(f);
+	assert_int_equal(iommu_attach_add(&f->other, &attachment->elm), -EINVAL);
+	was_warned(f);
+	kfree(attachment);
+}
+
+static void rule_11_nest_on_one_list(void **state)
+{
+	struct fixture *f = *state;
+	struct iommu_attach_nest *nest = new_nest();
+
+	expect_warning(f);
+	assert_int_equal(iommu_attach_add_nest(&f->other, &f->other, nest),
+			 -EINVAL);
+	was_warned(f);
+	kfree(nest);
+}
+
+static void rule_11_nest_on_two_iommus(void **state)
+{
+	struct fixture *f = *state;
+	struct iommu_attach_nest *nest = new_nest();
+
+	nest->s2.iommu_device = IOMMU(1);
+	expect_warning(f);
+	assert_int_equal(iommu_attach_add_nest(&f->s1, &f->s2, nest), -EINVAL);
+	was_warned(f);
+	kfree(nest);
+}
+
+static void rule_11_delete_from_another_list(void **state)
+{
+	struct fixture *f = *state;
+
+	expect_warning(f);
+	assert_int_equal(iommu_attach_del(&f->other, &f->plain->elm), -ENOENT);
+	was_warned(f);
+
+	expect_warning(f);
+	assert_int_equal(iommu_attach_del_nest(&f->s1, &f->other, f->nest), -ENOENT);
+	was_warned(f);
+
+	expect_warning(f);
+	assert_int_equal(iommu_attach_del_nest(&f->s2, &f->s1, f->nest), -ENOENT);
+	was_warned(f);
+}
+
+/* The memory is on a list still: to free it would be worse than to leak it. */
+static void rule_11_delete_and_free_from_another_list(void **state)
+{
+	struct fixture *f = *state;
+
+	expect_warning(f);
+	assert_int_equal(iommu_attach_del_free(&f->other, f->plain, elm), -ENOENT);
+	was_warned(f);
+
+	expect_warning(f);
+	assert_int_equal(iommu_attach_del_free_sync(&f->other, f->plain, elm), -ENOENT);
+	was_warned(f);
+	assert_int_equal(f->plain->number, 0);
+}
+
+static void rule_11_delete_of_what_is_not_there(void **state)
+{
+	struct fixture *f = *state;
+	struct attachment *attachment = new_attachment();
+	struct iommu_attach_nest *nest = new_nest();
+
+	expect_warning(f);
+	assert_int_equal(iommu_attach_del(&f->s1, &attachment->elm), -ENOENT);
+	was_warned(f);
+
+	expect_warning(f);
+	assert_int_equal(iommu_attach_del_nest(&f->s1, &f->s2, nest), -ENOENT);
+	was_warned(f);
+
+	assert_true(iommu_attach_add(&f->s1, &attachment->elm) >= 0);
+	iommu_attach_del(&f->s1, &attachment->elm);
+	expect_warning(f);
+	assert_int_equal(iommu_attach_del(&f->s1, &attachment->elm), -ENOENT);
+	was_warned(f);
+
+	iommu_attach_drain();
+	kfree(attachment);
+	kfree(nest);
+}
+
+static void rule_11_delete_of_half_a_nest(void **state)
+{
+	struct fixture *f = *state;
+
+	expect_warning(f);
+	assert_int_equal(iommu_attach_del(&f->s1, &f->nest->s1), -ENOENT);
+	was_warned(f);
+
+	expect_warning(f);
+	assert_int_equal(iommu_attach_del(&f->s2, &f->nest->s2), -ENOENT);
+	was_warned(f);
+}
+
+static void rule_11_destroy_of_a_list_in_use(void **state)
+{
+	struct fixture *f = *state;
+
+	expect_warning(f);
+	iommu_attach_destroy(&f->s1);
+	was_warned(f);
+}
+
+static void rule_11_atc_of_what_is_not_there(void **state)
+{
+	struct fixture *f = *state;
+	struct attachment *attachment = new_attachment();
+	struct iommu_attach_nest *nest = new_nest();
+
+	expect_warning(f);
+	assert_int_equal(iommu_attach_enable_atc(&attachment->elm), -EINVAL);
+	was_warned(f);
+
+	expect_warning(f);
+	iommu_attach_disable_atc(&attachment->elm);
+	was_warned(f);
+
+	expect_warning(f);
+	assert_int_equal(iommu_attach_nest_enable_atc(nest), -EINVAL);
+	was_warned(f);
+
+	expect_warning(f);
+	iommu_attach_nest_disable_atc(nest);
+	was_warned(f);
+	kfree(attachment);
+	kfree(nest);
+}
+
+static void rule_11_atc_of_half_a_nest(void **state)
+{
+	struct fixture *f = *state;
+
+	expect_warning(f);
+	assert_int_equal(iommu_attach_enable_atc(&f->nest->s2), -EINVAL);
+	was_warned(f);
+
+	expect_warning(f);
+	iommu_attach_disable_atc(&f->nest->s1);
+	was_warned(f);
+}
+
+static void rule_11_atc_out_of_range(void **state)
+{
+	struct fixture *f = *state;
+	struct attachment *attachment = new_attachment();
+
+	attachment->elm.using_atc = false;
+	attachment->elm.tag = 9;
+	assert_true(iommu_attach_add(&f->other, &attachment->elm) >= 0);
+	attachment->elm.atc = 1ULL << 63;
+	shim_warn_reset();
+	shim_warn_expect(true);
+	assert_int_equal(iommu_attach_enable_atc(&attachment->elm), -EINVAL);
+	shim_warn_expect(false);
+	count_walk(&f->other, 1, 0);
+	iommu_attach_del(&f->other, &attachment->elm);
+	iommu_attach_drain();
+	kfree(attachment);
+}
+
+#ifdef CONFIG_PROVE_LOCKING
+
+static void rule_11_walk_outside_its_section(void **state)
+{
+	struct fixture *f = *state;
+	const struct iommu_attach_group *group;
+	struct iommu_attach_walk walk;
+	struct attachment *pos;
+	u64 atc;
+
+	iommu_attach_walk_begin(&walk, &f->s1);
+	iommu_attach_walk_end(&walk);
+
+	expect_warning(f);
+	iommu_attach_for_each_group(group, &walk)
+		fail_msg("a group after the walk's end");
+	was_warned(f);
+
+	expect_warning(f);
+	iommu_attach_for_each_iommu(group, &walk)
+		fail_msg("an IOMMU after the walk's end");
+	was_warned(f);
+
+	/* What these find is not made up: nothing has been freed. */
+	expect_warning(f);
+	iommu_attach_for_each_atc(group, atc, &walk)
+		assert_in_range(atc, 1, 2);
+	was_warned(f);
+
+	expect_warning(f);
+	iommu_attach_for_each_all(pos, &walk, elm)
+		assert_ptr_equal(pos->elm.iommu_device, IOMMU(0));
+	was_warned(f);
+}
+
+static void rule_11_locked_view_without_lock(void **state)
+{
+	struct fixture *f = *state;
+	struct attachment *pos;
+	int nr = 0;
+
+	expect_warning(f);
+	iommu_attach_for_each_locked(pos, &f->s1, elm)
+		nr++;
+	was_warned(f);
+	assert_int_equal(nr, 2);
+
+	/* Another list's lock is none. */
+	iommu_attach_lock(&f->other);
+	expect_warning(f);
+	iommu_attach_elm_device(&f->plain->elm);
+	shim_warn_expect(false);
+	iommu_attach_unlock(&f->other);
+	was_warned(f);
+}
+
+static void ignore_group(const struct iommu_attach_group *group, void *arg)
+{
+	(void)group;
+	(void)arg;
+}
+
+static u64 ignore_sync(struct iommu_device *iommu_device, void *arg)
+{
+	(void)iommu_device;
+	(void)arg;
+	return 0;
+}
+
+static void add_in_wait(struct iommu_device *iommu_device, u64 cookie,
+			void *arg)
+{
+	struct fixture *f = arg;
+	struct attachment *attachment = new_attachment();
+
+	(void)iommu_device;
+	(void)cookie;
+	/* Takes memory, which may sleep. */
+	assert_true(iommu_attach_add(&f->other, &attachment->elm) >= 0);
+	iommu_attach_del_free(&f->other, attachment, elm);
+}
+
+static void rule_11_attach_inside_a_walk(void **state)
+{
+	struct fixture *f = *state;
+	struct iommu_attach_flush_ops ops = {
+		.iotlb = ignore_group,
+		.sync = ignore_sync,
+		.wait = add_in_wait,
+	};
+
+	expect_warning(f);
+	iommu_attach_flush(&f->s1, &ops, f);
+	was_warned(f);
+}
+
+#endif
+
+#define CASE(function)	cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(rule_11_add_twice),
+		CASE(rule_11_add_nest_twice),
+		CASE(rule_11_add_of_what_is_out_of_range),
+		CASE(rule_11_nest_on_one_list),
+		CASE(rule_11_nest_on_two_iommus),
+		CASE(rule_11_delete_from_another_list),
+		CASE(rule_11_delete_and_free_from_another_list),
+		CASE(rule_11_delete_of_what_is_not_there),
+		CASE(rule_11_delete_of_half_a_nest),
+		CASE(rule_11_destroy_of_a_list_in_use),
+		CASE(rule_11_atc_of_what_is_not_there),
+		CASE(rule_11_atc_of_half_a_nest),
+		CASE(rule_11_atc_out_of_range),
+#ifdef CONFIG_PROVE_LOCKING
+		CASE(rule_11_walk_outside_its_section),
+		CASE(rule_11_locked_view_without_lock),
+		CASE(rule_11_attach_inside_a_walk),
+#endif
+	};
+
+	return cmocka_run_group_tests_name("misuse", tests, NULL, NULL);
+}
