@@ -151,7 +151,6 @@ static void batch_put(struct batch *batch, struct iommu_device *iommu)
 		queue_put(iommu, batch->cmd[i]);
 	}
 	batch->nr = 0;
-	batch->iommu = NULL;
 }
 
 void batch_add(struct batch *batch, struct iommu_device *iommu,
@@ -164,7 +163,6 @@ void batch_add(struct batch *batch, struct iommu_device *iommu,
 			       iommu->tail % model_queue_entries(iommu->hw));
 		pthread_mutex_unlock(&iommu->lock);
 	}
-	batch->iommu = iommu;
 	memcpy(batch->cmd[batch->nr++], cmd,
 	       model_cmd_words(iommu->driver->vendor) * sizeof(*cmd));
 }
@@ -421,25 +419,33 @@ int device_ats_enable(struct device *device)
 	pthread_mutex_lock(&device->lock);
 	if (!device->ats_capable)
 		ret = -ENODEV;
-	for (attachment = device->attachments; attachment && !ret;
+	if (ret || device->ats)
+		goto out;
+
+	/* It gets no translation yet, but it answers what is sent from here on. */
+	model_dev_set_ats(device->hw, true);
+	for (attachment = device->attachments; attachment;
 	     attachment = attachment->next) {
 		if (attachment->domain->parent)
 			ret = iommu_attach_nest_enable_atc(&attachment->elms);
 		else
 			ret = iommu_attach_enable_atc(&attachment->elms.s1);
-		if (!ret)
-			continue;
-		for (undo = device->attachments; undo != attachment; undo = undo->next)
-			attachment_disable_atc(undo);
+		if (ret)
+			goto err_undo;
 	}
 	/* Every flush sends to the ATC now: it may be filled. */
-	if (!ret) {
-		set_ats_allowed(device, true);
-		model_dev_set_ats(device->hw, true);
-		device->ats = true;
-	}
+	set_ats_allowed(device, true);
+	device->ats = true;
+out:
 	pthread_mutex_unlock(&device->lock);
 	return ret;
+
+err_undo:
+	for (undo = device->attachments; undo != attachment; undo = undo->next)
+		attachment_disable_atc(undo);
+	iommu_attach_drain();
+	model_dev_set_ats(device->hw, false);
+	goto out;
 }
 
 void device_ats_disable(struct device *device)

@@ -69,13 +69,12 @@ struct iommu_device {
 	pthread_mutex_t lock;		/* guards head, tail, and entries at the tail */
 	uint64_t head, tail;		/* entries ever taken (as last seen) and queued */
 	uint64_t *status;		/* completion words, one an entry of the queue */
-	struct tag_space tags;		/* where tags are per instance (VT-d, SMMUv3) */
+	struct tag_space tags;		/* where tags are per instance (VT-d) */
 	bool caching_mode;		/* absent translations are cached: flush on map */
 };
 
 /* What the hardware is to be told, on the stack of one flush: never shared. */
 struct batch {
-	struct iommu_device *iommu;	/* NULL: empty */
 	unsigned int nr;
 	uint64_t cmd[16][MODEL_CMD_WORDS];
 };
@@ -261,8 +260,8 @@ void domain_detach(struct device *device, uint32_t pasid);
 void domain_lose_iommu(struct domain *domain, struct iommu_device *iommu);
 
 /*
- * ATS on: told to the list, then let through by the IOMMU, then on in the device.
- * 0, -ENODEV if not capable, or -ENOMEM.
+ * ATS on: in the device, which answers commands from then on, then told to the list,
+ * and only then let through by the IOMMU. 0, -ENODEV if not capable, or -ENOMEM.
  */
 int device_ats_enable(struct device *device);
 /*

@@ -115,16 +115,16 @@ json "json has what it must have: fields" \
 	'{"file", "vendor", "attachments", "flushes", "driver", "list", "stale", "differences", "unknown"} <= set(d)'
 json "the driver's commands are counted right" \
 	'd["driver"] == {"iotlb": 171, "atc": 135, "sync": 171} and d["vendor"] == "vtd"'
-json "the list's are one a tag and one an ATC" \
-	'd["list"] == {"iotlb": 96, "atc": 135, "sync": 96}'
+json "the list's are at least one a tag and one an ATC of each unmap" \
+	'36 < d["list"]["iotlb"] <= 171 and d["list"]["atc"] == 135'
 expect "options of a verb may precede it" 0 "$alist" --json replay "$vtd"
 expect "from standard input" 0 sh -c "'$alist' replay --json - <'$vtd'"
 json "from standard input: the same" 'd["flushes"] == 171'
 expect "verbose shows every flush" 0 "$alist" replay -v "$vtd"
-printed "verbose shows the words" 'driver  iommu 0  '
+printed "verbose shows every flush: with its line" 'line 28 unmap: '
 expect "spread over four IOMMUs" 0 "$alist" replay --json --iommus 4 "$vtd"
 json "spread over four IOMMUs: more tags, the same ATCs, nothing stale" \
-	'd["list"]["iotlb"] > 96 and d["list"]["atc"] == 135 and d["stale"] == 0'
+	'd["list"]["sync"] > 171 and d["list"]["atc"] == 135 and d["stale"] == 0'
 expect "two files" 0 "$alist" replay "$vtd" "$data/smmuv3-nvme-strict.txt"
 printed "two files have a sum" 'all files'
 
@@ -152,6 +152,8 @@ awk '!/dev_tlb_inv .*0x10000000003/ || n++' "$vtd" | grep -v entries-in >"$tmp/u
 expect "a driver that under-flushed is found out" 1 "$alist" replay --json "$tmp/under.txt"
 json "a driver that under-flushed: unexplained, with its line" \
 	'[x for x in d["differences"] if x["reason"] == "unexplained" and x["line"] > 0]'
+expect "verbose" 1 "$alist" replay -v "$tmp/under.txt"
+printed "verbose shows the words where they differ" 'driver  iommu 0  '
 sed -E 's/(iotlb_inv dmar0: 0xd00f2 0x)10000040/\110000000/' "$vtd" >"$tmp/hint.txt"
 expect "a wrong hint is found out" 1 "$alist" replay "$tmp/hint.txt"
 

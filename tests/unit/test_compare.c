@@ -215,7 +215,7 @@ static void fewer_waits_are_told(void **state)
 static void other_forms_are_told(void **state)
 {
 	(void)state;
-	assert_reason(REASON_OTHER_FORM, plain, MODEL_SMMUV3,
+	assert_reason(REASON_NO_RANGES, plain, MODEL_SMMUV3,
 		      SENT({ 0, NH_VA_ONE(1, 0x1000), 0 }),
 		      SENT({ 0, NH_VA(1, 0x1000), 0 }));
 	/* PFSID, which the example driver leaves zero. */
@@ -230,6 +230,9 @@ static void what_is_not_known_is_a_reason(void **state)
 
 	(void)state;
 	assert_reason(REASON_NO_WORDS, facts, MODEL_SMMUV3,
+		      SENT({ 0, NH_VA(1, 0x1000), 16 }),
+		      SENT({ 0, NH_VA(1, 0x1000), 0 }));
+	assert_reason(REASON_NO_RANGES, facts, MODEL_SMMUV3,
 		      SENT({ 0, NH_VA_ONE(1, 0x1000), 16 }),
 		      SENT({ 0, NH_VA(1, 0x1000), 0 }));
 	facts.unknown_members = true;

@@ -1153,10 +1153,11 @@ static void pitfall_14_silence_after_detach(void **state)
 }
 
 struct removal {
+	void (*remove)(struct device *device);	/* from the list's ATC targets */
 	struct domain *domain;
 	struct device *device;
 	pthread_t thread;
-	bool detached, removed;		/* seen while the flush was running */
+	bool unlisted, removed;		/* seen while the flush was running */
 	bool returned;
 };
 
@@ -1164,7 +1165,7 @@ static void *remove_device(void *arg)
 {
 	struct removal *removal = arg;
 
-	device_remove(removal->device);
+	removal->remove(removal->device);
 	__atomic_store_n(&removal->returned, true, __ATOMIC_RELEASE);
 	return NULL;
 }
@@ -1183,17 +1184,17 @@ static void remove_meanwhile(struct model_iommu *hw __attribute__((unused)),
 		return;
 	if (pthread_create(&removal->thread, NULL, remove_device, removal))
 		return;
-	for (ticks = 0; ticks < 10000 && READ_ONCE(alist->nr) > 1; ticks++)
+	for (ticks = 0; ticks < 10000 && READ_ONCE(alist->nr_atc); ticks++)
 		nanosleep(&tick, NULL);
-	removal->detached = READ_ONCE(alist->nr) == 1;
+	removal->unlisted = !READ_ONCE(alist->nr_atc);
 	for (ticks = 0; ticks < 50; ticks++)
 		nanosleep(&tick, NULL);
 	removal->removed = __atomic_load_n(&removal->returned, __ATOMIC_ACQUIRE);
 }
 
-static void pitfall_14_remove_waits_for_flushes_that_may_know_the_device(void **state)
+static void check_removal(void **state, void (*remove)(struct device *device))
 {
-	struct removal removal = { 0 };
+	struct removal removal = { .remove = remove };
 	struct domain *domain;
 	struct device *stays;
 	struct machine m;
@@ -1215,14 +1216,28 @@ static void pitfall_14_remove_waits_for_flushes_that_may_know_the_device(void **
 	model_set_log(m.hw[!first], NULL, NULL);
 	unmap(domain, IOVA, PAGE);
 	model_set_log(m.hw[first], NULL, NULL);
-	assert_true(removal.detached);
+	assert_true(removal.unlisted);
 	assert_false(removal.removed);
 	pthread_join(removal.thread, NULL);
 	assert_true(removal.returned);
 
+	if (remove != device_remove)
+		device_remove(removal.device);
 	device_remove(stays);
 	domain_free(domain);
 	machine_exit(&m);
+}
+
+static void detach_device(struct device *device)
+{
+	domain_detach(device, NONE);
+}
+
+static void pitfall_14_nothing_goes_while_a_flush_may_know_it(void **state)
+{
+	check_removal(state, device_remove);
+	check_removal(state, detach_device);
+	check_removal(state, device_ats_disable);
 }
 
 static uint64_t queued(struct iommu_device *iommu)
@@ -1795,7 +1810,7 @@ static const struct {
 	CASE(pitfall_11_nest_is_on_both_lists_or_on_neither),
 	CASE(pitfall_13_ats_off_before_detach_leaves_no_target),
 	CASE(pitfall_14_silence_after_detach),
-	CASE(pitfall_14_remove_waits_for_flushes_that_may_know_the_device),
+	CASE(pitfall_14_nothing_goes_while_a_flush_may_know_it),
 	CASE(pitfall_14_device_answers_what_comes_when_ats_goes_on),
 	CASE(pitfall_14_device_answers_what_is_in_flight_when_ats_goes_off),
 	CASE(pitfall_18_lost_iommu_gets_no_commands),

@@ -39,6 +39,8 @@ static const struct {
 		"The same range with other hints (IH, leaf, TTL): the log does not tell the leaf sizes." },
 	[REASON_OTHER_FORM] = { "other-form",
 		"The same range in a form or with a field that the example driver does not use." },
+	[REASON_NO_RANGES] = { "no-range-commands",
+		"The SMMU of the log has no range invalidation and takes a command a page; the example driver names ranges." },
 	[REASON_ATTACH_FLUSH] = { "attach-flush",
 		"The driver flushes at attach; the list keeps tags that are not in use clean." },
 	[REASON_ATC_EMPTIED] = { "atc-emptied",
@@ -159,10 +161,20 @@ static bool differ_by_hint(enum model_vendor vendor, const struct command *a,
 	       !((a->words[1] ^ b->words[1]) & ~hints[vendor][1]);
 }
 
+/* IHI 0070, 4.4.1: commands by address without TG name one page each. */
+static bool names_one_page(enum model_vendor vendor, const struct command *cmd)
+{
+	return vendor == MODEL_SMMUV3 && cmd->inv.class == MODEL_IOTLB &&
+	       !inv_all(&cmd->inv) && !(cmd->words[1] >> 10 & 3);
+}
+
 static uint32_t same_range_reason(const struct compare_facts *facts,
 				  const struct command *sent,
 				  const struct command *recorded)
 {
+	if (names_one_page(facts->vendor, recorded) &&
+	    !names_one_page(facts->vendor, sent))
+		return BIT(REASON_NO_RANGES);
 	if (!differ_by_hint(facts->vendor, sent, recorded))
 		return BIT(REASON_OTHER_FORM);
 	if (facts->unknown_mapping)
@@ -170,6 +182,13 @@ static uint32_t same_range_reason(const struct compare_facts *facts,
 	if (facts->unknown_leaf)
 		return BIT(REASON_LEAF_HINT);
 	return excuse(facts);
+}
+
+static uint32_t not_in_log(const struct compare_facts *facts,
+			   const struct command *recorded)
+{
+	return BIT(names_one_page(facts->vendor, recorded) ? REASON_NO_RANGES :
+							     REASON_NO_WORDS);
 }
 
 /* The list sent @sent: what of @left did it replace? */
@@ -217,7 +236,7 @@ static uint32_t explain_sent(const struct compare_facts *facts,
 		if (old->iommu != sent->iommu || old->inv.class != sent->inv.class)
 			continue;
 		if (old->n > 1) {
-			reason = BIT(REASON_NO_WORDS);
+			reason = not_in_log(facts, old);
 		} else if (inv_same_target(&old->inv, &sent->inv) &&
 			   old->inv.first <= sent->inv.last &&
 			   sent->inv.first <= old->inv.last) {
@@ -256,7 +275,7 @@ static uint32_t explain_recorded(const struct compare_facts *facts,
 		    sent->inv.class != recorded->inv.class)
 			continue;
 		if (recorded->n > 1)
-			return BIT(REASON_NO_WORDS);
+			return not_in_log(facts, recorded);
 		if (inv_same_target(&sent->inv, &recorded->inv) &&
 		    inv_covers(&sent->inv, &recorded->inv))
 			return same_range(&sent->inv, &recorded->inv) &&

@@ -144,8 +144,8 @@ static const struct command *find(const struct burst *burst, enum model_class cl
 }
 
 /* The same operation, one attachment after the other. */
-static void naive_flush(struct demo *demo, const struct domain *domain,
-			const struct burst *list)
+static void naive(struct demo *demo, const struct domain *domain,
+		  const struct burst *list)
 {
 	struct demo_iommu *at = NULL;
 	struct batch batch = { 0 };
@@ -173,18 +173,6 @@ static void naive_flush(struct demo *demo, const struct domain *domain,
 	}
 	if (at)
 		queue_wait(at->iommu, batch_sync(&batch, at->iommu));
-}
-
-/* The list flushed the tag once, for the last one that left. */
-static void naive_detach(struct demo *demo, const struct burst *list,
-			 unsigned int detached)
-{
-	size_t i;
-
-	for (; detached; detached--)
-		for (i = 0; i < list->nr; i++)
-			queue_one(demo->iommus[list->cmds[i].iommu].iommu,
-				  list->cmds[i].words);
 }
 
 static void count_add(struct burst_count *to, const struct burst_count *count)
@@ -227,11 +215,8 @@ static void add_row(struct demo *demo, const char *name,
 	json_object_array_add(demo->rows, row);
 }
 
-/*
- * What the list sent since begin() was for @domain: the naive driver's turn. NULL: it
- * was for @detached devices that left their domain, one after the other.
- */
-static void end(struct demo *demo, const struct domain *domain, unsigned int detached)
+/* What the list sent since begin() was for @domain: the naive driver's turn. */
+static void end(struct demo *demo, const struct domain *domain)
 {
 	struct burst_count list = burst_count(&demo->sent), old;
 	struct burst sent = demo->sent;
@@ -239,10 +224,7 @@ static void end(struct demo *demo, const struct domain *domain, unsigned int det
 
 	memset(&demo->sent, 0, sizeof(demo->sent));
 	demo->naive = true;
-	if (domain)
-		naive_flush(demo, domain, &sent);
-	else
-		naive_detach(demo, &sent, detached);
+	naive(demo, domain, &sent);
 	demo->naive = false;
 	old = burst_count(&demo->sent);
 	burst_free(&sent);
@@ -279,7 +261,7 @@ static void unmap(struct demo *demo, struct domain *domain, const char *operatio
 		abort();
 	domain_sync(domain, &gather);
 	dma(demo, iova);
-	end(demo, domain, 0);
+	end(demo, domain);
 }
 
 static int setup(struct demo *demo)
@@ -361,15 +343,6 @@ static void run(struct demo *demo)
 	unmap(demo, demo->parent, "unmap 4 KiB of the domain", BASE, PAGE);
 	unmap(demo, demo->parent, "unmap 64 KiB of the domain", BASE, 16 * PAGE);
 	unmap(demo, demo->nest, "unmap 4 KiB of the nest", BASE, PAGE);
-
-	/* The naive driver flushes the tag for each of them. */
-	demo->quiet = true;
-	device_ats_disable(demo->devices[0]);
-	demo->quiet = false;
-	begin(demo, "detach nic0, then disk0");
-	domain_detach(demo->devices[0], IOMMU_NO_PASID);
-	domain_detach(demo->devices[2], IOMMU_NO_PASID);
-	end(demo, NULL, 2);
 }
 
 static int finish(struct demo *demo)

@@ -426,6 +426,19 @@ static struct machine_attachment *find_attachment(struct machine_domain *domain,
 	return NULL;
 }
 
+/* An attachment made up because the tag was in use, of a device without a name. */
+static struct machine_attachment *find_anonymous(struct machine_domain *domain,
+						 unsigned int iommu, uint64_t tag)
+{
+	struct machine_attachment *att;
+
+	for (att = domain->attachments; att; att = att->next)
+		if (att->iommu == iommu && att->tag == tag && !att->pasid &&
+		    att->device->rid == INV_ANY)
+			return att;
+	return NULL;
+}
+
 /* Wherever the device is attached, without PASID. */
 static struct machine_attachment *find_device(struct rebuild *r,
 					      struct machine_device *dev)
@@ -504,19 +517,29 @@ static bool tag_has_users(const struct machine_domain *domain, unsigned int iomm
 	return false;
 }
 
-/* Pending devices that a flush of this tag may be about. */
+/*
+ * Pending devices that a flush of this tag may be about: those that the same task
+ * attached, or any if the tag has nobody.
+ */
 static void claim(struct rebuild *r, struct context *c,
 		  struct machine_domain *domain, unsigned int iommu, uint64_t tag)
 {
 	bool empty = !tag_has_users(domain, iommu, tag, 0);
 	struct machine_device *dev;
+	bool mine = false;
+	int pass;
 
-	for (dev = r->machine.devices; dev && !r->ret; dev = dev->next) {
-		if (!dev->pending ||
-		    (dev->iommu != INV_ANY && dev->iommu != iommu))
-			continue;
-		if (empty || (dev->pending_pid == c->pid && c->pid))
+	for (pass = 0; pass < 2; pass++) {
+		for (dev = r->machine.devices; dev && !r->ret; dev = dev->next) {
+			if (!dev->pending ||
+			    (dev->iommu != INV_ANY && dev->iommu != iommu) ||
+			    (!pass && dev->pending_pid != c->pid))
+				continue;
 			attach(r, domain, dev, iommu, tag, 0, false, c->line, NULL);
+			mine = true;
+		}
+		if (mine || !empty)
+			return;
 	}
 }
 
@@ -607,6 +630,45 @@ static struct machine_domain *domain_of_burst(struct rebuild *r, struct context 
 	return r->ret ? NULL : domain;
 }
 
+/* SMMUv3 logs show the first of several ATC commands; the others are for somebody. */
+static void more_atcs(struct rebuild *r, struct context *c,
+		      struct machine_domain *domain)
+{
+	unsigned int iommu = INV_ANY, wanted = 0;
+	struct machine_attachment *att;
+	struct machine_tag *t;
+	size_t i;
+
+	for (i = 0; i < c->burst.nr; i++) {
+		const struct command *cmd = &c->burst.cmds[i];
+
+		if (cmd->inv.class != MODEL_ATC)
+			continue;
+		if (iommu != INV_ANY && iommu != cmd->iommu)
+			return;
+		iommu = cmd->iommu;
+		wanted += cmd->n;
+	}
+	if (iommu == INV_ANY || wanted > OBJECTS_MAX)
+		return;
+	for (att = domain->attachments; att; att = att->next)
+		wanted -= wanted && att->iommu == iommu && att->device->ats;
+	for (att = domain->attachments; att && wanted; att = att->next) {
+		if (att->iommu != iommu || att->device->ats)
+			continue;
+		att->device->ats = true;
+		wanted--;
+	}
+	for (t = domain->tags; t && t->iommu != iommu; t = t->next)
+		;
+	while (t && wanted-- && !r->ret) {
+		att = attach(r, domain, device_anonymous(r, iommu), iommu, t->tag, 0,
+			     true, c->line, NULL);
+		if (att)
+			att->device->ats = true;
+	}
+}
+
 /* Sees to it that whoever the commands are for is attached. */
 static void members_of_burst(struct rebuild *r, struct context *c,
 			     struct machine_domain *domain)
@@ -635,6 +697,8 @@ static void members_of_burst(struct rebuild *r, struct context *c,
 			attach(r, domain, dev, cmd->iommu, t->tag,
 			       pasid_of(&cmd->inv), !dev->pending, c->line, NULL);
 	}
+	if (r->machine.vendor == MODEL_SMMUV3)
+		more_atcs(r, c, domain);
 	for (i = 0; i < c->burst.nr && !r->ret; i++) {
 		const struct command *cmd = &c->burst.cmds[i];
 		uint64_t tag = tag_of(&cmd->inv);
@@ -872,9 +936,16 @@ static void settle_config(struct rebuild *r, struct context *c,
 		domain = domain_of_tag(r, cmd->iommu, tag);
 		if (domain && cmd->inv.by_pasid)
 			domain->first_stage = true;
-		if (!att)
+		if (!att && domain) {
+			struct machine_attachment *who =
+				find_anonymous(domain, cmd->iommu, tag);
+
 			att = attach(r, domain, dev, cmd->iommu, tag, 0,
-				     !dev->pending, c->line, NULL);
+				     !dev->pending && !who, c->line, NULL);
+			/* So that is who it was. */
+			if (att && who)
+				detach(r, who, STEP_FORGET, c->line, NULL);
+		}
 		if (!r->ret)
 			detach(r, att, STEP_DETACH, c->line, &c->burst);
 		detached = true;

@@ -164,7 +164,7 @@ const char *kunit_what_str(char *buffer, const char *op,
 
 #define __KUNIT_BOOL(test, fatal, condition, expected, ...)		\
 do {									\
-	if (!!(condition) != (expected))				\
+	if ((bool)(condition) != (expected))				\
 		__KUNIT_FAILED(test, fatal,				\
 			       "Expected " #condition " to be "		\
 			       #expected ", but is not", __VA_ARGS__);	\
