@@ -87,6 +87,7 @@
 #define INDEX_MIN_BITS	3
 #define SLOTS_MIN_BYTES	128
 #define SLOTS_MAX_BYTES	4096
+#define SLOT_BYTES	(2 * sizeof(atomic64_t))	/* a target and its number */
 
 /*
  * One list's share in an attach, and the memory for it. What is missing is noted
@@ -219,8 +220,7 @@ static bool part_ready(struct attach_part *part)
 		/* Double what the group has: a walk follows few links. */
 		if (!group || (hlist_empty(&group->spare) &&
 			       !find_target(alist, group, part->elm))) {
-			bytes = (group ? group->nr_slots : 0) * 2 *
-				sizeof(struct iommu_attach_slot);
+			bytes = (group ? group->nr_slots : 0) * 2 * SLOT_BYTES;
 			part->want_slots = clamp(roundup_pow_of_two(max(bytes, 1U)),
 						 SLOTS_MIN_BYTES,
 						 SLOTS_MAX_BYTES);
@@ -236,8 +236,6 @@ static bool part_ready(struct attach_part *part)
 
 static int part_alloc(struct attach_part *part)
 {
-	u32 nr;
-
 	if (part->want_table && !part->group) {
 		part->group = iommu_attach_alloc(sizeof(*part->group));
 		if (!part->group)
@@ -252,13 +250,11 @@ static int part_alloc(struct attach_part *part)
 		part->table->nr = part->want_table;
 	}
 	if (part->want_slots && !part->slots) {
-		nr = (part->want_slots - sizeof(*part->slots)) /
-		     sizeof(struct iommu_attach_slot);
-		part->slots = iommu_attach_alloc(struct_size(part->slots, slot,
-							     nr));
+		part->slots = iommu_attach_alloc(part->want_slots);
 		if (!part->slots)
 			return -ENOMEM;
-		part->slots->nr = nr;
+		part->slots->room = (part->want_slots - sizeof(*part->slots)) /
+				    SLOT_BYTES;
 	}
 	if (part->want_index) {
 		kvfree(part->index);
@@ -375,24 +371,27 @@ static void part_add_target(struct attach_part *part)
 	if (hlist_empty(&group->spare)) {
 		slots = part->slots;
 		part->slots = NULL;
-		group->nr_slots += slots->nr;
+		group->nr_slots += slots->room;
 		hlist_add_head(&slots->spare_item, &group->spare);
 		hlist_add_head_rcu(&slots->item, &group->slots);
 	} else {
 		slots = hlist_entry(group->spare.first,
 				    struct iommu_attach_slots, spare_item);
 	}
-	while (atomic64_read(&slots->slot[i].atc))
+	while (atomic64_read(&slots->slot[i]))
 		i++;
-	if (++slots->used == slots->nr)
+	if (i == slots->nr)
+		WRITE_ONCE(slots->nr, i + 1);
+	if (++slots->used == slots->room)
 		hlist_del_init(&slots->spare_item);
 	elm->slots = slots;
 	elm->slot = i;
 
 	/* A walk that sees the target sees its number. */
 	seq = atomic64_read(&alist->atc_seq) + 1;
-	atomic64_set(&slots->slot[i].seq, seq);
-	atomic64_set_release(&slots->slot[i].atc, elm->atc | IOMMU_ATTACH_LIVE);
+	atomic64_set(&slots->slot[slots->room + i], seq);
+	atomic64_set(&slots->seq, seq);
+	atomic64_set_release(&slots->slot[i], elm->atc | IOMMU_ATTACH_LIVE);
 	WRITE_ONCE(alist->nr_atc, alist->nr_atc + 1);
 	/* A walk that sees the number sees the target. */
 	atomic64_set_release(&alist->atc_seq, seq);
@@ -407,6 +406,7 @@ static void del_target(struct iommu_attach_elm *elm)
 	struct iommu_attach_list *alist = elm->alist;
 	struct iommu_attach_slots *slots = elm->slots;
 	struct iommu_attach_group *group = elm->group;
+	u32 nr;
 
 	elm->slots = NULL;
 	hlist_del_init(&elm->index_item);
@@ -414,12 +414,16 @@ static void del_target(struct iommu_attach_elm *elm)
 	if (find_target(alist, group, elm))
 		return;
 
-	atomic64_set(&slots->slot[elm->slot].atc, 0);
+	atomic64_set(&slots->slot[elm->slot], 0);
 	WRITE_ONCE(alist->nr_atc, alist->nr_atc - 1);
-	if (slots->used-- == slots->nr)
+	nr = slots->nr;
+	while (nr && !atomic64_read(&slots->slot[nr - 1]))
+		nr--;
+	WRITE_ONCE(slots->nr, nr);
+	if (slots->used-- == slots->room)
 		hlist_add_head(&slots->spare_item, &group->spare);
 	if (!slots->used) {
-		group->nr_slots -= slots->nr;
+		group->nr_slots -= slots->room;
 		hlist_del(&slots->spare_item);
 		hlist_del_rcu(&slots->item);
 		kvfree_rcu(slots, rcu);
@@ -1029,15 +1033,16 @@ static void flush_wait(struct flush *flush)
 static bool flush_atcs(struct flush *flush,
 		       const struct iommu_attach_group *group)
 {
-	struct iommu_attach_slots *slots;
+	const u64 after = flush->after, upto = flush->upto;
+	const struct iommu_attach_slots *slots;
+	const atomic64_t *slot, *end;
 	bool sent = false;
 	u64 atc;
-	u32 i;
 
 	hlist_for_each_entry_rcu(slots, &group->slots, item) {
-		for (i = 0; i < slots->nr; i++) {
-			atc = __iommu_attach_target(&slots->slot[i],
-						    flush->after, flush->upto);
+		end = __iommu_attach_slots_end(slots);
+		for (slot = slots->slot; slot != end; slot++) {
+			atc = __iommu_attach_target(slots, slot, after, upto);
 			if (!atc)
 				continue;
 			flush->ops->atc(group, atc & ~IOMMU_ATTACH_LIVE,
@@ -1050,32 +1055,31 @@ static bool flush_atcs(struct flush *flush,
 
 static void flush_pass(struct flush *flush, u32 what)
 {
-	struct iommu_attach_walk *walk = &flush->walk;
+	struct iommu_attach_group *const *group = flush->walk.group;
+	struct iommu_attach_group *const *end = group + flush->walk.nr;
+	struct iommu_attach_group *const *next;
 	struct iommu_device *iommu_device;
-	const struct iommu_attach_group *group;
-	u32 begin, end, i;
 	bool sent;
 
-	for (begin = 0; begin < walk->nr; begin = end) {
-		end = begin + 1;
-		if (!__iommu_attach_live(walk->group[begin]))
+	for (; group != end; group = next) {
+		next = group + 1;
+		if (!__iommu_attach_live(*group))
 			continue;
-		iommu_device = walk->group[begin]->iommu_device;
+		iommu_device = (*group)->iommu_device;
 		sent = false;
 
 		/* Own tags come before those of nests in the table. */
-		for (end = begin; end < walk->nr; end++) {
-			group = walk->group[end];
-			if (group->iommu_device != iommu_device)
+		for (next = group; next != end; next++) {
+			if ((*next)->iommu_device != iommu_device)
 				break;
-			if (!(what & BIT(group->kind)) ||
-			    !__iommu_attach_live(group))
+			if (!(what & BIT((*next)->kind)) ||
+			    !__iommu_attach_live(*next))
 				continue;
-			flush->ops->iotlb(group, flush->arg);
+			flush->ops->iotlb(*next, flush->arg);
 			sent = true;
 		}
-		for (i = begin; what & SEND_ATC && i < end; i++)
-			sent |= flush_atcs(flush, walk->group[i]);
+		for (; what & SEND_ATC && group != next; group++)
+			sent |= flush_atcs(flush, *group);
 		if (!sent)
 			continue;
 

@@ -303,27 +303,30 @@ struct iommu_attach_table {
 	struct iommu_attach_group *group[] __counted_by(nr);
 };
 
+#define IOMMU_ATTACH_LIVE	BIT_ULL(63)
+
 /*
  * An ATC target stays in its slot while it lives. Its number tells a walk whether it
  * was there when the walk began: one that comes back beside the walk, to another slot,
  * is not yielded twice.
+ *
+ * Targets are packed for walks, which look at a slot's number only where one of the
+ * block may be too high.
  */
-struct iommu_attach_slot {
-	/* private: */
-	atomic64_t atc;			/* IOMMU_ATTACH_LIVE and the value; 0: free */
-	atomic64_t seq;			/* &iommu_attach_list.atc_seq when added */
-};
-
-#define IOMMU_ATTACH_LIVE	BIT_ULL(63)
-
 struct iommu_attach_slots {
 	/* private: */
 	struct hlist_node item;		/* &iommu_attach_group.slots */
+	atomic64_t seq;			/* the highest number */
+	u32 nr;				/* slots up to the last target */
+	u16 room;			/* slots */
+	u16 used;			/* targets; under the lock */
 	struct hlist_node spare_item;	/* &iommu_attach_group.spare */
 	struct rcu_head rcu;
-	u32 used;			/* under the lock */
-	u32 nr;
-	struct iommu_attach_slot slot[] __counted_by(nr);
+	/*
+	 * @room targets, IOMMU_ATTACH_LIVE and the value, or 0: free. Then their
+	 * numbers: &iommu_attach_list.atc_seq when added.
+	 */
+	atomic64_t slot[];
 };
 
 /**
@@ -337,8 +340,10 @@ struct iommu_attach_walk {
 	struct iommu_attach_group *const *group;
 	u32 nr;
 	u32 pos;
-	struct iommu_attach_slots *slots;
-	u32 slot;
+	const struct iommu_attach_group *of;	/* the group of @slots */
+	const struct iommu_attach_slots *slots;
+	const atomic64_t *slot;
+	const atomic64_t *end;
 	u64 atc_upto;
 };
 
@@ -450,54 +455,75 @@ static inline void __iommu_attach_atc_begin(struct iommu_attach_walk *walk)
 		walk->atc_upto = 0;
 	}
 	walk->slots = NULL;
+	walk->of = NULL;
+	walk->slot = NULL;
+	walk->end = NULL;
 }
 
-static inline struct iommu_attach_slots *
-__iommu_attach_slots(struct hlist_node *item)
+/* The end of the slots that may be targets. */
+static inline const atomic64_t *
+__iommu_attach_slots_end(const struct iommu_attach_slots *slots)
 {
-	return hlist_entry_safe(item, struct iommu_attach_slots, item);
+	return &slots->slot[READ_ONCE(slots->nr)];
 }
 
 /* The value of a slot if it is a target with a number in (after, upto], else 0. */
-static inline u64 __iommu_attach_target(const struct iommu_attach_slot *slot,
-					u64 after, u64 upto)
+static inline u64 __iommu_attach_target(const struct iommu_attach_slots *slots,
+					const atomic64_t *slot, u64 after, u64 upto)
 {
 	/* The target comes with its number, and with its group's key. */
-	u64 atc = atomic64_read_acquire(&slot->atc);
+	u64 atc = atomic64_read_acquire(slot);
 	u64 seq;
 
 	if (!(atc & IOMMU_ATTACH_LIVE))
 		return 0;
-	seq = atomic64_read(&slot->seq);
-	return seq > after && seq <= upto ? atc : 0;
+	seq = atomic64_read(&slots->seq);
+	if (unlikely(after || seq > upto)) {
+		seq = atomic64_read(&slot[slots->room]);
+		if (seq <= after || seq > upto)
+			return 0;
+	}
+	return atc;
 }
 
-static inline const struct iommu_attach_group *
-__iommu_attach_next_atc(struct iommu_attach_walk *walk, u64 *atc)
+/* To the next slots of the walk's group, or of the next group that has any. */
+static inline bool __iommu_attach_next_slots(struct iommu_attach_walk *walk)
 {
-	const struct iommu_attach_group *group;
+	struct hlist_node *item = NULL;
+
+	if (walk->slots)
+		item = rcu_dereference(hlist_next_rcu(&walk->slots->item));
+	while (!item) {
+		if (walk->pos == walk->nr)
+			return false;
+		walk->of = walk->group[walk->pos++];
+		item = rcu_dereference(hlist_first_rcu(&walk->of->slots));
+	}
+	walk->slots = hlist_entry(item, struct iommu_attach_slots, item);
+	walk->slot = walk->slots->slot;
+	walk->end = __iommu_attach_slots_end(walk->slots);
+	return true;
+}
+
+static inline bool
+__iommu_attach_next_atc(struct iommu_attach_walk *walk,
+			const struct iommu_attach_group **group, u64 *atc)
+{
 	u64 value;
 
 	__iommu_attach_assert_walk();
-	for (;;) {
-		while (walk->slots) {
-			while (walk->slot < walk->slots->nr) {
-				value = __iommu_attach_target(&walk->slots->slot[walk->slot++],
-							      0, walk->atc_upto);
-				if (value) {
-					*atc = value & ~IOMMU_ATTACH_LIVE;
-					return walk->group[walk->pos - 1];
-				}
+	do {
+		while (walk->slot != walk->end) {
+			value = __iommu_attach_target(walk->slots, walk->slot++, 0,
+						      walk->atc_upto);
+			if (value) {
+				*group = walk->of;
+				*atc = value & ~IOMMU_ATTACH_LIVE;
+				return true;
 			}
-			walk->slots = __iommu_attach_slots(rcu_dereference(hlist_next_rcu(&walk->slots->item)));
-			walk->slot = 0;
 		}
-		if (walk->pos == walk->nr)
-			return NULL;
-		group = walk->group[walk->pos++];
-		walk->slots = __iommu_attach_slots(rcu_dereference(hlist_first_rcu(&group->slots)));
-		walk->slot = 0;
-	}
+	} while (__iommu_attach_next_slots(walk));
+	return false;
 }
 
 /**
@@ -541,7 +567,7 @@ __iommu_attach_next_atc(struct iommu_attach_walk *walk, u64 *atc)
  */
 #define iommu_attach_for_each_atc(group, atc, walk)			\
 	for (__iommu_attach_atc_begin(walk);				\
-	     ((group) = __iommu_attach_next_atc(walk, &(atc)));)
+	     __iommu_attach_next_atc(walk, &(group), &(atc));)
 
 /**
  * iommu_attach_for_each_all() - Iterate over all attachments of a walk
