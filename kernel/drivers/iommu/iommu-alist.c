@@ -85,7 +85,7 @@
 #define FLUSH_WINDOW	64
 
 #define INDEX_MIN_BITS	3
-#define SLOTS_MIN_BYTES	128
+#define SLOTS_MIN_BYTES	256
 #define SLOTS_MAX_BYTES	4096
 #define SLOT_BYTES	(2 * sizeof(atomic64_t))	/* a target and its number */
 

@@ -320,8 +320,10 @@ struct iommu_attach_slots {
 	u32 nr;				/* slots up to the last target */
 	u16 room;			/* slots */
 	u16 used;			/* targets; under the lock */
-	struct hlist_node spare_item;	/* &iommu_attach_group.spare */
-	struct rcu_head rcu;
+	union {
+		struct hlist_node spare_item;	/* &iommu_attach_group.spare */
+		struct rcu_head rcu;		/* no target is left */
+	};
 	/*
 	 * @room targets, IOMMU_ATTACH_LIVE and the value, or 0: free. Then their
 	 * numbers: &iommu_attach_list.atc_seq when added.
