@@ -73,6 +73,14 @@ void pin_thread(u32 cpu)
 	pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
 }
 
+/* Until what was given to kfree_rcu() is free. */
+static void wait_for_frees(void)
+{
+	rcu_offline();
+	shim_rcu_barrier();
+	rcu_online();
+}
+
 static struct sink sink_new(void)
 {
 	return (struct sink){
@@ -347,7 +355,7 @@ void measure_attach(const struct effort *effort, struct shape shape)
 			for (change = 0; change < NR_CHANGES; change++)
 				samples[i][change][rep] = sample[change];
 		}
-		shim_rcu_barrier();
+		wait_for_frees();
 	}
 	for (change = 0; change < (shape.n ? NR_CHANGES : REATTACH); change++) {
 		for (i = 0; i < nr; i++) {
@@ -581,7 +589,7 @@ static void measure_layout_memory(const struct layout *layout, struct scene *sce
 	unsigned long allocs = shim_allocs();
 
 	set = set_new(layout, scene);
-	shim_rcu_barrier();
+	wait_for_frees();
 	bytes += bytes_in_use();
 	/* What the bench needs to know them by. */
 	bytes -= (double)(malloc_usable_size(set) + malloc_usable_size(set->domains) +
@@ -597,7 +605,7 @@ static void measure_layout_memory(const struct layout *layout, struct scene *sce
 		report_add(&cell);
 	}
 	set_free(set);
-	shim_rcu_barrier();
+	wait_for_frees();
 }
 
 void measure_memory(const struct effort *effort, struct shape shape)
