@@ -378,6 +378,9 @@ static void part_add_target(struct attach_part *part)
 		slots = hlist_entry(group->spare.first,
 				    struct iommu_attach_slots, spare_item);
 	}
+	/* Without a gap there is nothing to look for. */
+	if (slots->used == slots->nr)
+		i = slots->nr;
 	while (atomic64_read(&slots->slot[i]))
 		i++;
 	if (i == slots->nr)
