@@ -15,15 +15,6 @@
 
 #include "measure.h"
 
-const struct layout *const layouts[] = {
-	&layout_floor, &layout_floor_no_barrier,
-	&layout_naive_tas, &layout_naive_fair,
-	&layout_vtd_tas, &layout_vtd_fair,
-	&layout_amd_tas, &layout_amd_fair,
-	&layout_riscv, &layout_smmuv3, &layout_alist,
-	NULL
-};
-
 #define MiB	(1024UL * 1024)
 
 enum kind { HOT, COLD_L2, COLD_L3, ATTACH, DRAIN, THREADS, CHURN, MEMORY, COUNT };

@@ -123,7 +123,6 @@ struct layout {
 
 /* Ends with NULL; the floor is the first, the list the last. */
 extern const struct layout *const layouts[];
-const struct layout *layout_find(const char *name);
 
 extern const struct layout layout_floor, layout_floor_no_barrier;
 extern const struct layout layout_naive_tas, layout_naive_fair;

@@ -13,6 +13,15 @@
 
 #include "set.h"
 
+const struct layout *const layouts[] = {
+	&layout_floor, &layout_floor_no_barrier,
+	&layout_naive_tas, &layout_naive_fair,
+	&layout_vtd_tas, &layout_vtd_fair,
+	&layout_amd_tas, &layout_amd_fair,
+	&layout_riscv, &layout_smmuv3, &layout_alist,
+	NULL
+};
+
 const char *const atc_names[] = { "none", "half", "all" };
 
 /* IOMMUs are addresses, nothing else. */

@@ -135,7 +135,8 @@ static struct invs *invs_alloc(size_t nr)
 {
 	struct invs *invs;
 
-	invs = kzalloc(struct_size(invs, inv, nr), GFP_KERNEL);
+	/* Under a spinlock here. */
+	invs = kzalloc(struct_size(invs, inv, nr), GFP_ATOMIC);
 	if (invs)
 		invs->nr = nr;
 	return invs;
