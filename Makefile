@@ -3,13 +3,14 @@
 # The front door. Meson does the work; what is here installs what is missing and
 # picks the build directories.
 
-TRACES := tests/data/traces/vtd-vfio-ats-1-2-4-8dev.txt
+TRACES := $(addprefix tests/data/traces/,vtd-vfio-ats-1-2-4-8dev.txt \
+	amd-vfio-1-2-4-8dev.txt)
 
 .PHONY: help
 help:
 	@sed -n 's/^## //p' Makefile
 
-## make run      install what is missing, build, run the demo and replay a real trace
+## make run      install what is missing, build, run the demo and replay real traces
 .PHONY: run
 run: build/release/tools/alist/alist
 	build/release/tools/alist/alist demo
@@ -47,10 +48,15 @@ bench-quick: bench-setup build
 bench-check: bench-setup build
 	@scripts/bench-check
 
-# Before the build, which looks for valgrind's header.
+# What draws the charts.
 .PHONY: bench-setup
 bench-setup:
-	@scripts/setup gnuplot-nox valgrind
+	@scripts/setup gnuplot-nox
+
+## make install  install the library, the tool and their manual pages; takes DESTDIR
+.PHONY: install
+install: build
+	@meson install -C build/release --no-rebuild --quiet
 
 ## make setup    install the Debian packages that the build needs and that are missing
 .PHONY: setup

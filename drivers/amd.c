@@ -223,9 +223,9 @@ static void amd_flush(struct domain *domain, const struct flush_range *range)
  * old one; then nothing is translated by the old one any more, so what the ATC has of
  * it is dropped last. Either of @old and @new may be NULL: blocked.
  */
-static void set_context(struct device *device, uint32_t pasid,
-			const struct attachment *old,
-			const struct attachment *new)
+static void amd_set_context(struct device *device, uint32_t pasid,
+			    const struct attachment *old,
+			    const struct attachment *new)
 {
 	struct iommu_device *iommu = device->iommu;
 	struct model_context context = attachment_context(new);
@@ -245,91 +245,53 @@ static void set_context(struct device *device, uint32_t pasid,
 	}
 }
 
-/* The hardware does not use the attachment any more. */
-static void release(struct attachment *attachment)
+static int amd_list_add(struct attachment *attachment)
+{
+	struct domain *domain = attachment->domain;
+	int64_t id = domain->tag;
+	int ret;
+
+	if (!id)
+		id = tag_alloc(&amd_domain_ids, domain->wish_tag);
+	if (id < 0)
+		return (int)id;
+	attachment->elms.s1.tag = (u64)id;
+	if (is_guest(domain))
+		attachment->elms.s1.tag |=
+			(u64)attachment->pasid << AMD_TAG_PASID_SHIFT;
+	attachment->elms.s1.atc = pack_atc(domain, attachment->device,
+					   attachment->pasid);
+	attachment->elms.s2.tag = (u64)id;
+	attachment->elms.s2.atc = attachment->elms.s1.atc;
+	ret = attachment_add(attachment);
+	if (ret >= 0)
+		domain->tag = (u64)id;
+	else if (!domain->tag)
+		tag_free(&amd_domain_ids, (uint32_t)id);
+	return ret;
+}
+
+/* The DomainID stays the domain's until that is freed. */
+static void amd_list_del(struct attachment *attachment)
 {
 	struct domain *domain = attachment->domain;
 	struct iommu_device *iommu = attachment->device->iommu;
 	u64 tag = attachment->elms.s1.tag;
 	struct batch batch = { 0 };
 
-	pthread_mutex_lock(&drv_tags);
-	if (attachment_del(attachment) & IOMMU_ATTACH_GROUP_S1) {
-		/* Nobody is on the list any more to flush this tag for. */
-		add_iommu_pages(&batch, iommu, tag, is_guest(domain), 0, AMD_ALL);
-		queue_wait(iommu, batch_sync(&batch, iommu));
-	}
-	pthread_mutex_unlock(&drv_tags);
-}
-
-static int amd_attach(struct domain *domain, struct device *device,
-		      uint32_t pasid)
-{
-	struct attachment *old = device_attachment(device, pasid);
-	struct attachment *new = attachment_alloc(domain, device, pasid);
-	int64_t id;
-	int ret;
-
-	if (!new)
-		return -ENOMEM;
-
-	/* From the choice of the DomainID until the list knows it. */
-	pthread_mutex_lock(&drv_tags);
-	id = domain->tag;
-	if (!id)
-		id = tag_alloc(&amd_domain_ids, domain->wish_tag);
-	if (id < 0) {
-		ret = (int)id;
-		goto err_unlock;
-	}
-	new->elms.s1.tag = (u64)id;
-	if (is_guest(domain))
-		new->elms.s1.tag |= (u64)pasid << AMD_TAG_PASID_SHIFT;
-	new->elms.s1.atc = pack_atc(domain, device, pasid);
-	new->elms.s2.tag = (u64)id;
-	new->elms.s2.atc = new->elms.s1.atc;
-	ret = attachment_add(new);
-	if (ret < 0) {
-		if (!domain->tag)
-			tag_free(&amd_domain_ids, (uint32_t)id);
-		goto err_unlock;
-	}
-	domain->tag = (u64)id;
-	pthread_mutex_unlock(&drv_tags);
-
-	/* Every flush reaches the device from here on: let it in. */
-	set_context(device, pasid, old, new);
-	if (old)
-		release(old);
-	return 0;
-
-err_unlock:
-	pthread_mutex_unlock(&drv_tags);
-	kfree(new);
-	return ret;
-}
-
-static void amd_detach(struct device *device, uint32_t pasid)
-{
-	struct attachment *attachment = device_attachment(device, pasid);
-
-	if (!attachment)
+	if (!(attachment_del(attachment) & IOMMU_ATTACH_GROUP_S1))
 		return;
-	set_context(device, pasid, attachment, NULL);
-	release(attachment);
-}
-
-static void amd_update(struct attachment *attachment)
-{
-	set_context(attachment->device, attachment->pasid, attachment, attachment);
+	/* Nobody is on the list any more to flush this tag for. */
+	add_iommu_pages(&batch, iommu, tag, is_guest(domain), 0, AMD_ALL);
+	queue_wait(iommu, batch_sync(&batch, iommu));
 }
 
 const struct driver amd_driver = {
 	.vendor = MODEL_AMD,
 	.domain_exit = amd_domain_exit,
-	.attach = amd_attach,
-	.detach = amd_detach,
-	.update = amd_update,
+	.list_add = amd_list_add,
+	.list_del = amd_list_del,
+	.set_context = amd_set_context,
 	.flush = amd_flush,
 	.make_sync = amd_make_sync,
 };

@@ -285,20 +285,6 @@ struct device *device_probe(struct iommu_device *iommu, uint32_t rid,
 	return device;
 }
 
-void device_remove(struct device *device)
-{
-	pthread_mutex_lock(&device->lock);
-	while (device->attachments)
-		device->iommu->driver->detach(device, device->attachments->pasid);
-	pthread_mutex_unlock(&device->lock);
-
-	/* One for all PASIDs: then no command names the device. */
-	iommu_attach_drain();
-	model_dev_destroy(device->hw);
-	pthread_mutex_destroy(&device->lock);
-	kfree(device);
-}
-
 struct attachment *device_attachment(struct device *device, uint32_t pasid)
 {
 	struct attachment *attachment = device->attachments;
@@ -306,6 +292,39 @@ struct attachment *device_attachment(struct device *device, uint32_t pasid)
 	while (attachment && attachment->pasid != pasid)
 		attachment = attachment->next;
 	return attachment;
+}
+
+/* The hardware does not use the attachment any more. */
+static void release(struct attachment *attachment)
+{
+	pthread_mutex_lock(&drv_tags);
+	attachment->domain->driver->list_del(attachment);
+	pthread_mutex_unlock(&drv_tags);
+}
+
+/* The hardware first, then the list. The caller drains. */
+static void detach(struct device *device, uint32_t pasid)
+{
+	struct attachment *attachment = device_attachment(device, pasid);
+
+	if (!attachment)
+		return;
+	device->iommu->driver->set_context(device, pasid, attachment, NULL);
+	release(attachment);
+}
+
+void device_remove(struct device *device)
+{
+	pthread_mutex_lock(&device->lock);
+	while (device->attachments)
+		detach(device, device->attachments->pasid);
+	pthread_mutex_unlock(&device->lock);
+
+	/* One for all PASIDs: then no command names the device. */
+	iommu_attach_drain();
+	model_dev_destroy(device->hw);
+	pthread_mutex_destroy(&device->lock);
+	kfree(device);
 }
 
 struct attachment *attachment_alloc(struct domain *domain, struct device *device,
@@ -323,7 +342,6 @@ struct attachment *attachment_alloc(struct domain *domain, struct device *device
 	elm = &attachment->elms.s1;
 	elm->iommu_device = device->iommu;
 	elm->pasid = pasid;
-	elm->using_atc = device->ats_allowed;
 	iommu_attach_elm_set_device(elm, device);
 	attachment->elms.s2 = *elm;
 	return attachment;
@@ -356,18 +374,15 @@ static void attachment_unlink(struct attachment *attachment)
 	*link = attachment->next;
 }
 
-unsigned int attachment_del(struct attachment *attachment)
+int attachment_del(struct attachment *attachment)
 {
 	struct domain *domain = attachment->domain;
-	unsigned int gone;
 
 	attachment_unlink(attachment);
 	if (!domain->parent)
 		return iommu_attach_del_free(&domain->alist, attachment, elms.s1);
-	gone = iommu_attach_del_nest(&domain->alist, &domain->parent->alist,
-				     &attachment->elms);
-	kfree_rcu(attachment, elms.s1.rcu);
-	return gone;
+	return iommu_attach_del_nest_free(&domain->alist, &domain->parent->alist,
+					  attachment, elms);
 }
 
 struct model_context attachment_context(const struct attachment *attachment)
@@ -408,7 +423,8 @@ static void set_ats_allowed(struct device *device, bool allowed)
 	device->ats_allowed = allowed;
 	for (attachment = device->attachments; attachment;
 	     attachment = attachment->next)
-		device->iommu->driver->update(attachment);
+		device->iommu->driver->set_context(device, attachment->pasid,
+						   attachment, attachment);
 }
 
 int device_ats_enable(struct device *device)
@@ -505,10 +521,38 @@ void domain_free(struct domain *domain)
 
 int domain_attach(struct domain *domain, struct device *device, uint32_t pasid)
 {
-	int ret;
+	const struct driver *driver = domain->driver;
+	struct attachment *old, *new;
+	int ret = 0;
+
+	if (driver->check)
+		ret = driver->check(domain, pasid);
+	if (ret)
+		return ret;
+	new = attachment_alloc(domain, device, pasid);
+	if (!new)
+		return -ENOMEM;
 
 	pthread_mutex_lock(&device->lock);
-	ret = domain->driver->attach(domain, device, pasid);
+	old = device_attachment(device, pasid);
+	new->elms.s1.using_atc = device->ats_allowed;
+	new->elms.s2.using_atc = device->ats_allowed;
+
+	/*
+	 * The list first: a command for what the hardware does not use yet does no
+	 * harm, one that is missing does. While both are on, both are flushed.
+	 */
+	pthread_mutex_lock(&drv_tags);
+	ret = driver->list_add(new);
+	pthread_mutex_unlock(&drv_tags);
+	if (ret >= 0) {
+		driver->set_context(device, pasid, old, new);
+		if (old)
+			release(old);
+		ret = 0;
+	} else {
+		kfree(new);
+	}
 	pthread_mutex_unlock(&device->lock);
 	return ret;
 }
@@ -516,7 +560,7 @@ int domain_attach(struct domain *domain, struct device *device, uint32_t pasid)
 void domain_detach(struct device *device, uint32_t pasid)
 {
 	pthread_mutex_lock(&device->lock);
-	device->iommu->driver->detach(device, pasid);
+	detach(device, pasid);
 	pthread_mutex_unlock(&device->lock);
 	iommu_attach_drain();
 }

@@ -13,10 +13,8 @@
  *
  *   unmap:   domain_unmap()  writes the page table, collects a gather
  *            domain_sync()   driver->flush(), then frees the tables cut off
- *   attach:  domain_attach() -> driver->attach(): finds or allocates the tag, adds to
- *            the list, writes the context entry, drops the hardware's cached copy
- *   detach:  domain_detach() -> driver->detach(): the other way round; flushes the
- *            tag if its group was left empty; then one drain
+ *   attach:  domain_attach(): driver->list_add(), then driver->set_context()
+ *   detach:  domain_detach(): driver->set_context(), driver->list_del(), one drain
  *   ATS:     device_ats_enable(), device_ats_disable(): the same for all four
  *
  * Locking, outermost first: device->lock guards the device's attachments and its
@@ -168,7 +166,7 @@ int attachment_add(struct attachment *attachment);
  * Takes it off again and frees it after a grace period.
  * Return: as iommu_attach_del() and iommu_attach_del_nest().
  */
-unsigned int attachment_del(struct attachment *attachment);
+int attachment_del(struct attachment *attachment);
 /* The context entry of an attachment but for its tags; blocked if it is NULL. */
 struct model_context attachment_context(const struct attachment *attachment);
 
@@ -200,23 +198,27 @@ struct driver {
 	int (*iommu_init)(struct iommu_device *iommu);
 	int (*domain_init)(struct domain *domain);
 	void (*domain_exit)(struct domain *domain);
+	/* Can the hardware attach the PASID to the domain? 0 or -EINVAL. Optional. */
+	int (*check)(const struct domain *domain, uint32_t pasid);
 	/*
-	 * Attaches (device, PASID) to the domain. One that is attached already is
-	 * replaced: the device goes from the old domain to the new one without a
-	 * moment on neither. On failure it stays where it was. device->lock is held.
+	 * Finds or allocates the tag and puts the attachment on the list. On failure
+	 * nothing has changed. device->lock and drv_tags are held.
 	 */
-	int (*attach)(struct domain *domain, struct device *device,
-		      uint32_t pasid);
+	int (*list_add)(struct attachment *attachment);
 	/*
-	 * Blocks (device, PASID) and cleans its ATC, then takes it off the list. Does
-	 * nothing if it is not attached. device->lock is held; the caller drains.
+	 * Takes it off the list and frees it. A tag that nobody uses any more is clean
+	 * afterwards, and free. device->lock and drv_tags are held.
 	 */
-	void (*detach)(struct device *device, uint32_t pasid);
+	void (*list_del)(struct attachment *attachment);
 	/*
-	 * Writes the context entry of an attachment anew, with what device->ats_allowed
-	 * says now, and cleans the ATC of a device that has ATS on. device->lock is held.
+	 * Writes the context entry of (device, PASID), which was of @old and becomes of
+	 * @new, and waits until the hardware has nothing of the old one: no copy of it,
+	 * and nothing in the ATC of a device that has ATS on. Either may be NULL: blocked.
+	 * device->lock is held.
 	 */
-	void (*update)(struct attachment *attachment);
+	void (*set_context)(struct device *device, uint32_t pasid,
+			    const struct attachment *old,
+			    const struct attachment *new);
 	/* Flushes what was unmapped, or mapped. */
 	void (*flush)(struct domain *domain, const struct flush_range *range);
 	/*
@@ -250,6 +252,11 @@ struct domain *domain_alloc(const struct driver *driver, unsigned int levels,
 /* Nothing is attached any more. */
 void domain_free(struct domain *domain);
 
+/*
+ * Attaches (device, PASID) to the domain. One that is attached already is replaced: the
+ * device goes from the old domain to the new one without a moment on neither. On failure
+ * it stays where it was.
+ */
 int domain_attach(struct domain *domain, struct device *device, uint32_t pasid);
 /* Afterwards the device is blocked, and no command for it is in flight. */
 void domain_detach(struct device *device, uint32_t pasid);

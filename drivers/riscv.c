@@ -221,7 +221,8 @@ static int riscv_list_add(struct attachment *att)
 	struct domain *domain = att->domain, *parent = att->domain->parent;
 	int ret;
 
-	pthread_mutex_lock(&drv_tags);
+	att->elms.s1.atc = atc_target(att->device, att->pasid);
+	att->elms.s2.atc = att->elms.s1.atc;
 	ret = get_id(domain);
 	if (!ret && parent)
 		ret = get_id(parent);
@@ -236,7 +237,6 @@ static int riscv_list_add(struct attachment *att)
 		if (parent)
 			put_id(parent);
 	}
-	pthread_mutex_unlock(&drv_tags);
 	return ret;
 }
 
@@ -246,9 +246,8 @@ static void riscv_list_del(struct attachment *att)
 	struct domain *domain = att->domain, *parent = att->domain->parent;
 	struct iommu_device *iommu = att->device->iommu;
 	u64 s1_tag = att->elms.s1.tag, s2_tag = att->elms.s2.tag;
-	unsigned int last;
+	int last;
 
-	pthread_mutex_lock(&drv_tags);
 	last = attachment_del(att);
 	if (last & IOMMU_ATTACH_GROUP_S1)
 		flush_tag(iommu, s1_tag);
@@ -257,22 +256,22 @@ static void riscv_list_del(struct attachment *att)
 	put_id(domain);
 	if (parent)
 		put_id(parent);
-	pthread_mutex_unlock(&drv_tags);
 }
 
 /*
  * Writes the device context, or the process context of a PASID, and has the hardware
- * read it: blocked if @att is NULL. What the device cached by way of the old one is
+ * read it: blocked if @new is NULL. What the device cached by way of the old one is
  * gone afterwards.
  */
-static void write_context(struct device *device, uint32_t pasid,
-			  const struct attachment *att)
+static void riscv_set_context(struct device *device, uint32_t pasid,
+			      const struct attachment *old,
+			      const struct attachment *new)
 {
-	struct model_context context = attachment_context(att);
+	struct model_context context = attachment_context(new);
 	uint64_t cmd[MODEL_CMD_WORDS] = { 0 };
 
-	if (att) {
-		const struct domain *domain = att->domain;
+	if (new) {
+		const struct domain *domain = new->domain;
 		const struct domain *s2 = domain->parent ?: domain;
 
 		context.tag = is_s1(domain) ? (uint32_t)domain->tag : 0;
@@ -289,57 +288,18 @@ static void write_context(struct device *device, uint32_t pasid,
 		cmd[0] |= RISCV_IODIR_INVAL_PDT | (uint64_t)pasid << RISCV_PID_SHIFT;
 	queue_one(device->iommu, cmd);
 
-	if (device->ats) {
+	if (old && device->ats) {
 		make_atc(cmd, atc_target(device, pasid), 0, UINT64_MAX);
 		queue_one(device->iommu, cmd);
 	}
 }
 
-static int riscv_attach(struct domain *domain, struct device *device,
-			uint32_t pasid)
+static int riscv_check(const struct domain *domain, uint32_t pasid)
 {
-	struct attachment *old = device_attachment(device, pasid);
-	struct attachment *new;
-	int ret;
-
 	/* A process context has a first stage; the second one is the device's. */
 	if (pasid != IOMMU_NO_PASID && (!domain->first_stage || domain->parent))
 		return -EINVAL;
-
-	new = attachment_alloc(domain, device, pasid);
-	if (!new)
-		return -ENOMEM;
-	new->elms.s1.atc = atc_target(device, pasid);
-	new->elms.s2.atc = new->elms.s1.atc;
-
-	/*
-	 * The list first: a command for what the hardware does not use yet does no
-	 * harm, one that is missing does. While both are on, both are flushed.
-	 */
-	ret = riscv_list_add(new);
-	if (ret < 0) {
-		kfree(new);
-		return ret;
-	}
-	write_context(device, pasid, new);
-	if (old)
-		riscv_list_del(old);
 	return 0;
-}
-
-static void riscv_detach(struct device *device, uint32_t pasid)
-{
-	struct attachment *att = device_attachment(device, pasid);
-
-	if (!att)
-		return;
-	write_context(device, pasid, NULL);
-	riscv_list_del(att);
-}
-
-static void riscv_update(struct attachment *att)
-{
-	write_context(att->device, att->pasid, att);
 }
 
 static int riscv_domain_init(struct domain *domain)
@@ -360,9 +320,10 @@ const struct driver riscv_driver = {
 	.vendor = MODEL_RISCV,
 	.domain_init = riscv_domain_init,
 	.domain_exit = riscv_domain_exit,
-	.attach = riscv_attach,
-	.detach = riscv_detach,
-	.update = riscv_update,
+	.check = riscv_check,
+	.list_add = riscv_list_add,
+	.list_del = riscv_list_del,
+	.set_context = riscv_set_context,
 	.flush = riscv_flush,
 	.make_sync = riscv_make_sync,
 };

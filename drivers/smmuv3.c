@@ -259,7 +259,8 @@ static int smmu_list_add(struct attachment *att)
 	u64 vmid = 0;
 	int ret;
 
-	pthread_mutex_lock(&drv_tags);
+	att->elms.s1.atc = atc_target(att->device, att->pasid);
+	att->elms.s2.atc = att->elms.s1.atc;
 	ret = get_id(domain);
 	if (!ret && parent) {
 		ret = get_id(parent);
@@ -277,7 +278,6 @@ static int smmu_list_add(struct attachment *att)
 		if (parent)
 			put_id(parent);
 	}
-	pthread_mutex_unlock(&drv_tags);
 	return ret;
 }
 
@@ -287,9 +287,8 @@ static void smmu_list_del(struct attachment *att)
 	struct domain *domain = att->domain, *parent = att->domain->parent;
 	struct iommu_device *iommu = att->device->iommu;
 	u64 s1_tag = att->elms.s1.tag, s2_tag = att->elms.s2.tag;
-	unsigned int last;
+	int last;
 
-	pthread_mutex_lock(&drv_tags);
 	last = attachment_del(att);
 	if (last & IOMMU_ATTACH_GROUP_S1)
 		flush_tag(iommu, s1_tag);
@@ -298,22 +297,22 @@ static void smmu_list_del(struct attachment *att)
 	put_id(domain);
 	if (parent)
 		put_id(parent);
-	pthread_mutex_unlock(&drv_tags);
 }
 
 /*
  * Writes the STE, or the CD of a PASID, and has the hardware read it: blocked if
- * @att is NULL. What the device cached by way of the old one is gone afterwards.
+ * @new is NULL. What the device cached by way of the old one is gone afterwards.
  */
-static void write_entry(struct device *device, uint32_t pasid,
-			const struct attachment *att)
+static void smmu_set_context(struct device *device, uint32_t pasid,
+			     const struct attachment *old,
+			     const struct attachment *new)
 {
-	struct model_context context = attachment_context(att);
+	struct model_context context = attachment_context(new);
 	uint64_t cmd[MODEL_CMD_WORDS];
 
-	if (att) {
-		context.tag = (uint32_t)(att->elms.s1.tag >> SMMU_ASID_SHIFT);
-		context.vm_tag = att->elms.s1.tag & SMMU_ID_MAX;
+	if (new) {
+		context.tag = (uint32_t)(new->elms.s1.tag >> SMMU_ASID_SHIFT);
+		context.vm_tag = new->elms.s1.tag & SMMU_ID_MAX;
 	}
 	model_dev_set_context(device->hw,
 			      pasid == IOMMU_NO_PASID ? MODEL_NO_PASID : pasid,
@@ -325,57 +324,18 @@ static void write_entry(struct device *device, uint32_t pasid,
 	cmd[1] = SMMU_CFGI_LEAF;
 	queue_one(device->iommu, cmd);
 
-	if (device->ats) {
+	if (old && device->ats) {
 		make_atc(cmd, atc_target(device, pasid), 0, UINT64_MAX);
 		queue_one(device->iommu, cmd);
 	}
 }
 
-static int smmu_attach(struct domain *domain, struct device *device,
-		       uint32_t pasid)
+static int smmu_check(const struct domain *domain, uint32_t pasid)
 {
-	struct attachment *old = device_attachment(device, pasid);
-	struct attachment *new;
-	int ret;
-
 	/* An SSID selects a CD of ours: S1, and not in a table of the guest. */
 	if (pasid != IOMMU_NO_PASID && (!domain->first_stage || domain->parent))
 		return -EINVAL;
-
-	new = attachment_alloc(domain, device, pasid);
-	if (!new)
-		return -ENOMEM;
-	new->elms.s1.atc = atc_target(device, pasid);
-	new->elms.s2.atc = new->elms.s1.atc;
-
-	/*
-	 * The list first: a command for what the hardware does not use yet does no
-	 * harm, one that is missing does. While both are on, both are flushed.
-	 */
-	ret = smmu_list_add(new);
-	if (ret < 0) {
-		kfree(new);
-		return ret;
-	}
-	write_entry(device, pasid, new);
-	if (old)
-		smmu_list_del(old);
 	return 0;
-}
-
-static void smmu_detach(struct device *device, uint32_t pasid)
-{
-	struct attachment *att = device_attachment(device, pasid);
-
-	if (!att)
-		return;
-	write_entry(device, pasid, NULL);
-	smmu_list_del(att);
-}
-
-static void smmu_update(struct attachment *att)
-{
-	write_entry(att->device, att->pasid, att);
 }
 
 static int smmu_domain_init(struct domain *domain)
@@ -396,9 +356,10 @@ const struct driver smmuv3_driver = {
 	.vendor = MODEL_SMMUV3,
 	.domain_init = smmu_domain_init,
 	.domain_exit = smmu_domain_exit,
-	.attach = smmu_attach,
-	.detach = smmu_detach,
-	.update = smmu_update,
+	.check = smmu_check,
+	.list_add = smmu_list_add,
+	.list_del = smmu_list_del,
+	.set_context = smmu_set_context,
 	.flush = smmu_flush,
 	.make_sync = smmu_make_sync,
 };

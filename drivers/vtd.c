@@ -246,9 +246,9 @@ static void vtd_flush(struct domain *domain, const struct flush_range *range)
  * Second-stage domains of requests without PASID have a legacy-mode context entry
  * here, all else a PASID entry. Real hardware is in one mode for all.
  */
-static void set_context(struct device *device, uint32_t pasid,
-			const struct attachment *old,
-			const struct attachment *new)
+static void vtd_set_context(struct device *device, uint32_t pasid,
+			    const struct attachment *old,
+			    const struct attachment *new)
 {
 	static const struct flush_range everything = {
 		.last = UINT64_MAX,
@@ -292,84 +292,45 @@ static void set_context(struct device *device, uint32_t pasid,
 	queue_wait(iommu, batch_sync(&batch, iommu));
 }
 
-/*
- * The hardware does not use the attachment any more, and its tag was flushed since. If
- * it is the last one of its group, nobody has used the tag after that: it is clean.
- */
-static void release(struct attachment *attachment)
+static int vtd_list_add(struct attachment *attachment)
 {
 	struct domain *domain = attachment->domain;
-	struct iommu_device *iommu = attachment->device->iommu;
-	u64 tag = attachment->elms.s1.tag;
-
-	pthread_mutex_lock(&drv_tags);
-	attachment_del(attachment);
-	put_did(domain, iommu, tag_did(tag));
-	pthread_mutex_unlock(&drv_tags);
-}
-
-static int vtd_attach(struct domain *domain, struct device *device,
-		      uint32_t pasid)
-{
-	struct attachment *old = device_attachment(device, pasid);
-	struct attachment *new = attachment_alloc(domain, device, pasid);
-	int64_t did;
+	struct device *device = attachment->device;
+	int64_t did = get_did(domain, device->iommu);
 	int ret;
 
-	if (!new)
-		return -ENOMEM;
-
-	/* From the choice of the DID until the list knows it. */
-	pthread_mutex_lock(&drv_tags);
-	did = get_did(domain, device->iommu);
-	if (did < 0) {
-		ret = (int)did;
-		goto err_unlock;
-	}
-	new->elms.s1.tag = pack_tag(domain, (uint32_t)did, pasid);
-	new->elms.s1.atc = pack_atc(device, pasid);
-	new->elms.s2.tag = (u64)did;
-	new->elms.s2.atc = new->elms.s1.atc;
-	ret = attachment_add(new);
-	if (ret < 0) {
+	if (did < 0)
+		return (int)did;
+	attachment->elms.s1.tag = pack_tag(domain, (uint32_t)did, attachment->pasid);
+	attachment->elms.s1.atc = pack_atc(device, attachment->pasid);
+	attachment->elms.s2.tag = (u64)did;
+	attachment->elms.s2.atc = attachment->elms.s1.atc;
+	ret = attachment_add(attachment);
+	if (ret < 0)
 		put_did(domain, device->iommu, (uint32_t)did);
-		goto err_unlock;
-	}
-	pthread_mutex_unlock(&drv_tags);
-
-	/* Every flush reaches the device from here on: let it in. */
-	set_context(device, pasid, old, new);
-	if (old)
-		release(old);
-	return 0;
-
-err_unlock:
-	pthread_mutex_unlock(&drv_tags);
-	kfree(new);
 	return ret;
 }
 
-static void vtd_detach(struct device *device, uint32_t pasid)
+/*
+ * The tag was flushed since the hardware used the attachment. If it is the last one of
+ * its group, nobody has used the tag after that: it is clean.
+ */
+static void vtd_list_del(struct attachment *attachment)
 {
-	struct attachment *attachment = device_attachment(device, pasid);
+	struct domain *domain = attachment->domain;
+	struct iommu_device *iommu = attachment->device->iommu;
+	uint32_t did = tag_did(attachment->elms.s1.tag);
 
-	if (!attachment)
-		return;
-	set_context(device, pasid, attachment, NULL);
-	release(attachment);
-}
-
-static void vtd_update(struct attachment *attachment)
-{
-	set_context(attachment->device, attachment->pasid, attachment, attachment);
+	attachment_del(attachment);
+	put_did(domain, iommu, did);
 }
 
 const struct driver vtd_driver = {
 	.vendor = MODEL_VTD,
 	.iommu_init = vtd_iommu_init,
-	.attach = vtd_attach,
-	.detach = vtd_detach,
-	.update = vtd_update,
+	.list_add = vtd_list_add,
+	.list_del = vtd_list_del,
+	.set_context = vtd_set_context,
 	.flush = vtd_flush,
 	.make_sync = vtd_make_sync,
 };

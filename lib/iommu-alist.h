@@ -1,21 +1,213 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * libiommu-alist: the attach list in user space.
+ * libiommu-alist: the list of every place that may cache a domain's translations
  *
- * The API is the kernel's, see linux/iommu-alist.h. struct iommu_device and struct
- * device are the program's own: the list compares their addresses and no more.
- * Threads need no registration.
+ * This is the kernel's API, by the same names, on the same structures, for programs:
+ * what is private is storage here, what is inline in the kernel is a function, and
+ * RCU stays inside of the library. Nothing but C99 or C++11 is needed, and no name
+ * is taken that does not begin with iommu_ or IOMMU_, save struct device.
+ *
+ * struct iommu_device and struct device are the program's own, whatever they are:
+ * the list compares the addresses of the former and hands back those of the latter.
+ *
+ * libiommu-alist(7) is the guide. Each function has a manual page.
  */
 #ifndef IOMMU_ALIST_H
 #define IOMMU_ALIST_H
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
 #ifdef __cplusplus
-/* C++ overloads what is in here, which C linkage does not allow. */
-#include <stdlib.h>
 extern "C" {
 #endif
 
-#include <linux/iommu-alist.h>
+struct device;
+struct iommu_device;
+
+/* The library's own build has all types and macros from the core. */
+#ifndef IOMMU_ALIST_CORE
+
+/* The PASID of a device that is attached as a whole. */
+#define IOMMU_NO_PASID	0
+
+/* Whose tag a group is about: the domain's own, or that of a nest on it. */
+enum iommu_attach_kind {
+	IOMMU_ATTACH_OWN,
+	IOMMU_ATTACH_NEST,
+};
+
+/* What an add created or a delete emptied; a plain attachment counts as S1. */
+#define IOMMU_ATTACH_GROUP_S1	1
+#define IOMMU_ATTACH_GROUP_S2	2
+
+/*
+ * The attachments of a domain that share (IOMMU, kind, tag): what one IOTLB command
+ * is sent for. Made by the library, which has more in it than is seen here.
+ */
+struct iommu_attach_group {
+	struct iommu_device *iommu_device;
+	uint64_t tag;
+	uint8_t kind;			/* enum iommu_attach_kind */
+};
+
+/* One in each domain. The storage has room to grow. */
+struct iommu_attach_list {
+	void *opaque[48];
+};
+
+/*
+ * One attachment of a device to a domain. The program sets all but what is the list's
+ * and what is opaque, which is zero, and leaves it alone while it is on a list.
+ */
+struct iommu_attach_elm {
+	struct iommu_device *iommu_device;
+	uint64_t tag;			/* the domain's on this IOMMU */
+	uint64_t atc;			/* what an ATC command needs; below 2^63 */
+	unsigned int pasid;
+	bool using_atc;			/* the list's while it is on a list */
+	bool nested;			/* half of a nest; set by the list */
+	void *opaque[12];
+};
+
+/* A device attached to an S1 domain that is nested on an S2 parent. */
+struct iommu_attach_nest {
+	struct iommu_attach_elm s1;	/* on the list of the S1 domain */
+	struct iommu_attach_elm s2;	/* on the parent's, by the nest's tag there */
+};
+
+/* How what a flush found is sent; see iommu_attach_flush(3). */
+struct iommu_attach_flush_ops {
+	void (*iotlb)(const struct iommu_attach_group *group, void *arg);
+	void (*atc)(const struct iommu_attach_group *group, uint64_t atc, void *arg);
+	uint64_t (*sync)(struct iommu_device *iommu_device, void *arg);
+	void (*wait)(struct iommu_device *iommu_device, uint64_t cookie, void *arg);
+	bool sync_before_nest;
+	bool sync_before_atc;
+};
+
+/* A pass over a list, on the stack of the walker. The storage has room to grow. */
+struct iommu_attach_walk {
+	void *opaque[16];
+};
+
+#endif /* IOMMU_ALIST_CORE */
+
+/* Lists */
+void iommu_attach_init(struct iommu_attach_list *alist);
+void iommu_attach_destroy(struct iommu_attach_list *alist);
+bool iommu_attach_empty(const struct iommu_attach_list *alist);
+
+/* Attach */
+void iommu_attach_elm_set_device(struct iommu_attach_elm *elm, struct device *dev);
+int iommu_attach_find_tag(struct iommu_attach_list *alist,
+			  struct iommu_device *iommu_device, uint64_t *tag);
+int iommu_attach_add(struct iommu_attach_list *alist, struct iommu_attach_elm *elm);
+int iommu_attach_add_nest(struct iommu_attach_list *s1, struct iommu_attach_list *s2,
+			  struct iommu_attach_nest *nest);
+
+/* Detach */
+int iommu_attach_del(struct iommu_attach_list *alist, struct iommu_attach_elm *elm);
+int iommu_attach_del_nest(struct iommu_attach_list *s1, struct iommu_attach_list *s2,
+			  struct iommu_attach_nest *nest);
+void iommu_attach_del_iommu(struct iommu_attach_list *alist,
+			    struct iommu_device *iommu_device,
+			    void (*release)(struct iommu_attach_elm *elm, void *arg),
+			    void *arg);
+
+/* Freeing what was detached */
+void iommu_attach_drain(void);
+int iommu_attach_defer(struct iommu_attach_elm *elm,
+		       void (*release)(struct iommu_attach_elm *elm));
+void iommu_attach_barrier(void);
+int iommu_attach_del_free_at(struct iommu_attach_list *alist,
+			     struct iommu_attach_elm *elm, size_t offset);
+int iommu_attach_del_free_sync_at(struct iommu_attach_list *alist,
+				  struct iommu_attach_elm *elm, size_t offset);
+
+/* ATS while attached */
+int iommu_attach_enable_atc(struct iommu_attach_elm *elm);
+void iommu_attach_disable_atc(struct iommu_attach_elm *elm);
+int iommu_attach_nest_enable_atc(struct iommu_attach_nest *nest);
+void iommu_attach_nest_disable_atc(struct iommu_attach_nest *nest);
+
+/* The flush */
+void iommu_attach_flush(struct iommu_attach_list *alist,
+			const struct iommu_attach_flush_ops *ops, void *arg);
+
+/* Walks */
+void iommu_attach_walk_begin(struct iommu_attach_walk *walk,
+			     struct iommu_attach_list *alist);
+void iommu_attach_walk_end(struct iommu_attach_walk *walk);
+const struct iommu_attach_group *
+iommu_attach_first_group(struct iommu_attach_walk *walk);
+const struct iommu_attach_group *
+iommu_attach_next_group(struct iommu_attach_walk *walk);
+const struct iommu_attach_group *
+iommu_attach_next_iommu(struct iommu_attach_walk *walk,
+			const struct iommu_attach_group *group);
+const struct iommu_attach_group *
+iommu_attach_first_atc(struct iommu_attach_walk *walk, uint64_t *atc);
+const struct iommu_attach_group *
+iommu_attach_next_atc(struct iommu_attach_walk *walk, uint64_t *atc);
+void *iommu_attach_first_all(struct iommu_attach_walk *walk, size_t offset);
+void *iommu_attach_next_all(struct iommu_attach_walk *walk,
+			    const struct iommu_attach_elm *elm, size_t offset);
+
+/* The locked view */
+void iommu_attach_lock(struct iommu_attach_list *alist);
+void iommu_attach_unlock(struct iommu_attach_list *alist);
+void *iommu_attach_first_locked(struct iommu_attach_list *alist, size_t offset);
+void *iommu_attach_next_locked(struct iommu_attach_list *alist,
+			       const struct iommu_attach_elm *elm, size_t offset);
+struct device *iommu_attach_elm_device(const struct iommu_attach_elm *elm);
+
+#ifndef IOMMU_ALIST_CORE
+
+/* Where @member is in what @pos points to; @pos is not evaluated. */
+#define IOMMU_ATTACH_OFFSET(pos, member) offsetof(__typeof__(*(pos)), member)
+
+/* Deletes, and gives @pos to free() when no walk looks at it any more. */
+#define iommu_attach_del_free(alist, pos, member)			\
+	iommu_attach_del_free_at(alist, &(pos)->member,			\
+				 IOMMU_ATTACH_OFFSET(pos, member))
+
+/* Deletes, drains, and gives @pos to free(). */
+#define iommu_attach_del_free_sync(alist, pos, member)			\
+	iommu_attach_del_free_sync_at(alist, &(pos)->member,		\
+				      IOMMU_ATTACH_OFFSET(pos, member))
+
+/* Each group of a walk: sorted by IOMMU, of one IOMMU own tags first. */
+#define iommu_attach_for_each_group(group, walk)			\
+	for ((group) = iommu_attach_first_group(walk); (group);		\
+	     (group) = iommu_attach_next_group(walk))
+
+/* The first group of each IOMMU of a walk. */
+#define iommu_attach_for_each_iommu(group, walk)			\
+	for ((group) = iommu_attach_first_group(walk); (group);		\
+	     (group) = iommu_attach_next_iommu(walk, group))
+
+/* Each ATC target of a walk, and its group; begin when the IOTLB part is done. */
+#define iommu_attach_for_each_atc(group, atc, walk)			\
+	for ((group) = iommu_attach_first_atc(walk, &(atc)); (group);	\
+	     (group) = iommu_attach_next_atc(walk, &(atc)))
+
+/* Each attachment of a walk: @pos is the program's structure around it. */
+#define iommu_attach_for_each_all(pos, walk, member)			\
+	for ((pos) = (__typeof__(pos))iommu_attach_first_all(walk,	\
+			IOMMU_ATTACH_OFFSET(pos, member)); (pos);	\
+	     (pos) = (__typeof__(pos))iommu_attach_next_all(walk,	\
+			&(pos)->member, IOMMU_ATTACH_OFFSET(pos, member)))
+
+/* Each attachment of a list that iommu_attach_lock() holds. */
+#define iommu_attach_for_each_locked(pos, alist, member)		\
+	for ((pos) = (__typeof__(pos))iommu_attach_first_locked(alist,	\
+			IOMMU_ATTACH_OFFSET(pos, member)); (pos);	\
+	     (pos) = (__typeof__(pos))iommu_attach_next_locked(alist,	\
+			&(pos)->member, IOMMU_ATTACH_OFFSET(pos, member)))
+
+#endif /* IOMMU_ALIST_CORE */
 
 #ifdef __cplusplus
 }

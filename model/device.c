@@ -225,7 +225,8 @@ static struct cache_entry walk_and_fill(struct model_iommu *iommu,
 	}
 	*stale |= walk.freed;
 	entry = to_entry(key, &walk, iova);
-	if (walk.present || iommu->caches_absent)
+	/* Absent translations of S1 are never cached (VT-d 6.1, caching mode). */
+	if (walk.present || (iommu->caches_absent && key.kind == MODEL_S2))
 		cache_insert(&iommu->iotlb, &entry);
 	return entry;
 }

@@ -124,7 +124,7 @@ struct model_config {
 	bool threaded;			/* own consumer thread; else the doorbell
 					 * executes what was queued and returns */
 	bool caches_absent;		/* VT-d CM, AMD NpCache: non-present
-					 * translations are cached, too */
+					 * translations of S2 are cached, too */
 };
 
 struct model_iommu *model_iommu_create(const struct model_config *config);

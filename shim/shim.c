@@ -66,6 +66,10 @@ void shim_warn_reset(void)
 	pthread_mutex_unlock(&warn_lock);
 }
 
+/* Barriers */
+
+void (*shim_mb_hook)(void);
+
 /* Locks */
 
 static __thread unsigned int spins_held;

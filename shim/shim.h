@@ -31,6 +31,14 @@ void shim_warn_expect(bool on);
 unsigned long shim_warnings(void);	/* so far */
 void shim_warn_reset(void);		/* WARN_ON_ONCE() warns once more */
 
+/*
+ * Called at each smp_mb(), if set and built with CONFIG_PROVE_LOCKING. What is written
+ * before a full barrier can be seen from here, what is read after it can be changed:
+ * so a test can tell on which side of the barrier an access is. For tests of one
+ * thread.
+ */
+extern void (*shim_mb_hook)(void);
+
 /* Waits until everything given to kfree_rcu() so far is freed. */
 void shim_rcu_barrier(void);
 

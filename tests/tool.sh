@@ -13,17 +13,19 @@ tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT
 passed=0
 failed=0
+echo "KTAP version 1"
+echo "1..1"
 
 ok() {
 	passed=$((passed + 1))
-	echo "ok $((passed + failed)) $1"
+	echo "    ok $((passed + failed)) $1"
 }
 
 not_ok() {
 	failed=$((failed + 1))
-	echo "not ok $((passed + failed)) $1"
-	echo "# expected $2"
-	sed 's/^/# /' "$tmp/err"
+	echo "    not ok $((passed + failed)) $1"
+	echo "    # expected $2"
+	sed 's/^/    # /' "$tmp/err"
 }
 
 # expect NAME CODE COMMAND...
@@ -98,8 +100,6 @@ for log in "$data"/*.txt; do
 	*nvme*)	json "$base: the same words in every flush" \
 			'd["same"] == d["flushes"] > 100 and not d["differences"]' ;;
 	esac
-	grep -v '^#' "$log" >"$tmp/noheader.txt"
-	expect "$base: without headers" 0 "$alist" replay "$tmp/noheader.txt"
 	# The form of trace-cmd report, without the flags.
 	{ echo cpus=2
 	  sed -E -e '/^#( |$)/d' -e 's/^( *[^ ].*-[0-9]+ +\[[0-9]+\]) [^ ]+ +([0-9.]+): ([a-z_]+): /\1  \2: \3:         /' \
@@ -125,6 +125,8 @@ printed "verbose shows every flush: with its line" 'line 28 unmap: '
 expect "spread over four IOMMUs" 0 "$alist" replay --json --iommus 4 "$vtd"
 json "spread over four IOMMUs: more tags, the same ATCs, nothing stale" \
 	'd["list"]["sync"] > 171 and d["list"]["atc"] == 135 and d["stale"] == 0'
+grep -v '^#' "$data/smmuv3-nvme-strict.txt" >"$tmp/noheader.txt"
+expect "without a header" 0 "$alist" replay "$tmp/noheader.txt"
 expect "two files" 0 "$alist" replay "$vtd" "$data/smmuv3-nvme-strict.txt"
 printed "two files have a sum" 'all files'
 
@@ -193,6 +195,7 @@ expect "show of a broken log" 2 "$alist" show "$tmp/binary.txt"
 expect "one broken file of two" 2 sh -c "'$alist' replay --json '$tmp/empty.txt' '$vtd' >/dev/null"
 expect "a full disk" 2 sh -c "'$alist' replay '$vtd' >/dev/full"
 
-echo "1..$((passed + failed))"
-echo "# $passed passed, $failed failed"
+echo "    1..$((passed + failed))"
+[ "$failed" -eq 0 ] || printf 'not '
+echo "ok 1 tool # $passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -1,32 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Two devices behind one IOMMU share a domain: one IOTLB command, one ATC command.
+#include <inttypes.h>
 #include <stdio.h>
 
-#include "lib/iommu-alist.h"
+#include <iommu-alist.h>
 
 struct iommu_device { const char *name; };	/* yours, whatever it is */
 
 static void send_iotlb(const struct iommu_attach_group *group, void *iova)
 {
-	printf("%s: IOTLB tag %llu at %p\n", group->iommu_device->name,
-	       group->tag, iova);
+	printf("%s: IOTLB tag %" PRIu64 " at %p\n", group->iommu_device->name, group->tag, iova);
 }
 
-static void send_atc(const struct iommu_attach_group *group, u64 rid, void *iova)
+static void send_atc(const struct iommu_attach_group *group, uint64_t rid, void *iova)
 {
-	printf("%s: ATC of device %llx at %p\n",
-	       group->iommu_device->name, rid, iova);
+	printf("%s: ATC of device %" PRIx64 " at %p\n", group->iommu_device->name, rid, iova);
 }
 
-static u64 send_sync(struct iommu_device *iommu, void *iova)
+static uint64_t send_sync(struct iommu_device *iommu, void *iova)
 {
 	printf("%s: completion wait after %p\n", iommu->name, iova);
 	return 1;			/* a cookie for wait_sync() */
 }
 
-static void wait_sync(struct iommu_device *iommu, u64 cookie, void *iova)
+static void wait_sync(struct iommu_device *iommu, uint64_t cookie, void *iova)
 {
-	printf("%s: %llu completed, %p is clean\n", iommu->name, cookie, iova);
+	printf("%s: %" PRIu64 " completed, %p is clean\n", iommu->name, cookie, iova);
 }
 
 static const struct iommu_attach_flush_ops ops = {

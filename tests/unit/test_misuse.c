@@ -7,6 +7,7 @@
  * kernel the warnings are a WARN or a lockdep splat, which a test there must not
  * cause; here they are counted.
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -207,6 +208,48 @@ static void rule_11_nest_on_two_iommus(void **state)
 	expect_warning(f);
 	assert_int_equal(iommu_attach_add_nest(&f->s1, &f->s2, nest), -EINVAL);
 	was_warned(f);
+	kfree(nest);
+}
+
+/* The parent's flush would pass over the ATC. */
+static void rule_11_nest_with_an_atc_on_one_side(void **state)
+{
+	struct fixture *f = *state;
+	struct iommu_attach_nest *nest = new_nest();
+
+	nest->s2.using_atc = !nest->s1.using_atc;
+	expect_warning(f);
+	assert_int_equal(iommu_attach_add_nest(&f->s1, &f->s2, nest), -EINVAL);
+	was_warned(f);
+	kfree(nest);
+}
+
+static void rule_11_two_attachments_are_no_nest(void **state)
+{
+	struct fixture *f = *state;
+	struct iommu_attach_nest *nest = new_nest();
+	struct iommu_attach_list s1, s2;
+
+	iommu_attach_init(&s1);
+	iommu_attach_init(&s2);
+	assert_true(iommu_attach_add(&s1, &nest->s1) >= 0);
+	assert_true(iommu_attach_add(&s2, &nest->s2) >= 0);
+
+	expect_warning(f);
+	assert_int_equal(iommu_attach_del_nest(&s1, &s2, nest), -ENOENT);
+	was_warned(f);
+	expect_warning(f);
+	assert_int_equal(iommu_attach_nest_enable_atc(nest), -EINVAL);
+	was_warned(f);
+	expect_warning(f);
+	iommu_attach_nest_disable_atc(nest);
+	was_warned(f);
+
+	assert_int_equal(iommu_attach_del(&s1, &nest->s1), IOMMU_ATTACH_GROUP_S1);
+	assert_int_equal(iommu_attach_del(&s2, &nest->s2), IOMMU_ATTACH_GROUP_S1);
+	iommu_attach_drain();
+	iommu_attach_destroy(&s1);
+	iommu_attach_destroy(&s2);
 	kfree(nest);
 }
 
@@ -454,6 +497,8 @@ int main(void)
 		CASE(rule_11_add_of_what_is_out_of_range),
 		CASE(rule_11_nest_on_one_list),
 		CASE(rule_11_nest_on_two_iommus),
+		CASE(rule_11_nest_with_an_atc_on_one_side),
+		CASE(rule_11_two_attachments_are_no_nest),
 		CASE(rule_11_delete_from_another_list),
 		CASE(rule_11_delete_and_free_from_another_list),
 		CASE(rule_11_delete_of_what_is_not_there),

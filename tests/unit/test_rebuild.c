@@ -221,7 +221,22 @@ static void a_command_missing_in_the_log_is_found_out(void **state)
 	add_map(&log, TASK, 0x10000000, 0x1000);
 	add_unmap(&log, TASK, 0x10000000, 0x1000);
 	add_qi(&log, TASK, 0, "iotlb_inv", 0x500f2, 0x10000040);
+	/* The log may end amid the flush. */
+	assert_int_equal(run(&log).reasons, UINT32_C(1) << REASON_LOST);
+	add(&log, TASK, "tracing_mark_write: it does not");
 	assert_int_equal(run(&log).reasons, UINT32_C(1) << REASON_UNEXPLAINED);
+}
+
+static void a_log_may_begin_amid_a_flush(void **state)
+{
+	struct log log = { 0 };
+
+	(void)state;
+	add_qi(&log, TASK, 0, "dev_tlb_inv", 0x10000000003, 0x10000000);
+	add_qi(&log, TASK, 0, "iotlb_inv", 0x500f2, 0x10000040);
+	add_qi(&log, TASK, 0, "dev_tlb_inv", 0x20000000003, 0x10000000);
+	vtd_log(&log);
+	assert_int_equal(run(&log).reasons & UINT32_C(1) << REASON_UNEXPLAINED, 0);
 }
 
 static void a_tag_from_before_the_log_has_an_unknown_user(void **state)
@@ -316,6 +331,28 @@ static void an_interrupt_keeps_its_commands_to_itself(void **state)
 	assert_int_equal(out.steps[STEP_UNMAP_FLUSH], 2);
 	assert_int_equal(out.steps[STEP_MERGE], 0);
 	assert_int_equal(out.reasons, 0);
+}
+
+/* The same where the log has no column that tells interrupts. */
+static void other_ranges_are_another_flush(void **state)
+{
+	struct log log = { 0 };
+	struct outcome out;
+
+	(void)state;
+	add_assign(&log, 0, 5, 1, "0000:01:00.0", false);
+	add_assign(&log, 0, 6, 1, "0000:02:00.0", false);
+	add_map(&log, TASK, 0x10000000, 0x1000);
+	add_map(&log, TASK, 0x20000000, 0x1000);
+	add_unmap(&log, TASK, 0x10000000, 0x1000);
+	add_unmap(&log, TASK, 0x20000000, 0x1000);
+	add_qi(&log, TASK, 0, "iotlb_inv", 0x600f2, 0x20000040);
+	add(&log, TASK, "cache_tag_flush_range: dmar0 dmar0[0] type iotlb did 5 [0x10000000-0x10000fff] addr 0x10000000 pages 0x1 mask 0x0");
+	add_qi(&log, TASK, 0, "iotlb_inv", 0x500f2, 0x10000040);
+	out = run(&log);
+	assert_int_equal(out.steps[STEP_MERGE], 0);
+	assert_int_equal(out.list.iotlb, 2);
+	assert_int_equal(out.reasons & UINT32_C(1) << REASON_UNEXPLAINED, 0);
 }
 
 static void lazy_unmaps_wait_for_a_flush_of_everything(void **state)
@@ -633,11 +670,13 @@ int main(void)
 		cmocka_unit_test(vtd_sends_what_the_driver_sent),
 		cmocka_unit_test(a_withheld_command_is_found_out),
 		cmocka_unit_test(a_command_missing_in_the_log_is_found_out),
+		cmocka_unit_test(a_log_may_begin_amid_a_flush),
 		cmocka_unit_test(a_tag_from_before_the_log_has_an_unknown_user),
 		cmocka_unit_test(the_reference_count_tells_of_unknown_users),
 		cmocka_unit_test(the_last_user_of_a_tag_flushes_it),
 		cmocka_unit_test(one_flush_shows_that_two_tags_are_one_domain),
 		cmocka_unit_test(an_interrupt_keeps_its_commands_to_itself),
+		cmocka_unit_test(other_ranges_are_another_flush),
 		cmocka_unit_test(lazy_unmaps_wait_for_a_flush_of_everything),
 		cmocka_unit_test(amd_flush_claims_pending_devices),
 		cmocka_unit_test(amd_detach_tells_where_the_device_was),

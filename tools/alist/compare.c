@@ -56,7 +56,7 @@ static const struct {
 	[REASON_NEST] = { "nest-not-in-log",
 		"There are nests, and the log does not tell their parents." },
 	[REASON_LOST] = { "lost-events",
-		"Events were lost before this one." },
+		"Events were lost before this one, or the log begins or ends amid the flush." },
 	[REASON_UNEXPLAINED] = { "unexplained",
 		"None of these: a check failed." },
 };

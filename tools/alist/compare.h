@@ -49,7 +49,7 @@ struct compare_facts {
 	bool unknown_leaf;	/* nor does the log tell the sizes of the leaves */
 	bool tag_taken;		/* the list's driver could not get the log's tag */
 	bool nest;		/* nests, of which the log does not tell the parent */
-	bool lost;		/* events were lost before */
+	bool lost;		/* events were lost before, or the log is cut here */
 };
 
 /*

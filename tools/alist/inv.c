@@ -313,8 +313,6 @@ int burst_split(struct burst *burst, size_t n, struct burst *to)
 	burst->nr -= n;
 	memcpy(to->unsynced, burst->unsynced, sizeof(to->unsynced));
 	memset(burst->unsynced, 0, sizeof(burst->unsynced));
-	to->row = burst->row;
-	to->row_iommu = burst->row_iommu;
 	burst->row = 0;
 	return 0;
 }

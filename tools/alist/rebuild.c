@@ -61,12 +61,12 @@ struct ranges {
 
 struct context {
 	bool used;
+	bool fresh;			/* nothing settled yet: the log may begin amid */
 	bool active;			/* has commands; on the list */
 	uint64_t key;
 	uint32_t pid;
 	enum op op;
 	uint64_t line;			/* of the operation */
-	uint64_t ns;
 	uint64_t last_line;
 	struct ranges ranges;
 	struct burst burst;
@@ -87,7 +87,8 @@ struct rebuild {
 	void *arg;
 	int ret;
 	char error[256];
-	uint64_t line, ns;
+	uint64_t line;
+	bool ending;			/* the log does, or a run of it */
 	bool saw_tags;			/* the log has cache_tag_assign and the like */
 	unsigned long unknown[UNKNOWN_KINDS];
 	unsigned int nr_devices, nr_domains, nr_attachments;
@@ -114,7 +115,7 @@ static void emit(struct rebuild *r, struct step *step)
 		return;
 	if (!step->line)
 		step->line = r->line;
-	step->ns = r->ns;
+	step->cut |= r->ending;
 	if (r->fn(&r->machine, step, r->arg))
 		r->ret = -1;
 }
@@ -772,6 +773,7 @@ static void settle_flush(struct rebuild *r, struct context *c)
 	burst_span(&c->burst, &first, &last);
 	keep_flushed(r, &c->ranges, first, last);
 	step.kind = STEP_OTHER_FLUSH;
+	step.cut = c->fresh && c->op == OP_NONE;
 	if (c->op == OP_MAP && c->ranges.nr) {
 		struct machine_range *range = c->ranges.range;
 
@@ -985,6 +987,7 @@ static void settle(struct rebuild *r, struct context *c, struct machine_device *
 	}
 	burst_clear(&c->burst);
 	c->ranges.nr = 0;
+	c->fresh = false;
 	c->op = OP_NONE;
 	c->device = NULL;
 	c->rid = INV_ANY;
@@ -1016,7 +1019,6 @@ static void begin(struct rebuild *r, struct context *c, enum op op)
 {
 	c->op = op;
 	c->line = r->line;
-	c->ns = r->ns;
 }
 
 /*
@@ -1051,9 +1053,14 @@ static void settle_all(struct rebuild *r)
 {
 	size_t i;
 
-	for (i = 0; i < CONTEXTS; i++)
-		if (r->contexts[i].used)
-			settle(r, &r->contexts[i], NULL);
+	r->ending = true;
+	for (i = 0; i < CONTEXTS; i++) {
+		if (!r->contexts[i].used)
+			continue;
+		settle(r, &r->contexts[i], NULL);
+		r->contexts[i].used = false;
+	}
+	r->ending = false;
 }
 
 static void drop_all(struct rebuild *r)
@@ -1080,6 +1087,7 @@ static void drop_all(struct rebuild *r)
 	r->saw_tags = false;
 	m->lost = false;
 	m->nests = false;
+	m->caches_absent = false;
 	m->nr_iommus = 0;
 }
 
@@ -1095,6 +1103,7 @@ static struct context *context_of(struct rebuild *r, const struct trace_event *e
 		settle(r, c, NULL);
 	if (!c->used || c->key != key) {
 		c->used = true;
+		c->fresh = true;
 		c->key = key;
 		c->pid = task ? e->pid : 0;
 		c->op = OP_NONE;
@@ -1184,6 +1193,7 @@ static bool begins_flush(struct rebuild *r, struct context *c,
 {
 	struct machine_tag *t, *mine;
 	uint64_t tag = tag_of(&cmd->inv);
+	bool any = false, alike = false;
 	size_t i;
 
 	if (c->op == OP_ASSIGN || c->op == OP_UNASSIGN || c->op == OP_CONFIG ||
@@ -1193,22 +1203,26 @@ static bool begins_flush(struct rebuild *r, struct context *c,
 	t = tag_find(r, cmd->iommu, tag);
 	for (i = 0; i < c->burst.nr; i++) {
 		const struct command *old = &c->burst.cmds[i];
+		bool same_tag, same_range;
 
 		if (tag_of(&old->inv) == NO_TAG)
 			continue;
+		same_tag = old->iommu == cmd->iommu && tag_of(&old->inv) == tag;
+		same_range = old->inv.first == cmd->inv.first &&
+			     old->inv.last == cmd->inv.last;
 		mine = tag_find(r, old->iommu, tag_of(&old->inv));
 		if (t && mine && t->domain != mine->domain &&
 		    old->iommu == cmd->iommu)
 			return true;
-		if (old->iommu == cmd->iommu && inv_same_target(&old->inv, &cmd->inv) &&
-		    old->inv.first == cmd->inv.first && old->inv.last == cmd->inv.last)
+		if (same_tag && same_range)
 			return c->op != OP_UNMAP || inv_all(&cmd->inv);
-		if (old->iommu == cmd->iommu && tag_of(&old->inv) != tag &&
-		    (c->op == OP_NONE ||
-		     (inv_all(&cmd->inv) && !inv_all(&old->inv))))
+		if (old->iommu == cmd->iommu && !same_tag && c->op == OP_NONE)
 			return true;
+		/* A domain's flush has the same range for all of its tags. */
+		alike |= same_tag || same_range;
+		any = true;
 	}
-	return false;
+	return any && !alike;
 }
 
 static void on_command(struct rebuild *r, struct context *c,
@@ -1375,7 +1389,6 @@ int rebuild_event(struct rebuild *r, const struct trace_event *e)
 		break;
 	}
 
-	r->ns = e->ns;
 	c = context_of(r, e);
 	switch (e->type) {
 	case TRACE_MAP:

@@ -102,7 +102,6 @@ struct machine_range {
 struct step {
 	enum step_kind kind;
 	uint64_t line;
-	uint64_t ns;
 	struct trace_text label;
 	uint64_t iova, paddr, size;
 	struct machine_attachment *attachment;
@@ -111,6 +110,7 @@ struct step {
 	const struct machine_range *ranges;
 	size_t nr_ranges;
 	bool lazy;			/* flushed later, with everything else */
+	bool cut;			/* the log begins or ends here: not all of it */
 	const struct burst *burst;	/* what the driver sent; NULL: nothing */
 	unsigned int iommu;
 	uint64_t tag;

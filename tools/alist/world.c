@@ -454,11 +454,10 @@ static unsigned long map_gap(struct world *w, struct world_domain *wd,
 	uint64_t at = iova;
 
 	for (;;) {
-		if (is_mapped(wd, at)) {
+		if (is_mapped(wd, at))
 			probe_at(w, at);
-		} else if (!map(w, wd, at, at ^ PAGE, PAGE)) {
+		else if (!map(w, wd, at, at ^ PAGE, PAGE))
 			unknown = 1;
-		}
 		if (last - at < PAGE)
 			break;
 		at += PAGE;
@@ -671,7 +670,7 @@ int world_step(struct world *w, struct machine *m, const struct step *step,
 	}
 	result->facts.vendor = m->vendor;
 	result->facts.kind = step->kind;
-	result->facts.lost = m->lost;
+	result->facts.lost = m->lost || step->cut;
 	result->facts.nest = m->nests;
 
 	switch (step->kind) {

@@ -51,7 +51,7 @@
  *   read from the hardware that the        publish slot, nr_atc, atc_seq
  *     IOTLB commands have completed        smp_mb() in attach_parts
  *   smp_rmb() in walk_atc                  let the device use ATS: the IOMMU
- *   read nr_atc, atc_seq, slots              looks into its IOTLB for it
+ *   read nr_atc, atc_seq, slots              answers it from its IOTLB
  *
  * The first is store buffering and takes a full barrier on both sides. In the second
  * the left side only reads: an IOMMU that looked into its IOTLB before it executed the
@@ -694,7 +694,8 @@ int iommu_attach_add_nest(struct iommu_attach_list *s1,
 	int ret;
 
 	if (WARN_ON_ONCE(s1 == s2 ||
-			 nest->s1.iommu_device != nest->s2.iommu_device))
+			 nest->s1.iommu_device != nest->s2.iommu_device ||
+			 nest->s1.using_atc != nest->s2.using_atc))
 		return -EINVAL;
 	ret = check_new(&nest->s1) ?: check_new(&nest->s2);
 	if (ret)
@@ -750,7 +751,8 @@ EXPORT_SYMBOL_GPL(iommu_attach_del);
  * Context: Process context. Takes and releases both lists' locks, S1's outside.
  * Neither sleeps nor allocates.
  * Return: IOMMU_ATTACH_GROUP_S1 and IOMMU_ATTACH_GROUP_S2 for each list on which it
- * was the last of its group; -ENOENT, with a warning, if it is not on both.
+ * was the last of its group; -ENOENT with a warning, and nothing else, if it is not
+ * on both, or is no nest.
  */
 int iommu_attach_del_nest(struct iommu_attach_list *s1,
 			  struct iommu_attach_list *s2,
@@ -758,7 +760,8 @@ int iommu_attach_del_nest(struct iommu_attach_list *s1,
 {
 	int last = 0;
 
-	if (WARN_ON_ONCE(nest->s1.alist != s1 || nest->s2.alist != s2))
+	if (WARN_ON_ONCE(nest->s1.alist != s1 || nest->s2.alist != s2 ||
+			 !nest->s1.nested || !nest->s2.nested))
 		return -ENOENT;
 
 	lock_pair(s1, s2);
@@ -865,8 +868,9 @@ EXPORT_SYMBOL_GPL(iommu_attach_drain);
  * iommu_attach_enable_atc() - The device of an attachment is about to use its ATC
  * @elm: An attachment that is on a list; &iommu_attach_elm.atc is set.
  *
- * Call it before ATS is enabled in the device. When it returns, the ATC part of
- * every flush whose IOTLB part has not completed reaches the device.
+ * Call it before the IOMMU answers the device's translation requests. ATS is on in
+ * the device by then, so that it answers commands: when this returns, the ATC part of
+ * every flush whose IOTLB part has not completed reaches it.
  *
  * Context: Process context. Sleeps. Takes and releases the list's lock.
  * Return: 0, also if it is in use already; -ENOMEM, and nothing has changed;
@@ -937,6 +941,7 @@ int iommu_attach_nest_enable_atc(struct iommu_attach_nest *nest)
 	};
 
 	if (WARN_ON_ONCE(!nest->s1.alist || !nest->s2.alist ||
+			 !nest->s1.nested || !nest->s2.nested ||
 			 (nest->s1.atc | nest->s2.atc) & IOMMU_ATTACH_LIVE))
 		return -EINVAL;
 	return attach_parts(part, ARRAY_SIZE(part), try_pair);
@@ -954,7 +959,7 @@ void iommu_attach_nest_disable_atc(struct iommu_attach_nest *nest)
 {
 	struct iommu_attach_list *s1 = nest->s1.alist, *s2 = nest->s2.alist;
 
-	if (WARN_ON_ONCE(!s1 || !s2))
+	if (WARN_ON_ONCE(!s1 || !s2 || !nest->s1.nested || !nest->s2.nested))
 		return;
 	lock_pair(s1, s2);
 	stop_atc(&nest->s1);
@@ -1070,6 +1075,8 @@ static void flush_pass(struct flush *flush, u32 what)
 			continue;
 		iommu_device = (*group)->iommu_device;
 		sent = false;
+		if (flush->nr_sent == FLUSH_WINDOW)
+			flush_wait(flush);
 
 		/* Own tags come before those of nests in the table. */
 		for (next = group; next != end; next++) {
@@ -1086,8 +1093,6 @@ static void flush_pass(struct flush *flush, u32 what)
 		if (!sent)
 			continue;
 
-		if (flush->nr_sent == FLUSH_WINDOW)
-			flush_wait(flush);
 		flush->sent[flush->nr_sent].iommu_device = iommu_device;
 		flush->sent[flush->nr_sent].cookie =
 			flush->ops->sync(iommu_device, flush->arg);
@@ -1105,8 +1110,8 @@ static void flush_pass(struct flush *flush, u32 what)
  * Sends, to each IOMMU: one &iommu_attach_flush_ops.iotlb for each of the domain's
  * own tags, one for each nest's, and then one &iommu_attach_flush_ops.atc for each
  * ATC target. One &iommu_attach_flush_ops.sync per IOMMU and phase, where a phase
- * ends only where the hardware needs it to. In each phase all IOMMUs are sent to
- * before the first one is waited for.
+ * ends only where the hardware needs it to. In each phase all IOMMUs, or 64 if there
+ * are more, are sent to before the first one is waited for.
  *
  * Who uses an ATC is decided when the IOTLB part has completed. Hardware that
  * orders ATC commands itself is sent them along with the IOTLB commands; what came

@@ -122,6 +122,7 @@ struct iommu_attach_list {
  * @using_atc: The device may cache translations. Written by the driver before
  *	the attachment is added and by the list from then on, see
  *	iommu_attach_enable_atc().
+ * @nested: It is half of a struct iommu_attach_nest. Written by the list.
  * @device: The device. Reached through iommu_attach_elm_device() only, never from a
  *	walk: a walk does not keep the device.
  *
@@ -134,13 +135,13 @@ struct iommu_attach_elm {
 	u64 atc;
 	ioasid_t pasid;
 	bool using_atc;
+	bool nested;
 	struct device *__private device;
 	/* private: */
 	struct iommu_attach_list *alist;	/* NULL: not on a list */
 	struct iommu_attach_group *group;
 	struct iommu_attach_slots *slots;	/* NULL: no ATC target */
 	u16 slot;			/* index in @slots */
-	bool nested;			/* half of a struct iommu_attach_nest */
 	struct list_head all_item;
 	struct hlist_node index_item;
 	struct rcu_head rcu;
@@ -253,6 +254,31 @@ static inline void iommu_attach_elm_set_device(struct iommu_attach_elm *elm,
 		iommu_attach_drain();					\
 		kfree(__attachment);					\
 	}								\
+	__gone;								\
+})
+
+/**
+ * iommu_attach_del_nest_free() - Delete a nest and free it after a grace period
+ * @s1list: The list of the S1 domain.
+ * @s2list: The list of its S2 parent.
+ * @pos: The driver's structure, from kmalloc() and its like.
+ * @member: The name of the struct iommu_attach_nest in it, at any offset that
+ *	kfree_rcu() takes (below 4096).
+ *
+ * As iommu_attach_del_free(), for both halves.
+ *
+ * Context: Process context. Takes and releases both lists' locks. Does not sleep.
+ * Return: As iommu_attach_del_nest().
+ */
+#define iommu_attach_del_nest_free(s1list, s2list, pos, member)		\
+({									\
+	typeof(pos) __attachment = (pos);				\
+	int __gone;							\
+									\
+	__gone = iommu_attach_del_nest(s1list, s2list,			\
+				       &__attachment->member);		\
+	if (__gone >= 0)						\
+		kfree_rcu(__attachment, member.s1.rcu);			\
 	__gone;								\
 })
 

@@ -38,10 +38,22 @@
 	__atomic_store_n(&(x), (typeof(x))(value), __ATOMIC_RELAXED)
 
 #ifdef SHIM_TSAN
-#define smp_mb()			cmm_smp_mb()
+#define __smp_mb()			cmm_smp_mb()
 #else
 /* On x86 a locked instruction, as in the kernel: half the cost of mfence. */
-#define smp_mb()			__atomic_thread_fence(__ATOMIC_SEQ_CST)
+#define __smp_mb()			__atomic_thread_fence(__ATOMIC_SEQ_CST)
+#endif
+
+#ifdef CONFIG_PROVE_LOCKING
+extern void (*shim_mb_hook)(void);	/* see shim.h */
+#define smp_mb()							\
+do {									\
+	if (unlikely(shim_mb_hook))					\
+		shim_mb_hook();						\
+	__smp_mb();							\
+} while (0)
+#else
+#define smp_mb()			__smp_mb()
 #endif
 #define smp_rmb()			cmm_smp_rmb()
 #define smp_wmb()			cmm_smp_wmb()

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// One device, attached as a whole and with PASID 5, whose ATS is turned on and off
+// while it is attached. The PASID is packed into the tag and into the ATC target.
+#include <inttypes.h>
+#include <stdio.h>
+
+#include <iommu-alist.h>
+
+#define TAG(did, pasid)		((uint64_t)(did) << 20 | (pasid))
+#define TARGET(rid, pasid)	((uint64_t)(rid) << 20 | (pasid))
+
+struct iommu_device { int commands; };
+
+static void send_iotlb(const struct iommu_attach_group *group, void *arg)
+{
+	(void)arg;
+	group->iommu_device->commands++;
+	printf("  IOTLB: tag %" PRIu64 ", PASID %" PRIu64 "\n", group->tag >> 20,
+	       group->tag & 0xfffff);
+}
+
+static void send_atc(const struct iommu_attach_group *group, uint64_t atc, void *arg)
+{
+	(void)arg;
+	group->iommu_device->commands++;
+	printf("  ATC: device %" PRIx64 ", PASID %" PRIu64 "\n", atc >> 20, atc & 0xfffff);
+}
+
+static uint64_t send_sync(struct iommu_device *iommu, void *arg)
+{
+	(void)arg;
+	return iommu->commands;
+}
+
+static void wait_sync(struct iommu_device *iommu, uint64_t cookie, void *arg)
+{
+	(void)iommu;
+	(void)arg;
+	printf("  command %" PRIu64 " completed\n", cookie);
+}
+
+/* This hardware does not order ATC commands behind IOTLB commands. */
+static const struct iommu_attach_flush_ops ops = {
+	.iotlb = send_iotlb, .atc = send_atc, .sync = send_sync, .wait = wait_sync,
+	.sync_before_atc = true,
+};
+
+int main(void)
+{
+	struct iommu_device iommu = { 0 };
+	struct iommu_attach_list domain;
+	struct iommu_attach_elm whole = {
+		.iommu_device = &iommu, .tag = TAG(9, IOMMU_NO_PASID),
+		.atc = TARGET(0x300, IOMMU_NO_PASID),
+	};
+	struct iommu_attach_elm shared = {
+		.iommu_device = &iommu, .tag = TAG(9, 5), .pasid = 5,
+		.atc = TARGET(0x300, 5),
+	};
+
+	iommu_attach_init(&domain);
+	if (iommu_attach_add(&domain, &whole) < 0 || iommu_attach_add(&domain, &shared) < 0)
+		return 1;
+	printf("ATS off:\n");
+	iommu_attach_flush(&domain, &ops, NULL);
+
+	/*
+	 * Here ATS is enabled in the device, so that it answers commands, and the IOMMU
+	 * still refuses its translation requests.
+	 */
+	if (iommu_attach_enable_atc(&whole) || iommu_attach_enable_atc(&shared))
+		return 1;
+	/* Here the IOMMU begins to answer them. */
+	printf("ATS on:\n");
+	iommu_attach_flush(&domain, &ops, NULL);
+
+	/* Here the IOMMU refuses them again, and the ATC is emptied. */
+	iommu_attach_disable_atc(&shared);
+	iommu_attach_disable_atc(&whole);
+	iommu_attach_drain();		/* no ATC command for it is on its way */
+	/* Here ATS is disabled in the device. */
+	printf("ATS off:\n");
+	iommu_attach_flush(&domain, &ops, NULL);
+
+	iommu_attach_del(&domain, &whole);
+	iommu_attach_del(&domain, &shared);
+	iommu_attach_drain();
+	iommu_attach_destroy(&domain);
+	return 0;
+}

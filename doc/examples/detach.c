@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Four ways for the memory of an attachment to go. All of them wait until no walk looks
+// at it any more; they differ in who waits.
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <iommu-alist.h>
+
+struct iommu_device { int unused; };
+
+struct attachment {
+	int number;
+	struct iommu_attach_elm elm;
+};
+
+static struct iommu_device iommu;
+static struct iommu_attach_list domain;
+
+static struct attachment *attach(int number)
+{
+	struct attachment *attachment = calloc(1, sizeof(*attachment));
+
+	if (!attachment)
+		exit(1);
+	attachment->number = number;
+	attachment->elm.iommu_device = &iommu;
+	attachment->elm.tag = 1;
+	switch (iommu_attach_add(&domain, &attachment->elm)) {
+	case 0:
+		break;
+	case IOMMU_ATTACH_GROUP_S1:
+		printf("%d is the first with this tag: program it\n", number);
+		break;
+	default:			/* -ENOMEM, and nothing has changed */
+		exit(1);
+	}
+	return attachment;
+}
+
+/* Called by a thread of the library's. */
+static void release(struct iommu_attach_elm *elm)
+{
+	struct attachment *attachment = (struct attachment *)((char *)elm -
+					offsetof(struct attachment, elm));
+
+	printf("%d is released\n", attachment->number);
+	free(attachment);
+}
+
+int main(void)
+{
+	struct attachment *attachment[5];
+	int i;
+
+	iommu_attach_init(&domain);
+	for (i = 0; i < 5; i++)
+		attachment[i] = attach(i);
+
+	/* Several at once: one drain for all of them. */
+	iommu_attach_del(&domain, &attachment[0]->elm);
+	iommu_attach_del(&domain, &attachment[1]->elm);
+	iommu_attach_drain();
+	free(attachment[0]);
+	free(attachment[1]);
+
+	/* The same for one. */
+	iommu_attach_del_free_sync(&domain, attachment[2], elm);
+
+	/* Nobody waits, free() is called later. */
+	iommu_attach_del_free(&domain, attachment[3], elm);
+
+	/* Nobody waits, release() is called later. */
+	if (iommu_attach_del(&domain, &attachment[4]->elm) == IOMMU_ATTACH_GROUP_S1)
+		printf("4 was the last with this tag: flush it\n");
+	iommu_attach_defer(&attachment[4]->elm, release);
+
+	iommu_attach_barrier();		/* "later" is over */
+	printf("empty: %s\n", iommu_attach_empty(&domain) ? "yes" : "no");
+	iommu_attach_destroy(&domain);
+	return 0;
+}

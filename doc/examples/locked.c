@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Turning on dirty tracking for a domain: every device that is attached has to be
+// reached, and the list is held still meanwhile.
+#include <stdio.h>
+
+#include <iommu-alist.h>
+
+struct iommu_device { int unused; };
+struct device { const char *name; bool dirty_tracking; };
+
+struct attachment {
+	struct iommu_attach_elm elm;
+	struct device *dev;
+};
+
+int main(void)
+{
+	struct iommu_device iommu = { 0 };
+	struct device devices[] = { { "nic", false }, { "gpu", false }, { "disk", false } };
+	struct attachment attachments[3] = { 0 };
+	struct iommu_attach_list domain;
+	struct attachment *pos;
+	int i;
+
+	iommu_attach_init(&domain);
+	for (i = 0; i < 3; i++) {
+		attachments[i].elm.iommu_device = &iommu;
+		attachments[i].elm.tag = 1;
+		iommu_attach_elm_set_device(&attachments[i].elm, &devices[i]);
+		if (iommu_attach_add(&domain, &attachments[i].elm) < 0)
+			return 1;
+	}
+
+	iommu_attach_lock(&domain);
+	iommu_attach_for_each_locked(pos, &domain, elm)
+		iommu_attach_elm_device(&pos->elm)->dirty_tracking = true;
+	iommu_attach_unlock(&domain);
+
+	for (i = 0; i < 3; i++) {
+		printf("%s: dirty tracking %s\n", devices[i].name,
+		       devices[i].dirty_tracking ? "on" : "off");
+		iommu_attach_del(&domain, &attachments[i].elm);
+	}
+	iommu_attach_drain();
+	iommu_attach_destroy(&domain);
+	return 0;
+}

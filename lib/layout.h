@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Where things are in the structures that programs and the library share
+ *
+ * Programs compile against the view of iommu-alist.h, the library against the core's
+ * own header. This is included behind either, and both have to agree with it. It is
+ * also what the soname stands for: what is written here changes with it alone.
+ *
+ * The numbers are those of 64-bit machines; others do not build the library.
+ */
+#include <stddef.h>
+
+#define PTR		sizeof(void *)
+#define SHARED(type, member, offset)					\
+	_Static_assert(offsetof(struct type, member) == (offset),	\
+		       "struct " #type ": " #member " has moved")
+#define SHARED_SIZE(type, size)						\
+	_Static_assert(sizeof(struct type) == (size),			\
+		       "struct " #type " has another size")
+
+/* The program's storage, for the whole of what the core has in it. */
+#ifdef IOMMU_ALIST_CORE
+#define STORAGE(type, size)						\
+	_Static_assert(sizeof(struct type) <= (size),			\
+		       "struct " #type " has outgrown its storage")
+#else
+#define STORAGE(type, size)	SHARED_SIZE(type, size)
+#endif
+
+STORAGE(iommu_attach_list, 48 * PTR);
+STORAGE(iommu_attach_walk, 16 * PTR);
+
+SHARED(iommu_attach_group, iommu_device, 0);
+SHARED(iommu_attach_group, tag, 8);
+SHARED(iommu_attach_group, kind, 16);
+
+SHARED(iommu_attach_elm, iommu_device, 0);
+SHARED(iommu_attach_elm, tag, 8);
+SHARED(iommu_attach_elm, atc, 16);
+SHARED(iommu_attach_elm, pasid, 24);
+SHARED(iommu_attach_elm, using_atc, 28);
+SHARED(iommu_attach_elm, nested, 29);
+SHARED_SIZE(iommu_attach_elm, 32 + 12 * PTR);
+
+SHARED(iommu_attach_nest, s1, 0);
+SHARED(iommu_attach_nest, s2, 32 + 12 * PTR);
+
+SHARED(iommu_attach_flush_ops, iotlb, 0);
+SHARED(iommu_attach_flush_ops, atc, PTR);
+SHARED(iommu_attach_flush_ops, sync, 2 * PTR);
+SHARED(iommu_attach_flush_ops, wait, 3 * PTR);
+SHARED(iommu_attach_flush_ops, sync_before_nest, 4 * PTR);
+SHARED(iommu_attach_flush_ops, sync_before_atc, 4 * PTR + 1);
+SHARED_SIZE(iommu_attach_flush_ops, 5 * PTR);

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What lib/iommu-alist.h declares, for tests that compare other things with it."""
+import pathlib
+import re
+
+TOP = pathlib.Path(__file__).resolve().parent.parent
+
+
+def squeeze(text):
+    """One space between words, none where a line break or a style put it."""
+    text = re.sub(r'\s+', ' ', text).strip()
+    return re.sub(r' ?([(),*]) ?', r'\1', text)
+
+
+def header():
+    text = (TOP / 'lib/iommu-alist.h').read_text()
+    return re.sub(r'/\*.*?\*/', '', text, flags=re.S)
+
+
+def macros():
+    """Names of the macros that take arguments, but for those that serve others."""
+    return set(re.findall(r'^#define (iommu_attach_\w+)\(', header(), re.M))
+
+
+def functions():
+    """{name: prototype} of all functions."""
+    text = re.sub(r'^#.*?(?<!\\)$', '', header(), flags=re.M | re.S)
+    found = {}
+    for statement in re.findall(r'[^;{}]+', text):
+        name = re.search(r'\b(iommu_attach_\w+) *\(', statement)
+        if name:
+            found[name[1]] = squeeze(statement)
+    return found

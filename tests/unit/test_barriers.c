@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The full barriers of an attach that races an unmap (store buffering), one thread.
+ *
+ *   unmap                          attach
+ *   -----                          ------
+ *   write the page table           publish the attachment
+ *   smp_mb()                       smp_mb()
+ *   look at the list               let the hardware use the domain
+ *
+ * Both barriers are inside the API. A hook that runs at each of them does what the
+ * other side would do there: attach just before a walk looks at the list, or walk just
+ * after an attach was published. An access on the wrong side of its barrier, or a barrier
+ * that is not there, shows in the same way on every machine.
+ */
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include <linux/iommu-alist.h>
+
+#include "shim.h"
+
+static char iommus[2];
+static struct iommu_attach_list list, parent;
+static struct iommu_attach_elm late;	/* what attaches at the barrier */
+static unsigned int seen_groups, seen_nests, seen_atcs;
+
+static struct iommu_attach_elm elm_of(unsigned int iommu, u64 atc)
+{
+	return (struct iommu_attach_elm){
+		.iommu_device = (struct iommu_device *)&iommus[iommu],
+		.tag = 13,
+		.atc = atc,
+		.using_atc = atc,
+	};
+}
+
+static unsigned int groups(struct iommu_attach_list *alist)
+{
+	const struct iommu_attach_group *group;
+	struct iommu_attach_walk walk;
+	unsigned int nr = 0;
+
+	iommu_attach_walk_begin(&walk, alist);
+	iommu_attach_for_each_group(group, &walk)
+		nr++;
+	iommu_attach_walk_end(&walk);
+	return nr;
+}
+
+static unsigned int atcs(struct iommu_attach_list *alist)
+{
+	const struct iommu_attach_group *group;
+	struct iommu_attach_walk walk;
+	unsigned int nr = 0;
+	u64 atc;
+
+	iommu_attach_walk_begin(&walk, alist);
+	iommu_attach_for_each_atc(group, atc, &walk)
+		nr++;
+	iommu_attach_walk_end(&walk);
+	return nr;
+}
+
+/* A group that comes back takes no memory, so this may run inside a walk. */
+static void attach_late(void)
+{
+	shim_mb_hook = NULL;
+	assert_int_equal(iommu_attach_add(&list, &late), IOMMU_ATTACH_GROUP_S1);
+}
+
+static void look(void)
+{
+	shim_mb_hook = NULL;
+	seen_groups = groups(&list);
+	seen_nests = groups(&parent);
+	seen_atcs = atcs(&list);
+}
+
+static void look_at_next_barrier(void)
+{
+	seen_groups = 0;
+	seen_nests = 0;
+	seen_atcs = 0;
+	shim_mb_hook = look;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	iommu_attach_init(&list);
+	iommu_attach_init(&parent);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	shim_mb_hook = NULL;
+	/* A case that failed leaves them as they are. */
+	shim_warn_expect(true);
+	iommu_attach_destroy(&list);
+	iommu_attach_destroy(&parent);
+	shim_warn_expect(false);
+	return 0;
+}
+
+static void prepare_late(void)
+{
+	late = elm_of(0, 0);
+	assert_int_equal(iommu_attach_add(&list, &late), IOMMU_ATTACH_GROUP_S1);
+	assert_int_equal(iommu_attach_del(&list, &late), IOMMU_ATTACH_GROUP_S1);
+	iommu_attach_drain();
+	late = elm_of(0, 0);
+	shim_mb_hook = attach_late;
+}
+
+static void pitfall_02_walk_looks_after_its_barrier(void **state)
+{
+	(void)state;
+	prepare_late();
+	assert_int_equal(groups(&list), 1);
+	assert_null(shim_mb_hook);
+	iommu_attach_del(&list, &late);
+}
+
+/*
+ * A group that is new makes a new table. That takes memory, which must not be asked for
+ * inside a walk: the shim complains, and goes on.
+ */
+static void pitfall_02_walk_loads_the_table_after_its_barrier(void **state)
+{
+	struct iommu_attach_elm elm = elm_of(0, 0);
+
+	(void)state;
+	assert_int_equal(iommu_attach_add(&list, &elm), IOMMU_ATTACH_GROUP_S1);
+	late = elm_of(1, 0);
+	shim_warn_expect(true);
+	shim_mb_hook = attach_late;
+	assert_int_equal(groups(&list), 2);
+	shim_warn_expect(false);
+	assert_null(shim_mb_hook);
+	iommu_attach_del(&list, &elm);
+	iommu_attach_del(&list, &late);
+}
+
+static void count_iotlb(const struct iommu_attach_group *group, void *arg)
+{
+	(void)group;
+	++*(unsigned int *)arg;
+}
+
+static u64 no_sync(struct iommu_device *iommu, void *arg)
+{
+	(void)iommu;
+	(void)arg;
+	return 0;
+}
+
+static void no_wait(struct iommu_device *iommu, u64 cookie, void *arg)
+{
+	(void)iommu;
+	(void)cookie;
+	(void)arg;
+}
+
+static void pitfall_02_flush_looks_after_its_barrier(void **state)
+{
+	static const struct iommu_attach_flush_ops ops = {
+		.iotlb = count_iotlb,
+		.sync = no_sync,
+		.wait = no_wait,
+	};
+	unsigned int sent = 0;
+
+	(void)state;
+	prepare_late();
+	iommu_attach_flush(&list, &ops, &sent);
+	assert_null(shim_mb_hook);
+	assert_int_equal(sent, 1);
+	iommu_attach_del(&list, &late);
+}
+
+/* The list's own group, one in a table, one that comes back: all are published first. */
+static void pitfall_02_attach_is_seen_from_its_barrier_on(void **state)
+{
+	struct iommu_attach_elm elm[3] = { elm_of(0, 0), elm_of(1, 5), elm_of(1, 6) };
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < 3; i++) {
+		look_at_next_barrier();
+		assert_true(iommu_attach_add(&list, &elm[i]) >= 0);
+		assert_null(shim_mb_hook);
+		assert_int_equal(seen_groups, i ? 2 : 1);
+		assert_int_equal(seen_atcs, i);
+	}
+	iommu_attach_del(&list, &elm[0]);
+	iommu_attach_drain();
+	elm[0] = elm_of(0, 0);
+	look_at_next_barrier();
+	assert_int_equal(iommu_attach_add(&list, &elm[0]), IOMMU_ATTACH_GROUP_S1);
+	assert_int_equal(seen_groups, 2);
+
+	for (i = 0; i < 3; i++)
+		iommu_attach_del(&list, &elm[i]);
+}
+
+static void pitfall_02_nest_is_seen_on_both_lists_from_its_barrier_on(void **state)
+{
+	struct iommu_attach_nest nest = { elm_of(0, 5), elm_of(0, 5) };
+
+	(void)state;
+	look_at_next_barrier();
+	assert_int_equal(iommu_attach_add_nest(&list, &parent, &nest),
+			 IOMMU_ATTACH_GROUP_S1 | IOMMU_ATTACH_GROUP_S2);
+	assert_null(shim_mb_hook);
+	assert_int_equal(seen_groups, 1);
+	assert_int_equal(seen_nests, 1);
+	assert_int_equal(seen_atcs, 1);
+	iommu_attach_del_nest(&list, &parent, &nest);
+}
+
+static void pitfall_03_atc_is_seen_from_its_barrier_on(void **state)
+{
+	struct iommu_attach_elm elm = elm_of(0, 0);
+
+	(void)state;
+	assert_int_equal(iommu_attach_add(&list, &elm), IOMMU_ATTACH_GROUP_S1);
+	elm.atc = 5;
+	look_at_next_barrier();
+	assert_int_equal(iommu_attach_enable_atc(&elm), 0);
+	assert_null(shim_mb_hook);
+	assert_int_equal(seen_atcs, 1);
+	iommu_attach_del(&list, &elm);
+}
+
+#define CASE(name)	cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		CASE(pitfall_02_walk_looks_after_its_barrier),
+		CASE(pitfall_02_walk_loads_the_table_after_its_barrier),
+		CASE(pitfall_02_flush_looks_after_its_barrier),
+		CASE(pitfall_02_attach_is_seen_from_its_barrier_on),
+		CASE(pitfall_02_nest_is_seen_on_both_lists_from_its_barrier_on),
+		CASE(pitfall_03_atc_is_seen_from_its_barrier_on),
+	};
+
+	return cmocka_run_group_tests_name("barriers", tests, NULL, NULL);
+}
