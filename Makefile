@@ -16,7 +16,7 @@ run: build/release/tools/alist/alist
 	build/release/tools/alist/alist demo
 	build/release/tools/alist/alist replay $(TRACES)
 
-## make check    all user-space tests: with ASan and UBSan, then with TSan
+## make check    all user-space tests: plain, with ASan and UBSan, with TSan
 .PHONY: check
 check: setup
 	@scripts/check

@@ -123,13 +123,15 @@ const struct iommu_attach_group *
 iommu_attach_first_atc(struct iommu_attach_walk *walk, u64 *atc)
 {
 	__iommu_attach_atc_begin(walk);
-	return __iommu_attach_next_atc(walk, atc);
+	return iommu_attach_next_atc(walk, atc);
 }
 
 const struct iommu_attach_group *
 iommu_attach_next_atc(struct iommu_attach_walk *walk, u64 *atc)
 {
-	return __iommu_attach_next_atc(walk, atc);
+	const struct iommu_attach_group *group;
+
+	return __iommu_attach_next_atc(walk, &group, atc) ? group : NULL;
 }
 
 void *iommu_attach_first_all(struct iommu_attach_walk *walk, size_t offset)

@@ -420,7 +420,7 @@ struct pt_walk pt_walk(const struct pt_root *root, uint64_t iova)
 	if (!level || iova / span(level - 1) >= ENTRIES)
 		return walk;
 	while (level--) {
-		struct pt_ref below;
+		struct pt_ref below = at;
 		uint64_t value;
 
 		if (!level)
