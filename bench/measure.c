@@ -585,9 +585,12 @@ static void measure_layout_memory(const struct layout *layout, struct scene *sce
 	u32 n = scene->shape.n;
 	struct set *set;
 	struct cell cell;
-	double bytes = -bytes_in_use();
-	unsigned long allocs = shim_allocs();
+	unsigned long allocs;
+	double bytes;
 
+	wait_for_frees();
+	bytes = -bytes_in_use();
+	allocs = shim_allocs();
 	set = set_new(layout, scene);
 	wait_for_frees();
 	bytes += bytes_in_use();
