@@ -110,23 +110,29 @@ static void plan_full(void)
 				if (atc == ATC_HALF && ns[i] == 1)
 					continue;
 				job_add(HOT, shape(ns[i], gs[j], atc), 0);
-				if (atc == ATC_HALF || ns[i] > 256 ||
-				    (ns[i] != 1 && ns[i] != 4 && ns[i] != 64 &&
-				     ns[i] != 256))
-					continue;
-				job_add(COLD_L2, shape(ns[i], gs[j], atc), 0);
 			}
+			if (gs[j] == 1 || gs[j] == 64)
+				job_add(ATTACH, shape(ns[i], gs[j], ATC_ALL), 0);
+			/* Some peers take seconds to attach more. */
+			if (ns[i] > 256)
+				continue;
 			job_add(MEMORY, shape(ns[i], gs[j], ATC_ALL), 0);
 			job_add(MEMORY, shape(ns[i], gs[j], ATC_NONE), 0);
-			job_add(ATTACH, shape(ns[i], gs[j], ATC_ALL), 0);
-			job_add(ATTACH, shape(ns[i], gs[j], ATC_NONE), 0);
+		}
+		if (ns[i] <= 64) {
+			job_add(COLD_L2, shape(ns[i], 1, ATC_NONE), 0);
+			job_add(COLD_L2, shape(ns[i], 1, ATC_ALL), 0);
 		}
 		job_add(HOT, (struct shape){ ns[i], 1, ATC_ALL, true }, 0);
 		if (ns[i] >= 8)
 			job_add(HOT, (struct shape){ ns[i], 8, ATC_ALL, true }, 0);
 	}
 	job_add(ATTACH, shape(0, 1, ATC_NONE), 0);
+	job_add(ATTACH, shape(4, 1, ATC_NONE), 0);
+	job_add(ATTACH, shape(4096, 64, ATC_NONE), 0);
 	job_add(MEMORY, shape(0, 1, ATC_NONE), 0);
+	job_add(COLD_L2, shape(64, 8, ATC_NONE), 0);
+	job_add(COLD_L2, shape(64, 8, ATC_ALL), 0);
 	job_add(COLD_L3, shape(1, 1, ATC_NONE), 0);
 	job_add(COLD_L3, shape(4, 1, ATC_NONE), 0);
 	job_add(COLD_L3, shape(64, 8, ATC_ALL), 0);
@@ -201,7 +207,7 @@ int main(int argc, char **argv)
 		{ NULL, 0, NULL, 0 },
 	};
 	struct effort effort = {
-		.seed = 1, .reps = 31, .sample_us = 200, .thread_ms = 20,
+		.seed = 1, .reps = 21, .sample_us = 100, .thread_ms = 20,
 	};
 	const char *json = NULL;
 	bool quick = false, count = false;
