@@ -33,6 +33,7 @@ struct scene {
 struct set {
 	const struct scene *scene;
 	const struct layout *layout;
+	char *memory;		/* of all domains */
 	void **domains;
 	void **attachments;	/* as scene->eps; NULL: not attached */
 };
