@@ -33,6 +33,26 @@ build/release/build.ninja:
 	@meson setup --buildtype=release -Dlockdep=false -Dpanic_on_warn=false \
 		build/release
 
+## make bench    the list beside its peers: tables, JSON, CSV and charts
+.PHONY: bench
+bench: bench-setup build
+	@scripts/bench
+
+## make bench-quick   the same for the cells that matter most, in a minute
+.PHONY: bench-quick
+bench-quick: bench-setup build
+	@scripts/bench --quick
+
+## make bench-check   fails where the list has become slower than bench/bounds.txt
+.PHONY: bench-check
+bench-check: bench-setup build
+	@scripts/bench-check
+
+# What draws the charts.
+.PHONY: bench-setup
+bench-setup:
+	@scripts/setup gnuplot-nox
+
 ## make install  install the library, the tool and their manual pages; takes DESTDIR
 .PHONY: install
 install: build

@@ -171,7 +171,7 @@ static pthread_once_t rcu_once = PTHREAD_ONCE_INIT;
 static void forget_thread(void *unused)
 {
 	(void)unused;
-	urcu_memb_unregister_thread();
+	shim_urcu(unregister_thread)();
 	shim_rcu_known = false;
 }
 
@@ -184,7 +184,7 @@ static void make_rcu_key(void)
 void shim_rcu_register(void)
 {
 	pthread_once(&rcu_once, make_rcu_key);
-	urcu_memb_register_thread();
+	shim_urcu(register_thread)();
 	/* Any value but NULL calls forget_thread() when the thread ends. */
 	if (pthread_setspecific(rcu_key, &shim_rcu_known))
 		abort();
@@ -194,7 +194,7 @@ void shim_rcu_register(void)
 void synchronize_rcu(void)
 {
 	shim_might_sleep("grace period");
-	urcu_memb_synchronize_rcu();
+	shim_urcu(synchronize_rcu)();
 	__tsan_acquire(&shim_rcu_readers);
 }
 
@@ -216,7 +216,7 @@ void shim_free_rcu(struct rcu_head *head, void *object)
 	head->object = object;
 	__atomic_add_fetch(&frees_pending, 1, __ATOMIC_RELAXED);
 	__tsan_release(head);
-	urcu_memb_call_rcu(&head->urcu, free_object);
+	shim_urcu(call_rcu)(&head->urcu, free_object);
 }
 
 void shim_rcu_barrier(void)

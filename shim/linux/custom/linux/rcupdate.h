@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * RCU on liburcu (memb). A thread becomes known to it at its first read-side
+ * RCU on liburcu. A thread becomes known to it at its first read-side
  * section and is forgotten when it ends.
  *
  * ThreadSanitizer does not see through liburcu's barriers, so grace periods are
@@ -17,7 +17,13 @@
 #ifndef SHIM_TSAN
 #define _LGPL_SOURCE			/* read-side sections inline */
 #endif
+#ifdef SHIM_QSBR			/* the bench: readers that cost nothing */
+#include <urcu/urcu-qsbr.h>
+#define shim_urcu(name)		urcu_qsbr_##name
+#else
 #include <urcu/urcu-memb.h>
+#define shim_urcu(name)		urcu_memb_##name
+#endif
 #undef rcu_head
 #undef rcu_dereference
 #undef rcu_assign_pointer
@@ -46,18 +52,18 @@ static inline void rcu_read_lock(void)
 {
 	if (unlikely(!shim_rcu_known))
 		shim_rcu_register();
-	urcu_memb_read_lock();
+	shim_urcu(read_lock)();
 }
 
 static inline void rcu_read_unlock(void)
 {
 	__tsan_release(&shim_rcu_readers);
-	urcu_memb_read_unlock();
+	shim_urcu(read_unlock)();
 }
 
 static inline bool rcu_read_lock_held(void)
 {
-	return shim_rcu_known && urcu_memb_read_ongoing();
+	return shim_rcu_known && shim_urcu(read_ongoing)();
 }
 
 #ifdef CONFIG_PROVE_LOCKING
