@@ -766,19 +766,20 @@ int iommu_attach_del_nest(struct iommu_attach_list *s1,
 			  struct iommu_attach_list *s2,
 			  struct iommu_attach_nest *nest)
 {
-	int ret = -ENOENT;
+	int last = 0;
+
+	/* Before the locks: of other lists their order may be another. */
+	if (WARN_ON_ONCE(nest->s1.alist != s1 || nest->s2.alist != s2 ||
+			 !nest->s1.nested || !nest->s2.nested))
+		return -ENOENT;
 
 	lock_pair(s1, s2);
-	if (!WARN_ON_ONCE(nest->s1.alist != s1 || nest->s2.alist != s2 ||
-			  !nest->s1.nested || !nest->s2.nested)) {
-		ret = 0;
-		if (del_locked(s1, &nest->s1))
-			ret |= IOMMU_ATTACH_GROUP_S1;
-		if (del_locked(s2, &nest->s2))
-			ret |= IOMMU_ATTACH_GROUP_S2;
-	}
+	if (del_locked(s1, &nest->s1))
+		last |= IOMMU_ATTACH_GROUP_S1;
+	if (del_locked(s2, &nest->s2))
+		last |= IOMMU_ATTACH_GROUP_S2;
 	unlock_pair(s1, s2);
-	return ret;
+	return last;
 }
 EXPORT_SYMBOL_GPL(iommu_attach_del_nest);
 
