@@ -24,6 +24,7 @@
 #define __acquires(lock)
 #define __releases(lock)
 #define __must_hold(lock)
+#undef __counted_by			/* newer systems' own headers have one */
 #define __counted_by(member)
 #define __maybe_unused			__attribute__((__unused__))
 #define noinline			__attribute__((__noinline__))
