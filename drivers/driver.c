@@ -525,6 +525,27 @@ void domain_free(struct domain *domain)
 	kfree(domain);
 }
 
+int domain_get_tag(struct domain *domain, struct tag_space *space)
+{
+	int64_t tag;
+
+	if (domain->tag)
+		return 0;
+	tag = tag_alloc(space, domain->wish_tag);
+	if (tag < 0)
+		return (int)tag;
+	domain->tag = (uint64_t)tag;
+	return 0;
+}
+
+void domain_put_tag(struct domain *domain, struct tag_space *space)
+{
+	if (!domain->tag || !iommu_attach_empty(&domain->alist))
+		return;
+	tag_free(space, (uint32_t)domain->tag);
+	domain->tag = 0;
+}
+
 int domain_attach(struct domain *domain, struct device *device, uint32_t pasid)
 {
 	const struct driver *driver = domain->driver;

@@ -227,6 +227,14 @@ struct driver {
 	void (*make_sync)(uint64_t *status, uint32_t value, uint64_t *cmd);
 };
 
+/*
+ * Where a domain has one tag, domain->tag, for all IOMMUs: allocates it if there is none,
+ * 0 or -ENOSPC; frees it if nothing is attached any more and the IOTLBs are clean of it.
+ * drv_tags is held.
+ */
+int domain_get_tag(struct domain *domain, struct tag_space *space);
+void domain_put_tag(struct domain *domain, struct tag_space *space);
+
 extern const struct driver vtd_driver, smmuv3_driver, amd_driver, riscv_driver;
 
 const struct driver *driver_of(enum model_vendor vendor);

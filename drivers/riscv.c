@@ -167,26 +167,9 @@ static void riscv_make_sync(uint64_t *status, uint32_t value, uint64_t *cmd)
  * Tags. drv_tags is held.
  */
 
-static int get_id(struct domain *domain)
+static struct tag_space *ids_of(const struct domain *domain)
 {
-	int64_t id;
-
-	if (domain->tag)
-		return 0;
-	id = tag_alloc(is_s1(domain) ? &pscids : &gscids, domain->wish_tag);
-	if (id < 0)
-		return (int)id;
-	domain->tag = (uint64_t)id;
-	return 0;
-}
-
-/* The IOTLBs have nothing of it any more. */
-static void put_id(struct domain *domain)
-{
-	if (!domain->tag || !iommu_attach_empty(&domain->alist))
-		return;
-	tag_free(is_s1(domain) ? &pscids : &gscids, (uint32_t)domain->tag);
-	domain->tag = 0;
+	return is_s1(domain) ? &pscids : &gscids;
 }
 
 /* What commands for the domain's own entries, or those of its nests, name. */
@@ -223,9 +206,9 @@ static int riscv_list_add(struct attachment *att)
 
 	att->elms.s1.atc = atc_target(att->device, att->pasid);
 	att->elms.s2.atc = att->elms.s1.atc;
-	ret = get_id(domain);
+	ret = domain_get_tag(domain, ids_of(domain));
 	if (!ret && parent)
-		ret = get_id(parent);
+		ret = domain_get_tag(parent, ids_of(parent));
 	if (!ret) {
 		att->elms.s1.tag = tag_of(domain);
 		if (parent)
@@ -233,9 +216,9 @@ static int riscv_list_add(struct attachment *att)
 		ret = attachment_add(att);
 	}
 	if (ret < 0) {
-		put_id(domain);
+		domain_put_tag(domain, ids_of(domain));
 		if (parent)
-			put_id(parent);
+			domain_put_tag(parent, ids_of(parent));
 	}
 	return ret;
 }
@@ -253,9 +236,9 @@ static void riscv_list_del(struct attachment *att)
 		flush_tag(iommu, s1_tag);
 	if (last & IOMMU_ATTACH_GROUP_S2)
 		flush_tag(iommu, s2_tag);
-	put_id(domain);
+	domain_put_tag(domain, ids_of(domain));
 	if (parent)
-		put_id(parent);
+		domain_put_tag(parent, ids_of(parent));
 }
 
 /*
@@ -306,7 +289,7 @@ static int riscv_check(const struct domain *domain, uint32_t pasid)
 static void riscv_domain_exit(struct domain *domain)
 {
 	pthread_mutex_lock(&drv_tags);
-	put_id(domain);
+	domain_put_tag(domain, ids_of(domain));
 	pthread_mutex_unlock(&drv_tags);
 }
 
