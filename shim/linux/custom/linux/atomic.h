@@ -12,8 +12,6 @@ typedef struct {
 	s64 counter;
 } atomic64_t;
 
-#define ATOMIC_INIT(i)		{ (i) }
-#define ATOMIC64_INIT(i)	{ (i) }
 
 /* One set of functions for each of the two types. */
 #define SHIM_ATOMIC(prefix, type)					\

@@ -23,10 +23,8 @@
 #define ACCESS_PRIVATE(ptr, member)	((ptr)->member)
 #define __acquires(lock)
 #define __releases(lock)
-#define __must_hold(lock)
 #undef __counted_by			/* newer systems' own headers have one */
 #define __counted_by(member)
-#define __maybe_unused			__attribute__((__unused__))
 #define noinline			__attribute__((__noinline__))
 #define fallthrough			__attribute__((__fallthrough__))
 
@@ -56,9 +54,7 @@ do {									\
 #else
 #define smp_mb()			__smp_mb()
 #endif
-#define smp_rmb()			cmm_smp_rmb()
 #define dma_rmb()			cmm_smp_rmb()	/* models are threads */
-#define smp_wmb()			cmm_smp_wmb()
 #define smp_load_acquire(ptr)		__atomic_load_n(ptr, __ATOMIC_ACQUIRE)
 #define smp_store_release(ptr, value)					\
 	__atomic_store_n(ptr, (typeof(*(ptr)))(value), __ATOMIC_RELEASE)

@@ -19,9 +19,7 @@ void kfree(const void *object);
 #define kmalloc(size, gfp)	shim_alloc(size, gfp)
 #define kzalloc(size, gfp)	shim_alloc(size, (gfp) | __GFP_ZERO)
 #define kvzalloc(size, gfp)	kzalloc(size, gfp)
-#define kmalloc_array(n, size, gfp) kmalloc(size_mul(n, size), gfp)
 #define kcalloc(n, size, gfp)	kzalloc(size_mul(n, size), gfp)
-#define kvcalloc(n, size, gfp)	kcalloc(n, size, gfp)
 #define kvfree(object)		kfree(object)
 
 #endif

@@ -17,8 +17,6 @@ typedef struct {
 } spinlock_t;
 
 #define __SPIN_LOCK_UNLOCKED(lock)	{ PTHREAD_MUTEX_INITIALIZER, NULL }
-#define DEFINE_SPINLOCK(lock)						\
-	spinlock_t lock = __SPIN_LOCK_UNLOCKED(lock)
 
 void shim_spin_lock(spinlock_t *lock, unsigned int subclass);
 void shim_spin_unlock(spinlock_t *lock);

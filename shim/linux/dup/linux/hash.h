@@ -10,6 +10,5 @@ static inline u32 hash_64(u64 value, unsigned int bits)
 	return (value * 0x61c8864680b583ebULL) >> (64 - bits);
 }
 
-#define hash_ptr(ptr, bits)	hash_64((uintptr_t)(ptr), bits)
 
 #endif

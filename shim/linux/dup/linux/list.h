@@ -60,8 +60,6 @@ static inline void list_del_init(struct list_head *item)
 #define list_entry(ptr, type, member)	container_of(ptr, type, member)
 #define list_first_entry(head, type, member)				\
 	list_entry((head)->next, type, member)
-#define list_first_entry_or_null(head, type, member)			\
-	(list_empty(head) ? NULL : list_first_entry(head, type, member))
 #define list_next_entry(pos, member)					\
 	list_entry((pos)->member.next, typeof(*(pos)), member)
 #define list_entry_is_head(pos, head, member)	(&(pos)->member == (head))
@@ -79,7 +77,6 @@ static inline void list_del_init(struct list_head *item)
 
 #define HLIST_HEAD_INIT		{ .first = NULL }
 #define HLIST_HEAD(name)	struct hlist_head name = HLIST_HEAD_INIT
-#define INIT_HLIST_HEAD(head)	((head)->first = NULL)
 
 static inline void INIT_HLIST_NODE(struct hlist_node *item)
 {

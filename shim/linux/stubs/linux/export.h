@@ -3,6 +3,5 @@
 #define _LINUX_EXPORT_H
 
 #define EXPORT_SYMBOL_GPL(symbol)		_Static_assert(1, "")
-#define EXPORT_SYMBOL_NS_GPL(symbol, ns)	_Static_assert(1, "")
 
 #endif
