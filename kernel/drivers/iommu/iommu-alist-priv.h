@@ -1,12 +1,40 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Between iommu-alist.c and its tests. */
+/* Between the attach list's core, what watches it, and its tests. */
 #ifndef __DRIVERS_IOMMU_ALIST_PRIV_H
 #define __DRIVERS_IOMMU_ALIST_PRIV_H
 
+#include <linux/iommu-alist.h>
 #include <linux/types.h>
 
 #if IS_ENABLED(CONFIG_KUNIT)
 void *iommu_attach_alloc(size_t size);
+#endif
+
+/* What one flush has sent. Counted only where somebody may ask. */
+struct iommu_attach_sent {
+#if IS_ENABLED(CONFIG_TRACEPOINTS) || IS_ENABLED(CONFIG_IOMMU_ALIST_DEBUGFS)
+	u32 groups;
+	u32 atcs;
+	u32 syncs;
+#endif
+};
+
+#if IS_ENABLED(CONFIG_TRACEPOINTS) || IS_ENABLED(CONFIG_IOMMU_ALIST_DEBUGFS)
+#define iommu_attach_count(sent, what)	((sent)->what++)
+#else
+#define iommu_attach_count(sent, what)	((void)(sent))
+#endif
+
+/* A list is shown from its first attachment on, until it is destroyed. */
+#if IS_ENABLED(CONFIG_IOMMU_ALIST_DEBUGFS)
+void iommu_attach_debugfs_add(struct iommu_attach_list *alist);
+void iommu_attach_debugfs_del(struct iommu_attach_list *alist);
+void iommu_attach_debugfs_flush(struct iommu_attach_list *alist,
+				const struct iommu_attach_sent *sent);
+#else
+#define iommu_attach_debugfs_add(alist)		((void)(alist))
+#define iommu_attach_debugfs_del(alist)		((void)(alist))
+#define iommu_attach_debugfs_flush(alist, sent)	((void)(alist), (void)(sent))
 #endif
 
 #endif /* __DRIVERS_IOMMU_ALIST_PRIV_H */

@@ -81,6 +81,9 @@
 
 #include "iommu-alist-priv.h"
 
+#define CREATE_TRACE_POINTS
+#include <trace/events/iommu_alist.h>
+
 /* IOMMUs that a flush sends to before it waits for the first one. */
 #define FLUSH_WINDOW	BITS_PER_LONG	/* less stack where there is less */
 
@@ -409,6 +412,7 @@ index:
 	alist->nr_indexed++;
 	hlist_add_head(&elm->index_item, index_bucket(alist, group, elm));
 	WRITE_ONCE(elm->using_atc, true);
+	trace_iommu_alist_atc(elm);
 }
 
 static void del_target(struct iommu_attach_elm *elm)
@@ -465,6 +469,7 @@ static bool part_add(struct attach_part *part)
 
 	/* A walk that counts the list's first group in sees its key. */
 	smp_store_release(&group->users, users + 1);
+	trace_iommu_alist_add(elm);
 	return !users;
 }
 
@@ -481,6 +486,7 @@ static bool del_locked(struct iommu_attach_list *alist,
 	WRITE_ONCE(group->users, group->users - 1);
 	WRITE_ONCE(alist->nr, alist->nr - 1);
 	list_del_rcu(&elm->all_item);
+	trace_iommu_alist_del(elm);
 	elm->group = NULL;
 	elm->alist = NULL;
 	if (group->users)
@@ -496,6 +502,7 @@ static void stop_atc(struct iommu_attach_elm *elm)
 	if (elm->slots)
 		del_target(elm);
 	WRITE_ONCE(elm->using_atc, false);
+	trace_iommu_alist_atc(elm);
 }
 
 static void lock_pair(struct iommu_attach_list *s1, struct iommu_attach_list *s2)
@@ -529,6 +536,7 @@ static bool try_one(struct attach_part *part, int *first)
 {
 	bool ready;
 
+	iommu_attach_debugfs_add(part->alist);
 	spin_lock(&part->alist->lock);
 	ready = part_ready(part);
 	if (ready)
@@ -541,6 +549,8 @@ static bool try_pair(struct attach_part *part, int *first)
 {
 	bool ready;
 
+	iommu_attach_debugfs_add(part[0].alist);
+	iommu_attach_debugfs_add(part[1].alist);
 	lock_pair(part[0].alist, part[1].alist);
 	ready = part_ready(&part[0]);
 	ready = part_ready(&part[1]) && ready;
@@ -616,6 +626,7 @@ void iommu_attach_destroy(struct iommu_attach_list *alist)
 	struct iommu_attach_table *table;
 	u32 i;
 
+	iommu_attach_debugfs_del(alist);
 	if (WARN_ON_ONCE(alist->nr))
 		return;
 
@@ -854,7 +865,9 @@ EXPORT_SYMBOL_GPL(iommu_attach_del_iommu);
  */
 void iommu_attach_drain(void)
 {
+	trace_iommu_alist_drain(false);
 	synchronize_rcu();
+	trace_iommu_alist_drain(true);
 }
 EXPORT_SYMBOL_GPL(iommu_attach_drain);
 
@@ -1016,6 +1029,7 @@ struct flush {
 	u64 after;
 	u64 upto;
 	u32 nr_sent;
+	struct iommu_attach_sent count;
 	struct {
 		struct iommu_device *iommu_device;
 		u64 cookie;
@@ -1049,6 +1063,7 @@ static bool flush_atcs(struct flush *flush,
 				continue;
 			flush->ops->atc(group, atc & ~IOMMU_ATTACH_LIVE,
 					flush->arg);
+			iommu_attach_count(&flush->count, atcs);
 			sent = true;
 		}
 	}
@@ -1081,6 +1096,7 @@ static void flush_pass(struct flush *flush,
 			    !__iommu_attach_live(*next))
 				continue;
 			flush->ops->iotlb(*next, flush->arg);
+			iommu_attach_count(&flush->count, groups);
 			sent = true;
 		}
 		for (; what & SEND_ATC && group != next; group++)
@@ -1092,6 +1108,7 @@ static void flush_pass(struct flush *flush,
 		flush->sent[flush->nr_sent].cookie =
 			flush->ops->sync(iommu_device, flush->arg);
 		flush->nr_sent++;
+		iommu_attach_count(&flush->count, syncs);
 	}
 	flush_wait(flush);
 }
@@ -1128,6 +1145,7 @@ void iommu_attach_flush(struct iommu_attach_list *alist,
 	flush.arg = arg;
 	flush.after = 0;
 	flush.nr_sent = 0;
+	flush.count = (struct iommu_attach_sent){};
 
 	iommu_attach_walk_begin(&flush.walk, alist);
 	/*
@@ -1153,5 +1171,7 @@ void iommu_attach_flush(struct iommu_attach_list *alist,
 			flush_pass(&flush, &flush.walk.atcs, SEND_ATC);
 	}
 	iommu_attach_walk_end(&flush.walk);
+	trace_iommu_alist_flush(alist, &flush.count);
+	iommu_attach_debugfs_flush(alist, &flush.count);
 }
 EXPORT_SYMBOL_GPL(iommu_attach_flush);

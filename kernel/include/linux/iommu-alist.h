@@ -109,6 +109,14 @@ struct iommu_attach_list {
 	struct hlist_head *index;	/* of attachments that use an ATC */
 	u32 index_bits;
 	u32 nr_indexed;
+#ifdef CONFIG_IOMMU_ALIST_DEBUGFS
+	struct iommu_attach_debug {
+		/* private: see iommu-alist-debugfs.c */
+		struct list_head item;
+		u64 number;
+		struct iommu_attach_counts __percpu *counts;
+	} debug;
+#endif
 };
 
 /**
@@ -207,7 +215,7 @@ int iommu_attach_find_tag(struct iommu_attach_list *alist,
  * Context: Any context.
  */
 static inline void iommu_attach_elm_set_device(struct iommu_attach_elm *elm,
-					   struct device *dev)
+					       struct device *dev)
 {
 	ACCESS_PRIVATE(elm, device) = dev;
 }

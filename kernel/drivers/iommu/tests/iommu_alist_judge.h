@@ -34,9 +34,12 @@
 /* IOMMUs that a flush sends to before it has to wait. */
 #define WINDOW		64
 
-/* Never looked into by the list; sorted here by address. */
-static u64 fake_iommus[NR_IOMMUS];
-static u64 fake_devices[16];
+/*
+ * The list sorts them by address. In the kernel, what watches it looks for a name, so
+ * there is room for the real thing, with none.
+ */
+static u64 fake_iommus[NR_IOMMUS][16];
+static u64 fake_devices[16][256];
 
 /* What a driver allocates for an attachment, or for a nest. */
 struct thing {
@@ -113,17 +116,18 @@ struct world {
 
 static struct iommu_device *fake_iommu(u32 i)
 {
-	return (struct iommu_device *)&fake_iommus[i];
+	return (struct iommu_device *)fake_iommus[i];
 }
 
 static u32 iommu_number(const struct iommu_device *iommu_device)
 {
-	return (const u64 *)iommu_device - fake_iommus;
+	return ((const u64 *)iommu_device - fake_iommus[0]) /
+	       ARRAY_SIZE(fake_iommus[0]);
 }
 
 static struct device *fake_device(u32 i)
 {
-	return (struct device *)&fake_devices[i % ARRAY_SIZE(fake_devices)];
+	return (struct device *)fake_devices[i % ARRAY_SIZE(fake_devices)];
 }
 
 /* The same numbers in both worlds. */

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef _TRACE_IOMMU_ALIST_H
+#define _TRACE_IOMMU_ALIST_H
+
+#define trace_iommu_alist_add(elm)		((void)(elm))
+#define trace_iommu_alist_del(elm)		((void)(elm))
+#define trace_iommu_alist_atc(elm)		((void)(elm))
+#define trace_iommu_alist_drain(done)		((void)(done))
+#define trace_iommu_alist_flush(alist, sent)	((void)(alist), (void)(sent))
+
+#endif
