@@ -53,6 +53,17 @@ bench-check: bench-setup build
 bench-setup:
 	@scripts/setup gnuplot-nox
 
+## make series   the patch series for Linux 7.3, checked: takes LINUX=dir OUT=dir
+.PHONY: series
+series: series-setup
+	@scripts/series $(if $(LINUX),--linux "$(LINUX)") $(if $(OUT),--out "$(OUT)")
+
+# What applies and checks the series: cross compilers, Coccinelle, sparse.
+.PHONY: series-setup
+series-setup:
+	@scripts/setup git rsync perl bc bison flex libelf-dev libssl-dev ccache sparse \
+		coccinelle gcc-aarch64-linux-gnu gcc-riscv64-linux-gnu
+
 ## make install  install the library, the tool and their manual pages; takes DESTDIR
 .PHONY: install
 install: build

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: GPL-2.0-only
+/^config IOMMU_ALIST_KUNIT_TEST$/,/If unsure/d
