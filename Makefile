@@ -33,6 +33,13 @@ build/release/build.ninja:
 	@meson setup --buildtype=release -Dlockdep=false -Dpanic_on_warn=false \
 		build/release
 
+## make torture  everything at once, on all walks an oracle; takes DURATION=2h and SEED=N
+DURATION ?= 10m
+SEED ?= 1
+.PHONY: torture
+torture: build
+	@build/release/tests/torture/torture --duration=$(DURATION) --seed=$(SEED)
+
 ## make bench    the list beside its peers: tables, JSON, CSV and charts
 .PHONY: bench
 bench: bench-setup build

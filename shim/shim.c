@@ -3,6 +3,7 @@
  * The part of the kernel's API that is not inline: memory, warnings, locks, RCU and
  * threads. See shim.h for what is different from the kernel, and why.
  */
+#include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -116,7 +117,7 @@ bool shim_spin_is_held(const spinlock_t *lock)
 
 /* Memory */
 
-static unsigned long allocs, live, fail_at;
+static unsigned long allocs, live, live_bytes, fail_at;
 
 void shim_fail_nth(unsigned long n)
 {
@@ -133,6 +134,11 @@ unsigned long shim_live(void)
 	return __atomic_load_n(&live, __ATOMIC_RELAXED);
 }
 
+unsigned long shim_live_bytes(void)
+{
+	return __atomic_load_n(&live_bytes, __ATOMIC_RELAXED);
+}
+
 void *shim_alloc(size_t size, gfp_t gfp)
 {
 	unsigned long nr = __atomic_add_fetch(&allocs, 1, __ATOMIC_RELAXED);
@@ -146,8 +152,10 @@ void *shim_alloc(size_t size, gfp_t gfp)
 	if (size > PTRDIFF_MAX)
 		return NULL;
 	object = gfp & __GFP_ZERO ? calloc(1, size ?: 1) : malloc(size ?: 1);
-	if (object)
+	if (object) {
 		__atomic_add_fetch(&live, 1, __ATOMIC_RELAXED);
+		__atomic_add_fetch(&live_bytes, malloc_usable_size(object), __ATOMIC_RELAXED);
+	}
 	return object;
 }
 
@@ -156,6 +164,7 @@ void kfree(const void *object)
 	if (!object)
 		return;
 	__atomic_sub_fetch(&live, 1, __ATOMIC_RELAXED);
+	__atomic_sub_fetch(&live_bytes, malloc_usable_size((void *)object), __ATOMIC_RELAXED);
 	free((void *)object);
 }
 

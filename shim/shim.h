@@ -22,6 +22,7 @@
 void shim_fail_nth(unsigned long n);
 unsigned long shim_allocs(void);	/* attempts so far */
 unsigned long shim_live(void);		/* objects allocated and not freed */
+unsigned long shim_live_bytes(void);	/* in them */
 
 /*
  * Warnings: WARN_ON() and the checks of locks and RCU. Built with

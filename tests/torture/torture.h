@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Torture: threads that do everything at once, for as long as one likes
+ *
+ * A run is a row of rounds. A round sets up one world (the list on synthetic hardware,
+ * list.c; the example drivers on the models, models.c), lets its threads loose, stops
+ * them, looks whether everything at rest is as it should be, takes it down, and looks
+ * whether memory is as before. Rounds have seeds of their own, each made of the one
+ * before: a round that failed is repeated by giving its seed.
+ *
+ * A thread does one step after the other; what a step does depends on the thread's own
+ * random numbers and on what it has done before, never on what it saw. So a seed gives
+ * every thread the same operations again, though not the same interleaving.
+ */
+#ifndef TORTURE_H
+#define TORTURE_H
+
+#include <linux/types.h>
+
+#include <pthread.h>
+
+#define MAX_THREADS	32
+
+enum op {
+	OP_FLUSH,
+	OP_WALK,
+	OP_ATTACH,
+	OP_ATTACH_NEST,
+	OP_DETACH,
+	OP_DETACH_NEST,
+	OP_HAND_OVER,
+	OP_ATS_ON,
+	OP_ATS_OFF,
+	OP_FIND_TAG,
+	OP_LOCKED,
+	OP_DRAIN,
+	OP_NEW_DOMAIN,
+	OP_REMOVE_IOMMU,
+	OP_NO_MEMORY,
+	OP_MAP,
+	OP_UNMAP,
+	OP_DMA,
+	NR_OPS,
+};
+
+struct thread {
+	const char *name;
+	void (*step)(struct thread *thread);
+	void *priv;
+	u64 rng;
+	u32 steps_per_nap;	/* 0: never sleeps */
+	u64 ops[NR_OPS];
+	pthread_t pthread;
+};
+
+struct options {
+	u32 walkers;
+	u32 changers;
+	u32 duration;		/* seconds */
+	u32 round;		/* seconds */
+	u64 seed;
+};
+
+extern struct options options;
+
+struct world {
+	const char *name;
+	/* Adds threads with thread_add(). */
+	void (*setup)(u32 round);
+	/* Nothing runs: is everything as it should be? Takes it down. */
+	void (*finish)(void);
+	/* What was seen in all rounds so far. Optional. */
+	void (*report)(void);
+};
+
+extern const struct world list_world, models_world;
+
+struct thread *thread_add(const char *name, void (*step)(struct thread *thread),
+			  void *priv, u32 steps_per_nap);
+
+/* Prints the failure and ends the round. */
+void torture_fail(const char *fmt, ...) __attribute__((__format__(__printf__, 1, 2)));
+bool torture_failed(void);
+
+/* splitmix64 */
+static inline u64 next_random(u64 *state)
+{
+	u64 z = *state += 0x9e3779b97f4a7c15ULL;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ULL;
+	z = (z ^ z >> 27) * 0x94d049bb133111ebULL;
+	return z ^ z >> 31;
+}
+
+static inline u32 random_below(struct thread *thread, u32 end)
+{
+	return (u32)(next_random(&thread->rng) >> 32) % end;
+}
+
+static inline void count_op(struct thread *thread, enum op op)
+{
+	WRITE_ONCE(thread->ops[op], thread->ops[op] + 1);
+}
+
+#endif /* TORTURE_H */
