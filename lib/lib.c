@@ -102,21 +102,23 @@ void iommu_attach_walk_end(struct iommu_attach_walk *walk)
 const struct iommu_attach_group *
 iommu_attach_first_group(struct iommu_attach_walk *walk)
 {
-	walk->groups.pos = 0;
-	return __iommu_attach_next_group(walk, NULL);
+	walk->groups.pos = walk->first;
+	return iommu_attach_next_group(walk);
 }
 
 const struct iommu_attach_group *
 iommu_attach_next_group(struct iommu_attach_walk *walk)
 {
-	return __iommu_attach_next_group(walk, NULL);
+	const struct iommu_attach_group *group;
+
+	return __iommu_attach_next_group(walk, &group) ? group : NULL;
 }
 
 const struct iommu_attach_group *
 iommu_attach_next_iommu(struct iommu_attach_walk *walk,
 			const struct iommu_attach_group *group)
 {
-	return __iommu_attach_next_group(walk, group->iommu_device);
+	return __iommu_attach_next_iommu(walk, &group) ? group : NULL;
 }
 
 const struct iommu_attach_group *

@@ -1073,8 +1073,8 @@ static bool flush_atcs(struct flush *flush,
 static void flush_pass(struct flush *flush,
 		       const struct iommu_attach_cursor *cursor, u32 what)
 {
-	struct iommu_attach_group *const *group = cursor->group;
-	struct iommu_attach_group *const *end = group + cursor->nr;
+	struct iommu_attach_group *const *group = cursor->pos;
+	struct iommu_attach_group *const *end = cursor->end;
 	struct iommu_attach_group *const *next;
 	struct iommu_device *iommu_device;
 	bool sent;

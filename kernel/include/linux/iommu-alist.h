@@ -371,12 +371,11 @@ struct iommu_attach_slots {
 	atomic64_t slot[];
 };
 
-/* A loop over the groups of a table. */
+/* Where a loop over the groups of a table is, and where it ends. */
 struct iommu_attach_cursor {
 	/* private: */
-	struct iommu_attach_group *const *group;
-	u32 nr;
-	u32 pos;
+	struct iommu_attach_group *const *pos;
+	struct iommu_attach_group *const *end;
 };
 
 /**
@@ -387,8 +386,9 @@ struct iommu_attach_cursor {
 struct iommu_attach_walk {
 	/* private: */
 	struct iommu_attach_list *alist;
-	struct iommu_attach_cursor groups;
-	struct iommu_attach_cursor atcs;	/* a loop of its own */
+	struct iommu_attach_group *const *first;
+	struct iommu_attach_cursor groups;	/* a loop over groups or IOMMUs */
+	struct iommu_attach_cursor atcs;	/* one over ATC targets */
 	const struct iommu_attach_group *of;	/* the group of @slots */
 	const struct iommu_attach_slots *slots;
 	const atomic64_t *slot;
@@ -402,13 +402,12 @@ static inline void __iommu_attach_load(struct iommu_attach_list *alist,
 	struct iommu_attach_table *table = rcu_dereference(alist->table);
 
 	if (table) {
-		cursor->group = table->group;
-		cursor->nr = table->nr;
+		cursor->pos = table->group;
+		cursor->end = cursor->pos + table->nr;
 	} else {
-		cursor->group = &alist->only;
-		cursor->nr = 1;
+		cursor->pos = &alist->only;
+		cursor->end = cursor->pos + 1;
 	}
-	cursor->pos = 0;
 }
 
 /*
@@ -419,7 +418,7 @@ static inline bool __iommu_attach_load_atcs(struct iommu_attach_walk *walk)
 {
 	/* Pairs with the barrier in iommu_attach_enable_atc(), see Barriers. */
 	dma_rmb();
-	if (!READ_ONCE(walk->alist->nr_atc))
+	if (likely(!READ_ONCE(walk->alist->nr_atc)))
 		return false;
 	/* A number comes with its target. */
 	walk->atc_upto = atomic64_read_acquire(&walk->alist->atc_seq);
@@ -451,6 +450,7 @@ static inline void iommu_attach_walk_begin(struct iommu_attach_walk *walk,
 	 */
 	smp_mb();
 	__iommu_attach_load(alist, &walk->groups);
+	walk->first = walk->groups.pos;
 }
 
 /**
@@ -462,7 +462,7 @@ static inline void iommu_attach_walk_begin(struct iommu_attach_walk *walk,
 static inline void iommu_attach_walk_end(struct iommu_attach_walk *walk)
 	__releases(RCU)
 {
-	walk->groups.nr = 0;
+	walk->groups.end = walk->first;
 	rcu_read_unlock();
 }
 
@@ -475,36 +475,35 @@ static inline void __iommu_attach_assert_walk(void)
 static inline bool __iommu_attach_live(const struct iommu_attach_group *group)
 {
 	/* The list's first group gets its key just before its first user. */
-	return smp_load_acquire(&group->users);
+	return likely(smp_load_acquire(&group->users));
 }
 
-/* The next group with attachments, not of the IOMMU @but. */
-static inline const struct iommu_attach_group *
+/* To the next group with attachments. */
+static inline bool
 __iommu_attach_next_group(struct iommu_attach_walk *walk,
-			  const struct iommu_device *but)
+			  const struct iommu_attach_group **group)
 {
-	const struct iommu_attach_group *group;
-
 	__iommu_attach_assert_walk();
-	while (walk->groups.pos < walk->groups.nr) {
-		group = walk->groups.group[walk->groups.pos++];
-		if (__iommu_attach_live(group) && group->iommu_device != but)
-			return group;
+	while (walk->groups.pos != walk->groups.end) {
+		*group = *walk->groups.pos++;
+		if (__iommu_attach_live(*group))
+			return true;
 	}
-	return NULL;
+	return false;
 }
 
-static inline void __iommu_attach_atc_begin(struct iommu_attach_walk *walk)
+/* To the next one that is of another IOMMU. */
+static inline bool
+__iommu_attach_next_iommu(struct iommu_attach_walk *walk,
+			  const struct iommu_attach_group **group)
 {
-	__iommu_attach_assert_walk();
-	if (!__iommu_attach_load_atcs(walk)) {
-		walk->atcs = (struct iommu_attach_cursor){};
-		walk->atc_upto = 0;
+	const struct iommu_device *last = *group ? (*group)->iommu_device : NULL;
+
+	while (__iommu_attach_next_group(walk, group)) {
+		if ((*group)->iommu_device != last)
+			return true;
 	}
-	walk->slots = NULL;
-	walk->of = NULL;
-	walk->slot = NULL;
-	walk->end = NULL;
+	return false;
 }
 
 /* The end of the slots that may be targets. */
@@ -522,7 +521,7 @@ static inline u64 __iommu_attach_target(const struct iommu_attach_slots *slots,
 	u64 atc = atomic64_read_acquire(slot);
 	u64 seq;
 
-	if (!(atc & IOMMU_ATTACH_LIVE))
+	if (unlikely(!(atc & IOMMU_ATTACH_LIVE)))
 		return 0;
 	seq = atomic64_read(&slots->seq);
 	if (unlikely(after || seq > upto)) {
@@ -533,23 +532,31 @@ static inline u64 __iommu_attach_target(const struct iommu_attach_slots *slots,
 	return atc;
 }
 
-/* To the next slots of the walk's group, or of the next group that has any. */
-static inline bool __iommu_attach_next_slots(struct iommu_attach_walk *walk)
+/* To the slots at @item; if that is past the end, to the next group's. */
+static inline void __iommu_attach_seek_slots(struct iommu_attach_walk *walk,
+					     const struct hlist_node *item)
 {
-	struct hlist_node *item = NULL;
-
-	if (walk->slots)
-		item = rcu_dereference(hlist_next_rcu(&walk->slots->item));
 	while (!item) {
-		if (walk->atcs.pos == walk->atcs.nr)
-			return false;
-		walk->of = walk->atcs.group[walk->atcs.pos++];
+		if (walk->atcs.pos == walk->atcs.end) {
+			walk->slots = NULL;
+			return;
+		}
+		walk->of = *walk->atcs.pos++;
 		item = rcu_dereference(hlist_first_rcu(&walk->of->slots));
 	}
 	walk->slots = hlist_entry(item, struct iommu_attach_slots, item);
 	walk->slot = walk->slots->slot;
 	walk->end = __iommu_attach_slots_end(walk->slots);
-	return true;
+}
+
+static inline void __iommu_attach_atc_begin(struct iommu_attach_walk *walk)
+{
+	__iommu_attach_assert_walk();
+	if (!__iommu_attach_load_atcs(walk)) {
+		walk->atcs = (struct iommu_attach_cursor){};
+		walk->atc_upto = 0;
+	}
+	__iommu_attach_seek_slots(walk, NULL);
 }
 
 static inline bool
@@ -559,17 +566,19 @@ __iommu_attach_next_atc(struct iommu_attach_walk *walk,
 	u64 value;
 
 	__iommu_attach_assert_walk();
-	do {
+	while (walk->slots) {
 		while (walk->slot != walk->end) {
 			value = __iommu_attach_target(walk->slots, walk->slot++, 0,
 						      walk->atc_upto);
-			if (value) {
+			if (likely(value)) {
 				*group = walk->of;
 				*atc = value & ~IOMMU_ATTACH_LIVE;
 				return true;
 			}
 		}
-	} while (__iommu_attach_next_slots(walk));
+		__iommu_attach_seek_slots(walk,
+			rcu_dereference(hlist_next_rcu(&walk->slots->item)));
+	}
 	return false;
 }
 
@@ -585,8 +594,8 @@ __iommu_attach_next_atc(struct iommu_attach_walk *walk,
  * Context: Between iommu_attach_walk_begin() and iommu_attach_walk_end().
  */
 #define iommu_attach_for_each_group(group, walk)			\
-	for ((walk)->groups.pos = 0;					\
-	     ((group) = __iommu_attach_next_group(walk, NULL));)
+	for ((walk)->groups.pos = (walk)->first;			\
+	     __iommu_attach_next_group(walk, &(group));)
 
 /**
  * iommu_attach_for_each_iommu() - Iterate over the IOMMUs of a walk
@@ -597,9 +606,8 @@ __iommu_attach_next_atc(struct iommu_attach_walk *walk,
  * Context: Between iommu_attach_walk_begin() and iommu_attach_walk_end().
  */
 #define iommu_attach_for_each_iommu(group, walk)			\
-	for ((group) = NULL, (walk)->groups.pos = 0;			\
-	     ((group) = __iommu_attach_next_group(walk, (group) ?	\
-					(group)->iommu_device : NULL));)
+	for ((group) = NULL, (walk)->groups.pos = (walk)->first;	\
+	     __iommu_attach_next_iommu(walk, &(group));)
 
 /**
  * iommu_attach_for_each_atc() - Iterate over the ATC targets of a walk
