@@ -265,6 +265,7 @@ int main(int argc, char **argv)
 		plan_full();
 
 	pin_thread(0);
+	shim_rcu_register();
 	for (i = 0; i < nr_jobs; i++) {
 		report_progress(i, nr_jobs);
 		run_job(&effort, &jobs[i]);

@@ -391,6 +391,7 @@ static void *walker_main(void *arg)
 	u32 i;
 
 	pin_thread(walker->cpu);
+	shim_rcu_register();
 	while (!READ_ONCE(*walker->go))
 		cpu_relax();
 	while (!READ_ONCE(*walker->stop)) {
