@@ -124,8 +124,7 @@ iommu_attach_next_iommu(struct iommu_attach_walk *walk,
 const struct iommu_attach_group *
 iommu_attach_first_atc(struct iommu_attach_walk *walk, u64 *atc)
 {
-	__iommu_attach_atc_begin(walk);
-	return iommu_attach_next_atc(walk, atc);
+	return __iommu_attach_atc_begin(walk) ? iommu_attach_next_atc(walk, atc) : NULL;
 }
 
 const struct iommu_attach_group *

@@ -401,12 +401,12 @@ static inline void __iommu_attach_load(struct iommu_attach_list *alist,
 {
 	struct iommu_attach_table *table = rcu_dereference(alist->table);
 
-	if (table) {
-		cursor->pos = table->group;
-		cursor->end = cursor->pos + table->nr;
-	} else {
+	if (likely(!table)) {
 		cursor->pos = &alist->only;
 		cursor->end = cursor->pos + 1;
+	} else {
+		cursor->pos = table->group;
+		cursor->end = cursor->pos + table->nr;
 	}
 }
 
@@ -442,7 +442,7 @@ static inline void iommu_attach_walk_begin(struct iommu_attach_walk *walk,
 					   struct iommu_attach_list *alist)
 	__acquires(RCU)
 {
-	walk->alist = alist;
+	*walk = (struct iommu_attach_walk){ .alist = alist };
 	rcu_read_lock();
 	/*
 	 * The page table that the walker has written comes before what it sees in
@@ -549,14 +549,14 @@ static inline void __iommu_attach_seek_slots(struct iommu_attach_walk *walk,
 	walk->end = __iommu_attach_slots_end(walk->slots);
 }
 
-static inline void __iommu_attach_atc_begin(struct iommu_attach_walk *walk)
+/* Return: true if there may be targets. */
+static inline bool __iommu_attach_atc_begin(struct iommu_attach_walk *walk)
 {
 	__iommu_attach_assert_walk();
-	if (!__iommu_attach_load_atcs(walk)) {
-		walk->atcs = (struct iommu_attach_cursor){};
-		walk->atc_upto = 0;
-	}
+	if (!__iommu_attach_load_atcs(walk))
+		return false;
 	__iommu_attach_seek_slots(walk, NULL);
+	return true;
 }
 
 static inline bool
@@ -622,8 +622,8 @@ __iommu_attach_next_atc(struct iommu_attach_walk *walk,
  * Context: Between iommu_attach_walk_begin() and iommu_attach_walk_end().
  */
 #define iommu_attach_for_each_atc(group, atc, walk)			\
-	for (__iommu_attach_atc_begin(walk);				\
-	     __iommu_attach_next_atc(walk, &(group), &(atc));)
+	for (bool __any = __iommu_attach_atc_begin(walk);		\
+	     __any && __iommu_attach_next_atc(walk, &(group), &(atc));)
 
 /**
  * iommu_attach_for_each_all() - Iterate over all attachments of a walk
