@@ -102,6 +102,8 @@ struct attach_part {
 	enum iommu_attach_kind kind;
 	bool atc;			/* the attachment is to have an ATC target */
 
+	struct iommu_attach_group *found;	/* its group, if there is one */
+
 	/* Needed: 0 if not. */
 	u32 want_table;			/* entries, and a group */
 	u32 want_slots;			/* bytes */
@@ -223,6 +225,7 @@ static bool part_ready(struct attach_part *part)
 	part->want_index = 0;
 
 	group = find_group(alist, part->elm, part->kind);
+	part->found = group;
 	if (!group && alist->first.iommu_device)
 		part->want_table = (table ? table->nr : 1) + 1;
 
@@ -368,7 +371,7 @@ static void part_add_target(struct attach_part *part)
 	struct iommu_attach_elm *elm = part->elm, *other;
 	struct iommu_attach_group *group = elm->group;
 	struct iommu_attach_slots *slots;
-	u32 i = 0;
+	u32 i;
 	u64 seq;
 
 	if (part->want_index)
@@ -391,6 +394,8 @@ static void part_add_target(struct attach_part *part)
 		slots = hlist_entry(group->spare.first,
 				    struct iommu_attach_slots, spare_item);
 	}
+	/* The lowest that is free: most often none before the end is. */
+	i = slots->used == slots->nr ? slots->nr : 0;
 	while (atomic64_read(&slots->slot[i]))
 		i++;
 	if (i == slots->nr)
@@ -449,10 +454,9 @@ static bool part_add(struct attach_part *part)
 {
 	struct iommu_attach_list *alist = part->alist;
 	struct iommu_attach_elm *elm = part->elm;
-	struct iommu_attach_group *group;
+	struct iommu_attach_group *group = part->found;
 	u32 users;
 
-	group = find_group(alist, elm, part->kind);
 	if (!group)
 		group = part_add_group(part);
 	else if (!group->users)
@@ -562,22 +566,32 @@ static bool try_pair(struct attach_part *part, int *first)
 }
 
 /*
- * All parts or none. Between two tries others may take or leave room, so what is
- * missing is looked up anew.
+ * Between two tries others may take or leave room, so what is missing is looked up
+ * anew.
  */
-static int attach_parts(struct attach_part *part, u32 nr,
-			bool (*try)(struct attach_part *part, int *first))
+static int attach_slow(struct attach_part *part, u32 nr,
+		       bool (*try)(struct attach_part *part, int *first))
 {
 	int ret = 0;
 	u32 i;
 
-	while (!ret && !try(part, &ret)) {
+	do {
 		for (i = 0; i < nr && !ret; i++)
 			ret = part_alloc(&part[i]);
-	}
+	} while (!ret && !try(part, &ret));
 	for (i = 0; i < nr; i++)
 		part_free(&part[i]);
+	return ret;
+}
 
+/* All parts or none. */
+static int attach_parts(struct attach_part *part, u32 nr,
+			bool (*try)(struct attach_part *part, int *first))
+{
+	int ret = 0;
+
+	if (!try(part, &ret))
+		ret = attach_slow(part, nr, try);
 	/*
 	 * What the caller does to the hardware comes after what walks see, see
 	 * Barriers.
