@@ -14,6 +14,7 @@
 #define shim_allocs			__iommu_alist_allocs
 #define shim_fail_nth			__iommu_alist_fail_nth
 #define shim_free_rcu			__iommu_alist_free_rcu
+#define shim_grace_periods		__iommu_alist_grace_periods
 #define shim_live			__iommu_alist_live
 #define shim_mb_hook			__iommu_alist_mb_hook
 #define shim_might_sleep		__iommu_alist_might_sleep

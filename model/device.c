@@ -640,6 +640,16 @@ void model_dev_set_context(struct model_dev *dev, uint32_t pasid,
 	pthread_mutex_unlock(&dev->iommu->lock);
 }
 
+bool model_dev_ats(struct model_dev *dev)
+{
+	bool ats;
+
+	pthread_mutex_lock(&dev->iommu->lock);
+	ats = dev->ats;
+	pthread_mutex_unlock(&dev->iommu->lock);
+	return ats;
+}
+
 int model_dev_set_ats(struct model_dev *dev, bool on)
 {
 	if (!dev->ats_capable)

@@ -235,6 +235,7 @@ void model_dev_set_context(struct model_dev *dev, uint32_t pasid,
 			   const struct model_context *context);
 /* Turning ATS off empties the ATC. Return: 0, -ENODEV if not capable. */
 int model_dev_set_ats(struct model_dev *dev, bool on);
+bool model_dev_ats(struct model_dev *dev);
 
 /* One DMA, and the oracle. */
 enum model_source { MODEL_FROM_ATC, MODEL_FROM_IOTLB, MODEL_FROM_WALK };

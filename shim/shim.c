@@ -173,7 +173,7 @@ void kfree(const void *object)
 __thread bool shim_rcu_known;
 char shim_rcu_readers;
 
-static unsigned long frees_pending;
+static unsigned long frees_pending, grace_periods;
 static pthread_key_t rcu_key;
 static pthread_once_t rcu_once = PTHREAD_ONCE_INIT;
 
@@ -203,8 +203,14 @@ void shim_rcu_register(void)
 void synchronize_rcu(void)
 {
 	shim_might_sleep("grace period");
+	__atomic_add_fetch(&grace_periods, 1, __ATOMIC_RELAXED);
 	shim_urcu(synchronize_rcu)();
 	__tsan_acquire(&shim_rcu_readers);
+}
+
+unsigned long shim_grace_periods(void)
+{
+	return __atomic_load_n(&grace_periods, __ATOMIC_RELAXED);
 }
 
 static void free_object(struct urcu_head *urcu)

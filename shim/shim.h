@@ -40,6 +40,8 @@ void shim_warn_reset(void);		/* WARN_ON_ONCE() warns once more */
  */
 extern void (*shim_mb_hook)(void);
 
+unsigned long shim_grace_periods(void);	/* waited for so far */
+
 /* Waits until everything given to kfree_rcu() so far is freed. */
 void shim_rcu_barrier(void);
 

@@ -428,11 +428,12 @@ struct nest {
 	struct machine m;
 	struct domain *parent, *s1[2];
 	struct device *device[4], *plain;
+	unsigned int own;		/* the IOMMU that @plain is behind */
 };
 
 /*
  * Two nests on one parent, each with a device behind both IOMMUs, and one device on the
- * parent itself; @ats: all of them.
+ * parent itself, behind the IOMMU that is sent to last; @ats: all of them.
  */
 static void start_nest(struct nest *n, void **state, bool ats)
 {
@@ -451,7 +452,9 @@ static void start_nest(struct nest *n, void **state, bool ats)
 		assert_int_equal(dma(n->device[i], NONE, IOVA), PA);
 		assert_int_equal(dma(n->device[i], NONE, IOVA + PAGE), PA + PAGE);
 	}
-	n->plain = machine_device(&n->m, 0, 9, ats);
+	/* The list goes by address. */
+	n->own = n->m.iommu[0] < n->m.iommu[1];
+	n->plain = machine_device(&n->m, n->own, 9, ats);
 	attach(n->parent, n->plain, NONE);
 	assert_int_equal(dma(n->plain, NONE, IPA), PA);
 	assert_int_equal(dma(n->plain, NONE, IPA + PAGE), PA + PAGE);
@@ -504,11 +507,11 @@ static void pitfall_01_oracle_fires_if_nests_are_missed(void **state)
 	struct nest n;
 
 	start_nest(&n, state, false);
-	/* Behind IOMMU 1 there are nests only. */
-	model_withhold(n.m.hw[1], MODEL_IOTLB, 4);
+	/* Behind the other IOMMU there are nests only. */
+	model_withhold(n.m.hw[!n.own], MODEL_IOTLB, 4);
 	unmap(n.parent, IPA, PAGE);
-	assert_true(dma_is_stale(n.device[1], IOVA));
-	model_withhold(n.m.hw[1], MODEL_IOTLB, 0);
+	assert_true(dma_is_stale(n.device[!n.own], IOVA));
+	model_withhold(n.m.hw[!n.own], MODEL_IOTLB, 0);
 	end_nest(&n);
 }
 
@@ -684,6 +687,9 @@ static void parent_is_second_stage(void **state)
 	assert_null(domain_alloc(m.driver, 4, true, s1));
 	assert_null(domain_alloc(m.driver, 4, true, nest));
 	domain_free(nest);
+	nest = machine_domain(&m, false, s2);
+	assert_null(domain_alloc(m.driver, 4, true, nest));
+	domain_free(nest);
 	domain_free(s2);
 	domain_free(s1);
 	machine_exit(&m);
@@ -825,6 +831,65 @@ static void pitfall_03_ats_enabled_between_iotlb_and_atc_part(void **state)
 	check_ats_during_unmap(state, 1);
 }
 
+static void is_target(struct hook *hook)
+{
+	hook->filled = targets(hook->domain) == 1;
+}
+
+/* The context entry says that the IOMMU answers translation requests. */
+static void pitfall_03_list_knows_before_ats_is_let_through(void **state)
+{
+	struct hook hook = { .class = MODEL_CONFIG, .fn = is_target };
+	struct machine m;
+
+	start(&m, state);
+	hook.m = &m;
+	hook.domain = machine_domain(&m, false, NULL);
+	hook.device = device_probe(m.iommu[0], 1, true);
+	assert_non_null(hook.device);
+	attach(hook.domain, hook.device, NONE);
+	model_set_log(m.hw[0], hook_log, &hook);
+	assert_int_equal(device_ats_enable(hook.device), 0);
+	assert_true(hook.done);
+	assert_true(hook.filled);
+
+	device_remove(hook.device);
+	domain_free(hook.domain);
+	machine_exit(&m);
+}
+
+static struct domain *domain_at_barrier;
+
+static void unmap_at_barrier(void)
+{
+	shim_mb_hook = NULL;
+	unmap(domain_at_barrier, IOVA, PAGE);
+}
+
+/* An unmap that begins as soon as the list knows finds a device that answers. */
+static void pitfall_14_ats_is_on_before_the_list_knows(void **state)
+{
+	struct device *device;
+	struct machine m;
+
+	start(&m, state);
+	domain_at_barrier = machine_domain(&m, false, NULL);
+	device = device_probe(m.iommu[0], 1, true);
+	assert_non_null(device);
+	attach(domain_at_barrier, device, NONE);
+	map(domain_at_barrier, IOVA, PA, PAGE);
+	machine_forget(&m);
+	shim_mb_hook = unmap_at_barrier;
+	assert_int_equal(device_ats_enable(device), 0);
+	assert_null(shim_mb_hook);
+	assert_int_equal(sent(&m, MODEL_ATC), 1);
+
+	/* A command that met a device without ATS timed out: machine_exit() looks. */
+	device_remove(device);
+	domain_free(domain_at_barrier);
+	machine_exit(&m);
+}
+
 static void ats_can_go_on_and_off_while_attached(void **state)
 {
 	struct domain *domain;
@@ -936,6 +1001,7 @@ static void enomem_in_ats_enable_leaves_no_trace(void **state)
 			break;
 		assert_int_equal(ret, -ENOMEM);
 		assert_false(device->ats);
+		assert_false(model_dev_ats(device->hw));
 		assert_int_equal(targets(domain) + targets(second), 0);
 	}
 	assert_true(nth > 2);
@@ -1434,6 +1500,265 @@ static void pitfall_14_device_answers_what_is_in_flight_when_ats_goes_off(void *
 	machine_exit(&m);
 }
 
+/*
+ * As above, at the one moment that the queue's own order does not cover: the IOMMU
+ * refuses the device's ATC already, and the list still has it.
+ *
+ *   unmap                                  ATS off
+ *   -----                                  -------
+ *   first IOMMU executes an ATC command
+ *                                          the second one executes its last command
+ *   reads the slot of the device
+ *                                          the second one pauses
+ *   queues an ATC command
+ *                                          must wait here
+ *   the second one goes on
+ */
+struct crossing {
+	struct model_iommu *second;
+	struct device *device;		/* behind it */
+	pthread_t disabler;
+	bool begun, refused, atc_cleaned;
+};
+
+static void short_while(void)
+{
+	const struct timespec time = { .tv_nsec = 50000000 };
+
+	nanosleep(&time, NULL);
+}
+
+static void wait_for(const bool *flag)
+{
+	const struct timespec tick = { .tv_nsec = 1000000 };
+	int i;
+
+	for (i = 0; i < 10000 && !__atomic_load_n(flag, __ATOMIC_ACQUIRE); i++)
+		nanosleep(&tick, NULL);
+}
+
+static void cross_first(struct model_iommu *hw __attribute__((unused)),
+			enum model_class class,
+			const uint64_t *cmd __attribute__((unused)), void *arg)
+{
+	struct crossing *crossing = arg;
+
+	if (class != MODEL_ATC || crossing->begun)
+		return;
+	__atomic_store_n(&crossing->begun, true, __ATOMIC_RELEASE);
+	if (!pthread_create(&crossing->disabler, NULL, turn_ats_off, crossing->device))
+		wait_for(&crossing->refused);
+}
+
+static void cross_second(struct model_iommu *hw, enum model_class class,
+			 const uint64_t *cmd __attribute__((unused)), void *arg)
+{
+	struct crossing *crossing = arg;
+
+	if (!__atomic_load_n(&crossing->begun, __ATOMIC_ACQUIRE) || crossing->refused)
+		return;
+	if (class == MODEL_ATC)
+		crossing->atc_cleaned = true;
+	if (class != MODEL_SYNC || !crossing->atc_cleaned)
+		return;
+	/* The driver holds the queue's lock here: the unmap stops at it. */
+	__atomic_store_n(&crossing->refused, true, __ATOMIC_RELEASE);
+	short_while();
+	model_pause(hw, true);
+}
+
+static void pitfall_14_ats_goes_off_after_the_drain(void **state)
+{
+	struct crossing crossing = { 0 };
+	struct domain *domain;
+	struct device *device;
+	struct machine m;
+	pthread_t unmapper;
+	unsigned int first;
+	uint64_t tail;
+
+	start(&m, state);
+	/* The list goes by address. */
+	first = m.iommu[0] > m.iommu[1];
+	domain = machine_domain(&m, false, NULL);
+	device = machine_device(&m, first, 1, true);
+	crossing.device = machine_device(&m, !first, 2, true);
+	crossing.second = m.hw[!first];
+	attach(domain, device, NONE);
+	attach(domain, crossing.device, NONE);
+	map(domain, IOVA, PA, PAGE);
+
+	model_set_log(m.hw[first], cross_first, &crossing);
+	model_set_log(m.hw[!first], cross_second, &crossing);
+	assert_int_equal(pthread_create(&unmapper, NULL, unmap_page, domain), 0);
+	wait_for(&crossing.refused);
+	assert_true(crossing.refused);
+	tail = queued(m.iommu[!first]);
+	queued_beyond(m.iommu[!first], tail);
+	short_while();
+	assert_true(model_dev_ats(crossing.device->hw));
+	model_pause(crossing.second, false);
+	pthread_join(unmapper, NULL);
+	pthread_join(crossing.disabler, NULL);
+	assert_false(model_dev_ats(crossing.device->hw));
+	model_set_log(m.hw[first], NULL, NULL);
+	model_set_log(m.hw[!first], NULL, NULL);
+
+	device_remove(device);
+	device_remove(crossing.device);
+	domain_free(domain);
+	machine_exit(&m);
+}
+
+static void pitfall_14_removal_costs_one_grace_period(void **state)
+{
+	unsigned long before;
+	struct domain *domain;
+	struct device *device;
+	struct machine m;
+	uint32_t pasid;
+
+	start(&m, state);
+	domain = machine_domain(&m, true, NULL);
+	device = machine_device(&m, 0, 1, true);
+	attach(domain, device, NONE);
+	for (pasid = 5; pasid < 25; pasid++)
+		attach(domain, device, pasid);
+	before = shim_grace_periods();
+	device_remove(device);
+	assert_int_equal(shim_grace_periods() - before, 1);
+	domain_free(domain);
+	machine_exit(&m);
+}
+
+static void *leave(void *arg)
+{
+	detach_device(arg);
+	return NULL;
+}
+
+/* A walk goes on from an attachment that was deleted; AddressSanitizer watches. */
+static void pitfall_12_attachment_outlives_walks(void **state)
+{
+	const struct timespec tick = { .tv_nsec = 1000000 };
+	struct iommu_attach_walk walk;
+	struct attachment *pos;
+	struct domain *domain;
+	struct device *device;
+	unsigned int n = 0;
+	struct machine m;
+	pthread_t thread;
+	int i;
+
+	start(&m, state);
+	domain = machine_domain(&m, false, NULL);
+	device = machine_device(&m, 0, 1, false);
+	attach(domain, device, NONE);
+
+	iommu_attach_walk_begin(&walk, &domain->alist);
+	iommu_attach_for_each_all(pos, &walk, elms.s1) {
+		if (n++)
+			continue;
+		assert_int_equal(pthread_create(&thread, NULL, leave, device), 0);
+		for (i = 0; i < 10000 && !iommu_attach_empty(&domain->alist); i++)
+			nanosleep(&tick, NULL);
+		/* What would be freed at once is freed by now. */
+		short_while();
+	}
+	iommu_attach_walk_end(&walk);
+	assert_int_equal(n, 1);
+	pthread_join(thread, NULL);
+
+	device_remove(device);
+	domain_free(domain);
+	machine_exit(&m);
+}
+
+static void flush_another(struct hook *hook)
+{
+	unmap(hook->domain, IPA, PAGE);
+}
+
+/* A second flush begins and ends while the first one is between two IOMMUs. */
+static void pitfall_16_batch_belongs_to_one_flush(void **state)
+{
+	struct hook hook = { .class = MODEL_IOTLB, .fn = flush_another };
+	struct domain *domain;
+	struct device *device[3];
+	struct machine m;
+	unsigned int first, i;
+
+	start(&m, state);
+	/* The list goes by address. */
+	first = m.iommu[0] > m.iommu[1];
+	hook.m = &m;
+	domain = machine_domain(&m, false, NULL);
+	hook.domain = machine_domain(&m, false, NULL);
+	device[0] = machine_device(&m, first, 1, true);
+	device[1] = machine_device(&m, !first, 2, true);
+	device[2] = machine_device(&m, !first, 3, true);
+	attach(domain, device[0], NONE);
+	attach(domain, device[1], NONE);
+	attach(hook.domain, device[2], NONE);
+	map(domain, IOVA, PA, PAGE);
+	map(hook.domain, IPA, PA, PAGE);
+	assert_int_equal(dma(device[0], NONE, IOVA), PA);
+	assert_int_equal(dma(device[1], NONE, IOVA), PA);
+	assert_int_equal(dma(device[2], NONE, IPA), PA);
+
+	model_set_log(m.hw[first], hook_log, &hook);
+	unmap(domain, IOVA, PAGE);
+	assert_true(hook.done);
+	assert_int_equal(dma(device[0], NONE, IOVA), 0);
+	assert_int_equal(dma(device[1], NONE, IOVA), 0);
+	assert_int_equal(dma(device[2], NONE, IPA), 0);
+	assert_nothing_stale(&m);
+
+	for (i = 0; i < 3; i++)
+		device_remove(device[i]);
+	domain_free(domain);
+	domain_free(hook.domain);
+	machine_exit(&m);
+}
+
+static bool can_lock(pthread_mutex_t *mutex)
+{
+	if (pthread_mutex_trylock(mutex))
+		return false;
+	pthread_mutex_unlock(mutex);
+	return true;
+}
+
+static void pitfall_17_no_lock_is_held_in_a_wait(void **state)
+{
+	struct domain *domain;
+	struct device *device;
+	struct machine m;
+	pthread_t thread;
+	int i;
+
+	start(&m, state);
+	domain = machine_domain(&m, false, NULL);
+	device = machine_device(&m, 0, 1, false);
+	attach(domain, device, NONE);
+	map(domain, IOVA, PA, PAGE);
+
+	model_pause(m.hw[0], true);
+	assert_int_equal(pthread_create(&thread, NULL, unmap_page, domain), 0);
+	/* Long enough to be in the wait: nothing ends it but this thread. */
+	for (i = 0; i < 4; i++)
+		short_while();
+	assert_true(can_lock(&m.iommu[0]->lock));
+	assert_true(can_lock(&domain->lock));
+	assert_true(can_lock(&drv_tags));
+	model_pause(m.hw[0], false);
+	pthread_join(thread, NULL);
+
+	device_remove(device);
+	domain_free(domain);
+	machine_exit(&m);
+}
+
 /* The fault record that says so would fill up otherwise. */
 static void oracle_fires_if_an_unplugged_device_is_sent_to(void **state)
 {
@@ -1502,18 +1827,25 @@ static void pitfall_19_equal_attachments_stay_collapsed(void **state)
 }
 
 /* The moment before the hardware drops the old context entry: it may use that one. */
-static void still_translated(struct hook *hook)
+static void still_on_the_list(struct hook *hook)
+{
+	assert_int_equal(groups(hook->domain), 1);
+}
+
+static void each_translates(struct model_iommu *hw, enum model_class class,
+			    const uint64_t *cmd, void *arg)
 {
 	struct model_access access;
+	struct hook *hook = arg;
 
+	hook_log(hw, class, cmd, arg);
 	model_dma(hook->device->hw, MODEL_NO_PASID, IOVA, false, &access);
 	assert_false(access.fault);
-	assert_int_equal(groups(hook->domain), 1);
 }
 
 static void replace_goes_without_a_gap(void **state)
 {
-	struct hook hook = { .class = MODEL_CONFIG, .fn = still_translated };
+	struct hook hook = { .class = MODEL_CONFIG, .fn = still_on_the_list };
 	struct domain *new;
 	struct machine m;
 	int ats;
@@ -1529,9 +1861,10 @@ static void replace_goes_without_a_gap(void **state)
 		attach(hook.domain, hook.device, NONE);
 		assert_int_equal(dma(hook.device, NONE, IOVA), PA);
 
-		model_set_log(m.hw[0], hook_log, &hook);
 		hook.done = false;
+		model_set_log(m.hw[0], each_translates, &hook);
 		attach(new, hook.device, NONE);
+		model_set_log(m.hw[0], hook_log, &hook);
 		assert_true(hook.done);
 		assert_int_equal(dma(hook.device, NONE, IOVA), PA2);
 		assert_true(iommu_attach_empty(&hook.domain->alist));
@@ -1865,6 +2198,7 @@ static const struct {
 	CASE(pitfall_01_oracle_fires_if_nests_are_missed),
 	CASE(nest_unmap_leaves_its_siblings_alone),
 	CASE(pitfall_03_ats_enabled_between_iotlb_and_atc_part),
+	CASE(pitfall_03_list_knows_before_ats_is_let_through),
 	CASE(pitfall_04_device_without_ats_hides_no_sibling),
 	CASE(parent_is_second_stage),
 	CASE(pitfall_05_two_tags_on_one_iommu),
@@ -1873,11 +2207,17 @@ static const struct {
 	CASE(pitfall_10_oracle_fires_if_the_tag_is_dirty),
 	CASE(pitfall_10_tag_of_one_pasid_is_clean_when_it_comes_back),
 	CASE(pitfall_11_nest_is_on_both_lists_or_on_neither),
+	CASE(pitfall_12_attachment_outlives_walks),
 	CASE(pitfall_13_ats_off_before_detach_leaves_no_target),
 	CASE(pitfall_14_silence_after_detach),
 	CASE(pitfall_14_nothing_goes_while_a_flush_may_know_it),
 	CASE(pitfall_14_device_answers_what_comes_when_ats_goes_on),
 	CASE(pitfall_14_device_answers_what_is_in_flight_when_ats_goes_off),
+	CASE(pitfall_14_ats_is_on_before_the_list_knows),
+	CASE(pitfall_14_ats_goes_off_after_the_drain),
+	CASE(pitfall_14_removal_costs_one_grace_period),
+	CASE(pitfall_16_batch_belongs_to_one_flush),
+	CASE(pitfall_17_no_lock_is_held_in_a_wait),
 	CASE(pitfall_18_lost_iommu_gets_no_commands),
 	CASE(pitfall_19_equal_attachments_stay_collapsed),
 	CASE(pitfall_21_one_iotlb_command_however_many_devices),
