@@ -71,6 +71,11 @@ series-setup:
 	@scripts/setup git rsync perl bc bison flex libelf-dev libssl-dev ccache sparse \
 		coccinelle gcc-aarch64-linux-gnu gcc-riscv64-linux-gnu
 
+## make mutants  put every known fault back, one at a time: a test must notice each
+.PHONY: mutants
+mutants: setup
+	@scripts/mutants
+
 ## make install  install the library, the tool and their manual pages; takes DESTDIR
 .PHONY: install
 install: build
