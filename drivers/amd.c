@@ -264,9 +264,12 @@ static int amd_list_add(struct attachment *attachment)
 	attachment->elms.s2.tag = (u64)id;
 	attachment->elms.s2.atc = attachment->elms.s1.atc;
 	ret = attachment_add(attachment);
+	/* Written once: who is attached reads it without a lock. */
+	if (domain->tag)
+		return ret;
 	if (ret >= 0)
 		domain->tag = (u64)id;
-	else if (!domain->tag)
+	else
 		tag_free(&amd_domain_ids, (uint32_t)id);
 	return ret;
 }
