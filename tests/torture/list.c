@@ -909,12 +909,12 @@ static void add_relay(struct owner *owner, u32 i, struct domain *s1, struct doma
 	make_steady(seat, false);
 }
 
-static void list_setup(u32 round)
+static void list_setup(const struct world *world)
 {
 	struct owner *owner;
 	u32 i;
 
-	(void)round;
+	(void)world;
 	shim_rcu_barrier();
 	live_before = shim_live();
 	bytes_before = shim_live_bytes();
@@ -1059,13 +1059,14 @@ static void list_finish(void)
 			     (long)(shim_live_bytes() - bytes_before));
 }
 
-static void list_report(void)
+static void list_report(const struct world *world)
 {
 	static const char *const names[NR_AGES] = {
 		"attached", "deleted", "in the grace period after", "older",
 	};
 	u32 age;
 
+	(void)world;
 	printf("ages of what walks saw:\n");
 	for (age = 0; age < NR_AGES; age++)
 		printf("  %-28s %14llu\n", names[age], ages[age]);

@@ -29,7 +29,11 @@ struct options options = {
 	.seed = 1,
 };
 
-static const struct world *const worlds[] = { &list_world };
+static const struct world *const worlds[] = {
+	&list_world, &vtd_world, &smmuv3_world, &amd_world, &riscv_world,
+};
+#define NR_MODELS	(ARRAY_SIZE(worlds) - 1)
+
 static const struct world *only;
 
 static const char *const op_names[NR_OPS] = {
@@ -180,7 +184,7 @@ static void show_progress(double begin, const char *name, bool tty)
 	walks_before = walks;
 }
 
-static void run_round(const struct world *world, u32 round, double begin, double end)
+static void run_round(const struct world *world, double begin, double end)
 {
 	bool tty = isatty(STDERR_FILENO);
 	double step = tty ? 1 : 10, next = now() + step;
@@ -189,7 +193,7 @@ static void run_round(const struct world *world, u32 round, double begin, double
 	seed_state = round_seed;
 	nr_threads = 0;
 	stopping = false;
-	world->setup(round);
+	world->setup(world);
 	for (i = 0; i < nr_threads; i++) {
 		if (pthread_create(&threads[i].pthread, NULL, thread_run, &threads[i])) {
 			perror("torture: cannot start a thread");
@@ -215,6 +219,12 @@ static void run_round(const struct world *world, u32 round, double begin, double
 			(uint64_t)round_seed);
 }
 
+/* Every second one is the list's. */
+static const struct world *world_of(u32 round)
+{
+	return worlds[round % 2 ? 1 + round / 2 % NR_MODELS : 0];
+}
+
 static int run(void)
 {
 	unsigned long bytes = shim_live_bytes();
@@ -231,9 +241,9 @@ static int run(void)
 
 		if (round)
 			next_random(&round_seed);
-		run_round(only ? only : worlds[round % ARRAY_SIZE(worlds)], round, begin,
+		run_round(only ? only : world_of(round), begin,
 			  round_end < end ? round_end : end);
-		if (round < ARRAY_SIZE(worlds))
+		if (round < 2 * NR_MODELS)
 			resident = resident_kib();
 	}
 	seconds = now() - begin;
@@ -246,9 +256,9 @@ static int run(void)
 		printf("  %-28s %14llu\n", op_names[op], done[op]);
 	for (i = 0; i < ARRAY_SIZE(worlds); i++) {
 		if (worlds[i]->report && (!only || only == worlds[i]))
-			worlds[i]->report();
+			worlds[i]->report(worlds[i]);
 	}
-	printf("memory: %lu bytes before, %lu after; %ld KiB resident after the first round, "
+	printf("memory: %lu bytes before, %lu after; %ld KiB resident after the first rounds, "
 	       "%ld KiB now\n", bytes, shim_live_bytes(), resident, resident_kib());
 	printf("failures: %lu\n", failures);
 	return failures ? EXIT_FAILED : EXIT_CLEAN;
@@ -268,7 +278,7 @@ static const struct argp_option argp_options[] = {
 	{ "round", 'r', "SECONDS", 0, "Of one round (default 20)", 0 },
 	{ "walkers", 'w', "N", 0, "1..16 (default 2)", 0 },
 	{ "changers", 'c', "N", 0, "1..4 (default 2)", 0 },
-	{ "only", 'o', "WORLD", 0, "list", 0 },
+	{ "only", 'o', "WORLD", 0, "list, vtd, smmuv3, amd or riscv", 0 },
 	{ 0 },
 };
 
@@ -328,7 +338,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 				only = worlds[i];
 		}
 		if (!only)
-			argp_error(state, "--only: expected list, not '%s'", arg);
+			argp_error(state, "--only: expected list, vtd, smmuv3, amd or riscv, not '%s'", arg);
 		return 0;
 	case ARGP_KEY_ARG:
 		argp_error(state, "expected options only, not '%s'", arg);

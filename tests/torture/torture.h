@@ -65,15 +65,16 @@ extern struct options options;
 
 struct world {
 	const char *name;
+	u32 vendor;		/* of the models */
 	/* Adds threads with thread_add(). */
-	void (*setup)(u32 round);
+	void (*setup)(const struct world *world);
 	/* Nothing runs: is everything as it should be? Takes it down. */
 	void (*finish)(void);
 	/* What was seen in all rounds so far. Optional. */
-	void (*report)(void);
+	void (*report)(const struct world *world);
 };
 
-extern const struct world list_world, models_world;
+extern const struct world list_world, vtd_world, smmuv3_world, amd_world, riscv_world;
 
 struct thread *thread_add(const char *name, void (*step)(struct thread *thread),
 			  void *priv, u32 steps_per_nap);
