@@ -24,7 +24,7 @@ DIRECTORY = "drivers/iommu/"
 
 # The entry in MAINTAINERS comes with the first commit, for all files of the list; iterators
 # take a cursor and the name of a member.
-CHECKPATCH_IGNORE = "FILE_PATH_CHANGES,MACRO_ARG_REUSE,MACRO_ARG_PRECEDENCE"
+CHECKPATCH_IGNORE = ["FILE_PATH_CHANGES", "MACRO_ARG_REUSE", "MACRO_ARG_PRECEDENCE"]
 
 
 class Failed(Exception):
@@ -84,7 +84,8 @@ class Build:
 
     def objects_of(self, sources):
         """Those of the sources that this configuration compiles."""
-        objects = [re.sub(r"\.c$", ".o", path) for path in sources if path.endswith(".c")]
+        objects = [re.sub(r"\.c$", ".o", path) for path in sources
+                   if path.endswith(".c") and os.path.isfile(os.path.join(self.tree, path))]
         return [path for path in objects if os.path.isfile(os.path.join(self.out, path))]
 
     def compile(self, quick):
@@ -112,10 +113,10 @@ def ours(warnings, touched):
             if any(path in line for path in touched) or DIRECTORY in line}
 
 
-def checkpatch(tree, patch):
+def checkpatch(tree, patch, ignore):
     result = subprocess.run(
         ("perl", "scripts/checkpatch.pl", "--strict", "--no-summary", "--terse",
-         "--show-types", "--ignore", CHECKPATCH_IGNORE, patch),
+         "--show-types", "--ignore", ",".join(CHECKPATCH_IGNORE + ignore), patch),
         cwd=tree, capture_output=True, text=True, check=False)
     return {line[len(patch) + 1:] for line in result.stdout.split("\n") if line}
 
@@ -155,7 +156,8 @@ def check(repo, patches, tree, work, quick):
         for i, (commit, patch) in enumerate(zip(repo.commits, files)):
             repo.put(repo.ids[i], tree)
             touched = repo.touched(i)
-            found = {"checkpatch": checkpatch(tree, os.path.join(patches, patch))}
+            found = {"checkpatch": checkpatch(tree, os.path.join(patches, patch),
+                                              commit["checkpatch_ignore"])}
             found["kernel-doc"] = kernel_doc(tree, touched) - stock["kernel-doc"]
             for arch in commit["arch"]:
                 build = builds[arch]

@@ -8,6 +8,7 @@
 
 #if IS_ENABLED(CONFIG_KUNIT)
 void *iommu_attach_alloc(size_t size);
+const char *iommu_attach_check(struct iommu_attach_list *alist);
 #endif
 
 /* What one flush has sent. Counted only where somebody may ask. */

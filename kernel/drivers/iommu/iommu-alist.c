@@ -202,6 +202,100 @@ static struct iommu_attach_elm *find_target(struct iommu_attach_list *alist,
 	return NULL;
 }
 
+/*
+ * What IOMMU_ALIST_DEBUG looks at. Who is counted where is compared by sums of addresses:
+ * of the place that each attachment says it has, and of each place as often as it says
+ * that it is used.
+ */
+static const char *check_group(const struct iommu_attach_group *group, u32 *targets,
+			       u64 *places)
+{
+	const struct iommu_attach_slots *slots;
+	u32 i, used, room = 0;
+
+	hlist_for_each_entry(slots, &group->slots, item) {
+		room += slots->room;
+		for (i = 0, used = 0; i < slots->room; i++) {
+			if (!atomic64_read(&slots->slot[i]))
+				continue;
+			if (i >= slots->nr)
+				return "a target is out of reach";
+			*places += (uintptr_t)&slots->slot[i];
+			used++;
+		}
+		if (used != slots->used)
+			return "targets are miscounted";
+		*targets += used;
+	}
+	return room == group->nr_slots ? NULL : "slots are miscounted";
+}
+
+/* Return: what is wrong with a list, or NULL. */
+VISIBLE_IF_KUNIT const char *iommu_attach_check(struct iommu_attach_list *alist)
+{
+	u32 nr = 0, nr_idle = 0, nr_indexed = 0, nr_atc = 0, i;
+	struct iommu_attach_table *table = locked_table(alist);
+	struct iommu_attach_group **groups, *group;
+	u64 users = 0, places = 0;
+	struct iommu_attach_elm *elm;
+	const char *fault;
+
+	groups = table ? table->group : &alist->only;
+	for (i = 0; i < (table ? table->nr : 1); i++) {
+		group = groups[i];
+		if (i && cmp_group(groups[i - 1], group->iommu_device, group->kind,
+				   group->tag) >= 0)
+			return "groups are not sorted";
+		nr_idle += group->iommu_device && !group->users;
+		users += (u64)group->users * (uintptr_t)group;
+		fault = check_group(group, &nr_atc, &places);
+		if (fault)
+			return fault;
+	}
+	if (nr_idle != alist->nr_idle)
+		return "idle groups are miscounted";
+	if (nr_atc != alist->nr_atc)
+		return "targets of the list are miscounted";
+
+	list_for_each_entry(elm, &alist->all, all_item) {
+		nr++;
+		if (elm->alist != alist || elm->group != find_group(alist, elm, elm->kind))
+			return "an attachment is in another group";
+		users -= (uintptr_t)elm->group;
+		if (elm->using_atc != !!elm->slots)
+			return "an attachment has a target that it does not use";
+		if (!elm->slots)
+			continue;
+		nr_indexed++;
+		if ((u64)atomic64_read(&elm->slots->slot[elm->slot]) !=
+		    (elm->atc | IOMMU_ATTACH_LIVE))
+			return "an attachment has another target";
+		/* One for all that share the target. */
+		if (find_target(alist, elm->group, elm) == elm)
+			places -= (uintptr_t)&elm->slots->slot[elm->slot];
+	}
+	if (nr != alist->nr)
+		return "attachments are miscounted";
+	if (users)
+		return "users of groups are miscounted";
+	if (nr_indexed != alist->nr_indexed)
+		return "the index is miscounted";
+	return places ? "a target has no attachment" : NULL;
+}
+EXPORT_SYMBOL_IF_KUNIT(iommu_attach_check);
+
+/* After a change. Long lists are not looked at after each. */
+static void unlock_checked(struct iommu_attach_list *alist)
+	__releases(&alist->lock)
+{
+	const char *fault = NULL;
+
+	if (IS_ENABLED(CONFIG_IOMMU_ALIST_DEBUG) && !(alist->nr % (alist->nr / 64 + 1)))
+		fault = iommu_attach_check(alist);
+	WARN_ONCE(fault, "attach list: %s\n", fault);
+	spin_unlock(&alist->lock);
+}
+
 static bool part_has_table(const struct attach_part *part)
 {
 	return part->table && part->table->nr >= part->want_table;
@@ -520,8 +614,8 @@ static void unlock_pair(struct iommu_attach_list *s1,
 			struct iommu_attach_list *s2)
 	__releases(&s1->lock) __releases(&s2->lock)
 {
-	spin_unlock(&s2->lock);
-	spin_unlock(&s1->lock);
+	unlock_checked(s2);
+	unlock_checked(s1);
 }
 
 /* Return: the bit if the group is new. */
@@ -545,7 +639,7 @@ static bool try_one(struct attach_part *part, int *first)
 	ready = part_ready(part);
 	if (ready)
 		*first = part_attach(part, IOMMU_ATTACH_GROUP_S1);
-	spin_unlock(&part->alist->lock);
+	unlock_checked(part->alist);
 	return ready;
 }
 
@@ -768,7 +862,7 @@ int iommu_attach_del(struct iommu_attach_list *alist,
 	spin_lock(&alist->lock);
 	if (!WARN_ON_ONCE(elm->alist != alist || elm->nested))
 		ret = del_locked(alist, elm) ? IOMMU_ATTACH_GROUP_S1 : 0;
-	spin_unlock(&alist->lock);
+	unlock_checked(alist);
 	return ret;
 }
 EXPORT_SYMBOL_GPL(iommu_attach_del);
@@ -853,7 +947,7 @@ void iommu_attach_del_iommu(struct iommu_attach_list *alist,
 		if (!elm->nested)
 			del_locked(alist, elm);
 	}
-	spin_unlock(&alist->lock);
+	unlock_checked(alist);
 
 	/* Of nests, the other list's lock may have to be taken first. */
 	hlist_for_each_entry(elm, &gone, gone_item) {
@@ -933,7 +1027,7 @@ void iommu_attach_disable_atc(struct iommu_attach_elm *elm)
 		return;
 	spin_lock(&alist->lock);
 	stop_atc(elm);
-	spin_unlock(&alist->lock);
+	unlock_checked(alist);
 }
 EXPORT_SYMBOL_GPL(iommu_attach_disable_atc);
 
@@ -1033,7 +1127,7 @@ EXPORT_SYMBOL_GPL(iommu_attach_find_tag);
 enum {
 	SEND_OWN	= BIT(IOMMU_ATTACH_OWN),
 	SEND_NEST	= BIT(IOMMU_ATTACH_NEST),
-	SEND_ATC	= BIT(2),	/* targets with a number in (after, upto] */
+	SEND_ATC	= BIT(2),	/* targets with a number in (after, until] */
 };
 
 struct flush {
@@ -1041,7 +1135,7 @@ struct flush {
 	const struct iommu_attach_flush_ops *ops;
 	void *arg;
 	u64 after;
-	u64 upto;
+	u64 until;
 	u32 nr_sent;
 	struct iommu_attach_sent count;
 	struct {
@@ -1063,7 +1157,7 @@ static void flush_wait(struct flush *flush)
 static bool flush_atcs(struct flush *flush,
 		       const struct iommu_attach_group *group)
 {
-	const u64 after = flush->after, upto = flush->upto;
+	const u64 after = flush->after, until = flush->until;
 	const struct iommu_attach_slots *slots;
 	const atomic64_t *slot, *end;
 	bool sent = false;
@@ -1072,7 +1166,7 @@ static bool flush_atcs(struct flush *flush,
 	hlist_for_each_entry_rcu(slots, &group->slots, item) {
 		end = __iommu_attach_slots_end(slots);
 		for (slot = slots->slot; slot != end; slot++) {
-			atc = __iommu_attach_target(slots, slot, after, upto);
+			atc = __iommu_attach_target(slots, slot, after, until);
 			if (!atc)
 				continue;
 			flush->ops->atc(group, atc & ~IOMMU_ATTACH_LIVE,
@@ -1167,7 +1261,7 @@ void iommu_attach_flush(struct iommu_attach_list *alist,
 	 * One in a newer group came after the walk's barrier: its hardware sees the
 	 * page table.
 	 */
-	flush.upto = atomic64_read_acquire(&alist->atc_seq);
+	flush.until = atomic64_read_acquire(&alist->atc_seq);
 
 	if (ops->sync_before_nest) {
 		flush_pass(&flush, &flush.walk.groups, SEND_OWN);
@@ -1179,9 +1273,9 @@ void iommu_attach_flush(struct iommu_attach_list *alist,
 
 	if (ops->atc && __iommu_attach_load_atcs(&flush.walk)) {
 		if (!ops->sync_before_atc)
-			flush.after = flush.upto;
-		flush.upto = flush.walk.atc_upto;
-		if (flush.upto != flush.after)
+			flush.after = flush.until;
+		flush.until = flush.walk.atc_until;
+		if (flush.until != flush.after)
 			flush_pass(&flush, &flush.walk.atcs, SEND_ATC);
 	}
 	iommu_attach_walk_end(&flush.walk);

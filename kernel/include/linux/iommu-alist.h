@@ -393,7 +393,7 @@ struct iommu_attach_walk {
 	const struct iommu_attach_slots *slots;
 	const atomic64_t *slot;
 	const atomic64_t *end;
-	u64 atc_upto;
+	u64 atc_until;
 };
 
 static inline void __iommu_attach_load(struct iommu_attach_list *alist,
@@ -421,7 +421,7 @@ static inline bool __iommu_attach_load_atcs(struct iommu_attach_walk *walk)
 	if (likely(!READ_ONCE(walk->alist->nr_atc)))
 		return false;
 	/* A number comes with its target. */
-	walk->atc_upto = atomic64_read_acquire(&walk->alist->atc_seq);
+	walk->atc_until = atomic64_read_acquire(&walk->alist->atc_seq);
 	/* An ATC may have been announced in a group of a newer table. */
 	__iommu_attach_load(walk->alist, &walk->atcs);
 	return true;
@@ -513,9 +513,9 @@ __iommu_attach_slots_end(const struct iommu_attach_slots *slots)
 	return &slots->slot[READ_ONCE(slots->nr)];
 }
 
-/* The value of a slot if it is a target with a number in (after, upto], else 0. */
+/* The value of a slot if it is a target with a number in (after, until], else 0. */
 static inline u64 __iommu_attach_target(const struct iommu_attach_slots *slots,
-					const atomic64_t *slot, u64 after, u64 upto)
+					const atomic64_t *slot, u64 after, u64 until)
 {
 	/* The target comes with its number, and with its group's key. */
 	u64 atc = atomic64_read_acquire(slot);
@@ -524,9 +524,9 @@ static inline u64 __iommu_attach_target(const struct iommu_attach_slots *slots,
 	if (unlikely(!(atc & IOMMU_ATTACH_LIVE)))
 		return 0;
 	seq = atomic64_read(&slots->seq);
-	if (unlikely(after || seq > upto)) {
+	if (unlikely(after || seq > until)) {
 		seq = atomic64_read(&slot[slots->room]);
-		if (seq <= after || seq > upto)
+		if (seq <= after || seq > until)
 			return 0;
 	}
 	return atc;
@@ -563,21 +563,22 @@ static inline bool
 __iommu_attach_next_atc(struct iommu_attach_walk *walk,
 			const struct iommu_attach_group **group, u64 *atc)
 {
+	struct hlist_node *next;
 	u64 value;
 
 	__iommu_attach_assert_walk();
 	while (walk->slots) {
 		while (walk->slot != walk->end) {
 			value = __iommu_attach_target(walk->slots, walk->slot++, 0,
-						      walk->atc_upto);
+						      walk->atc_until);
 			if (likely(value)) {
 				*group = walk->of;
 				*atc = value & ~IOMMU_ATTACH_LIVE;
 				return true;
 			}
 		}
-		__iommu_attach_seek_slots(walk,
-			rcu_dereference(hlist_next_rcu(&walk->slots->item)));
+		next = rcu_dereference(hlist_next_rcu(&walk->slots->item));
+		__iommu_attach_seek_slots(walk, next);
 	}
 	return false;
 }

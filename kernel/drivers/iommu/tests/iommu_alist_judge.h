@@ -605,7 +605,7 @@ static struct thing *new_thing(struct world *world, struct iommu_attach_list *al
 {
 	struct thing *thing;
 
-	thing = kzalloc(sizeof(*thing), world->atomic ? GFP_ATOMIC : GFP_KERNEL);
+	thing = kzalloc_obj(*thing, world->atomic ? GFP_ATOMIC : GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(world->test, thing);
 	thing->nr = 1;
 	thing->list[0] = alist;
@@ -800,6 +800,16 @@ static void verify_find_tag(struct world *world, struct iommu_attach_list *alist
 	KUNIT_EXPECT_EQ(world->test, tag, lowest);
 }
 
+static const char *check_locked(struct iommu_attach_list *alist)
+{
+	const char *fault;
+
+	iommu_attach_lock(alist);
+	fault = iommu_attach_check(alist);
+	iommu_attach_unlock(alist);
+	return fault;
+}
+
 static void verify(struct world *world, struct iommu_attach_list *alist)
 {
 	static const u32 modes[] = { 0, NEST_WAITS, ATC_WAITS,
@@ -815,6 +825,7 @@ static void verify(struct world *world, struct iommu_attach_list *alist)
 	verify_walk(world, alist, groups, targets, iommus);
 	for (i = 0; i < 4; i++)
 		verify_find_tag(world, alist, i);
+	KUNIT_EXPECT_NULL(world->test, check_locked(alist));
 	KUNIT_EXPECT_EQ(world->test, iommu_attach_empty(alist),
 			!count_facts(world, alist));
 	KUNIT_EXPECT_EQ_MSG(world->test, world->allocs, allocs,

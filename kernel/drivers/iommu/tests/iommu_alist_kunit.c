@@ -140,6 +140,70 @@ static void judge_sees_wrong_stream(struct kunit *test)
 	EXPECT_FAULT(&world->record, s2, wrong->fault, "after the edit");
 }
 
+/* The list's own check: each field that it looks at is off by one for a moment. */
+#define EXPECT_CHECK(test, alist, text)					\
+	KUNIT_EXPECT_STREQ(test, check_locked(alist) ?: "fine", text)
+
+#define CHECK_SEES(test, alist, field, text)				\
+do {									\
+	(field)++;							\
+	EXPECT_CHECK(test, alist, text);				\
+	(field)--;							\
+} while (0)
+
+static void check_sees_wrong_list(struct kunit *test)
+{
+	struct world *world = new_world(test, 8);
+	struct iommu_attach_list *alist = &world->list[0];
+	struct iommu_attach_elm *elm;
+	struct iommu_attach_slots *slots;
+	struct iommu_attach_group *group;
+	s64 value;
+
+	add(world, alist, 1, 5, NO_ATC);
+	elm = &add(world, alist, 0, 5, 20)->nest.s1;
+	add(world, alist, 0, 5, 21);
+	add(world, alist, 2, 5, NO_ATC);
+	group = elm->group;
+	slots = elm->slots;
+	EXPECT_CHECK(test, alist, "fine");
+
+	CHECK_SEES(test, alist, alist->nr, "attachments are miscounted");
+	CHECK_SEES(test, alist, alist->nr_idle, "idle groups are miscounted");
+	CHECK_SEES(test, alist, alist->nr_atc, "targets of the list are miscounted");
+	CHECK_SEES(test, alist, alist->nr_indexed, "the index is miscounted");
+	CHECK_SEES(test, alist, group->users, "users of groups are miscounted");
+	CHECK_SEES(test, alist, group->nr_slots, "slots are miscounted");
+	CHECK_SEES(test, alist, slots->used, "targets are miscounted");
+	CHECK_SEES(test, alist, elm->tag, "an attachment is in another group");
+	CHECK_SEES(test, alist, elm->atc, "an attachment has another target");
+
+	slots->nr--;
+	EXPECT_CHECK(test, alist, "a target is out of reach");
+	slots->nr++;
+
+	elm->using_atc = false;
+	EXPECT_CHECK(test, alist, "an attachment has a target that it does not use");
+	elm->using_atc = true;
+
+	/* A third one, whose attachment was forgotten. */
+	value = atomic64_read(&slots->slot[1]);
+	atomic64_set(&slots->slot[2], value);
+	slots->nr++;
+	slots->used++;
+	alist->nr_atc++;
+	EXPECT_CHECK(test, alist, "a target has no attachment");
+	alist->nr_atc--;
+	slots->used--;
+	slots->nr--;
+	atomic64_set(&slots->slot[2], 0);
+
+	group->iommu_device = fake_iommu(3);
+	EXPECT_CHECK(test, alist, "groups are not sorted");
+	group->iommu_device = fake_iommu(0);
+	EXPECT_CHECK(test, alist, "fine");
+}
+
 static void judge_sees_overflow(struct kunit *test)
 {
 	struct world *world = new_world(test, 2);
@@ -1942,7 +2006,7 @@ do {									\
 	type *item;							\
 									\
 	for (i = 0; i < 5; i++) {					\
-		item = kzalloc(sizeof(*item), GFP_KERNEL);		\
+		item = kzalloc_obj(*item);				\
 		KUNIT_ASSERT_NOT_NULL(in->test, item);			\
 		item->number = BIT(i);					\
 		fill_elm(&item->elm, i % 2, 1, i);			\
@@ -2049,6 +2113,7 @@ static void sketch_free_does_not_sleep(struct kunit *test)
 static struct kunit_case alist_test_cases[] = {
 	KUNIT_CASE_PARAM(judge_sees_wrong_stream, wrong_gen_params),
 	KUNIT_CASE(judge_sees_overflow),
+	KUNIT_CASE(check_sees_wrong_list),
 
 	KUNIT_CASE(rule_01_attach_beside_flush),
 	KUNIT_CASE_PARAM(rule_02_shapes, shape_gen_params),

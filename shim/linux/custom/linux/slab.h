@@ -19,6 +19,10 @@ void kfree(const void *object);
 #define kmalloc(size, gfp)	shim_alloc(size, gfp)
 #define kzalloc(size, gfp)	shim_alloc(size, (gfp) | __GFP_ZERO)
 #define kvzalloc(size, gfp)	kzalloc(size, gfp)
+#define kzalloc_obj(object, ...)					\
+	((typeof(object) *)kzalloc(sizeof(object),			\
+				   SHIM_GFP(, ##__VA_ARGS__, GFP_KERNEL)))
+#define SHIM_GFP(none, gfp, ...) gfp
 #define kcalloc(n, size, gfp)	kzalloc(size_mul(n, size), gfp)
 #define kvfree(object)		kfree(object)
 
