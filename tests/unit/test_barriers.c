@@ -154,6 +154,13 @@ static void count_iotlb(const struct iommu_attach_group *group, void *arg)
 	++*(unsigned int *)arg;
 }
 
+static void no_atc(const struct iommu_attach_group *group, u64 atc, void *arg)
+{
+	(void)group;
+	(void)atc;
+	(void)arg;
+}
+
 static u64 no_sync(struct iommu_device *iommu, void *arg)
 {
 	(void)iommu;
@@ -183,6 +190,35 @@ static void pitfall_02_flush_looks_after_its_barrier(void **state)
 	assert_null(shim_mb_hook);
 	assert_int_equal(sent, 1);
 	iommu_attach_del(&list, &late);
+}
+
+static unsigned int barriers;
+
+static void count_barrier(void)
+{
+	barriers++;
+}
+
+/* Of a domain without ATS, not even a second one ahead of the ATC part. */
+static void pitfall_26_flush_has_one_barrier(void **state)
+{
+	static const struct iommu_attach_flush_ops ops = {
+		.iotlb = count_iotlb,
+		.atc = no_atc,
+		.sync = no_sync,
+		.wait = no_wait,
+	};
+	struct iommu_attach_elm elm = elm_of(0, 0);
+	unsigned int sent = 0;
+
+	(void)state;
+	assert_int_equal(iommu_attach_add(&list, &elm), IOMMU_ATTACH_GROUP_S1);
+	barriers = 0;
+	shim_mb_hook = count_barrier;
+	iommu_attach_flush(&list, &ops, &sent);
+	shim_mb_hook = NULL;
+	assert_int_equal(barriers, 1);
+	iommu_attach_del(&list, &elm);
 }
 
 /* The list's own group, one in a table, one that comes back: all are published first. */
@@ -250,6 +286,7 @@ int main(void)
 		CASE(pitfall_02_attach_is_seen_from_its_barrier_on),
 		CASE(pitfall_02_nest_is_seen_on_both_lists_from_its_barrier_on),
 		CASE(pitfall_03_atc_is_seen_from_its_barrier_on),
+		CASE(pitfall_26_flush_has_one_barrier),
 	};
 
 	return cmocka_run_group_tests_name("barriers", tests, NULL, NULL);

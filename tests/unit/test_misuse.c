@@ -253,6 +253,42 @@ static void rule_11_two_attachments_are_no_nest(void **state)
 	kfree(nest);
 }
 
+static void expect_no_nest(struct fixture *f, struct iommu_attach_list *s1,
+			   struct iommu_attach_list *s2, struct iommu_attach_nest *nest)
+{
+	expect_warning(f);
+	assert_int_equal(iommu_attach_del_nest(s1, s2, nest), -ENOENT);
+	was_warned(f);
+	expect_warning(f);
+	assert_int_equal(iommu_attach_nest_enable_atc(nest), -EINVAL);
+	was_warned(f);
+	expect_warning(f);
+	iommu_attach_nest_disable_atc(nest);
+	was_warned(f);
+}
+
+/* One half is on a list, as something else; or a half was written to. */
+static void rule_11_half_a_nest_is_no_nest(void **state)
+{
+	struct fixture *f = *state;
+	struct iommu_attach_nest *nest = new_nest();
+	struct iommu_attach_list s1, s2;
+
+	iommu_attach_init(&s1);
+	iommu_attach_init(&s2);
+	assert_true(iommu_attach_add(&s1, &nest->s1) >= 0);
+	expect_no_nest(f, &s1, &s2, nest);
+	assert_int_equal(iommu_attach_del(&s1, &nest->s1), IOMMU_ATTACH_GROUP_S1);
+	iommu_attach_drain();
+	iommu_attach_destroy(&s1);
+	iommu_attach_destroy(&s2);
+	kfree(nest);
+
+	f->nest->s2.nested = false;
+	expect_no_nest(f, &f->s1, &f->s2, f->nest);
+	f->nest->s2.nested = true;
+}
+
 static void rule_11_delete_from_another_list(void **state)
 {
 	struct fixture *f = *state;
@@ -389,6 +425,18 @@ static void rule_11_atc_out_of_range(void **state)
 	kfree(attachment);
 }
 
+static void rule_11_atc_of_a_nest_out_of_range(void **state)
+{
+	struct fixture *f = *state;
+	u64 atc = f->nest->s2.atc;
+
+	f->nest->s2.atc = 1ULL << 63;
+	expect_warning(f);
+	assert_int_equal(iommu_attach_nest_enable_atc(f->nest), -EINVAL);
+	f->nest->s2.atc = atc;
+	was_warned(f);
+}
+
 #ifdef CONFIG_PROVE_LOCKING
 
 static void rule_11_walk_outside_its_section(void **state)
@@ -499,6 +547,7 @@ int main(void)
 		CASE(rule_11_nest_on_two_iommus),
 		CASE(rule_11_nest_with_an_atc_on_one_side),
 		CASE(rule_11_two_attachments_are_no_nest),
+		CASE(rule_11_half_a_nest_is_no_nest),
 		CASE(rule_11_delete_from_another_list),
 		CASE(rule_11_delete_and_free_from_another_list),
 		CASE(rule_11_delete_of_what_is_not_there),
@@ -507,6 +556,7 @@ int main(void)
 		CASE(rule_11_atc_of_what_is_not_there),
 		CASE(rule_11_atc_of_half_a_nest),
 		CASE(rule_11_atc_out_of_range),
+		CASE(rule_11_atc_of_a_nest_out_of_range),
 #ifdef CONFIG_PROVE_LOCKING
 		CASE(rule_11_walk_outside_its_section),
 		CASE(rule_11_locked_view_without_lock),

@@ -1352,6 +1352,25 @@ static void rule_06_nest_enable_atc_without_memory(struct kunit *test)
 	KUNIT_EXPECT_GT(test, total, 12);
 }
 
+/* Not even where all slots of its group are taken. */
+static void rule_06_equal_target_takes_no_memory(struct kunit *test)
+{
+	struct world *world = new_world(test, 128);
+	struct iommu_attach_list *alist = &world->list[0];
+	struct thing *twin;
+	u32 i;
+
+	/* Then the index has room. */
+	for (i = 0; i < 65; i++)
+		add(world, alist, 1, 1, i);
+	for (i = 0; i < 40; i++) {
+		add(world, alist, 0, 1, i);
+		twin = new_thing(world, alist, 0, 1, i);
+		KUNIT_EXPECT_EQ(test, sweep(world, op_attach, twin), 0);
+		detach(world, twin);
+	}
+}
+
 /* What has been attached once does not make a list large for ever. */
 static void rule_06_tags_that_come_and_go_leave_no_trace(struct kunit *test)
 {
@@ -1434,6 +1453,16 @@ static void race_for_slots_and_index(struct world *world)
 			 100 + i);
 }
 
+/* To where it has to grow once more than was noted. */
+static void race_for_a_larger_index(struct world *world)
+{
+	u32 i;
+
+	for (i = 0; i < 8; i++)
+		add_nest(world, &world->list[0], &world->list[2], i % 2, 1, 2,
+			 100 + i);
+}
+
 static void race_leaving_room(struct world *world)
 {
 	detach_all(world);
@@ -1445,6 +1474,7 @@ static void rule_02_attach_beside_attach(struct kunit *test)
 		race_for_the_group,
 		race_for_the_table,
 		race_for_slots_and_index,
+		race_for_a_larger_index,
 		race_leaving_room,
 	};
 	struct world *world = new_world(test, 128);
@@ -2132,6 +2162,7 @@ static struct kunit_case alist_test_cases[] = {
 	KUNIT_CASE(rule_05_more_iommus_than_the_window),
 	KUNIT_CASE(rule_06_add_without_memory),
 	KUNIT_CASE(rule_06_first_add_takes_no_memory),
+	KUNIT_CASE(rule_06_equal_target_takes_no_memory),
 	KUNIT_CASE(rule_06_tags_that_come_and_go_leave_no_trace),
 	KUNIT_CASE(rule_06_add_nest_without_memory),
 	KUNIT_CASE(rule_06_enable_atc_without_memory),
