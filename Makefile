@@ -71,6 +71,12 @@ series-setup:
 	@scripts/setup git rsync perl bc bison flex libelf-dev libssl-dev ccache sparse \
 		coccinelle gcc-aarch64-linux-gnu gcc-riscv64-linux-gnu
 
+## make coverage every line and branch of the core is reached, or listed with the reason
+.PHONY: coverage
+coverage: setup
+	@scripts/setup gcovr
+	@scripts/coverage
+
 ## make mutants  put every known fault back, one at a time: a test must notice each
 .PHONY: mutants
 mutants: setup
