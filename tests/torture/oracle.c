@@ -156,6 +156,8 @@ void sight_begin(struct sight *sight, u32 domain, u32 mode)
 	sight->mode = mode;
 	sight->nr_steady_groups = 0;
 	sight->nr_steady_targets = 0;
+	sight->iommus = 0;
+	sight->nr_steady_elms = 0;
 	sight->sending = NULL;
 	sight->phase = 0;
 	sight->before = 0;
@@ -407,17 +409,16 @@ void sight_iotlb_done(struct sight *sight)
 	}
 }
 
-void sight_iommu(struct sight *sight, const struct iommu_attach_group *group,
-		 u32 *iommus)
+void sight_iommu(struct sight *sight, const struct iommu_attach_group *group)
 {
 	u32 iommu = iommu_nr(sight, group->iommu_device);
 
-	if (*iommus & BIT(iommu))
+	if (sight->iommus & BIT(iommu))
 		sight_fault(sight, IOMMU_TWICE, 0);
-	*iommus |= BIT(iommu);
+	sight->iommus |= BIT(iommu);
 }
 
-void sight_elm(struct sight *sight, const struct iommu_attach_elm *elm, u32 *steady)
+void sight_elm(struct sight *sight, const struct iommu_attach_elm *elm)
 {
 	u32 iommu = iommu_nr(sight, elm->iommu_device), mark;
 	const struct iommu_attach_group key = {
@@ -430,7 +431,7 @@ void sight_elm(struct sight *sight, const struct iommu_attach_elm *elm, u32 *ste
 		sight_fault(sight, ELM_TORN, 0);
 		return;
 	}
-	*steady += elm->pasid & 1;
+	sight->nr_steady_elms += elm->pasid & 1;
 	mark = mark_of_group(sight, iommu, &key);
 	if (mark)
 		check_age(sight, mark);
@@ -481,6 +482,11 @@ enum fault sight_end(struct sight *sight)
 	if (!(sight->mode & WITHOUT_ATC) &&
 	    sight->nr_steady_targets != oracle.nr_steady_targets[sight->domain])
 		sight_fault(sight, ATC_MISSED, find_missed(sight, true));
+	if (sight->mode & BY_HAND && oracle.steady_iommus[sight->domain] & ~sight->iommus)
+		sight_fault(sight, IOMMU_MISSED, 0);
+	if (sight->mode & BY_HAND &&
+	    sight->nr_steady_elms != oracle.nr_steady_elms[sight->domain])
+		sight_fault(sight, ELM_MISSED, 0);
 	check_posts(sight);
 	return sight->fault;
 }

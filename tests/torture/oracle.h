@@ -189,6 +189,9 @@ struct sight {
 	u32 seen[NR_MARKS];		/* in which walk */
 	u32 nr_steady_groups;
 	u32 nr_steady_targets;
+	/* By hand: */
+	u32 iommus;
+	u32 nr_steady_elms;
 	/* The flush: */
 	const struct iommu_device *sending;	/* since the last sync */
 	u32 rank;			/* of the last command to it */
@@ -218,9 +221,8 @@ u64 sight_sync(struct iommu_device *iommu_device, void *arg);
 void sight_wait(struct iommu_device *iommu_device, u64 cookie, void *arg);
 /* In walks by hand: between the loops over groups and over ATC targets. */
 void sight_iotlb_done(struct sight *sight);
-void sight_iommu(struct sight *sight, const struct iommu_attach_group *group,
-		 u32 *iommus);
-void sight_elm(struct sight *sight, const struct iommu_attach_elm *elm, u32 *steady);
+void sight_iommu(struct sight *sight, const struct iommu_attach_group *group);
+void sight_elm(struct sight *sight, const struct iommu_attach_elm *elm);
 enum fault sight_end(struct sight *sight);
 void sight_fault(struct sight *sight, enum fault fault, u32 mark);
 

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Faults for torture-broken: the same program, linked so that some calls come here first.
+ *
+ * The environment's TORTURE_FAULT says which fault; the core and the drivers are
+ * what they always are. Every EVERY-th call goes wrong.
+ */
+#include <linux/iommu-alist.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EVERY	64
+
+static const char *const names[] = {
+	"no-drain", "early-free", "leak", "dropped-wait", "dropped-group",
+	"dropped-atc", "forgotten-atc", "forgotten-detach",
+};
+
+enum broken {
+	NO_DRAIN, EARLY_FREE, LEAK, DROPPED_WAIT, DROPPED_GROUP, DROPPED_ATC,
+	FORGOTTEN_ATC, FORGOTTEN_DETACH, NR_BROKEN,
+};
+
+static enum broken broken;
+
+static void __attribute__((__constructor__)) choose(void)
+{
+	const char *name = getenv("TORTURE_FAULT");
+
+	for (broken = 0; broken < NR_BROKEN; broken++) {
+		if (name && !strcmp(name, names[broken]))
+			return;
+	}
+	fprintf(stderr, "torture-broken: TORTURE_FAULT: expected a fault of broken.c\n");
+	exit(2);
+}
+
+static bool now(enum broken which)
+{
+	static unsigned long calls;
+
+	return broken == which &&
+	       !(__atomic_add_fetch(&calls, 1, __ATOMIC_RELAXED) % EVERY);
+}
+
+void __real_iommu_attach_drain(void);
+void __wrap_iommu_attach_drain(void);
+void __real_iommu_attach_destroy(struct iommu_attach_list *alist);
+void __wrap_iommu_attach_destroy(struct iommu_attach_list *alist);
+void __real_kfree(const void *object);
+void __wrap_kfree(const void *object);
+void __real_shim_free_rcu(struct rcu_head *head, void *object);
+void __wrap_shim_free_rcu(struct rcu_head *head, void *object);
+int __real_iommu_attach_enable_atc(struct iommu_attach_elm *elm);
+int __wrap_iommu_attach_enable_atc(struct iommu_attach_elm *elm);
+int __real_iommu_attach_del(struct iommu_attach_list *alist, struct iommu_attach_elm *elm);
+int __wrap_iommu_attach_del(struct iommu_attach_list *alist, struct iommu_attach_elm *elm);
+void __real_iommu_attach_flush(struct iommu_attach_list *alist,
+			       const struct iommu_attach_flush_ops *ops, void *arg);
+void __wrap_iommu_attach_flush(struct iommu_attach_list *alist,
+			       const struct iommu_attach_flush_ops *ops, void *arg);
+
+void __wrap_iommu_attach_drain(void)
+{
+	if (broken != NO_DRAIN)
+		__real_iommu_attach_drain();
+}
+
+/* Without drains only: what is never freed does not crash before the oracle speaks. */
+void __wrap_kfree(const void *object)
+{
+	if (broken != NO_DRAIN)
+		__real_kfree(object);
+}
+
+void __wrap_iommu_attach_destroy(struct iommu_attach_list *alist)
+{
+	if (broken != NO_DRAIN)
+		__real_iommu_attach_destroy(alist);
+}
+
+void __wrap_shim_free_rcu(struct rcu_head *head, void *object)
+{
+	if (broken == EARLY_FREE)
+		kfree(object);
+	else if (!now(LEAK))
+		__real_shim_free_rcu(head, object);
+}
+
+int __wrap_iommu_attach_enable_atc(struct iommu_attach_elm *elm)
+{
+	return now(FORGOTTEN_ATC) ? 0 : __real_iommu_attach_enable_atc(elm);
+}
+
+/* It stays on the list until the next time. */
+int __wrap_iommu_attach_del(struct iommu_attach_list *alist, struct iommu_attach_elm *elm)
+{
+	return now(FORGOTTEN_DETACH) ? 0 : __real_iommu_attach_del(alist, elm);
+}
+
+/* A flush in between. */
+struct between {
+	const struct iommu_attach_flush_ops *ops;
+	void *arg;
+};
+
+static void between_iotlb(const struct iommu_attach_group *group, void *arg)
+{
+	struct between *between = arg;
+
+	if (!now(DROPPED_GROUP))
+		between->ops->iotlb(group, between->arg);
+}
+
+static void between_atc(const struct iommu_attach_group *group, u64 value, void *arg)
+{
+	struct between *between = arg;
+
+	if (!now(DROPPED_ATC))
+		between->ops->atc(group, value, between->arg);
+}
+
+static u64 between_sync(struct iommu_device *iommu_device, void *arg)
+{
+	struct between *between = arg;
+
+	return between->ops->sync(iommu_device, between->arg);
+}
+
+static void between_wait(struct iommu_device *iommu_device, u64 cookie, void *arg)
+{
+	struct between *between = arg;
+
+	if (!now(DROPPED_WAIT))
+		between->ops->wait(iommu_device, cookie, between->arg);
+}
+
+void __wrap_iommu_attach_flush(struct iommu_attach_list *alist,
+			       const struct iommu_attach_flush_ops *ops, void *arg)
+{
+	const struct iommu_attach_flush_ops changed = {
+		.iotlb = between_iotlb,
+		.atc = ops->atc ? between_atc : NULL,
+		.sync = between_sync,
+		.wait = between_wait,
+		.sync_before_nest = ops->sync_before_nest,
+		.sync_before_atc = ops->sync_before_atc,
+	};
+	struct between between = { ops, arg };
+
+	__real_iommu_attach_flush(alist, &changed, &between);
+}

@@ -1,0 +1,17 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+# control.sh TORTURE-BROKEN FAULT WORLD PATTERN: the oracle, or a sanitizer, reports the
+# fault in the words of PATTERN, and the exit status says so.
+set -u
+
+out=$(TORTURE_FAULT=$2 "$1" --only="$3" --duration=30 --round=3 2>&1)
+status=$?
+if [ $status = 0 ]; then
+	echo "$2 on $3: not found in 30 s"
+	exit 1
+fi
+if ! printf '%s\n' "$out" | grep -E "$4"; then
+	printf '%s\n' "$out"
+	echo "$2 on $3: exit status $status, and nothing about: $4"
+	exit 1
+fi
