@@ -7,6 +7,7 @@ kernel-doc have nothing to say.
 Warnings are compared with those that the stock tree gives for the same files, without
 line numbers. Builds go on where the last run left off: build/series/ARCH.
 """
+import difflib
 import os
 import re
 import shlex
@@ -27,14 +28,33 @@ DIRECTORY = "drivers/iommu/"
 CHECKPATCH_IGNORE = ["FILE_PATH_CHANGES", "MACRO_ARG_REUSE", "MACRO_ARG_PRECEDENCE"]
 
 
+# Releases up to 0.6.4 do not know the word, which the kernel uses for temporaries.
+SPARSE = "sparse -D__typeof_unqual__=__typeof__"
+# Of MODULE_DESCRIPTION() and its like, in any file of the stock tree.
+SPARSE_SAYS_OF_MODULES = "error: bad constant expression"
+
+# One fault for each check, to see that it is found.
+PLANTED = """
+/**
+ * planted_fault() - Has a parameter that is not described
+ */
+int planted_fault(int given);
+int planted_fault(int given)
+{
+	int __user *unused = (int *)(long)given;
+	return 0 ;
+}
+"""
+
+
 class Failed(Exception):
     pass
 
 
 def warnings_of(text):
     """Without line numbers, which change where nothing else does."""
-    return {re.sub(r":\d+(:\d+)?:", ":", line.strip())
-            for line in text.split("\n") if re.search(r"(warning|error):", line)}
+    return {re.sub(r":\d+(:\d+)?[: ]", ": ", line.strip())
+            for line in text.split("\n") if re.search(r"\b(warning|error):", line, re.I)}
 
 
 class Build:
@@ -104,7 +124,12 @@ class Build:
 
     def sparse(self, sources):
         objects = self.objects_of(sources)
-        return warnings_of(self.make("C=2", "W=1", *objects)) if objects else set()
+        if not objects:
+            return set()
+        said = self.make("C=2", "W=1", "CHECK=" + SPARSE, *objects)
+        if "C=2 specified, but" in said:
+            raise Failed("sparse is missing, or too old for this tree")
+        return {line for line in warnings_of(said) if SPARSE_SAYS_OF_MODULES not in line}
 
 
 def ours(warnings, touched):
@@ -127,6 +152,34 @@ def kernel_doc(tree, touched):
     result = subprocess.run(("scripts/kernel-doc", "-none", "-Wall", *paths), cwd=tree,
                             capture_output=True, text=True, check=False)
     return warnings_of(result.stdout + result.stderr)
+
+
+def prove(repo, builds, tree, work):
+    """Each check finds what is planted. Returns those that do not."""
+    path = next(path for path in repo.touched(0) if path.endswith(".c"))
+    full = os.path.join(tree, path)
+    with open(full, encoding="utf-8") as file:
+        text = file.read()
+    build = builds["x86_64"]
+    try:
+        with open(full, "w", encoding="utf-8") as file:
+            file.write(text + PLANTED)
+        patch = os.path.join(work, "planted.patch")
+        with open(patch, "w", encoding="utf-8") as file:
+            file.write("".join(difflib.unified_diff(
+                text.splitlines(True), (text + PLANTED).splitlines(True),
+                "a/" + path, "b/" + path)))
+        found = {"W=1": ours(build.recompile([path]), [path]),
+                 "sparse": ours(build.sparse([path]), [path]),
+                 "checkpatch": checkpatch(tree, patch, []),
+                 "kernel-doc": kernel_doc(tree, [path])}
+    finally:
+        with open(full, "w", encoding="utf-8") as file:
+            file.write(text)
+    expected = {"W=1": "unused", "sparse": "address space", "checkpatch": "SPACING",
+                "kernel-doc": "given"}
+    return [what for what, word in expected.items()
+            if not any(word in line for line in found[what])]
 
 
 def check(repo, patches, tree, work, quick):
@@ -173,6 +226,9 @@ def check(repo, patches, tree, work, quick):
         for build in builds.values():
             build.configure()
             build.check_config()
+        for what in prove(repo, builds, tree, work):
+            say("%s does not find what is planted" % what)
+            faults += 1
     except Failed as failed:
         say(str(failed))
         return False

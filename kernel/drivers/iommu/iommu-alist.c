@@ -333,9 +333,8 @@ static bool part_ready(struct attach_part *part)
 		if (!group || (hlist_empty(&group->spare) &&
 			       !find_target(alist, group, part->elm))) {
 			bytes = (group ? group->nr_slots : 0) * 2 * SLOT_BYTES;
-			part->want_slots = clamp(roundup_pow_of_two(max(bytes, 1U)),
-						 SLOTS_MIN_BYTES,
-						 SLOTS_MAX_BYTES);
+			bytes = clamp(bytes, SLOTS_MIN_BYTES, SLOTS_MAX_BYTES);
+			part->want_slots = roundup_pow_of_two(bytes);
 		}
 	}
 
