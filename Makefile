@@ -82,11 +82,6 @@ coverage: setup
 mutants: setup
 	@scripts/mutants
 
-## make check-kernel   the list in Linux 7.3: KUnit under UML, on x86-64, arm64 and riscv64, VT-d
-.PHONY: check-kernel
-check-kernel: series-setup
-	@scripts/check-kernel
-
 ## make install  install the library, the tool and their manual pages; takes DESTDIR
 .PHONY: install
 install: build
