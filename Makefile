@@ -21,6 +21,12 @@ run: build/release/tools/alist/alist
 check: setup
 	@scripts/check
 
+## make proof    the protocol proved: litmus tests in the kernel's memory model, and spin
+.PHONY: proof
+proof:
+	@scripts/proof-setup
+	@scripts/proof
+
 ## make build    the library and the tool, optimised, in build/release
 .PHONY: build
 build: setup build/release/build.ninja
