@@ -88,6 +88,12 @@ coverage: setup
 mutants: setup
 	@scripts/mutants
 
+## make lab      boot stock and alist kernels in QEMU; tables in build/lab/report.md
+##               takes DEBUG=lockdep|kasan|kcsan, MACHINE=name, LINUX=dir QEMU=dir
+.PHONY: lab
+lab: setup series-setup
+	@LINUX="$(LINUX)" QEMU="$(QEMU)" lab/run $(MACHINE:%=--machine %) $(DEBUG:%=--debug %)
+
 ## make install  install the library, the tool and their manual pages; takes DESTDIR
 .PHONY: install
 install: build

@@ -1,0 +1,407 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Counting happens twice, by two who know nothing of each other: in here, from the
+ * kernel's tracepoints, and outside, from QEMU's. What is counted lies between
+ * count_begin() and count_end(), each of which writes one byte to the configuration
+ * space of a device that nobody else uses (pci-testdev): QEMU's log shows that write
+ * among the commands. The sums of both are compared by the report.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <linux/iommufd.h>
+#include <linux/vfio.h>
+
+#include "lab.h"
+
+#define TRACING		"/sys/kernel/tracing/"
+#define PCI		"/sys/bus/pci/devices/"
+#define MARKER_ID	"1b36:0005"
+#define MARKER_OFFSET	0x3c	/* the interrupt line: a byte that has no effect */
+
+static int marker_fd = -1, tracing_fd = -1;
+
+void fail(const char *format, ...)
+{
+	va_list args;
+
+	printf("FAIL ");
+	va_start(args, format);
+	vprintf(format, args);
+	va_end(args);
+	printf("\n");
+	exit(1);
+}
+
+void write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC | O_APPEND);
+
+	if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+		fail("%s: cannot write \"%s\": %s", path, text, strerror(errno));
+	close(fd);
+}
+
+bool read_file(const char *path, char *text, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t got = fd < 0 ? -1 : read(fd, text, size - 1);
+
+	if (fd >= 0)
+		close(fd);
+	if (got < 0)
+		return false;
+	text[got] = '\0';
+	text[strcspn(text, "\n")] = '\0';
+	return true;
+}
+
+unsigned long number(const char *text)
+{
+	char *end;
+	unsigned long value = strtoul(text, &end, 0);
+
+	if (!*text || *end)
+		fail("\"%s\" is not a number", text);
+	return value;
+}
+
+/* Aligned to 2M, and there: no page is allocated while something is measured. */
+void *memory(size_t size)
+{
+	char *at = mmap(NULL, size + SZ_2M, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (at == MAP_FAILED)
+		fail("no memory: %s", strerror(errno));
+	at = (char *)(((uintptr_t)at + SZ_2M - 1) & ~(SZ_2M - 1));
+	memset(at, 0, size);
+	return at;
+}
+
+static int compare(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+/* Finds the devices with a "vendor:device", in the order of their addresses. */
+int find_devices(const char *id, char bdf[][16], int max)
+{
+	DIR *dir = opendir(PCI);
+	struct dirent *entry;
+	int n = 0;
+
+	if (!dir)
+		fail(PCI ": %s", strerror(errno));
+	while ((entry = readdir(dir))) {
+		char path[300], vendor[16], device[16], have[40];
+
+		if (strlen(entry->d_name) != strlen("0000:00:00.0"))
+			continue;
+		snprintf(path, sizeof(path), PCI "%s/vendor", entry->d_name);
+		if (!read_file(path, vendor, sizeof(vendor)))
+			continue;
+		snprintf(path, sizeof(path), PCI "%s/device", entry->d_name);
+		if (!read_file(path, device, sizeof(device)))
+			continue;
+		snprintf(have, sizeof(have), "%s:%s", vendor + 2, device + 2);
+		if (!strcmp(have, id) && n < max)
+			snprintf(bdf[n++], 16, "%.12s", entry->d_name);
+	}
+	closedir(dir);
+	qsort(bdf, n, 16, compare);
+	return n;
+}
+
+void device_to_vfio(struct device *device, const char *bdf)
+{
+	char path[300];
+
+	snprintf(device->bdf, sizeof(device->bdf), "%s", bdf);
+	snprintf(path, sizeof(path), PCI "%s/driver/unbind", bdf);
+	if (!access(path, W_OK))
+		write_file(path, bdf);
+	snprintf(path, sizeof(path), PCI "%s/driver_override", bdf);
+	write_file(path, "vfio-pci");
+	write_file("/sys/bus/pci/drivers_probe", bdf);
+}
+
+void device_open(struct device *device, struct space *space)
+{
+	struct vfio_device_bind_iommufd bind = {
+		.argsz = sizeof(bind),
+		.iommufd = space->fd,
+	};
+	char path[300] = "";
+	struct dirent *entry;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), PCI "%s/vfio-dev", device->bdf);
+	dir = opendir(path);
+	if (!dir)
+		fail("%s: VFIO does not have it", device->bdf);
+	while ((entry = readdir(dir))) {
+		if (!strncmp(entry->d_name, "vfio", 4))
+			snprintf(path, sizeof(path), "/dev/vfio/devices/%.200s", entry->d_name);
+	}
+	closedir(dir);
+
+	device->fd = open(path, O_RDWR | O_CLOEXEC);
+	if (device->fd < 0)
+		fail("%s: %s: %s", device->bdf, path, strerror(errno));
+	if (ioctl(device->fd, VFIO_DEVICE_BIND_IOMMUFD, &bind))
+		fail("%s: cannot bind: %s", device->bdf, strerror(errno));
+	device->id = bind.out_devid;
+}
+
+void device_close(struct device *device)
+{
+	close(device->fd);
+	device->fd = -1;
+}
+
+/*
+ * Opens the devices of several IDs, "vendor:device,vendor:device", taking them in
+ * turn so that any first few of them are mixed.
+ */
+int open_devices(const char *ids, struct device *devices, int max, struct space *space)
+{
+	char copy[200], found[MAX_DEVICES][MAX_DEVICES][16], *id, *rest = copy;
+	int have[MAX_DEVICES], kinds = 0, n = 0, kind, i;
+
+	snprintf(copy, sizeof(copy), "%s", ids);
+	while ((id = strtok_r(rest, ",", &rest)) && kinds < MAX_DEVICES) {
+		have[kinds] = find_devices(id, found[kinds], MAX_DEVICES);
+		if (!have[kinds])
+			fail("no device %s", id);
+		kinds++;
+	}
+	for (i = 0; i < MAX_DEVICES; i++) {
+		for (kind = 0; kind < kinds; kind++) {
+			if (i >= have[kind] || n == max)
+				continue;
+			device_to_vfio(&devices[n], found[kind][i]);
+			device_open(&devices[n++], space);
+		}
+	}
+	return n;
+}
+
+void space_open(struct space *space)
+{
+	struct iommu_ioas_alloc alloc = { .size = sizeof(alloc) };
+
+	space->fd = open("/dev/iommu", O_RDWR | O_CLOEXEC);
+	if (space->fd < 0)
+		fail("/dev/iommu: %s", strerror(errno));
+	if (ioctl(space->fd, IOMMU_IOAS_ALLOC, &alloc))
+		fail("no IOAS: %s", strerror(errno));
+	space->ioas = alloc.out_ioas_id;
+}
+
+void space_close(struct space *space)
+{
+	close(space->fd);
+}
+
+/* The devices that are attached after this share one domain. */
+void domain_alloc(struct space *space, const struct device *first)
+{
+	struct iommu_hwpt_alloc alloc = {
+		.size = sizeof(alloc),
+		.dev_id = first->id,
+		.pt_id = space->ioas,
+	};
+
+	if (ioctl(space->fd, IOMMU_HWPT_ALLOC, &alloc))
+		fail("%s: no domain: %s", first->bdf, strerror(errno));
+	space->hwpt = alloc.out_hwpt_id;
+}
+
+void domain_free(struct space *space)
+{
+	struct iommu_destroy destroy = { .size = sizeof(destroy), .id = space->hwpt };
+
+	if (ioctl(space->fd, IOMMU_DESTROY, &destroy))
+		fail("cannot free the domain: %s", strerror(errno));
+	space->hwpt = 0;
+}
+
+void attach(struct device *device, const struct space *space)
+{
+	struct vfio_device_attach_iommufd_pt attach = {
+		.argsz = sizeof(attach),
+		.pt_id = space->hwpt,
+	};
+
+	if (ioctl(device->fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach))
+		fail("%s: cannot attach: %s", device->bdf, strerror(errno));
+}
+
+void detach(struct device *device)
+{
+	struct vfio_device_detach_iommufd_pt detach = { .argsz = sizeof(detach) };
+
+	if (ioctl(device->fd, VFIO_DEVICE_DETACH_IOMMUFD_PT, &detach))
+		fail("%s: cannot detach: %s", device->bdf, strerror(errno));
+}
+
+int try_map(const struct space *space, void *memory, uint64_t iova, uint64_t size)
+{
+	struct iommu_ioas_map map = {
+		.size = sizeof(map),
+		.flags = IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_READABLE |
+			 IOMMU_IOAS_MAP_WRITEABLE,
+		.ioas_id = space->ioas,
+		.user_va = (uintptr_t)memory,
+		.length = size,
+		.iova = iova,
+	};
+
+	return ioctl(space->fd, IOMMU_IOAS_MAP, &map);
+}
+
+int try_unmap(const struct space *space, uint64_t iova, uint64_t size)
+{
+	struct iommu_ioas_unmap unmap = {
+		.size = sizeof(unmap),
+		.ioas_id = space->ioas,
+		.iova = iova,
+		.length = size,
+	};
+
+	return ioctl(space->fd, IOMMU_IOAS_UNMAP, &unmap);
+}
+
+void map(const struct space *space, void *memory, uint64_t iova, uint64_t size)
+{
+	if (try_map(space, memory, iova, size))
+		fail("cannot map 0x%lx at 0x%lx: %s", (unsigned long)size,
+		     (unsigned long)iova, strerror(errno));
+}
+
+void unmap(const struct space *space, uint64_t iova, uint64_t size)
+{
+	if (try_unmap(space, iova, size))
+		fail("cannot unmap 0x%lx at 0x%lx: %s", (unsigned long)size,
+		     (unsigned long)iova, strerror(errno));
+}
+
+static bool has_function(const char *name)
+{
+	char line[256], symbol[128];
+	FILE *file = fopen("/proc/kallsyms", "re");
+	bool found = false;
+
+	if (!file)
+		fail("/proc/kallsyms: %s", strerror(errno));
+	while (!found && fgets(line, sizeof(line), file))
+		found = sscanf(line, "%*s %*s %127s", symbol) == 1 && !strcmp(symbol, name);
+	fclose(file);
+	return found;
+}
+
+/*
+ * Each call of these queues one wait descriptor, which the tracepoint of the queue
+ * leaves out. The second is only in a kernel that has VT-d on the list.
+ */
+static const char * const sync_functions[] = { "qi_submit_sync", "qi_batch_submit" };
+
+void count_init(void)
+{
+	char bdf[1][16], path[300];
+	size_t i;
+
+	if (find_devices(MARKER_ID, bdf, 1) != 1)
+		fail("no pci-testdev: counts outside could not be told apart");
+	snprintf(path, sizeof(path), PCI "%s/config", bdf[0]);
+	marker_fd = open(path, O_WRONLY | O_CLOEXEC);
+	tracing_fd = open(TRACING "tracing_on", O_WRONLY | O_CLOEXEC);
+	if (marker_fd < 0 || tracing_fd < 0)
+		fail("cannot mark or trace: %s", strerror(errno));
+
+	write_file(TRACING "tracing_on", "0");
+	write_file(TRACING "buffer_size_kb", "8192");
+	write_file(TRACING "events/intel_iommu/qi_submit/enable", "1");
+	if (!access(TRACING "events/lab", F_OK))
+		return;		/* an earlier program's probes */
+	for (i = 0; i < sizeof(sync_functions) / sizeof(sync_functions[0]); i++) {
+		if (!has_function(sync_functions[i]))
+			continue;
+		snprintf(path, sizeof(path), "p:lab/%s %s\n", sync_functions[i],
+			 sync_functions[i]);
+		write_file(TRACING "kprobe_events", path);
+	}
+	write_file(TRACING "events/lab/enable", "1");
+}
+
+void count_reset(void)
+{
+	int fd = open(TRACING "trace", O_WRONLY | O_TRUNC | O_CLOEXEC);
+
+	if (fd < 0)
+		fail(TRACING "trace: %s", strerror(errno));
+	close(fd);
+}
+
+static void mark(unsigned char value)
+{
+	if (pwrite(marker_fd, &value, 1, MARKER_OFFSET) != 1)
+		fail("cannot mark: %s", strerror(errno));
+}
+
+void count_begin(void)
+{
+	if (write(tracing_fd, "1", 1) != 1)
+		fail("cannot switch tracing on: %s", strerror(errno));
+	mark(1);
+}
+
+void count_end(void)
+{
+	mark(0);
+	if (write(tracing_fd, "0", 1) != 1)
+		fail("cannot switch tracing off: %s", strerror(errno));
+}
+
+void count_read(struct counts *counts)
+{
+	unsigned long in_buffer, written;
+	char line[512];
+	FILE *file = fopen(TRACING "trace", "re");
+
+	if (!file)
+		fail(TRACING "trace: %s", strerror(errno));
+	memset(counts, 0, sizeof(*counts));
+	while (fgets(line, sizeof(line), file)) {
+		const char *event = strstr(line, "qi_submit: ");
+
+		if (sscanf(line, "# entries-in-buffer/entries-written: %lu/%lu",
+			   &in_buffer, &written) == 2 && in_buffer != written)
+			fail("the trace buffer is too small");
+		if (line[0] == '#')
+			continue;
+		if (!event) {
+			if (strstr(line, ": (qi_"))
+				counts->sync++;
+			continue;
+		}
+		event += strlen("qi_submit: ");
+		if (!strncmp(event, "iotlb_inv", 9) || !strncmp(event, "p_iotlb_inv", 11))
+			counts->iotlb++;
+		else if (!strncmp(event, "dev_tlb_inv", 11) ||
+			 !strncmp(event, "p_dev_tlb_inv", 13))
+			counts->atc++;
+		else
+			counts->other++;
+	}
+	fclose(file);
+}

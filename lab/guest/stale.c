@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The stale oracle: does a device ever reach memory that was taken away from it?
+ *
+ * QEMU's IOMMU caches translations, and its "edu" device does DMA when it is told to,
+ * a tenth of a second later: the time in which a mapping can change under a transfer
+ * that was already asked for. The memory is ours all the time; only what the IOMMU is
+ * told about it changes, so a page that changes after it was unmapped was reached
+ * through a stale translation.
+ *
+ * Steps, each with its own verdict:
+ *
+ *	hit		the page is mapped: the write arrives (or the rest says nothing)
+ *	unmapped	after unmap: the page stays as it is
+ *	remapped	another page is there now: that one is hit, the old one is not
+ *	reused		the domain was freed and another one, which may get the same tag,
+ *			maps another page at the same address
+ *	detached	the device is in no domain
+ *	concurrent	unmap and map come between the order and the transfer
+ *
+ * The result has the number of stale pages, and of transfers that arrived where they
+ * should. "stale planted" is the same for a kernel that loses invalidations: it fails
+ * if nothing stale is seen.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <linux/vfio.h>
+
+#include "lab.h"
+
+#define EDU_ID		"1234:11e8"
+#define IOVA		0x1000000UL	/* edu has 28 address bits */
+#define ROUNDS		4
+#define CONCURRENT	12
+#define SEED		1
+
+#define EDU_BUFFER	0x40000
+#define REG_DMA_SRC	0x80
+#define REG_DMA_DST	0x88
+#define REG_DMA_COUNT	0x90
+#define REG_DMA_COMMAND	0x98
+#define DMA_RUN		1UL
+#define DMA_TO_MEMORY	2UL
+
+#define COMMAND_OFFSET	4
+#define COMMAND_MEMORY_AND_MASTER 6
+
+/* A page that no device may write to is full of these. */
+#define CANARY		0xc5
+#define WRITTEN		0x3a
+
+struct page {
+	unsigned char *at;
+};
+
+static struct space space;
+static struct device edu[MAX_DEVICES];
+static volatile unsigned char *bar[MAX_DEVICES];
+static unsigned long stale, hits, missed;
+
+static void set_reg(int i, unsigned int offset, uint64_t value)
+{
+	*(volatile uint64_t *)(bar[i] + offset) = value;
+}
+
+static bool is_running(int i)
+{
+	return *(volatile uint64_t *)(bar[i] + REG_DMA_COMMAND) & DMA_RUN;
+}
+
+static void start(int i, uint64_t from, uint64_t to, bool to_memory)
+{
+	set_reg(i, REG_DMA_SRC, from);
+	set_reg(i, REG_DMA_DST, to);
+	set_reg(i, REG_DMA_COUNT, SZ_4K);
+	set_reg(i, REG_DMA_COMMAND, DMA_RUN | (to_memory ? DMA_TO_MEMORY : 0));
+}
+
+static void wait(int i)
+{
+	const struct timespec pause = { .tv_nsec = 2000000 };
+
+	while (is_running(i))
+		nanosleep(&pause, NULL);
+}
+
+static void order_write(int i)
+{
+	start(i, EDU_BUFFER, IOVA, true);
+}
+
+static void write_all(int n)
+{
+	int i;
+
+	for (i = 0; i < n; i++)
+		order_write(i);
+	for (i = 0; i < n; i++)
+		wait(i);
+}
+
+static void fill(struct page page)
+{
+	memset(page.at, CANARY, SZ_4K);
+}
+
+static bool is_all(struct page page, unsigned char value)
+{
+	size_t i;
+
+	for (i = 0; i < SZ_4K; i++) {
+		if (page.at[i] != value)
+			return false;
+	}
+	return true;
+}
+
+static void expect_untouched(const char *step, struct page page)
+{
+	if (!is_all(page, CANARY)) {
+		printf("stale: %s: a page changed that the device does not have\n", step);
+		stale++;
+	}
+	fill(page);
+}
+
+static void expect_hit(const char *step, struct page page)
+{
+	if (is_all(page, WRITTEN)) {
+		hits++;
+	} else {
+		printf("stale: %s: the page that the device has was not written\n", step);
+		missed++;
+	}
+	fill(page);
+}
+
+static void open_edu(int i)
+{
+	struct vfio_region_info config = {
+		.argsz = sizeof(config), .index = VFIO_PCI_CONFIG_REGION_INDEX,
+	};
+	struct vfio_region_info region = {
+		.argsz = sizeof(region), .index = VFIO_PCI_BAR0_REGION_INDEX,
+	};
+	uint16_t command = COMMAND_MEMORY_AND_MASTER;
+
+	if (ioctl(edu[i].fd, VFIO_DEVICE_GET_REGION_INFO, &config) ||
+	    ioctl(edu[i].fd, VFIO_DEVICE_GET_REGION_INFO, &region))
+		fail("%s: no regions: %s", edu[i].bdf, strerror(errno));
+	if (pwrite(edu[i].fd, &command, sizeof(command), config.offset + COMMAND_OFFSET) !=
+	    sizeof(command))
+		fail("%s: cannot become a bus master: %s", edu[i].bdf, strerror(errno));
+	bar[i] = mmap(NULL, region.size, PROT_READ | PROT_WRITE, MAP_SHARED, edu[i].fd,
+		      region.offset);
+	if (bar[i] == MAP_FAILED)
+		fail("%s: cannot map registers: %s", edu[i].bdf, strerror(errno));
+}
+
+static void attach_all(int n)
+{
+	int i;
+
+	domain_alloc(&space, &edu[0]);
+	for (i = 0; i < n; i++)
+		attach(&edu[i], &space);
+}
+
+static void detach_all(int n)
+{
+	int i;
+
+	for (i = 0; i < n; i++)
+		detach(&edu[i]);
+	domain_free(&space);
+}
+
+/* One transfer for each device while the mapping changes once, at a random moment. */
+static void concurrent(int n, struct page a, struct page b, unsigned int *seed)
+{
+	struct timespec pause = { .tv_nsec = rand_r(seed) % 100 * 1000000L };
+	bool remaps = rand_r(seed) % 2;
+	int i;
+
+	map(&space, a.at, IOVA, SZ_4K);
+	write_all(n);
+	expect_hit("concurrent, before", a);
+
+	for (i = 0; i < n; i++) {
+		struct timespec gap = { .tv_nsec = rand_r(seed) % 20 * 1000000L };
+
+		order_write(i);
+		nanosleep(&gap, NULL);
+	}
+	nanosleep(&pause, NULL);
+	unmap(&space, IOVA, SZ_4K);
+	/* What was written before this is none of ours to judge. */
+	fill(a);
+	if (remaps)
+		map(&space, b.at, IOVA, SZ_4K);
+	for (i = 0; i < n; i++)
+		wait(i);
+	expect_untouched("concurrent", a);
+	if (remaps) {
+		unmap(&space, IOVA, SZ_4K);
+		fill(b);
+	}
+	write_all(n);
+	expect_untouched("concurrent, after", a);
+	expect_untouched("concurrent, after", b);
+}
+
+int main(int argc, char **argv)
+{
+	bool planted = argc == 2 && !strcmp(argv[1], "planted");
+	unsigned int seed = SEED;
+	char *mem = memory(4 * SZ_4K);
+	struct page a = { (void *)mem }, b = { (void *)(mem + 2 * SZ_4K) };
+	int n, round;
+
+	if (argc > 2 || (argc == 2 && !planted))
+		fail("usage: stale [planted]");
+	space_open(&space);
+	n = open_devices(EDU_ID, edu, MAX_DEVICES, &space);
+	attach_all(n);
+
+	/* What the devices will write from now on comes from here. */
+	memset(a.at, WRITTEN, SZ_4K);
+	map(&space, a.at, IOVA, SZ_4K);
+	for (round = 0; round < n; round++) {
+		open_edu(round);
+		start(round, IOVA, EDU_BUFFER, false);
+		wait(round);
+	}
+	unmap(&space, IOVA, SZ_4K);
+	fill(a);
+	fill(b);
+
+	for (round = 0; round < ROUNDS; round++) {
+		map(&space, a.at, IOVA, SZ_4K);
+		write_all(n);
+		expect_hit("hit", a);
+
+		unmap(&space, IOVA, SZ_4K);
+		write_all(n);
+		expect_untouched("unmapped", a);
+
+		map(&space, a.at, IOVA, SZ_4K);
+		write_all(n);
+		expect_hit("hit", a);
+		unmap(&space, IOVA, SZ_4K);
+		map(&space, b.at, IOVA, SZ_4K);
+		write_all(n);
+		expect_untouched("remapped", a);
+		expect_hit("remapped", b);
+
+		detach_all(n);
+		write_all(n);
+		expect_untouched("detached", b);
+		unmap(&space, IOVA, SZ_4K);
+		attach_all(n);
+		map(&space, a.at, IOVA, SZ_4K);
+		write_all(n);
+		expect_hit("reused", a);
+		expect_untouched("reused", b);
+		unmap(&space, IOVA, SZ_4K);
+	}
+	for (round = 0; round < CONCURRENT; round++)
+		concurrent(n, a, b, &seed);
+	detach_all(n);
+
+	printf("RESULT {\"workload\": \"stale%s\", \"n\": %d, \"stale\": %lu, \"hits\": %lu, \"missed\": %lu}\n",
+	       planted ? "-planted" : "", n, stale, hits, missed);
+	if (!planted && missed)
+		fail("%lu transfers missed pages that the device has", missed);
+	if (!planted && stale)
+		fail("%lu stale pages", stale);
+	if (planted && !stale)
+		fail("lost invalidations, and nothing stale was seen");
+	return 0;
+}

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What map, unmap, attach and detach cost when one domain has 1, 2, 4, … devices.
+ *
+ *	unmap count IDS		commands, as the kernel's tracepoints see them
+ *	unmap instructions IDS	instructions: the time stamp counter of a machine
+ *				that runs one instruction a nanosecond (-icount shift=0)
+ *	unmap irqsoff IDS	instructions of the longest section with interrupts
+ *				off that a flush has, from the kernel's irq tracepoints
+ *
+ * IDS are "vendor:device,…". Each line of the result is one cell of the report: the
+ * sum over OPS operations for counts, the median of them for instructions, the
+ * longest for sections with interrupts off.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lab.h"
+
+#define OPS		11
+#define IOVA		0x10000000UL
+#define FAR_IOVA	0x4000000000UL
+#define TRACING		"/sys/kernel/tracing/"
+
+enum what { COUNT, INSTRUCTIONS, IRQSOFF };
+
+static const struct {
+	const char *name;
+	uint64_t size;		/* 0: two mappings far apart, gone in one call */
+} sizes[] = {
+	{ "4k", SZ_4K }, { "64k", SZ_64K }, { "2m", SZ_2M }, { "all", 0 },
+};
+
+static enum what what;
+static uint64_t ticks[OPS], started;
+static int ticked;
+
+static uint64_t ticks_now(void)
+{
+#ifdef __x86_64__
+	return __builtin_ia32_rdtsc();
+#else
+#error "which counter runs at one tick a nanosecond?"
+#endif
+}
+
+static void begin(void)
+{
+	if (what == COUNT || what == IRQSOFF)
+		count_begin();
+	else
+		started = ticks_now();
+}
+
+static void end(void)
+{
+	if (what == COUNT || what == IRQSOFF)
+		count_end();
+	else if (ticked < OPS)
+		ticks[ticked++] = ticks_now() - started;
+}
+
+static int compare(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/*
+ * Pairs irq_disable with the next irq_enable of the same CPU, and takes the longest
+ * pair that is a flush's: one of the two was called from a function of the driver's
+ * invalidation queue or of a list of attachments.
+ */
+static uint64_t longest_irqsoff(void)
+{
+	static const char * const ours[] = { "qi_", "cache_tag_", "iommu_attach_", "intel_" };
+	FILE *file = fopen(TRACING "trace", "re");
+	uint64_t off = 0, longest = 0;
+	bool is_ours = false;
+	char line[512];
+
+	if (!file)
+		fail(TRACING "trace: %s", strerror(errno));
+	while (fgets(line, sizeof(line), file)) {
+		unsigned long long at;
+		char event[32];
+		size_t i;
+
+		if (sscanf(line, "%*s [%*d] %*s %llu: %31s", &at, event) != 2)
+			continue;
+		if (!strcmp(event, "irq_disable:")) {
+			off = at;
+			is_ours = false;
+		}
+		for (i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+			is_ours |= strstr(line, ours[i]) != NULL;
+		if (!strcmp(event, "irq_enable:") && off) {
+			if (is_ours && at - off > longest)
+				longest = at - off;
+			off = 0;
+		}
+	}
+	fclose(file);
+	return longest;
+}
+
+/* Prints what was measured since reset(). */
+static void result(const char *op, const char *size, int n, int ops)
+{
+	struct counts counts;
+
+	printf("RESULT {\"workload\": \"%s%s%s\", \"n\": %d, \"ops\": %d, ", op,
+	       *size ? "-" : "", size, n, ops);
+	if (what == COUNT) {
+		count_read(&counts);
+		printf("\"marks\": %d, \"iotlb\": %lu, \"atc\": %lu, \"sync\": %lu, \"other\": %lu}\n",
+		       ops, counts.iotlb, counts.atc, counts.sync, counts.other);
+	} else if (what == IRQSOFF) {
+		printf("\"irqsoff\": %llu}\n", (unsigned long long)longest_irqsoff());
+	} else {
+		qsort(ticks, ticked, sizeof(ticks[0]), compare);
+		printf("\"instructions\": %llu}\n", (unsigned long long)ticks[ticked / 2]);
+	}
+}
+
+static void reset(void)
+{
+	ticked = 0;
+	if (what != INSTRUCTIONS)
+		count_reset();
+}
+
+static void map_size(const struct space *space, char *mem, uint64_t size)
+{
+	if (size) {
+		map(space, mem, IOVA, size);
+	} else {
+		map(space, mem, IOVA, SZ_64K);
+		map(space, mem, FAR_IOVA, SZ_2M);
+	}
+}
+
+static void unmap_size(const struct space *space, uint64_t size)
+{
+	if (size)
+		unmap(space, IOVA, size);
+	else
+		unmap(space, 0, UINT64_MAX);
+}
+
+static void measure(const struct space *space, char *mem, int n)
+{
+	size_t i;
+	int op;
+
+	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		reset();
+		for (op = 0; op < OPS; op++) {
+			begin();
+			map_size(space, mem, sizes[i].size);
+			end();
+			unmap_size(space, sizes[i].size);
+		}
+		result("map", sizes[i].name, n, OPS);
+
+		reset();
+		for (op = 0; op < OPS; op++) {
+			map_size(space, mem, sizes[i].size);
+			begin();
+			unmap_size(space, sizes[i].size);
+			end();
+		}
+		result("unmap", sizes[i].name, n, OPS);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct device devices[MAX_DEVICES];
+	struct space space;
+	int have, n, i;
+	char *mem;
+
+	if (argc != 3)
+		fail("usage: unmap count|instructions|irqsoff IDS");
+	if (!strcmp(argv[1], "count"))
+		what = COUNT;
+	else if (!strcmp(argv[1], "instructions"))
+		what = INSTRUCTIONS;
+	else if (!strcmp(argv[1], "irqsoff"))
+		what = IRQSOFF;
+	else
+		fail("%s: count, instructions or irqsoff is expected", argv[1]);
+
+	mem = memory(SZ_2M);
+	space_open(&space);
+	have = open_devices(argv[2], devices, MAX_DEVICES, &space);
+	if (what != INSTRUCTIONS)
+		count_init();
+	if (what == IRQSOFF) {
+		write_file(TRACING "events/intel_iommu/qi_submit/enable", "0");
+		write_file(TRACING "events/lab/enable", "0");
+		write_file(TRACING "trace_clock", "x86-tsc");
+		write_file(TRACING "events/preemptirq/irq_disable/enable", "1");
+		write_file(TRACING "events/preemptirq/irq_enable/enable", "1");
+	}
+
+	/* Once for what is allocated at the first time only. */
+	for (n = 1; n <= have; n *= 2) {
+		domain_alloc(&space, &devices[0]);
+		for (i = 0; i < n; i++)
+			attach(&devices[i], &space);
+		for (i = 0; i < n; i++)
+			detach(&devices[i]);
+		domain_free(&space);
+	}
+
+	for (n = 1; n <= have; n *= 2) {
+		domain_alloc(&space, &devices[0]);
+		reset();
+		for (i = 0; i < n; i++) {
+			begin();
+			attach(&devices[i], &space);
+			end();
+		}
+		result("attach", "", n, n);
+
+		measure(&space, mem, n);
+
+		reset();
+		for (i = 0; i < n; i++) {
+			begin();
+			detach(&devices[i]);
+			end();
+		}
+		result("detach", "", n, n);
+		domain_free(&space);
+	}
+	return 0;
+}

@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""
+Trees, kernels and what is built against them.
+
+There are two trees: stock, as it was given, and alist, the same with the series on top. A
+kernel is a tree, an architecture and a list of config fragments; it has one build directory
+below the cache, for as long as its name stays. A stamp in there holds the hash of all that
+goes in, so that nothing is done twice, and make itself only does what is new.
+
+Tools come from the Debian root of lab/root, or are the machine's own where LINUX= names a
+tree and QEMU= the directory of QEMU's programs. In the root, both trees are seen at one path,
+and so are all build directories. The alist kernel therefore begins as a copy of the stock
+one's build directory, in which make compiles what the series changes and nothing else.
+"""
+import hashlib
+import os
+import subprocess
+
+PROJECT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+LAB = os.path.join(PROJECT, "lab")
+CACHE = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"),
+                     "iommu-alist")
+OUT = os.path.join(PROJECT, "build", "lab")
+CPUS = os.cpu_count() or 1
+
+ARCHES = {
+    "x86-64": {"arch": "x86", "cross": "", "qemu": "qemu-system-x86_64",
+               "image": "arch/x86/boot/bzImage"},
+    "arm64": {"arch": "arm64", "cross": "aarch64-linux-gnu-", "qemu": "qemu-system-aarch64",
+              "image": "arch/arm64/boot/Image"},
+    "riscv64": {"arch": "riscv", "cross": "riscv64-linux-gnu-",
+                "qemu": "qemu-system-riscv64", "image": "arch/riscv/boot/Image"},
+}
+
+
+class LabError(Exception):
+    """What went wrong, for whoever called make."""
+
+
+class Tools:
+    """Where programs run: in the Debian root, or on the machine itself."""
+
+    def __init__(self, linux, qemu):
+        if bool(linux) != bool(qemu):
+            raise LabError("LINUX= (an unpacked tree) and QEMU= (the directory of QEMU's "
+                           "programs) go together: both or neither")
+        self.own = bool(linux)
+        self.qemu_dir = qemu
+        self.linux = os.path.abspath(linux) if linux else None
+
+    def prepare(self):
+        """Makes the Debian root if it is needed and missing."""
+        if self.own:
+            for path in (os.path.join(self.linux, "Makefile"),
+                         os.path.join(self.qemu_dir, ARCHES["x86-64"]["qemu"])):
+                if not os.path.exists(path):
+                    raise LabError(f"{path} does not exist")
+        else:
+            self.linux = self._root("linux")
+
+    @staticmethod
+    def _root(*args):
+        done = subprocess.run([os.path.join(LAB, "root"), *args], stdout=subprocess.PIPE,
+                              text=True, check=False)
+        if done.returncode:
+            raise LabError("lab/root failed")
+        return done.stdout.strip()
+
+    def command(self, command, binds=None):
+        """The argument list that runs command, with directories bound as {where: from}."""
+        if self.own:
+            return command
+        options = [word for at, path in (binds or {}).items()
+                   for word in ("-b", f"{path}:{at}")]
+        return [os.path.join(LAB, "root"), "run", *options, *command]
+
+    def at(self, path, place):
+        """Where a command finds path: bound at place in the root, or where it is."""
+        return path if self.own else place
+
+    def qemu(self, arch):
+        """QEMU's program for arch."""
+        name = ARCHES[arch]["qemu"]
+        return os.path.join(self.qemu_dir, name) if self.own else name
+
+
+def run(command, log, what, **options):
+    """Runs command with its output in the file log; raises with the end of it."""
+    os.makedirs(os.path.dirname(log), exist_ok=True)
+    with open(log, "w", encoding="utf-8") as file:
+        done = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT,
+                              stdin=subprocess.DEVNULL, check=False, **options)
+    if done.returncode:
+        with open(log, encoding="utf-8", errors="replace") as file:
+            end = "".join(file.readlines()[-15:])
+        raise LabError(f"{what} failed, see {log}:\n{end}")
+
+
+def hash_files(paths):
+    """Of names and contents; a directory stands for all below it."""
+    digest = hashlib.sha256()
+    for path in paths:
+        names = [path]
+        if os.path.isdir(path):
+            names = sorted(os.path.join(top, name) for top, _, files in os.walk(path)
+                           for name in files)
+        for name in names:
+            digest.update(name.encode() + b"\0")
+            with open(name, "rb") as file:
+                digest.update(hashlib.sha256(file.read()).digest())
+    return digest.hexdigest()
+
+
+def hash_tree(tree):
+    """Of names, sizes and times: a kernel tree has 90000 files."""
+    digest = hashlib.sha256()
+    for top, dirs, files in os.walk(tree):
+        dirs[:] = sorted(name for name in dirs if name != ".git")
+        for name in sorted(files):
+            stat = os.lstat(os.path.join(top, name))
+            digest.update(f"{top}/{name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+class Stamp:
+    """The hash that a directory was made from."""
+
+    def __init__(self, directory, value):
+        self.path = os.path.join(directory, ".lab-stamp")
+        self.value = value
+
+    def is_set(self):
+        """Nothing to do?"""
+        try:
+            with open(self.path, encoding="utf-8") as file:
+                return file.read() == self.value
+        except FileNotFoundError:
+            return False
+
+    def set(self):
+        """It is made."""
+        with open(self.path, "w", encoding="utf-8") as file:
+            file.write(self.value)
+
+    def clear(self):
+        """It is about to be made again."""
+        if os.path.exists(self.path):
+            os.unlink(self.path)
+
+
+class Trees:
+    """The two source trees, and their hashes."""
+
+    def __init__(self, tools):
+        self.tools = tools
+        self.paths = {}
+        self.hashes = {}
+
+    def get(self, kind):
+        """(directory, hash) of the tree of that kind."""
+        if kind not in self.paths:
+            if kind == "stock":
+                path = self.tools.linux
+            else:
+                path = os.path.join(CACHE, "tree-alist")
+                run([os.path.join(PROJECT, "scripts", "series"), "--linux",
+                     self.tools.linux, "--tree", path],
+                    os.path.join(OUT, "tree-alist.log"), "the series")
+            self.paths[kind] = path
+            self.hashes[kind] = hash_tree(path)
+        return self.paths[kind], self.hashes[kind]
+
+
+class Kernel:
+    """One kernel: a tree, an architecture, config fragments."""
+
+    def __init__(self, trees, kind, arch, fragments):
+        self.trees = trees
+        self.tools = trees.tools
+        self.kind = kind
+        self.arch = arch
+        self.fragments = [arch, *fragments]
+        if kind == "alist":
+            self.fragments.append("alist-debug" if "debug" in fragments else "alist")
+        self.name = "-".join([kind, arch, *fragments])
+        self.obj = os.path.join(CACHE, "obj", self.name)
+        self.image = os.path.join(self.obj, ARCHES[arch]["image"])
+        self.log = os.path.join(OUT, "kernels", self.name + ".log")
+
+    def _configs(self):
+        return [os.path.join(LAB, "configs", name + ".config") for name in self.fragments]
+
+    def _make(self, *args, extra=None):
+        tree, _ = self.trees.get(self.kind)
+        info = ARCHES[self.arch]
+        binds = {"/src": tree, "/obj": self.obj, **(extra or {})}
+        command = ["make", "-s", "-C", self.tools.at(tree, "/src"),
+                   "O=" + self.tools.at(self.obj, "/obj"), "ARCH=" + info["arch"],
+                   "CROSS_COMPILE=" + info["cross"], f"CC=ccache {info['cross']}gcc",
+                   "KBUILD_BUILD_TIMESTAMP=@0", *args]
+        if self.tools.own:
+            command.remove(f"CC=ccache {info['cross']}gcc")
+        return self.tools.command(command, binds)
+
+    def _environment(self):
+        # By its dependencies: without running the preprocessor first.
+        return {**os.environ, "CCACHE_DIR": os.path.join(CACHE, "ccache"),
+                "CCACHE_DEPEND": "1"}
+
+    def _configure(self):
+        tree, _ = self.trees.get(self.kind)
+        with open(os.path.join(self.obj, "lab.config"), "w", encoding="utf-8") as file:
+            for path in self._configs():
+                with open(path, encoding="utf-8") as fragment:
+                    file.write(fragment.read())
+        log = self.log + ".config"
+        run(self._make("tinyconfig"), log, f"tinyconfig of {self.name}")
+        merge = [os.path.join(self.tools.at(tree, "/src"), "scripts/kconfig/merge_config.sh"),
+                 "-m", "-O", self.tools.at(self.obj, "/obj"),
+                 os.path.join(self.tools.at(self.obj, "/obj"), ".config"),
+                 os.path.join(self.tools.at(self.obj, "/obj"), "lab.config")]
+        run(self.tools.command(merge, {"/src": tree, "/obj": self.obj}), log,
+            f"config of {self.name}")
+        run(self._make("olddefconfig"), log, f"olddefconfig of {self.name}")
+
+        # Kconfig drops a symbol whose dependencies are missing without a word.
+        with open(os.path.join(self.obj, ".config"), encoding="utf-8") as file:
+            have = set(file.read().splitlines())
+        for path in self._configs():
+            with open(path, encoding="utf-8") as file:
+                for number, line in enumerate(file.read().splitlines(), 1):
+                    if line.startswith(("CONFIG_", "# CONFIG_")) and line not in have:
+                        raise LabError(f"{path}:{number}: {line!r} does not hold in "
+                                       f"{self.name}: a dependency is missing")
+
+    def _begin_as_stock(self):
+        stock = self.obj.replace(os.sep + "alist-", os.sep + "stock-")
+        if self.tools.own or os.path.exists(self.obj) or \
+                not os.path.exists(os.path.join(stock, ".lab-stamp")):
+            return
+        run(["cp", "-a", stock, self.obj + ".new"], self.log + ".copy", "copy of " + stock)
+        os.unlink(os.path.join(self.obj + ".new", ".lab-stamp"))
+        os.rename(self.obj + ".new", self.obj)
+
+    def build(self, say):
+        """The kernel, the module with the planted bugs, the uapi headers."""
+        _, tree_hash = self.trees.get(self.kind)
+        plant = os.path.join(LAB, "plant")
+        stamp = Stamp(self.obj, tree_hash + hash_files(self._configs() + [plant]))
+        if stamp.is_set():
+            return
+        self._begin_as_stock()
+        os.makedirs(self.obj, exist_ok=True)
+        os.makedirs(os.path.join(CACHE, "ccache"), exist_ok=True)
+        stamp.clear()
+        say(f"building {self.name}")
+        self._configure()
+        run(self._make(f"-j{CPUS}", os.path.basename(self.image), "modules"), self.log,
+            f"build of {self.name}", env=self._environment())
+        run(self._make("headers_install", "INSTALL_HDR_PATH=" +
+                       os.path.join(self.tools.at(self.obj, "/obj"), "headers")),
+            self.log + ".headers", f"headers of {self.name}")
+        if "CONFIG_MODULES=y" in open(self.obj + "/.config", encoding="utf-8").read():
+            out = os.path.join(self.obj, "plant")
+            os.makedirs(out, exist_ok=True)
+            run(self._make("M=" + plant, "MO=" + os.path.join(
+                self.tools.at(self.obj, "/obj"), "plant"), "modules"),
+                self.log + ".plant", f"plant.ko for {self.name}", env=self._environment())
+        if "iommufd" in self.fragments:
+            self._build_selftests()
+        stamp.set()
+
+    def _build_selftests(self):
+        tree, _ = self.trees.get(self.kind)
+        source = os.path.join(tree, "tools", "testing", "selftests")
+        out = os.path.join(self.obj, "selftests")
+        os.makedirs(out, exist_ok=True)
+        for name in ("iommufd", "iommufd_fail_nth"):
+            command = ["gcc", "-O2", "-static", "-D_GNU_SOURCE", "-I" + source,
+                       "-I" + os.path.join(tree, "tools", "include"),
+                       "-isystem", os.path.join(self.obj, "headers", "include"),
+                       os.path.join(source, "iommu", name + ".c"),
+                       "-o", os.path.join(out, name), "-lcap", "-pthread"]
+            run(self.tools.command(command), self.log + "." + name, f"selftest {name}")

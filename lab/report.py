@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""
+What the boots said, stock beside alist: report.json and report.md in build/lab.
+
+A cell is what one workload did with N devices on one kernel of one machine; it may have been
+measured in several boots, one for commands, one for instructions, one for sections with
+interrupts off. Commands, syncs and stale pages are per operation; so is what is printed.
+
+The report fails where a boot did not come through, a kernel complained, QEMU counted something
+else than the kernel, memory was stale, the list costs more than stock, or a difference to
+stock is not explained in differences.toml.
+"""
+import json
+import os
+import re
+import tomllib
+
+from kernels import LAB, OUT
+
+COMMANDS = ["iotlb", "atc", "sync"]
+KEYS = ["machine", "workload", "kernel", "n", "ops", "iotlb", "atc", "sync", "instructions",
+        "irqsoff_us", "stale", "splats"]
+
+# The driver whose machines are in the lab, and the struct that has a domain's containers.
+DRIVER = "drivers/iommu/intel"
+DOMAIN = ("drivers/iommu/intel/iommu.h", "struct dmar_domain {")
+
+
+def per_operation(total, ops):
+    """As an integer where it is one."""
+    return total // ops if total % ops == 0 else round(total / ops, 2)
+
+
+def merge(results):
+    """One dictionary for each (machine, workload, n, kernel), in the order of the boots."""
+    merged = {}
+    for result in results:
+        for cell in result["cells"]:
+            key = result["machine"], cell["workload"], cell["n"], result["kernel"]
+            row = merged.setdefault(key, dict.fromkeys(KEYS))
+            row.update(machine=key[0], workload=key[1], n=key[2], kernel=key[3])
+            row["splats"] = (row["splats"] or 0) + len(result["splats"])
+            ops = cell.get("ops")
+            for name in COMMANDS:
+                if name in cell:
+                    row["ops"] = ops
+                    row[name] = per_operation(cell[name], ops)
+            for name in ("instructions", "stale"):
+                if name in cell:
+                    row[name] = cell[name]
+            if "irqsoff" in cell:
+                row["irqsoff_us"] = cell["irqsoff"] / 1000
+    return merged
+
+
+def pairs(merged):
+    """(stock, alist) of each cell that both kernels have."""
+    for (machine, workload, n, kernel), row in merged.items():
+        other = merged.get((machine, workload, n, "alist"))
+        if kernel == "stock" and other:
+            yield row, other
+
+
+def explain(differences, stock, name):
+    """The text for a difference in a figure of that name, or None."""
+    for entry in differences:
+        if name in entry["figures"] and re.fullmatch(entry["machine"], stock["machine"]) and \
+                re.fullmatch(entry["workload"], stock["workload"]):
+            return entry["reason"]
+    return None
+
+
+def judge(results, merged, differences):
+    """What is wrong, as a list of sentences; and the explanations that were used."""
+    failures, used = [], {}
+    for result in results:
+        failures += [f"{result['boot']}: {error}" for error in result["errors"]]
+        failures += [f"{result['boot']}: {splat}" for splat in result["splats"]]
+        failures += [f"{result['boot']}: {name}: not ok"
+                     for name, state in result["ktap"].items()
+                     if state == "not ok" and result["workload"] == "kunit"]
+    for stock, alist in pairs(merged):
+        where = f"{stock['machine']} {stock['workload']} n={stock['n']}"
+        for name in COMMANDS + ["irqsoff_us", "instructions"]:
+            if stock[name] is None or alist[name] is None or stock[name] == alist[name]:
+                continue
+            if name in COMMANDS:
+                reason = explain(differences, stock, name)
+                if reason:
+                    used.setdefault(reason, []).append(f"{where}: {name} {stock[name]} → "
+                                                       f"{alist[name]}")
+                else:
+                    failures.append(f"{where}: {name} {stock[name]} → {alist[name]}: "
+                                    "not explained in differences.toml")
+            # Instructions of attach and detach are told, not judged: they are no hot path.
+            if alist[name] > stock[name] and \
+                    (name in COMMANDS or stock["workload"].startswith("unmap")):
+                failures.append(f"{where}: {name}: {alist[name]}, stock {stock[name]}")
+    # What a test of the kernel's own does on stock is not ours to judge.
+    ours = [result for result in results if result["kernel"] == "alist"]
+    for result in ours:
+        for other in results:
+            if result["workload"] != "selftests" or other["kernel"] != "stock" or \
+                    (other["machine"], other["workload"]) != \
+                    (result["machine"], result["workload"]):
+                continue
+            failures += [f"{result['boot']}: {name} fails, and not on stock"
+                         for name, state in result["ktap"].items()
+                         if state == "not ok" and other["ktap"].get(name) == "ok"]
+            failures += [f"{result['boot']}: {name} did not run"
+                         for name, state in other["ktap"].items()
+                         if state == "ok" and name not in result["ktap"]]
+    return failures, used
+
+
+def driver_figures(tree):
+    """Lines of the driver, containers and locks of its domain, from the source."""
+    lines = 0
+    directory = os.path.join(tree, DRIVER)
+    for name in os.listdir(directory):
+        if name.endswith((".c", ".h")):
+            with open(os.path.join(directory, name), encoding="utf-8") as file:
+                lines += sum(1 for _ in file)
+    with open(os.path.join(tree, DOMAIN[0]), encoding="utf-8") as file:
+        struct = file.read().partition(DOMAIN[1])[2].partition("\n};")[0]
+    lists = len(re.findall(r"struct iommu_attach_list\s+\w+;", struct))
+    # A list_head that is a link in somebody else's list is no container.
+    containers = len(re.findall(r"struct (?:list_head|xarray)\s+(?!\w*link)\w+;", struct))
+    locks = len(re.findall(r"(?:spinlock_t|rwlock_t|struct mutex)\s+\w+;", struct))
+    return {"driver_lines": lines, "containers": containers + lists, "locks": locks + lists}
+
+
+def table(header, rows):
+    """A Markdown table."""
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    lines += ["| " + " | ".join("" if value is None else str(value) for value in row) + " |"
+              for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def both(stock, alist, name):
+    """Stock's figure and ours in one field."""
+    if stock[name] is None and alist[name] is None:
+        return None
+    return f"{stock[name]} → {alist[name]}"
+
+
+def markdown(results, merged, driver, failures, used):
+    """The report for people."""
+    text = ["# The lab's report\n",
+            "Stock → alist, for one operation. IOTLB, ATC and sync: commands that QEMU and "
+            "the kernel both counted. Instructions: the median. Interrupts off: the longest "
+            "section of a flush, in µs at one instruction a nanosecond.\n"]
+    for machine in dict.fromkeys(key[0] for key in merged):
+        rows = [[stock["workload"], stock["n"],
+                 *(both(stock, alist, name) for name in COMMANDS + ["instructions",
+                                                                    "irqsoff_us"])]
+                for stock, alist in pairs(merged) if stock["machine"] == machine and
+                any(stock[name] is not None for name in COMMANDS + ["instructions",
+                                                                    "irqsoff_us"])]
+        if rows:
+            text += [f"## {machine}\n", table(["operation", "devices", "IOTLB", "ATC", "sync",
+                                               "instructions", "interrupts off, µs"], rows)]
+    text += ["## Differences\n"]
+    text += [f"* {reason}\n" + "".join(f"  * {where}\n" for where in wheres)
+             for reason, wheres in used.items()] or ["None.\n"]
+    if driver:
+        text += ["## The driver\n", table(
+            ["", *driver], [[name, *(figures[name] for figures in driver.values())]
+                            for name in ("driver_lines", "containers", "locks")])]
+    text += ["## Boots\n", table(
+        ["machine", "workload", "kernel", "tests passed", "stale", "splats", "errors"],
+        [[result["machine"], result["workload"], result["kernel"],
+          list(result["ktap"].values()).count("ok") or None,
+          next((cell["stale"] for cell in result["cells"] if cell["workload"] == "stale"), None),
+          len(result["splats"]), len(result["errors"])] for result in results])]
+    text += ["## Failures\n"] + ([f"* {failure}\n" for failure in failures] or ["None.\n"])
+    return "\n".join(text)
+
+
+def write(name, results, trees):
+    """Leaves the report; returns what is wrong."""
+    with open(os.path.join(LAB, "differences.toml"), "rb") as file:
+        differences = tomllib.load(file).get("difference", [])
+    merged = merge(results)
+    failures, used = judge(results, merged, differences)
+    driver = {kind: driver_figures(path) for kind, path in trees.paths.items()}
+    with open(os.path.join(OUT, name + ".json"), "w", encoding="utf-8") as file:
+        json.dump({"cells": list(merged.values()), "driver": driver, "boots": results,
+                   "differences": used, "failures": failures}, file, indent=1)
+    with open(os.path.join(OUT, name + ".md"), "w", encoding="utf-8") as file:
+        file.write(markdown(results, merged, driver, failures, used))
+    return failures

@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""
+One run of one machine: what goes in, QEMU, and what its console and its trace say.
+
+A machine's file (machines/*.toml) and a workload (workloads.toml) together are a boot: a
+kernel, an initial file system with our programs and the list of what they shall do, a QEMU
+command line. What a boot says is kept below the cache under the hash of all that went in:
+it is run again only if something has changed.
+"""
+import hashlib
+import json
+import os
+import re
+import shlex
+import struct
+import subprocess
+
+from kernels import ARCHES, CACHE, LAB, OUT, LabError, hash_files, run
+
+GUEST = os.path.join(LAB, "guest")
+SEED = 20
+OUTSIDE_SIZE = 8 << 20
+DISK_SIZE = "64M"
+
+# A program a file; lab.c is what they share. init alone is there on each architecture.
+PROGRAMS = ["init", "nvme", "unmap", "churn", "stale"]
+X86_ONLY = {"nvme", "unmap", "churn", "stale"}
+
+# What a kernel prints when something is wrong, whatever its options are.
+SPLAT = re.compile(
+    r"(BUG: |WARNING: |INFO: possible|INFO: rcu|INFO: task|INFO: suspicious|possible recursive|"
+    r"Oops|general protection|Kernel panic|kernel BUG|unable to handle|refcount_t: |"
+    r"Internal error|soft lockup|hard LOCKUP|stack-protector|list_(?:add|del) corruption|"
+    r"ODEBUG: |UBSAN: |DMAR: .*(?:QI|Invalidation|timeout|failed))")
+
+COUNTED = {"iotlb": "iotlb", "piotlb": "iotlb", "device-iotlb": "atc",
+           "device-piotlb": "atc", "wait": "sync"}
+
+
+class Guests:
+    """The static programs, built once for each architecture."""
+
+    def __init__(self, tools):
+        self.tools = tools
+        self.built = {}
+
+    def get(self, kernel):
+        """The directory of the programs for the architecture of kernel, and their hash."""
+        arch = kernel.arch
+        if arch in self.built:
+            return self.built[arch]
+        out = os.path.join(OUT, "guest", arch)
+        os.makedirs(out, exist_ok=True)
+        for name in PROGRAMS:
+            if arch != "x86-64" and name in X86_ONLY:
+                continue
+            sources = [os.path.join(GUEST, name + ".c"), os.path.join(GUEST, "lab.c")]
+            command = [ARCHES[arch]["cross"] + "gcc", "-std=gnu11", "-O2", "-static", "-pthread",
+                       "-Wall", "-Wextra", "-Wshadow", "-Wmissing-prototypes",
+                       "-Wstrict-prototypes", "-Werror",
+                       "-isystem", os.path.join(kernel.obj, "headers", "include"),
+                       *sources, "-o", os.path.join(out, name)]
+            run(self.tools.command(command), os.path.join(out, name + ".log"),
+                f"guest/{name}.c")
+        self.built[arch] = out, hash_files([GUEST])
+        return self.built[arch]
+
+
+def outside(size):
+    """The file that guest/nvme.c expects on its disk: splitmix64 of offset and seed."""
+    mask = (1 << 64) - 1
+    words = []
+    for offset in range(0, size, 8):
+        word = (SEED + (offset // 8 + 1) * 0x9e3779b97f4a7c15) & mask
+        word = (word ^ (word >> 30)) * 0xbf58476d1ce4e5b9 & mask
+        word = (word ^ (word >> 27)) * 0x94d049bb133111eb & mask
+        words.append(word ^ (word >> 31))
+    return struct.pack(f"<{len(words)}Q", *words)
+
+
+def make_disk(tools):
+    """An ext2 image; QEMU writes to a snapshot of it."""
+    disk = os.path.join(OUT, "disk.img")
+    if os.path.exists(disk):
+        return disk
+    content = os.path.join(OUT, "disk")
+    os.makedirs(content, exist_ok=True)
+    with open(os.path.join(content, "outside"), "wb") as file:
+        file.write(outside(OUTSIDE_SIZE))
+    run(tools.command(["/sbin/mke2fs", "-q", "-F", "-t", "ext2", "-d", content,
+                       disk + ".new", DISK_SIZE]),
+        os.path.join(OUT, "disk.log"), "mke2fs")
+    os.rename(disk + ".new", disk)
+    return disk
+
+
+class Boot:
+    """One machine with one kernel and one workload."""
+
+    def __init__(self, machine, workload, kernel, guests, disk):
+        self.machine = machine
+        self.workload = workload
+        self.kernel = kernel
+        self.guests = guests
+        self.disk = disk
+        self.tools = kernel.tools
+        self.name = f"{machine['name']}.{workload['name']}.{kernel.name}"
+        self.dir = os.path.join(OUT, "boots", self.name)
+
+    def _list(self):
+        values = {"ids": self.machine.get("ids", ""), "seed": SEED,
+                  "ats": self.machine.get("ats", "")}
+        return [line.format(**values) for line in self.workload.get("run", [])]
+
+    def _initrd(self, programs):
+        lines = [f"dir {path} 0755 0 0" for path in
+                 ("/dev", "/proc", "/sys", "/tmp", "/bin")]
+        lines += ["nod /dev/console 0600 0 0 c 5 1", f"file /init {programs}/init 0755 0 0",
+                  f"file /run.list {self.dir}/run.list 0644 0 0"]
+        for name in PROGRAMS[1:]:
+            if os.path.exists(os.path.join(programs, name)):
+                lines.append(f"file /bin/{name} {programs}/{name} 0755 0 0")
+        plant = os.path.join(self.kernel.obj, "plant", "plant.ko")
+        if os.path.exists(plant):
+            lines.append(f"file /plant.ko {plant} 0644 0 0")
+        for name in self.workload.get("selftests", []):
+            lines.append(f"file /bin/{name} {self.kernel.obj}/selftests/{name} 0755 0 0")
+        with open(os.path.join(self.dir, "run.list"), "w", encoding="utf-8") as file:
+            file.write("".join(line + "\n" for line in self._list()))
+        with open(os.path.join(self.dir, "initrd.list"), "w", encoding="utf-8") as file:
+            file.write("".join(line + "\n" for line in lines))
+        # The kernel's own tool; the list needs no root rights for the device node.
+        run(self.tools.command(["sh", "-c", 'exec "$1" "$2" >"$3"', "sh",
+                                os.path.join(self.kernel.obj, "usr", "gen_init_cpio"),
+                                os.path.join(self.dir, "initrd.list"),
+                                os.path.join(self.dir, "initrd")]),
+            os.path.join(self.dir, "initrd.log"), "gen_init_cpio")
+
+    def _command(self):
+        workload = self.workload
+        # Emulated time runs unevenly on a busy host: no check of a timer may panic for it.
+        append = " ".join(["panic=-1 kunit.enable=0 no_timer_check", self.machine["append"],
+                           workload.get("append", "")])
+        command = [self.tools.qemu(self.kernel.arch), *shlex.split(self.machine["qemu"]),
+                   "-smp", str(workload.get("smp", 2)), "-m", str(workload.get("memory", 512)),
+                   "-display", "none", "-nodefaults", "-serial", "stdio", "-no-reboot",
+                   "-kernel", self.kernel.image, "-initrd", os.path.join(self.dir, "initrd"),
+                   "-append", append]
+        command = [word.replace("@DISK@", self.disk) for word in command]
+        if workload.get("icount"):
+            command += ["-icount", "shift=0,sleep=off"]
+        if workload.get("trace"):
+            command += ["-trace", "vtd_inv_desc", "-trace", "pci_cfg_write",
+                        "-D", os.path.join(self.dir, "trace")]
+        return command
+
+    def _key(self, kernel_stamp, guest_hash):
+        content = json.dumps([self.machine, self.workload, kernel_stamp, guest_hash,
+                              hash_files([os.path.abspath(__file__)])], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()
+
+    def execute(self):
+        """The result, from the cache or from QEMU: a dictionary, see parse()."""
+        programs, guest_hash = self.guests.get(self.kernel)
+        with open(os.path.join(self.kernel.obj, ".lab-stamp"), encoding="utf-8") as file:
+            key = self._key(file.read(), guest_hash)
+        kept = os.path.join(CACHE, "boots", key + ".json")
+        if os.path.exists(kept):
+            with open(kept, encoding="utf-8") as file:
+                return json.load(file)
+
+        os.makedirs(self.dir, exist_ok=True)
+        self._initrd(programs)
+        console = os.path.join(self.dir, "console")
+        with open(os.path.join(self.dir, "command"), "w", encoding="utf-8") as file:
+            file.write(shlex.join(self._command()) + "\n")
+        limit = self.workload.get("seconds", 300)
+        timed_out = False
+        with open(console, "w", encoding="utf-8") as file:
+            try:
+                subprocess.run(self.tools.command(["timeout", "-k", "5", str(limit),
+                                                   *self._command()]),
+                               stdin=subprocess.DEVNULL, stdout=file,
+                               stderr=subprocess.STDOUT, check=True)
+            except subprocess.CalledProcessError as error:
+                timed_out = error.returncode == 124
+        result = self.parse(timed_out)
+        if not result["errors"]:
+            os.makedirs(os.path.dirname(kept), exist_ok=True)
+            with open(kept, "w", encoding="utf-8") as file:
+                json.dump(result, file)
+        return result
+
+    def _trace(self):
+        """For each marked interval, what QEMU's IOMMU was told in it."""
+        intervals, current = [], None
+        path = os.path.join(self.dir, "trace")
+        if not os.path.exists(path):
+            return intervals
+        with open(path, encoding="utf-8", errors="replace") as file:
+            for line in file:
+                if "pci_cfg_write pci-testdev" in line and "@0x3c" in line:
+                    if line.rstrip().endswith("<- 0x1"):
+                        current = {"iotlb": 0, "atc": 0, "sync": 0, "other": 0}
+                    elif current is not None:
+                        intervals.append(current)
+                        current = None
+                found = re.search(r"vtd_inv_desc invalidate desc type (.+?) high", line)
+                if found and current is not None:
+                    current[COUNTED.get(found.group(1), "other")] += 1
+        return intervals
+
+    def parse(self, timed_out):
+        """
+        {"cells": [...], "splats": [...], "errors": [...], "ktap": {...}}: what the programs
+        measured, each with "outside", QEMU's count of the same; what the kernel complained
+        about; why the boot does not count as one that came through.
+        """
+        with open(os.path.join(self.dir, "console"), encoding="utf-8", errors="replace") as file:
+            lines = file.read().replace("\r", "").splitlines()
+        cells, errors, ktap = [], [], {}
+        splats = [line for line in lines if SPLAT.search(line)]
+        for line in lines:
+            if line.startswith("RESULT "):
+                try:
+                    cells.append(json.loads(line[len("RESULT "):]))
+                except json.JSONDecodeError:
+                    errors.append("a result was torn: " + line)
+            found = re.match(r"LAB exit (\d+) (.*)", line)
+            if found and found.group(1) != "0" and \
+                    found.group(2).split()[0] not in self.workload.get("may_fail", []):
+                errors.append(f"{found.group(2)}: exit status {found.group(1)}")
+            if line.startswith(("FAIL ", "LAB no run.list")):
+                errors.append(line)
+            found = re.match(r"(?:\[ *[\d.]+\] *)?\s*(ok|not ok) \d+ (?:- )?(.*)", line)
+            if found:
+                name, _, directive = found.group(2).partition(" # ")
+                ktap[name.strip()] = "skip" if directive.startswith("SKIP") else found.group(1)
+        if timed_out:
+            errors.append(f"nothing more after {self.workload.get('seconds', 300)} seconds")
+        elif not any(line.startswith("LAB done") for line in lines):
+            errors.append("the machine did not come through")
+
+        intervals = self._trace()
+        if self.workload.get("trace"):
+            for cell in cells:
+                marks = cell.pop("marks", 0)
+                took, intervals = intervals[:marks], intervals[marks:]
+                cell["outside"] = {key: sum(part[key] for part in took)
+                                   for key in ("iotlb", "atc", "sync", "other")}
+                for key, value in cell["outside"].items():
+                    if cell.get(key) != value:
+                        errors.append(f"{cell['workload']} n={cell['n']}: the kernel sent "
+                                      f"{cell.get(key)} {key}, QEMU saw {value}")
+            if intervals:
+                errors.append(f"{len(intervals)} marked intervals in QEMU's trace are nobody's")
+        expected = self.workload.get("expect")
+        if expected:
+            if not any(re.search(expected, line) for line in lines):
+                errors.append(f"the planted bug was not reported: no line has {expected!r}")
+            splats = []
+        return {"boot": self.name, "machine": self.machine["name"],
+                "workload": self.workload["name"], "kernel": self.kernel.kind,
+                "cells": cells, "splats": splats, "errors": errors, "ktap": ktap,
+                "dir": self.dir}
