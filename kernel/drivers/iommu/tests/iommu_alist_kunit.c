@@ -762,7 +762,7 @@ static void pitfall_03_first_ats_enabled_beside_flush(struct kunit *test)
 	}
 }
 
-/* The target just sent to leaves its place, and comes back in another one's. */
+/* The target just sent to changes places with another one, which may be ahead. */
 static void hook_move_target(struct record *record)
 {
 	struct thing **things = record->hook_data;
@@ -770,6 +770,8 @@ static void hook_move_target(struct record *record)
 
 	disable_atc(record->world, record->hook_thing);
 	disable_atc(record->world, moved);
+	/* It takes the lowest place. */
+	enable_atc(record->hook_thing);
 	if (!enable_atc(moved))
 		note_atc_use(record->world, moved, true);
 }
@@ -791,11 +793,11 @@ static void rule_02_target_moved_beside_flush(struct kunit *test)
 		for (i = 0; i < ARRAY_SIZE(things); i++) {
 			flush_beside(world, alist, ATC_WAITS, at, hook_move_target,
 				     things[i]);
-			/* The one that went was sent to or not. */
+			/* The other one was sent to or not. */
 			note_atc_use(world, things[i], true);
 			mark_beside(world, things[i]);
 			EXPECT_FAULT(&world->record, alist, FINE,
-				     "%u went at call %u", i, at);
+				     "%u changed places at call %u", i, at);
 			unmark_all(world);
 			KUNIT_ASSERT_EQ(test, enable_atc(things[i]), 0);
 		}
