@@ -94,6 +94,11 @@ mutants: setup
 lab: setup series-setup
 	@LINUX="$(LINUX)" QEMU="$(QEMU)" lab/run $(MACHINE:%=--machine %) $(DEBUG:%=--debug %)
 
+## make ci       check, coverage, proof, mutants and bench-check; its last line counts all cases
+.PHONY: ci
+ci:
+	@scripts/ci
+
 ## make install  install the library, the tool and their manual pages; takes DESTDIR
 .PHONY: install
 install: build
