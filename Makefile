@@ -94,7 +94,12 @@ mutants: setup
 lab: setup series-setup
 	@LINUX="$(LINUX)" QEMU="$(QEMU)" lab/run $(MACHINE:%=--machine %) $(DEBUG:%=--debug %)
 
-## make ci       check, coverage, proof, mutants and bench-check; its last line counts all cases
+## make check-kernel   the list in Linux 7.3: KUnit under UML, x86-64, arm64, riscv64; VT-d
+.PHONY: check-kernel
+check-kernel: series-setup
+	@scripts/check-kernel
+
+## make ci       check, check-kernel, coverage, proof, mutants and bench-check; counts all cases
 .PHONY: ci
 ci:
 	@scripts/ci

@@ -23,8 +23,8 @@ OUTSIDE_SIZE = 8 << 20
 DISK_SIZE = "64M"
 
 # A program a file; lab.c is what they share. init alone is there on each architecture.
-PROGRAMS = ["init", "nvme", "unmap", "churn", "stale"]
-X86_ONLY = {"nvme", "unmap", "churn", "stale"}
+PROGRAMS = ["init", "nvme", "unmap", "churn", "stale", "watch"]
+X86_ONLY = {"nvme", "unmap", "churn", "stale", "watch"}
 
 # What a kernel prints when something is wrong, whatever its options are.
 SPLAT = re.compile(
