@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "torture.h"
+
 #define EVERY	64
 
 static const char *const names[] = {
@@ -25,18 +27,6 @@ enum broken {
 
 static enum broken broken;
 
-static void __attribute__((__constructor__)) choose(void)
-{
-	const char *name = getenv("TORTURE_FAULT");
-
-	for (broken = 0; broken < NR_BROKEN; broken++) {
-		if (name && !strcmp(name, names[broken]))
-			return;
-	}
-	fprintf(stderr, "torture-broken: TORTURE_FAULT: expected a fault of broken.c\n");
-	exit(2);
-}
-
 static bool now(enum broken which)
 {
 	static unsigned long calls;
@@ -45,14 +35,33 @@ static bool now(enum broken which)
 	       !(__atomic_add_fetch(&calls, 1, __ATOMIC_RELAXED) % EVERY);
 }
 
+/* Too early, or never. */
+static bool free_wrongly(void *object)
+{
+	if (broken == EARLY_FREE)
+		kfree(object);
+	return broken == EARLY_FREE || now(LEAK);
+}
+
+static void __attribute__((__constructor__)) choose(void)
+{
+	const char *name = getenv("TORTURE_FAULT");
+
+	serial_free_fault = free_wrongly;
+	for (broken = 0; broken < NR_BROKEN; broken++) {
+		if (name && !strcmp(name, names[broken]))
+			return;
+	}
+	fprintf(stderr, "torture-broken: TORTURE_FAULT: expected a fault of broken.c\n");
+	exit(2);
+}
+
 void __real_iommu_attach_drain(void);
 void __wrap_iommu_attach_drain(void);
 void __real_iommu_attach_destroy(struct iommu_attach_list *alist);
 void __wrap_iommu_attach_destroy(struct iommu_attach_list *alist);
 void __real_kfree(const void *object);
 void __wrap_kfree(const void *object);
-void __real_shim_free_rcu(struct rcu_head *head, void *object);
-void __wrap_shim_free_rcu(struct rcu_head *head, void *object);
 int __real_iommu_attach_enable_atc(struct iommu_attach_elm *elm);
 int __wrap_iommu_attach_enable_atc(struct iommu_attach_elm *elm);
 int __real_iommu_attach_del(struct iommu_attach_list *alist, struct iommu_attach_elm *elm);
@@ -79,14 +88,6 @@ void __wrap_iommu_attach_destroy(struct iommu_attach_list *alist)
 {
 	if (broken != NO_DRAIN)
 		__real_iommu_attach_destroy(alist);
-}
-
-void __wrap_shim_free_rcu(struct rcu_head *head, void *object)
-{
-	if (broken == EARLY_FREE)
-		kfree(object);
-	else if (!now(LEAK))
-		__real_shim_free_rcu(head, object);
 }
 
 int __wrap_iommu_attach_enable_atc(struct iommu_attach_elm *elm)

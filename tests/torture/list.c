@@ -142,6 +142,33 @@ struct bare {
 	struct iommu_attach_elm elm;
 };
 
+/* Something else may come in between. */
+static void note_iotlb(const struct iommu_attach_group *group, void *arg)
+{
+	sight_iotlb(group, arg);
+	serial_note(group->tag);
+	serial_yield();
+}
+
+static void note_atc(const struct iommu_attach_group *group, u64 atc, void *arg)
+{
+	sight_atc(group, atc, arg);
+	serial_note(atc);
+	serial_yield();
+}
+
+static u64 note_sync(struct iommu_device *iommu_device, void *arg)
+{
+	serial_yield();
+	return sight_sync(iommu_device, arg);
+}
+
+static void note_wait(struct iommu_device *iommu_device, u64 cookie, void *arg)
+{
+	serial_yield();
+	sight_wait(iommu_device, cookie, arg);
+}
+
 static void walk_by_hand(struct sight *sight, struct domain *domain)
 {
 	const struct iommu_attach_group *group;
@@ -152,12 +179,12 @@ static void walk_by_hand(struct sight *sight, struct domain *domain)
 	sight_begin(sight, domain->nr, BY_HAND);
 	iommu_attach_walk_begin(&walk, &domain->alist);
 	iommu_attach_for_each_group(group, &walk)
-		sight_iotlb(group, sight);
+		note_iotlb(group, sight);
 	iommu_attach_for_each_iommu(group, &walk)
 		sight_iommu(sight, group);
 	sight_iotlb_done(sight);
 	iommu_attach_for_each_atc(group, atc, &walk)
-		sight_atc(group, atc, sight);
+		note_atc(group, atc, sight);
 	iommu_attach_for_each_all(bare, &walk, elm)
 		sight_elm(sight, &bare->elm);
 	iommu_attach_walk_end(&walk);
@@ -167,10 +194,10 @@ static void walk_by_hand(struct sight *sight, struct domain *domain)
 static void walk_by_flush(struct sight *sight, struct domain *domain, u32 mode)
 {
 	const struct iommu_attach_flush_ops ops = {
-		.iotlb = sight_iotlb,
-		.atc = mode & WITHOUT_ATC ? NULL : sight_atc,
-		.sync = sight_sync,
-		.wait = sight_wait,
+		.iotlb = note_iotlb,
+		.atc = mode & WITHOUT_ATC ? NULL : note_atc,
+		.sync = note_sync,
+		.wait = note_wait,
 		.sync_before_nest = mode & NEST_WAITS,
 		.sync_before_atc = mode & ATC_WAITS,
 	};

@@ -71,6 +71,7 @@ struct thread *thread_add(const char *name, void (*step)(struct thread *thread),
 
 	memset(thread, 0, sizeof(*thread));
 	thread->name = name;
+	thread->nr = nr_threads - 1;
 	thread->step = step;
 	thread->priv = priv;
 	thread->steps_per_nap = steps_per_nap;
@@ -91,6 +92,11 @@ void torture_fail(const char *fmt, ...)
 		fputc('\n', stderr);
 		funlockfile(stderr);
 	}
+	torture_stop();
+}
+
+void torture_stop(void)
+{
 	WRITE_ONCE(stopping, true);
 }
 
@@ -111,11 +117,14 @@ static void *thread_run(void *arg)
 	struct thread *thread = arg;
 	u32 i;
 
+	serial_enter(thread->nr);
 	for (i = 1; !READ_ONCE(stopping); i++) {
 		thread->step(thread);
-		if (thread->steps_per_nap && i % thread->steps_per_nap == 0)
+		serial_yield();
+		if (!options.serial && thread->steps_per_nap && i % thread->steps_per_nap == 0)
 			nap(50 + random_below(thread, 150));
 	}
+	serial_leave(thread->nr);
 	return NULL;
 }
 
@@ -188,35 +197,44 @@ static void run_round(const struct world *world, double begin, double end)
 {
 	bool tty = isatty(STDERR_FILENO);
 	double step = tty ? 1 : 10, next = now() + step;
+	u64 digest, turns;
 	u32 i, op;
 
 	seed_state = round_seed;
 	nr_threads = 0;
 	stopping = false;
 	world->setup(world);
+	if (options.serial)
+		serial_begin(nr_threads, round_seed, options.serial);
 	for (i = 0; i < nr_threads; i++) {
 		if (pthread_create(&threads[i].pthread, NULL, thread_run, &threads[i])) {
 			perror("torture: cannot start a thread");
 			exit(EXIT_USAGE);
 		}
 	}
-	while (now() < end && !READ_ONCE(stopping)) {
+	serial_go();
+	while ((options.serial || now() < end) && !READ_ONCE(stopping)) {
 		nap(100000);
 		if (now() < next)
 			continue;
 		show_progress(begin, world->name, tty);
 		next += step;
 	}
-	WRITE_ONCE(stopping, true);
+	torture_stop();
 	for (i = 0; i < nr_threads; i++)
 		pthread_join(threads[i].pthread, NULL);
+	if (options.serial) {
+		digest = serial_end(&turns);
+		printf("serial: seed 0x%" PRIx64 ", %llu turns, digest 0x%016llx\n",
+		       (uint64_t)round_seed, turns, digest);
+	}
 	for (op = 0; op < NR_OPS; op++)
 		done[op] = ops_of(op);
 	nr_threads = 0;
 	world->finish();
 	if (failures)
-		fprintf(stderr, "torture: again: --only=%s --seed=0x%" PRIx64 "\n", world->name,
-			(uint64_t)round_seed);
+		fprintf(stderr, "torture: again: --only=%s --seed=0x%" PRIx64 "%s\n", world->name,
+			(uint64_t)round_seed, options.serial ? " and the same --serial" : "");
 }
 
 /* Every second one is the list's. */
@@ -269,7 +287,8 @@ static const char doc[] =
 	"Seconds may be given as 90, 90s, 15m or 2h.\n"
 	"Each round of a run prints its seed when it fails; given as --seed with --only it is "
 	"the first round of a run: the threads do the same again, in an order that is "
-	"the machine's.\n"
+	"the machine's. With --serial, which is for the list only, one thread runs at a time, "
+	"and a seed replays turn by turn.\n"
 	"Exit status: 0 clean, 1 a failure was found, 2 bad usage.";
 
 static const struct argp_option argp_options[] = {
@@ -279,6 +298,7 @@ static const struct argp_option argp_options[] = {
 	{ "walkers", 'w', "N", 0, "1..16 (default 2)", 0 },
 	{ "changers", 'c', "N", 0, "1..4 (default 2)", 0 },
 	{ "only", 'o', "WORLD", 0, "list, vtd, smmuv3, amd or riscv", 0 },
+	{ "serial", 'S', "TURNS", 0, "One thread at a time; so many turns in a round", 0 },
 	{ 0 },
 };
 
@@ -339,6 +359,13 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		}
 		if (!only)
 			argp_error(state, "--only: expected list, vtd, smmuv3, amd or riscv, not '%s'", arg);
+		return 0;
+	case 'S':
+		options.serial = number(state, "serial", arg, 1, UINT64_MAX);
+		return 0;
+	case ARGP_KEY_END:
+		if (options.serial && only != &list_world)
+			argp_error(state, "--serial: expected --only=list with it");
 		return 0;
 	case ARGP_KEY_ARG:
 		argp_error(state, "expected options only, not '%s'", arg);

@@ -10,7 +10,8 @@
  *
  * A thread does one step after the other; what a step does depends on the thread's own
  * random numbers and on what it has done before, never on what it saw. So a seed gives
- * every thread the same operations again, though not the same interleaving.
+ * every thread the same operations again, though not the same interleaving; with --serial
+ * that, too.
  */
 #ifndef TORTURE_H
 #define TORTURE_H
@@ -50,6 +51,7 @@ struct thread {
 	u64 rng;
 	u32 steps_per_nap;	/* 0: never sleeps */
 	u64 ops[NR_OPS];
+	u32 nr;
 	pthread_t pthread;
 };
 
@@ -59,6 +61,7 @@ struct options {
 	u32 duration;		/* seconds */
 	u32 round;		/* seconds */
 	u64 seed;
+	u64 serial;		/* turns in a round; 0: all threads run */
 };
 
 extern struct options options;
@@ -82,6 +85,22 @@ struct thread *thread_add(const char *name, void (*step)(struct thread *thread),
 /* Prints the failure and ends the round. */
 void torture_fail(const char *fmt, ...) __attribute__((__format__(__printf__, 1, 2)));
 bool torture_failed(void);
+/* Ends the round. */
+void torture_stop(void);
+
+/*
+ * One thread at a time, see serial.c. Unless that is asked for, none of these does
+ * anything.
+ */
+void serial_begin(u32 nr_threads, u64 seed, u64 turns);
+void serial_enter(u32 thread);
+void serial_go(void);
+void serial_yield(void);
+void serial_note(u64 value);
+void serial_leave(u32 thread);
+u64 serial_end(u64 *turns);
+/* Of torture-broken: takes the object, or not. */
+extern bool (*serial_free_fault)(void *object);
 
 /* splitmix64 */
 static inline u64 next_random(u64 *state)
