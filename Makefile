@@ -18,7 +18,7 @@ run: build/release/tools/alist/alist
 
 ## make check    all user-space tests: plain, with ASan and UBSan, with TSan
 .PHONY: check
-check: setup
+check: setup fuzz-setup
 	@scripts/check
 
 ## make proof    the protocol proved: litmus tests in the kernel's memory model, and spin
@@ -45,6 +45,17 @@ SEED ?= 1
 .PHONY: torture
 torture: build
 	@build/release/tests/torture/torture --duration=$(DURATION) --seed=$(SEED)
+
+## make fuzz     the API and the log reader under libFuzzer; takes DURATION=10m
+.PHONY: fuzz
+fuzz: setup fuzz-setup
+	@scripts/fuzz $(DURATION)
+
+# Only clang has libFuzzer, in a package of its version.
+.PHONY: fuzz-setup
+fuzz-setup:
+	@scripts/setup clang
+	@scripts/setup libclang-rt-$$(clang -dumpversion | cut -d. -f1)-dev
 
 ## make bench    the list beside its peers: tables, JSON, CSV and charts
 .PHONY: bench

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Fuzzing the log reader and what is rebuilt from a log
+ *
+ * Whatever the bytes are, reading ends with the end of the log or with a message that
+ * names the line; lines and positions only go up; what is rebuilt hangs together:
+ * attachments and tags are of the domain that has them, and counted, a step is
+ * about what is there, ranges do not wrap.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "tools/alist/rebuild.h"
+
+#include "fuzz.h"
+
+#define DEMAND(condition)						\
+do {									\
+	if (!(condition)) {						\
+		fprintf(stderr, "fuzz_trace: line %" PRIu64 ": does not hold: %s\n", \
+			line, #condition);				\
+		abort();						\
+	}								\
+} while (0)
+
+static uint64_t line;
+
+static void check_domain(const struct machine *machine, const struct machine_domain *domain)
+{
+	const struct machine_attachment *attachment;
+	const struct machine_tag *tag;
+	unsigned int nr = 0;
+
+	for (attachment = domain->attachments; attachment; attachment = attachment->next) {
+		DEMAND(attachment->domain == domain);
+		DEMAND(attachment->device->users);
+		DEMAND(attachment->iommu < machine->nr_iommus);
+		nr++;
+	}
+	DEMAND(nr == domain->nr);
+	for (tag = domain->tags; tag; tag = tag->next) {
+		DEMAND(tag->domain == domain);
+		DEMAND(tag->iommu < machine->nr_iommus);
+	}
+}
+
+static bool is_there(const struct machine *machine, const struct machine_domain *domain)
+{
+	const struct machine_domain *other;
+
+	for (other = machine->domains; other; other = other->next) {
+		if (other == domain)
+			return true;
+	}
+	return false;
+}
+
+static int on_step(struct machine *machine, const struct step *step, void *arg)
+{
+	const struct machine_domain *domain;
+	size_t i;
+
+	(void)arg;
+	for (domain = machine->domains; domain; domain = domain->next)
+		check_domain(machine, domain);
+	if (step->domain)
+		DEMAND(is_there(machine, step->domain));
+	if (step->attachment)
+		DEMAND(is_there(machine, step->attachment->domain));
+	for (i = 0; i < step->nr_ranges; i++) {
+		DEMAND(step->ranges[i].size);
+		DEMAND(step->ranges[i].iova + step->ranges[i].size - 1 >= step->ranges[i].iova);
+	}
+	for (i = 0; step->burst && i < step->burst->nr; i++)
+		DEMAND(step->burst->cmds[i].iommu < machine->nr_iommus);
+	return 0;
+}
+
+static void read_log(struct trace *trace, struct rebuild *rebuild)
+{
+	uint64_t before = 0, position = 0;
+	struct trace_event event;
+	int more, ret;
+
+	line = 0;
+	do {
+		more = trace_next(trace, &event);
+		if (more < 0) {
+			DEMAND(strchr(trace_error(trace), ':'));
+			return;
+		}
+		DEMAND(trace_position(trace) >= position);
+		DEMAND(trace_position(trace) <= trace_size(trace));
+		position = trace_position(trace);
+		if (more) {
+			line = event.line;
+			DEMAND(line >= before);
+			before = line;
+		}
+		ret = rebuild_event(rebuild, more ? &event : NULL);
+		if (ret) {
+			DEMAND(ret == -2 && *rebuild_error(rebuild));
+			return;
+		}
+	} while (more);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	int fd = memfd_create("log", MFD_CLOEXEC);
+	struct rebuild *rebuild;
+	struct trace *trace;
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (fd < 0 || write(fd, data, size) != (ssize_t)size)
+		abort();
+	trace = trace_open(path);
+	rebuild = rebuild_create(on_step, NULL);
+	if (!trace || !rebuild)
+		abort();
+	read_log(trace, rebuild);
+	rebuild_destroy(rebuild);
+	trace_close(trace);
+	close(fd);
+	return 0;
+}
