@@ -19,7 +19,11 @@
  * A walk and the fill after it happen under the IOMMU's lock, and so do
  * invalidations: a command never completes with a walk in flight, as the
  * specifications demand. The S1 table is read at its addresses in the host, not
- * through the S2, and the walk cache has the S1 part of a nested walk only.
+ * through the S2, and the walk cache has the S1 part of a nested walk only. The S2
+ * part is cached in the IOTLB, as an entry of S2: for the guest's address, under the
+ * tag that S2 entries have, which is the nest's own where there is no other
+ * (VT-d 6.2.5, AMD 2.4.3, SMMUv3 and RISC-V: by the VMID or GSCID). So an entry of S2
+ * may be there though no device is attached to the S2 table itself.
  */
 #include "iommu.h"
 
@@ -117,18 +121,32 @@ static struct cache_key iotlb_key(const struct model_iommu *iommu,
 	return key;
 }
 
-static struct pt_walk combine(const struct hw_context *hw, struct pt_walk s1)
+/* What the S2 part of a nested walk is made with: as if there was no S1. */
+static struct hw_context s2_of(const struct model_iommu *iommu,
+			       const struct hw_context *hw)
 {
-	struct pt_walk s2;
+	return (struct hw_context){
+		.mode = MODEL_S2,
+		.tag = iommu->ops->s2_by_vm_tag ? 0 : hw->tag,
+		.vm_tag = hw->vm_tag,
+		.s2 = hw->s2,
+	};
+}
 
-	if (hw->mode != MODEL_NESTED || !s1.present)
-		return s1;
-	s2 = pt_walk(&hw->s2, s1.paddr);
+static struct pt_walk combine_with(struct pt_walk s1, struct pt_walk s2)
+{
 	s2.last = s1.last;
 	s2.writable &= s1.writable;
 	if (s1.size < s2.size)
 		s2.size = s1.size;
 	return s2;
+}
+
+static struct pt_walk combine(const struct hw_context *hw, struct pt_walk s1)
+{
+	if (hw->mode != MODEL_NESTED || !s1.present)
+		return s1;
+	return combine_with(s1, pt_walk(&hw->s2, s1.paddr));
 }
 
 /* What the tables of a context entry give. */
@@ -194,6 +212,33 @@ static struct cache_entry to_entry(struct cache_key key,
 	};
 }
 
+/* The S2 part of a nested walk, from the IOTLB if that knows it. */
+static struct pt_walk walk_s2(struct model_iommu *iommu, const struct context *context,
+			      const struct hw_context *hw, uint64_t addr, bool *stale)
+{
+	struct hw_context s2 = s2_of(iommu, hw), memory = s2_of(iommu, &context->memory);
+	struct cache_key key = iotlb_key(iommu, &s2, MODEL_NO_PASID);
+	const struct cache_entry *found = cache_lookup(&iommu->iotlb, key, addr);
+	struct cache_entry entry;
+	struct pt_walk walk;
+
+	if (found) {
+		*stale |= !address_is_current(found, &memory, addr);
+		return (struct pt_walk){
+			.present = found->present,
+			.writable = found->writable,
+			.paddr = found->paddr + (addr - found->key.page),
+			.size = found->key.size,
+		};
+	}
+	walk = pt_walk(&s2.s2, addr);
+	if (walk.present) {
+		entry = to_entry(key, &walk, addr);
+		cache_insert(&iommu->iotlb, &entry);
+	}
+	return walk;
+}
+
 /* A walk, from the walk cache if that knows the place. */
 static struct cache_entry walk_and_fill(struct model_iommu *iommu,
 					const struct context *context,
@@ -212,10 +257,10 @@ static struct cache_entry walk_and_fill(struct model_iommu *iommu,
 	if (cached) {
 		struct pt_walk now = walk_tables(&context->memory, iova);
 
-		walk = combine(hw, pt_walk_last(&cached->table, iova));
+		walk = pt_walk_last(&cached->table, iova);
 		*stale |= !same_ref(&now.last, &walk.last);
 	} else {
-		walk = walk_tables(hw, iova);
+		walk = pt_walk(hw->mode == MODEL_S2 ? &hw->s2 : &hw->s1, iova);
 		if (walk.last.table)
 			cache_insert(&iommu->walks, &(struct cache_entry){
 				.key = walk_key,
@@ -224,6 +269,10 @@ static struct cache_entry walk_and_fill(struct model_iommu *iommu,
 			});
 	}
 	*stale |= walk.freed;
+	if (hw->mode == MODEL_NESTED && walk.present) {
+		walk = combine_with(walk, walk_s2(iommu, context, hw, walk.paddr, stale));
+		*stale |= walk.freed;
+	}
 	entry = to_entry(key, &walk, iova);
 	/* Absent translations of S1 are never cached (VT-d 6.1, caching mode). */
 	if (walk.present || (iommu->caches_absent && key.kind == MODEL_S2))
@@ -426,17 +475,14 @@ static bool same_tags(const struct cache_key *a, const struct cache_key *b)
 }
 
 /* Many devices share the tables of a domain: these are one truth. */
-static void add_truth(struct context *context, void *arg)
+static void add_truth(struct truths *all, const struct hw_context *hw, uint32_t pasid)
 {
-	struct truths *all = arg;
 	struct truth truth = {
-		.key = iotlb_key(all->iommu, &context->memory, context->pasid),
-		.hw = context->memory,
+		.key = iotlb_key(all->iommu, hw, pasid),
+		.hw = *hw,
 	};
 	size_t i;
 
-	if (truth.hw.mode == MODEL_BLOCKED)
-		return;
 	for (i = 0; i < all->count; i++)
 		if (same_tags(&all->truth[i].key, &truth.key) &&
 		    same_context(&all->truth[i].hw, &truth.hw))
@@ -449,6 +495,20 @@ static void add_truth(struct context *context, void *arg)
 			abort();
 	}
 	all->truth[all->count++] = truth;
+}
+
+static void add_truths(struct context *context, void *arg)
+{
+	const struct hw_context *hw = &context->memory;
+	struct truths *all = arg;
+	struct hw_context s2;
+
+	if (hw->mode != MODEL_BLOCKED)
+		add_truth(all, hw, context->pasid);
+	if (hw->mode == MODEL_NESTED) {
+		s2 = s2_of(all->iommu, hw);
+		add_truth(all, &s2, MODEL_NO_PASID);
+	}
 }
 
 /*
@@ -514,7 +574,7 @@ unsigned long model_stale_entries(struct model_iommu *iommu)
 	unsigned int i;
 
 	pthread_mutex_lock(&iommu->lock);
-	for_each_context(iommu, add_truth, &all);
+	for_each_context(iommu, add_truths, &all);
 	stale = count_stale_iotlb(&iommu->iotlb, &all) +
 		count_stale_iotlb(&iommu->walks, &all);
 	free(all.truth);

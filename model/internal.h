@@ -14,6 +14,7 @@ struct model_ops {
 	const char *name;
 	unsigned int words;		/* of 64 bits, in a command */
 	bool iotlb_by_pasid;		/* S1 and nested entries carry the PASID */
+	bool s2_by_vm_tag;		/* S2 entries carry the vm_tag alone */
 	/* Class, or -1. */
 	int (*classify)(const uint64_t *cmd);
 	void (*decode)(const uint64_t *cmd, char *buf, size_t size);

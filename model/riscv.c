@@ -363,6 +363,7 @@ static void riscv_exec(struct model_iommu *iommu, const uint64_t *cmd)
 }
 
 const struct model_ops model_riscv = {
+	.s2_by_vm_tag = true,
 	.name = "RISC-V IOMMU",
 	.words = 2,
 	.classify = riscv_classify,

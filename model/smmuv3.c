@@ -407,6 +407,7 @@ static void smmu_exec(struct model_iommu *iommu, const uint64_t *cmd)
 }
 
 const struct model_ops model_smmuv3 = {
+	.s2_by_vm_tag = true,
 	.name = "SMMUv3",
 	.words = 2,
 	.classify = smmu_classify,

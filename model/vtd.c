@@ -313,27 +313,29 @@ static void vtd_exec_pasid_cache(struct model_iommu *iommu, const uint64_t *cmd)
 static void vtd_exec_iotlb(struct model_iommu *iommu, const uint64_t *cmd)
 {
 	unsigned int g = vtd_granularity(cmd);
-	struct cmd_range range = CMD_RANGE_ALL;
+	struct cmd_range range = g == VTD_NARROW ?
+		cmd_range_order(vtd_address(cmd), vtd_address_mask(cmd)) :
+		CMD_RANGE_ALL;
 	struct model_scope scope = {
 		.any_tag = g == VTD_GLOBAL,
 		.tag = vtd_did(cmd),
 		.any_vm_tag = true,
 		.any_pasid = true,
-		.modes = MODEL_OF_S1 | MODEL_OF_NESTED |
-			 (g == VTD_NARROW ? 0 : MODEL_OF_S2),
+		.modes = MODEL_OF_S2 | (g == VTD_NARROW ? 0 : MODEL_OF_S1 | MODEL_OF_NESTED),
 		.first = range.first,
 		.last = range.last,
+		.leaf = g == VTD_NARROW && (cmd[1] & VTD_ADDR_IH),
 	};
 
 	model_inv_iotlb(iommu, &scope);
 	if (g != VTD_NARROW)
 		return;
 
-	range = cmd_range_order(vtd_address(cmd), vtd_address_mask(cmd));
-	scope.modes = MODEL_OF_S2;
-	scope.first = range.first;
-	scope.last = range.last;
-	scope.leaf = cmd[1] & VTD_ADDR_IH;
+	/* After what combined entries are made of, or one could come back between. */
+	scope.modes = MODEL_OF_S1 | MODEL_OF_NESTED;
+	scope.first = 0;
+	scope.last = UINT64_MAX;
+	scope.leaf = false;
 	model_inv_iotlb(iommu, &scope);
 }
 

@@ -1141,6 +1141,36 @@ static void pitfall_10_oracle_fires_if_the_tag_is_dirty(void **state)
 	check_tag_reuse(state, true, 5, true);
 }
 
+/* Walks for a nest leave entries of the second stage behind, too. */
+static void pitfall_10_tag_of_a_nest_is_clean_of_both_stages(void **state)
+{
+	const uint64_t pa[] = { PA, PA2 };
+	struct domain *parent, *nest;
+	struct device *device;
+	struct machine m;
+	unsigned int i;
+	u64 tag[2];
+
+	start(&m, state);
+	device = machine_device(&m, 0, 1, false);
+	for (i = 0; i < 2; i++) {
+		parent = machine_domain(&m, false, NULL);
+		nest = machine_domain(&m, true, parent);
+		map(parent, IPA, pa[i], PAGE);
+		map(nest, IOVA, IPA, PAGE);
+		attach(nest, device, NONE);
+		tag[i] = tag_on(nest, m.iommu[0]);
+		assert_int_equal(dma(device, NONE, IOVA), pa[i]);
+		assert_nothing_stale(&m);
+		domain_detach(device, NONE);
+		domain_free(nest);
+		domain_free(parent);
+	}
+	assert_int_equal(tag[0], tag[1]);
+	device_remove(device);
+	machine_exit(&m);
+}
+
 /* Under another PASID, or in another nest, a tag may go while its number stays. */
 static void pitfall_10_tag_of_one_pasid_is_clean_when_it_comes_back(void **state)
 {
@@ -2204,6 +2234,7 @@ static const struct {
 	CASE(pitfall_05_two_tags_on_one_iommu),
 	CASE(pitfall_09_pasids_get_commands_of_their_own),
 	CASE(pitfall_10_tag_is_clean_before_it_is_used_again),
+	CASE(pitfall_10_tag_of_a_nest_is_clean_of_both_stages),
 	CASE(pitfall_10_oracle_fires_if_the_tag_is_dirty),
 	CASE(pitfall_10_tag_of_one_pasid_is_clean_when_it_comes_back),
 	CASE(pitfall_11_nest_is_on_both_lists_or_on_neither),

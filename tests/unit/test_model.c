@@ -643,11 +643,40 @@ static void nested_entries_survive_a_flush_of_the_parent_tag(void **state)
 	unmap(rig.pt, MIB(8), KIB(4));
 	send(&rig, VTD_PAGE(PARENT), MIB(8));
 	expect_stale(rig.dev, NONE, MIB(4), MODEL_FROM_IOTLB);
-	assert_int_equal(model_stale_entries(rig.iommu), 1);
+	/* The combined one, and the S2 part of the walk. */
+	assert_int_equal(model_stale_entries(rig.iommu), 2);
 	send(&rig, VTD_DOMAIN(NEST), 0);
 	expect_fault(rig.dev, NONE, MIB(4));
 	drop_rig(&rig);
 	model_pt_destroy(s1);
+}
+
+/* A detach that flushes the first stage leaves what the walks had of the second. */
+static void s2_part_of_a_nest_survives_a_flush_of_its_pasid(void **state)
+{
+	struct rig rig = make_rig((struct model_config){ .vendor = MODEL_VTD });
+	struct model_pt *s1 = model_pt_create(4), *other = model_pt_create(4);
+	enum { NEST = 8 };
+
+	(void)state;
+	map(s1, MIB(4), MIB(8), KIB(4));
+	map(rig.pt, MIB(8), GIB(1), KIB(4));
+	map(other, MIB(8), GIB(2), KIB(4));
+	model_dev_set_context(rig.dev, NONE, &(struct model_context){
+		.mode = MODEL_NESTED, .tag = NEST, .s1 = s1, .s2 = rig.pt });
+	expect_dma(rig.dev, NONE, MIB(4), GIB(1), MODEL_FROM_WALK);
+	send(&rig, VTD_PASID(NEST, 0), 0);
+	/* The DID goes to another nest, on another parent. */
+	model_dev_set_context(rig.dev, NONE, &(struct model_context){
+		.mode = MODEL_NESTED, .tag = NEST, .s1 = s1, .s2 = other });
+	send(&rig, VTD_PASID_CACHE(NEST, 0), 0);
+	expect_stale(rig.dev, NONE, MIB(4), MODEL_FROM_WALK);
+	send(&rig, VTD_DOMAIN(NEST), 0);
+	expect_dma(rig.dev, NONE, MIB(4), GIB(2), MODEL_FROM_WALK);
+	assert_int_equal(model_stale_entries(rig.iommu), 0);
+	drop_rig(&rig);
+	model_pt_destroy(s1);
+	model_pt_destroy(other);
 }
 
 /* The same fault on SMMUv3, where parent and nest share the VMID. */
@@ -667,7 +696,8 @@ static void nested_entries_survive_a_flush_by_ipa(void **state)
 	model_dev_set_context(host, NONE, &(struct model_context){
 		.mode = MODEL_S2, .vm_tag = VMID, .s2 = rig.pt });
 	expect_dma(rig.dev, NONE, MIB(8), GIB(1), MODEL_FROM_WALK);
-	expect_dma(host, NONE, MIB(8), GIB(1), MODEL_FROM_WALK);
+	/* The S2 part of the walk for the nest. */
+	expect_dma(host, NONE, MIB(8), GIB(1), MODEL_FROM_IOTLB);
 	unmap(rig.pt, MIB(8), KIB(4));
 	send(&rig, SMMU_IPA(VMID), MIB(8));
 	expect_fault(host, NONE, MIB(8));
@@ -1305,6 +1335,7 @@ int main(void)
 		cmocka_unit_test(atc_command_ahead_of_the_iotlb_one_is_stale),
 		cmocka_unit_test(leaf_only_command_after_a_freed_table_is_stale),
 		cmocka_unit_test(nested_entries_survive_a_flush_of_the_parent_tag),
+		cmocka_unit_test(s2_part_of_a_nest_survives_a_flush_of_its_pasid),
 		cmocka_unit_test(nested_entries_survive_a_flush_by_ipa),
 		cmocka_unit_test(cached_absent_translation_is_stale_once_mapped),
 		cmocka_unit_test(cached_context_entry_is_stale_until_its_command),
