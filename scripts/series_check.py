@@ -73,8 +73,8 @@ class Build:
         command = ["make", "-s", "-C", self.tree, "O=" + self.out, "ARCH=" + ARCH[self.arch],
                    "CROSS_COMPILE=" + cross, "CC=ccache %sgcc" % cross, "HOSTCC=ccache gcc",
                    self.jobs, *args]
-        # The same preprocessed text in any directory is the same object.
-        env = dict(os.environ, CCACHE_BASEDIR=self.tree, CCACHE_NOHASHDIR="1",
+        # The same text in any directory is the same object; and do not preprocess it first.
+        env = dict(os.environ, CCACHE_BASEDIR=self.tree, CCACHE_NOHASHDIR="1", CCACHE_DEPEND="1",
                    KBUILD_BUILD_TIMESTAMP="1970-01-01", KBUILD_BUILD_USER="series",
                    KBUILD_BUILD_HOST="series")
         result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

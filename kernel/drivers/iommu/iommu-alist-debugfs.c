@@ -47,8 +47,11 @@ void iommu_attach_debugfs_add(struct iommu_attach_list *alist)
 	if (READ_ONCE(debug->number))
 		return;
 
-	/* Without memory the list is shown, and not counted. */
-	counts = alloc_percpu(struct iommu_attach_counts);
+	/*
+	 * Without memory the list is shown, and not counted. That is no reason to wait:
+	 * tests attach beside a flush, where nobody may.
+	 */
+	counts = alloc_percpu_gfp(struct iommu_attach_counts, GFP_NOWAIT | __GFP_NOWARN);
 	spin_lock(&lists_lock);
 	if (!debug->number) {
 		WRITE_ONCE(debug->number, ++last_number);
