@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""
+What the list is to reach, and what it does in one run of the bench. Ratios are within the
+run: times tell about the machine.
+"""
+import json
+
+
+class Run:
+    """The cells of a bench.json: {(op, state, n, g, atc, nest, threads, layout): cell}."""
+
+    def __init__(self, path):
+        self.cells = {}
+        with open(path, encoding="utf-8") as file:
+            for cell in json.load(file):
+                # Readers of the kernel's RCU cost nothing, as those of QSBR.
+                if cell["rcu"] != "qsbr":
+                    continue
+                key = (cell["op"], cell["state"], cell["n"], cell["g"], cell["atc"],
+                       cell["nest"], cell["threads"], cell["layout"])
+                self.cells.setdefault(key, cell).update(
+                    {field: value for field, value in cell.items() if value is not None})
+
+    def get(self, op, state, n, g, atc, layout="alist", threads=1):
+        return self.cells[op, state, n, g, atc, False, threads, layout]
+
+    def ns(self, *key, **kwargs):
+        return self.get(*key, **kwargs)["ns"]
+
+    def to_floor(self, *key):
+        return self.get(*key)["floor_ratio"]
+
+    def to_best(self, *key):
+        return self.get(*key)["best_peer_ratio"]
+
+
+def at_most(bound, *values, form="%.2f"):
+    return ", ".join(form % value for value in values), max(values) <= bound
+
+
+def at_least(bound, *values, form="%.2f"):
+    return ", ".join(form % value for value in values), min(values) >= bound
+
+
+def measured(run):
+    """[(cell, target, measured, met)]"""
+    flat = [run.ns("walk", "hot", n, 8, "none") for n in (8, 1024, 4096)]
+    smmuv3 = run.ns("attach", "hot", 4096, 64, "all", layout="smmuv3")
+    attach = run.ns("attach", "hot", 4096, 64, "all")
+    one = run.ns("walk", "threads", 4, 1, "all")
+    two = run.ns("walk", "threads", 4, 1, "all", threads=2)
+    results = [
+        ("walk hot, N=1 and 4, no ATC", "1.35 x floor",
+         at_most(1.35, *(run.to_floor("walk", "hot", n, 1, "none") for n in (1, 4)))),
+        ("walk hot, N=1 and 4, ATC", "1.35 x floor",
+         at_most(1.35, *(run.to_floor("walk", "hot", n, 1, "all") for n in (1, 4)))),
+        ("walk hot, G=8, no ATC", "2 x floor",
+         at_most(2, run.to_floor("walk", "hot", 8, 8, "none"))),
+        ("the same, N=1024 and 4096 to N=8", "within 15%",
+         at_most(15, *(100 * abs(ns / flat[0] - 1) for ns in flat[1:]), form="%.0f%%")),
+        ("walk hot, N=256 and 1024, ATC", "3.2 x floor",
+         at_most(3.2, *(run.to_floor("walk", "hot", n, 8, "all") for n in (256, 1024)))),
+        ("the same", "1 x best peer",
+         at_most(1, *(run.to_best("walk", "hot", n, 8, "all") for n in (256, 1024)))),
+        ("walk cold-l2, one group, N=1 and 4", "1.3 x floor",
+         at_most(1.3, *(run.to_floor("walk", "cold-l2", n, 1, "none") for n in (1, 4)))),
+        ("walk cold-l2, 64,8, ATC, a device", "40 ns",
+         at_most(40, run.ns("walk", "cold-l2", 64, 8, "all") / 64, form="%.0f ns")),
+        ("two walkers, 4,1, ATC", "1.9 x one", at_least(1.9, one / two)),
+        ("attach, 4,1, no ATC", "31 ns",
+         at_most(31, run.ns("attach", "hot", 4, 1, "none"), form="%.0f ns")),
+        ("attach, 4096,64, ATC", "94 ns", at_most(94, attach, form="%.0f ns")),
+        ("the same, SMMUv3 to the list", "100 x", at_least(100, smmuv3 / attach, form="%.0f")),
+        ("detach, 4096,64, ATC", "100 ns",
+         at_most(100, run.ns("detach", "hot", 4096, 64, "all"), form="%.0f ns")),
+    ]
+    return [(cell, target, text, met) for cell, target, (text, met) in results]
