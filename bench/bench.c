@@ -122,7 +122,7 @@ static void plan_full(void)
 		/* Attaching more takes minutes, as do more of the domains below. */
 		if (ns[i] <= 4)
 			job_add(COLD_L2, shape(ns[i], 1, ATC_NONE), 0);
-		if (ns[i] <= 64)
+		if (ns[i] == 1 || ns[i] == 4 || ns[i] == 16 || ns[i] == 64)
 			job_add(COLD_L2, shape(ns[i], 1, ATC_ALL), 0);
 		job_add(HOT, (struct shape){ ns[i], 1, ATC_ALL, true }, 0);
 		if (ns[i] >= 8)

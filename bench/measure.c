@@ -341,7 +341,8 @@ void measure_attach(const struct effort *effort, struct shape shape)
 {
 	static const char *const names[] = { "attach", "detach", "reattach" };
 	static double samples[MAX_LAYOUTS][NR_CHANGES][MAX_REPS];
-	struct scene *scene = scene_new(shape, shape.n < 256 ? 16 : 2, SPARE,
+	/* Attachments of a list that is hot are in the first-level cache. */
+	struct scene *scene = scene_new(shape, shape.n < 256 ? 8 : 2, SPARE,
 					effort->seed);
 	struct set *sets[MAX_LAYOUTS];
 	u32 nr = sets_new(sets, scene, false);
