@@ -110,7 +110,7 @@ lab: setup series-setup
 check-kernel: series-setup
 	@scripts/check-kernel
 
-## make ci       check, check-kernel, coverage, proof, mutants and bench-check; counts all cases
+## make ci       check, coverage, proof, mutants and bench-check; its last line counts all cases
 .PHONY: ci
 ci:
 	@scripts/ci
