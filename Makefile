@@ -27,6 +27,12 @@ proof:
 	@scripts/proof-setup
 	@scripts/proof
 
+## make proof-short   the same without the runs of spin that take minutes
+.PHONY: proof-short
+proof-short:
+	@scripts/proof-setup
+	@scripts/proof --short
+
 ## make build    the library and the tool, optimised, in build/release
 .PHONY: build
 build: setup build/release/build.ninja

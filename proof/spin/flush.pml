@@ -1,0 +1,866 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Flushes beside attaches, detaches and drains
+ *
+ * The protocol of iommu-alist.c with all its interleavings: two walkers, which flush again
+ * and again; two writers, which do OPS operations each, whatever they like, on three
+ * attachments: attach with or without an ATC, detach, enable and disable the ATC, drain.
+ * One step is one store or one load that another process could see; what a writer does
+ * to its own memory under the lock is one step with it. The order of memory is
+ * sequential here: the litmus tests are about the rest.
+ *
+ * What the list is for is checked as the hardware would show it. When an unmap begins,
+ * each tag in use and each ATC in use has the page: they are stale for this walker. A
+ * command makes them clean when it completes, as late as that; an ATC that is enabled
+ * before can have fetched the page from the IOTLB. So a walk that misses a permanent
+ * attachment, or one of which the hardware began to make use too early, ends with
+ * something stale that is in use.
+ *
+ * Walker 0 sends ATC commands when the IOTLB part has completed, walker 1 with the IOTLB
+ * commands and again, for who came in between, when those have completed.
+ *
+ * Memory: objects are freed, and used again, as soon as the last walker that was inside its
+ * read section has left. What a walker touches must not be free.
+ *
+ * Three worlds, by key and ATC target of the attachments:
+ *   WORLD=1: one group, three targets: slots, their reuse, blocks
+ *   WORLD=2: two equal attachments, and a group with one
+ *   WORLD=3: three groups: tables
+ *
+ * What is run. One walker, the second one, with two operations in all is quick; with two
+ * walkers that takes minutes. Twins have a fault each and must be found out.
+ *
+ * proof WORLD=1 WALKERS=1
+ * proof WORLD=2 WALKERS=1
+ * proof WORLD=3 WALKERS=1
+ * long WORLD=1 WALKERS=2
+ * long WORLD=2 WALKERS=2
+ * long WORLD=3 WALKERS=2
+ *
+ * twin TABLE_FREED_AT_ONCE WORLD=3
+ * twin GROUP_FREED_AT_ONCE WORLD=3
+ * twin SLOTS_FREED_AT_ONCE WORLD=1
+ * twin TABLE_IN_PLACE WORLD=3
+ * twin GROUP_HANDED_OVER WORLD=2
+ * twin COUNT_NOT_SHARED WORLD=2
+ * twin SLOT_MOVED WORLD=1
+ * twin NUMBER_FIRST WORLD=1
+ * twin NUMBER_UNCHECKED WORLD=1
+ * twin NUMBER_LATE WORLD=1
+ * twin ONE_PASS WORLD=1
+ * twin DECIDED_EARLY WORLD=1
+ * twin DRAIN_MISSES_A_WALKER WORLD=1
+ * twin DRAIN_FIRST WORLD=1
+ * twin WAIT_OUTSIDE WORLD=1
+ * twin TAG_REVIVED WORLD=2
+ */
+
+#ifndef OPS
+#define OPS 2
+#endif
+#ifndef WORLD
+#define WORLD 1
+#endif
+#ifndef WALKERS
+#define WALKERS 1
+#endif
+
+#if WORLD == 1
+#define KEY(a)		1
+#define TARGET(a)	(a)
+#elif WORLD == 2
+#define KEY(a)		((a) == 2)
+#define TARGET(a)	((a) == 2)
+#else
+#define KEY(a)		((a) == 0 -> 1 : ((a) == 1 -> 0 : 2))
+#define TARGET(a)	(a)
+#endif
+
+#define NR	3		/* attachments, keys, targets */
+#define GROUPS	4		/* the first one is inside the list */
+#define TABLES	4		/* the first one stands for none */
+#define BLOCKS	4		/* the first one stands for none */
+#define ROOM	2		/* slots of a block */
+#define NONE	7
+
+#define BIT(n)	(1 << (n))
+
+/* What has one of the attachments in @set. */
+#define KEYS(set)	((((set) & 1) * BIT(KEY(0))) | (((set) >> 1 & 1) * BIT(KEY(1))) | \
+			 (((set) >> 2 & 1) * BIT(KEY(2))))
+#define TARGETS(set)	((((set) & 1) * BIT(TARGET(0))) | (((set) >> 1 & 1) * BIT(TARGET(1))) | \
+			 (((set) >> 2 & 1) * BIT(TARGET(2))))
+
+/*
+ * Memory and grace periods
+ */
+
+mtype = { FREE, USED, DYING };
+
+#define GROUP(i)	(i)
+#define TABLE(i)	(4 + (i))
+#define BLOCK(i)	(8 + (i))
+#define OBJECTS		12
+
+mtype memory[OBJECTS] = FREE;
+byte waits[OBJECTS];		/* for walkers */
+byte reading;			/* walkers inside a read section */
+byte drain_waits[2];		/* of each writer, for walkers */
+
+inline die(o)
+{
+	if
+	:: reading -> memory[o] = DYING; waits[o] = reading
+	:: else -> memory[o] = FREE
+	fi
+}
+
+/*
+ * The list
+ */
+
+bit locked;
+bit tags;			/* the driver's: attaches beside a last detach and its flush */
+byte table;			/* 0: the first group is all there is */
+byte atc_seq, nr_atc;
+
+byte group_key[GROUPS] = NONE;
+byte users[GROUPS];
+byte blocks[GROUPS];		/* the first block */
+
+byte table_nr[TABLES];
+byte table_group[12];		/* TABLES * NR */
+
+byte block_next[BLOCKS], block_seq[BLOCKS], block_nr[BLOCKS], block_used[BLOCKS];
+byte slot[8];			/* BLOCKS * ROOM: target + 1, or 0 */
+byte number[8];
+
+byte elm_group[NR] = NONE;	/* NONE: not on the list */
+byte elm_block[NR];		/* 0: no target */
+byte elm_slot[NR];
+byte busy;			/* attachments that a writer works at */
+byte ops;			/* that were begun */
+
+/*
+ * The hardware
+ */
+
+byte hw_on, hw_atc;		/* attachments: the IOMMU translates, ATS requests too */
+byte served, served_atc;	/* attachments that have not been drained */
+byte undrained[2], undrained_atc[2];	/* of each writer */
+byte stale_iotlb[2];	/* keys */
+byte stale_atc[2];	/* targets */
+byte sent_iotlb[2];	/* keys and targets with a command on its way */
+byte sent_atc[2];
+byte yielded[2];		/* targets sent to that have not been added anew */
+byte latched[2];		/* what was read from a slot, unless added anew */
+
+
+#define old_nr		(table -> table_nr[table] : 1)
+#define old_group(i)	(table -> table_group[table * NR + (i)] : 0)
+
+/*
+ * Walkers
+ */
+
+/* The group at @i of the walker's table. */
+inline get_group()
+{
+	if
+	:: my_table ->
+		assert(memory[TABLE(my_table)] != FREE);
+		g = table_group[my_table * NR + i]
+	:: else -> g = 0
+	fi;
+	assert(memory[GROUP(g)] != FREE)
+}
+
+/* A pointer and the first word behind it are read in one step. */
+inline get_block(next)
+{
+	b = next;
+	s = 0;
+	end = 0;
+	if
+	:: b -> assert(memory[BLOCK(b)] != FREE); end = block_nr[b]
+	:: else
+	fi
+}
+
+inline leave()
+{
+	reading = reading & ~BIT(w);
+	drain_waits[0] = drain_waits[0] & ~BIT(w);
+	drain_waits[1] = drain_waits[1] & ~BIT(w);
+	for (i : 0 .. 11) {
+		waits[i] = waits[i] & ~BIT(w);
+		if
+		:: memory[i] == DYING && !waits[i] -> memory[i] = FREE
+		:: else
+		fi
+	}
+	i = 0
+}
+
+mtype = { IDLE, NUMBER, TAGS, TARGETS, SENT, COMPLETED, DECIDE, RELOAD, DONE };
+
+/* To targets with a number in (after, until], from the first group in use on. */
+inline to_targets()
+{
+	i = 0;
+	found = 0;
+	pass = 0;
+	step = TARGETS
+}
+
+/* An option is a step. */
+proctype walker(byte w)
+{
+	mtype step = IDLE;
+	byte my_table, nr, i, g, b, s, end, value, number_is;
+	byte after, until;
+	byte pass;		/* targets that the pass has sent to */
+	bit found, second;
+#ifdef DECIDED_EARLY
+	byte early;
+#endif
+
+	do
+	:: d_step { step == IDLE ->
+		/* The page is taken out of the page table. */
+		stale_iotlb[w] = KEYS(hw_on);
+		stale_atc[w] = TARGETS(hw_atc);
+		reading = reading | BIT(w);
+		my_table = table;
+		nr = old_nr;
+		step = NUMBER }
+
+	:: d_step { step == NUMBER ->
+		until = atc_seq;
+		step = TAGS }
+
+	:: d_step { step == TAGS && i < nr ->
+		get_group();
+		if
+		:: users[g] ->
+			assert(KEYS(served) & BIT(group_key[g]));
+			assert(!(sent_iotlb[w] & BIT(group_key[g])));
+			sent_iotlb[w] = sent_iotlb[w] | BIT(group_key[g])
+		:: else
+		fi;
+		i++;
+		g = 0 }
+
+	:: d_step { step == TAGS && i == nr ->
+		if
+		:: w == 1 && nr_atc -> to_targets()
+		:: else -> step = SENT
+		fi }
+
+	:: d_step { step == TARGETS && !b && i < nr ->
+		get_group();
+		if
+		:: users[g] || found -> found = 1; get_block(blocks[g])
+		:: else
+		fi;
+		i++;
+		g = 0;
+		step = (!b && i == nr -> SENT : TARGETS) }
+
+	:: d_step { step == TARGETS && b && !value && s < end ->
+		assert(memory[BLOCK(b)] != FREE);
+		value = slot[b * ROOM + s];
+		if
+		:: !value -> s++
+		:: else -> latched[w] = BIT(value - 1)
+		fi }
+
+	:: d_step { step == TARGETS && value ->
+		assert(memory[BLOCK(b)] != FREE);
+		value--;
+#ifdef NUMBER_UNCHECKED
+		number_is = after + 1;
+#else
+		number_is = block_seq[b];
+		if
+		:: after || number_is > until -> number_is = number[b * ROOM + s]
+		:: else
+		fi;
+#endif
+		if
+		:: number_is > after && number_is <= until ->
+			assert(TARGETS(served_atc) & BIT(value));
+			assert(!(pass & BIT(value)));
+			assert(!(yielded[w] & BIT(value)));
+			pass = pass | BIT(value);
+			yielded[w] = yielded[w] | latched[w];
+			sent_atc[w] = sent_atc[w] | BIT(value)
+		:: else
+		fi;
+		s++;
+		latched[w] = 0;
+		value = 0;
+		number_is = 0 }
+
+	:: d_step { step == TARGETS && b && !value && s >= end ->
+		assert(memory[BLOCK(b)] != FREE);
+		get_block(block_next[b]);
+		step = (!b && i == nr -> SENT : TARGETS) }
+
+	/* The hardware has done all of it, and that has been read. */
+	:: d_step { step == SENT ->
+#ifdef DECIDED_EARLY
+		early = atc_seq;
+		step = COMPLETED }
+	:: d_step { step == COMPLETED ->
+#endif
+#ifdef WAIT_OUTSIDE
+		leave();
+		step = COMPLETED }
+	:: d_step { step == COMPLETED ->
+#endif
+		stale_iotlb[w] = stale_iotlb[w] & ~sent_iotlb[w];
+		stale_atc[w] = stale_atc[w] & ~sent_atc[w];
+		sent_iotlb[w] = 0;
+		sent_atc[w] = 0;
+		step = DECIDE }
+
+	:: d_step { step == DECIDE ->
+		if
+#ifdef ONE_PASS
+		:: w == 1 || second || !nr_atc -> step = DONE
+#else
+		:: second || !nr_atc -> step = DONE
+#endif
+		:: else ->
+			second = 1;
+			after = (w == 1 -> until : 0);
+#ifdef DECIDED_EARLY
+			until = early;
+			early = 0;
+#else
+			until = atc_seq;
+#endif
+			step = RELOAD
+		fi }
+
+	:: d_step { step == RELOAD ->
+#ifndef OLD_TABLE
+		my_table = table;
+		nr = old_nr;
+#endif
+		to_targets() }
+
+	:: d_step { step == DONE ->
+		/* Nothing stale is in use. */
+		assert(!(stale_iotlb[w] & KEYS(hw_on)));
+		assert(!(stale_atc[w] & TARGETS(hw_atc)));
+		stale_iotlb[w] = 0;
+		stale_atc[w] = 0;
+		yielded[w] = 0;
+		leave();
+		my_table = 0; nr = 0; i = 0; after = 0; until = 0; pass = 0;
+		found = 0; second = 0;
+		step = IDLE }
+	od
+}
+
+/*
+ * Writers
+ */
+
+/* @g, or NONE. */
+inline find_group()
+{
+	g = NONE;
+	for (i : 0 .. 2) {
+		if
+		:: i < old_nr && group_key[old_group(i)] == KEY(a) -> g = old_group(i)
+		:: else
+		fi
+	}
+	i = 0
+}
+
+/* One that is free, of three. */
+#define is_free(o)	(memory[o] == FREE)
+#define any_free(OF)	(is_free(OF(1)) || is_free(OF(2)) || is_free(OF(3)))
+#define find_free(OF)	(is_free(OF(1)) -> 1 : (is_free(OF(2)) -> 2 : 3))
+
+inline new_group(i)
+{
+	i = find_free(GROUP);
+	memory[GROUP(i)] = USED;
+	group_key[i] = KEY(a);
+	users[i] = 0;
+	blocks[i] = 0
+}
+
+inline add_group()
+{
+#ifdef TABLE_IN_PLACE
+	if
+	:: table ->
+		d_step { any_free(GROUP) -> new_group(g); i = old_nr };
+		do
+		:: d_step { i && group_key[old_group(i - 1)] > KEY(a) ->
+			table_group[table * NR + i] = table_group[table * NR + i - 1];
+			i-- }
+		:: else -> break
+		od;
+		atomic {
+			table_group[table * NR + i] = g;
+			table_nr[table] = table_nr[table] + 1;
+			i = 0
+		}
+		goto added
+	:: else
+	fi;
+#endif
+	d_step { any_free(GROUP) && any_free(TABLE) ->
+		new_group(g);
+		b = find_free(TABLE);
+		memory[TABLE(b)] = USED;
+		n = 0;
+		s = 0;
+		for (i : 0 .. 2) {
+			if
+			:: i < old_nr && group_key[old_group(i)] > KEY(a) && !s ->
+				table_group[b * NR + n] = g;
+				n++;
+				s = 1
+			:: else
+			fi;
+			if
+#ifdef GROUP_DROPPED_IN_USE
+			:: i < old_nr && users[old_group(i)] > 1 ->
+#else
+			:: i < old_nr && users[old_group(i)] ->
+#endif
+				table_group[b * NR + n] = old_group(i);
+				n++
+			:: else
+			fi
+		}
+		if
+		:: !s -> table_group[b * NR + n] = g; n++
+		:: else
+		fi;
+		table_nr[b] = n;
+		/* Published. What the old one has alone goes with it. */
+		for (i : 0 .. 2) {
+			if
+			:: i < old_nr && old_group(i) && !users[old_group(i)] ->
+				n = old_group(i);
+#ifdef GROUP_FREED_AT_ONCE
+				memory[GROUP(n)] = FREE
+#else
+				die(GROUP(n))
+#endif
+			:: else
+			fi
+		}
+		if
+		:: table ->
+#ifdef TABLE_FREED_AT_ONCE
+			memory[TABLE(table)] = FREE
+#else
+			die(TABLE(table))
+#endif
+		:: else
+		fi;
+		table = b;
+		b = 0; s = 0; i = 0; n = 0 }
+}
+
+#define shares(o)	((o) != a && elm_block[o] && elm_group[o] == g && TARGET(o) == TARGET(a))
+#define has_room(b)	(block_used[b] < ROOM)
+
+inline unlock()
+{
+	locked = 0;
+	tags = (has_tags -> 0 : tags);
+	has_tags = 0;
+	g = 0;
+	b = 0;
+	s = 0
+}
+
+inline share_target(o)
+{
+	elm_block[a] = elm_block[o];
+	elm_slot[a] = elm_slot[o];
+	unlock()
+}
+
+inline add_target()
+{
+	if
+	:: d_step { shares(0) -> share_target(0) }
+	:: d_step { shares(1) -> share_target(1) }
+	:: d_step { shares(2) -> share_target(2) }
+	:: else ->
+		/* A group has two blocks at most. */
+		if
+		:: d_step { blocks[g] && has_room(blocks[g]) -> b = blocks[g] }
+		:: d_step { blocks[g] && !has_room(blocks[g]) && block_next[blocks[g]] &&
+			    has_room(block_next[blocks[g]]) -> b = block_next[blocks[g]] }
+		:: else -> d_step { any_free(BLOCK) ->
+			b = find_free(BLOCK);
+			memory[BLOCK(b)] = USED;
+			block_nr[b] = 0;
+			block_seq[b] = 0;
+			block_used[b] = 0;
+			block_next[b] = blocks[g];
+			blocks[g] = b }
+		fi;
+		d_step {
+			s = (slot[b * ROOM] -> 1 : 0);
+			assert(!slot[b * ROOM + s]);
+			block_used[b] = block_used[b] + 1;
+			elm_block[a] = b;
+			elm_slot[a] = s;
+			if
+			:: s == block_nr[b] -> block_nr[b] = s + 1
+			:: else
+			fi
+		}
+#ifdef NUMBER_FIRST
+		d_step {
+			atc_seq = atc_seq + 1;
+			number[b * ROOM + s] = atc_seq;
+			block_seq[b] = atc_seq
+		}
+#else
+#ifndef NUMBER_LATE
+		d_step {
+			number[b * ROOM + s] = atc_seq + 1;
+			block_seq[b] = atc_seq + 1
+		}
+#endif
+#endif
+		d_step {
+			slot[b * ROOM + s] = TARGET(a) + 1;
+			/* It is another one from here on than what had a command before. */
+			for (i : 0 .. 1) {
+				yielded[i] = yielded[i] & ~BIT(TARGET(a));
+				latched[i] = latched[i] & ~BIT(TARGET(a))
+			}
+			i = 0
+		}
+#ifdef NUMBER_LATE
+		d_step {
+			number[b * ROOM + s] = atc_seq + 1;
+			block_seq[b] = atc_seq + 1
+		}
+#endif
+		nr_atc++;
+		d_step {
+#ifndef NUMBER_FIRST
+			atc_seq = atc_seq + 1;
+#endif
+			unlock()
+		}
+	fi
+}
+
+inline del_target()
+{
+	if
+#ifndef COUNT_NOT_SHARED
+	:: d_step { shares(0) || shares(1) || shares(2) ->
+		elm_block[a] = 0;
+		elm_slot[a] = 0 }
+#endif
+	:: else ->
+		d_step {
+			b = elm_block[a];
+			s = elm_slot[a];
+			elm_block[a] = 0;
+			elm_slot[a] = 0;
+			slot[b * ROOM + s] = 0
+		}
+#ifdef SLOT_MOVED
+		if
+		:: d_step { s == 0 && slot[b * ROOM + 1] ->
+			slot[b * ROOM] = slot[b * ROOM + 1];
+			number[b * ROOM] = number[b * ROOM + 1];
+			for (i : 0 .. 2) {
+				if
+				:: elm_block[i] == b && elm_slot[i] == 1 -> elm_slot[i] = 0
+				:: else
+				fi
+			}
+			i = 0;
+			slot[b * ROOM + 1] = 0 }
+		:: else
+		fi;
+#endif
+		nr_atc--;
+		d_step {
+			block_nr[b] = (slot[b * ROOM + 1] -> 2 : (slot[b * ROOM] -> 1 : 0));
+			block_used[b] = block_used[b] - 1
+		}
+		if
+		:: d_step { !block_used[b] ->
+			if
+			:: blocks[g] == b -> blocks[g] = block_next[b]
+			:: else ->
+				assert(block_next[blocks[g]] == b);
+				block_next[blocks[g]] = block_next[b]
+			fi;
+#ifdef SLOTS_FREED_AT_ONCE
+			memory[BLOCK(b)] = FREE
+#else
+			die(BLOCK(b))
+#endif
+			}
+		:: else
+		fi
+	fi
+}
+
+inline drain()
+{
+	d_step {
+		drain_waits[id] = reading;
+#ifdef DRAIN_MISSES_A_WALKER
+		drain_waits[id] = drain_waits[id] & 1;
+#endif
+	}
+	!drain_waits[id];
+}
+
+/* No command for them is on its way, and none will be. */
+inline drained()
+{
+	d_step {
+		served_atc = served_atc & ~(undrained[id] | undrained_atc[id]);
+		served = served & ~undrained[id];
+		undrained[id] = 0;
+		undrained_atc[id] = 0;
+		assert(!((sent_iotlb[0] | sent_iotlb[1]) & ~KEYS(served)));
+		assert(!((sent_atc[0] | sent_atc[1]) & ~TARGETS(served_atc)))
+	}
+}
+
+inline hardware_atc_off()
+{
+	hw_atc = hw_atc & ~BIT(a);
+	/* The driver has flushed the ATC. */
+	stale_atc[0] = stale_atc[0] & TARGETS(hw_atc);
+	stale_atc[1] = stale_atc[1] & TARGETS(hw_atc)
+}
+
+/* It may fetch at once what is in the IOTLB. */
+inline hardware_atc_on()
+{
+	hw_atc = hw_atc | BIT(a);
+	for (i : 0 .. 1) {
+		if
+		:: stale_iotlb[i] & BIT(KEY(a)) ->
+			stale_atc[i] = stale_atc[i] | BIT(TARGET(a))
+		:: else
+		fi
+	}
+	i = 0
+}
+
+inline serve_atc()
+{
+	served_atc = served_atc | BIT(a);
+	undrained_atc[0] = undrained_atc[0] & ~BIT(a);
+	undrained_atc[1] = undrained_atc[1] & ~BIT(a)
+}
+
+inline finish()
+{
+	busy = busy & ~BIT(a);
+	a = 0;
+	atc = 0
+}
+
+/* On the list first, and the hardware last. */
+inline attach()
+{
+	d_step { !tags && !locked ->
+		tags = 1;
+		has_tags = 1;
+		locked = 1;
+		served = served | BIT(a);
+		if
+		:: atc -> serve_atc()
+		:: else
+		fi;
+		find_group() };
+	if
+	:: g == NONE -> add_group()
+	:: else
+	fi;
+added:
+	if
+	:: atc ->
+		d_step { elm_group[a] = g; users[g] = users[g] + 1 };
+		add_target();
+		d_step { hw_on = hw_on | BIT(a); hardware_atc_on(); finish() }
+	:: else ->
+		d_step { elm_group[a] = g; users[g] = users[g] + 1; unlock() };
+		d_step { hw_on = hw_on | BIT(a); finish() }
+	fi
+}
+
+/* The hardware first, and the list last. */
+inline detach()
+{
+	d_step {
+		hw_on = hw_on & ~BIT(a);
+		hardware_atc_off();
+		g = elm_group[a]
+	}
+#ifdef DRAIN_FIRST
+	drain();
+#endif
+#ifdef TAG_REVIVED
+	atomic { !tags && !locked -> locked = 1 };
+#else
+	atomic { !tags && !locked -> tags = 1; locked = 1 };
+#endif
+	if
+	:: elm_block[a] -> del_target()
+	:: else
+	fi;
+#ifdef GROUP_HANDED_OVER
+	d_step { n = users[g]; users[g] = 0 };
+	users[g] = n;
+	n = 0;
+#endif
+	d_step {
+		elm_group[a] = NONE;
+		users[g] = users[g] - 1;
+		n = users[g];
+		locked = 0
+	}
+	d_step {
+		if
+		:: !n ->		/* it was the last one: flush the tag */
+			stale_iotlb[0] = stale_iotlb[0] & ~BIT(KEY(a));
+			stale_iotlb[1] = stale_iotlb[1] & ~BIT(KEY(a))
+		:: else
+		fi;
+		n = 0; g = 0; b = 0; s = 0;
+#ifndef TAG_REVIVED
+		tags = 0;
+#endif
+		undrained[id] = undrained[id] | BIT(a);
+		undrained_atc[id] = undrained_atc[id] | BIT(a);
+		finish()
+	}
+#ifdef DRAIN_FIRST
+	drained()
+#endif
+}
+
+inline enable_atc()
+{
+	d_step { !locked ->
+		locked = 1;
+		serve_atc();
+		g = elm_group[a]
+	}
+	add_target();
+	d_step { hardware_atc_on(); finish() }
+}
+
+inline disable_atc()
+{
+	d_step { hardware_atc_off(); g = elm_group[a] };
+	atomic { !locked -> locked = 1 };
+	del_target();
+	d_step { unlock(); undrained_atc[id] = undrained_atc[id] | BIT(a); finish() }
+}
+
+#define may_take(a)	(ops < OPS && !((busy | undrained[0] | undrained[1]) & BIT(a)))
+
+proctype writer(byte id)
+{
+	byte a, g, b, s, i, n;
+	bit atc, has_tags;
+
+	do
+	::	if
+		:: d_step { may_take(0) -> a = 0; ops++; busy = busy | 1 }
+		:: d_step { may_take(1) -> a = 1; ops++; busy = busy | 2 }
+		:: d_step { may_take(2) -> a = 2; ops++; busy = busy | 4 }
+		:: else -> break
+		fi;
+		if
+		:: elm_group[a] == NONE ->
+			if
+			:: atc = 0
+			:: atc = 1
+			fi;
+			attach()
+		:: elm_group[a] != NONE -> detach()
+		:: elm_group[a] != NONE && !elm_block[a] -> enable_atc()
+		:: elm_group[a] != NONE && elm_block[a] -> disable_atc()
+		fi;
+		if
+		:: undrained[id] | undrained_atc[id] ->
+			drain();
+			drained()
+		:: true
+		fi
+	od
+}
+
+init
+{
+	d_step {
+		/* The first one has its ATC in use; the second one has if it is the first one's equal. */
+		memory[GROUP(0)] = USED;
+		group_key[0] = KEY(0);
+		users[0] = 1;
+		blocks[0] = 1;
+		memory[BLOCK(1)] = USED;
+		block_nr[1] = 1;
+		block_used[1] = 1;
+		block_seq[1] = 1;
+		slot[ROOM] = TARGET(0) + 1;
+		number[ROOM] = 1;
+		atc_seq = 1;
+		nr_atc = 1;
+		elm_group[0] = 0;
+		elm_block[0] = 1;
+		elm_group[2] = NONE;
+		hw_on = 3;
+		hw_atc = 1;
+#if WORLD == 3
+		elm_group[1] = 1;
+		memory[GROUP(1)] = USED;
+		group_key[1] = KEY(1);
+		users[1] = 1;
+		memory[TABLE(1)] = USED;
+		table_nr[1] = 2;
+		table_group[NR] = 1;
+		table_group[NR + 1] = 0;
+		table = 1;
+#else
+		elm_group[1] = 0;
+		users[0] = 2;
+#endif
+#if WORLD == 2
+		elm_block[1] = 1;
+		hw_atc = 3;
+#endif
+		served = hw_on;
+		served_atc = hw_atc
+	}
+	atomic {
+#if WALKERS == 2
+		run walker(0);
+#endif
+		run walker(1);
+		run writer(0);
+		run writer(1)
+	}
+}
