@@ -27,11 +27,11 @@ proof:
 	@scripts/proof-setup
 	@scripts/proof
 
-## make proof-short   the same without the runs of spin that take minutes
-.PHONY: proof-short
-proof-short:
+## make proof-long   the same with the runs of spin that take minutes
+.PHONY: proof-long
+proof-long:
 	@scripts/proof-setup
-	@scripts/proof --short
+	@scripts/proof --long
 
 ## make build    the library and the tool, optimised, in build/release
 .PHONY: build

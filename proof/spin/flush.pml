@@ -72,7 +72,7 @@
 #define KEY(a)		((a) == 2)
 #define TARGET(a)	((a) == 2)
 #else
-#define KEY(a)		((a) == 0 -> 1 : ((a) == 1 -> 0 : 2))
+#define KEY(a)		(2 - (a))
 #define TARGET(a)	(a)
 #endif
 
