@@ -3,7 +3,7 @@
  * Flushes beside attaches, detaches and drains
  *
  * The protocol of iommu-alist.c with all its interleavings: two walkers, which flush again
- * and again; two writers, which do OPS operations each, whatever they like, on three
+ * and again; two writers, which do OPS operations in all, whatever they like, on three
  * attachments: attach with or without an ATC, detach, enable and disable the ATC, drain.
  * One step is one store or one load that another process could see; what a writer does
  * to its own memory under the lock is one step with it. The order of memory is
@@ -27,12 +27,13 @@
  *   WORLD=2: two equal attachments, and a group with one
  *   WORLD=3: three groups: tables
  *
- * What is run. One walker, the second one, with two operations in all is quick; with two
- * walkers that takes minutes. Twins have a fault each and must be found out.
+ * What is run. One walker, the second one, with two operations in all is quick; three, or two
+ * walkers, take minutes. Twins have a fault each and must be found out.
  *
  * proof WORLD=1 WALKERS=1
  * proof WORLD=2 WALKERS=1
  * proof WORLD=3 WALKERS=1
+ * long WORLD=1 OPS=3
  * long WORLD=1 WALKERS=2
  * long WORLD=2 WALKERS=2
  * long WORLD=3 WALKERS=2
@@ -52,7 +53,7 @@
  * twin DRAIN_MISSES_A_WALKER WORLD=1
  * twin DRAIN_FIRST WORLD=1
  * twin WAIT_OUTSIDE WORLD=1
- * twin TAG_REVIVED WORLD=2
+ * twin TAG_REVIVED WORLD=1 OPS=3
  */
 
 #ifndef OPS
@@ -345,10 +346,8 @@ proctype walker(byte w)
 		fi }
 
 	:: d_step { step == RELOAD ->
-#ifndef OLD_TABLE
 		my_table = table;
 		nr = old_nr;
-#endif
 		to_targets() }
 
 	:: d_step { step == DONE ->
@@ -432,11 +431,7 @@ inline add_group()
 			:: else
 			fi;
 			if
-#ifdef GROUP_DROPPED_IN_USE
-			:: i < old_nr && users[old_group(i)] > 1 ->
-#else
 			:: i < old_nr && users[old_group(i)] ->
-#endif
 				table_group[b * NR + n] = old_group(i);
 				n++
 			:: else
