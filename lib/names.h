@@ -16,6 +16,7 @@
 #define shim_free_rcu			__iommu_alist_free_rcu
 #define shim_grace_periods		__iommu_alist_grace_periods
 #define shim_live			__iommu_alist_live
+#define shim_live_bytes			__iommu_alist_live_bytes
 #define shim_mb_hook			__iommu_alist_mb_hook
 #define shim_might_sleep		__iommu_alist_might_sleep
 #define shim_rcu_barrier		__iommu_alist_rcu_barrier
