@@ -49,7 +49,8 @@ build/release/build.ninja:
 DURATION ?= 10m
 SEED ?= 1
 .PHONY: torture
-torture: build
+torture: setup build/release/build.ninja
+	@ninja -C build/release --quiet tests/torture/torture
 	@build/release/tests/torture/torture --duration=$(DURATION) --seed=$(SEED)
 
 ## make fuzz     the API and the log reader under libFuzzer; takes DURATION=10m

@@ -5,6 +5,7 @@
 #include "torture.h"
 
 #include <linux/array_size.h>
+#include <linux/minmax.h>
 
 #include <argp.h>
 #include <inttypes.h>
@@ -25,7 +26,6 @@ struct options options = {
 	.walkers = 2,
 	.changers = 2,
 	.duration = 60,
-	.round = 20,
 	.seed = 1,
 };
 
@@ -294,7 +294,7 @@ static const char doc[] =
 static const struct argp_option argp_options[] = {
 	{ "seed", 's', "N", 0, "Of the first round (default 1)", 0 },
 	{ "duration", 'd', "SECONDS", 0, "Of all rounds (default 60)", 0 },
-	{ "round", 'r', "SECONDS", 0, "Of one round (default 20)", 0 },
+	{ "round", 'r', "SECONDS", 0, "Of one round (default 20, less in a short run)", 0 },
 	{ "walkers", 'w', "N", 0, "1..16 (default 2)", 0 },
 	{ "changers", 'c', "N", 0, "1..4 (default 2)", 0 },
 	{ "only", 'o', "WORLD", 0, "list, vtd, smmuv3, amd or riscv", 0 },
@@ -383,6 +383,9 @@ int main(int argc, char **argv)
 	argp_err_exit_status = EXIT_USAGE;
 	argp_parse(&argp, argc, argv, 0, NULL, NULL);
 
+	/* So that each world has its turn. */
+	if (!options.round)
+		options.round = clamp(options.duration / (2 * (u32)NR_MODELS), 1U, 20U);
 	/* What is freed is not what it was. */
 	mallopt(M_PERTURB, 0x5a);
 	ret = run();
