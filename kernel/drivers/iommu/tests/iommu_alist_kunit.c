@@ -178,6 +178,10 @@ static void check_sees_wrong_list(struct kunit *test)
 	CHECK_SEES(test, alist, elm->tag, "an attachment is in another group");
 	CHECK_SEES(test, alist, elm->atc, "an attachment has another target");
 
+	elm->alist = &world->list[1];
+	EXPECT_CHECK(test, alist, "an attachment is in another group");
+	elm->alist = alist;
+
 	slots->nr--;
 	EXPECT_CHECK(test, alist, "a target is out of reach");
 	slots->nr++;
