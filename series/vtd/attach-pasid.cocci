@@ -16,6 +16,17 @@ identifier did;
 	...
   }
 
+@intel_pasid_setup_dirty_tracking__pgtt@
+typedef u16;
+identifier pte;
+@@
+  intel_pasid_setup_dirty_tracking(...)
+  {
+	struct pasid_entry *pte;
++	u16 pgtt;
+	...
+  }
+
 @intel_pasid_setup_dirty_tracking__present@
 identifier pte;
 @@
