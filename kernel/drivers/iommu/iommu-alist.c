@@ -841,8 +841,9 @@ EXPORT_SYMBOL_GPL(iommu_attach_add_nest);
  *
  * Call it when the hardware does not use the domain for the device any more, refuses
  * what the device has translated before, and the device's ATC is clean. If this was
- * the last attachment of its group, flush the tag before it is used for something
- * else: nobody else will.
+ * the last attachment of its group, flush the tag before it is used again, also by
+ * this domain: nobody else will. The caller keeps attaches with the tag away until then,
+ * or flushes the tag before each delete.
  *
  * Walks that are running may still send for the attachment; after
  * iommu_attach_drain() none does. Its memory may be freed or added to a list
