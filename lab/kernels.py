@@ -74,6 +74,10 @@ class Tools:
                    for word in ("-b", f"{path}:{at}")]
         return [os.path.join(LAB, "root"), "run", *options, *command]
 
+    def mine(self, name):
+        """A name in the cache: what two compilers built does not mix."""
+        return name + "-own" if self.own else name
+
     def at(self, path, place):
         """Where a command finds path: bound at place in the root, or where it is."""
         return path if self.own else place
@@ -105,7 +109,7 @@ def hash_files(paths):
             names = sorted(os.path.join(top, name) for top, _, files in os.walk(path)
                            for name in files)
         for name in names:
-            digest.update(name.encode() + b"\0")
+            digest.update(os.path.relpath(name, PROJECT).encode() + b"\0")
             with open(name, "rb") as file:
                 digest.update(hashlib.sha256(file.read()).digest())
     return digest.hexdigest()
@@ -118,7 +122,8 @@ def hash_tree(tree):
         dirs[:] = sorted(name for name in dirs if name != ".git")
         for name in sorted(files):
             stat = os.lstat(os.path.join(top, name))
-            digest.update(f"{top}/{name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+            below = os.path.relpath(top, tree)
+            digest.update(f"{below}/{name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
 
@@ -162,7 +167,12 @@ class Trees:
             if kind == "stock":
                 path = self.tools.linux
             else:
-                path = os.path.join(CACHE, "tree-alist")
+                path = os.path.join(CACHE, self.tools.mine("tree-alist"))
+                if not os.path.exists(path):
+                    # As old as stock: what the series leaves alone is not compiled again.
+                    run(["cp", "-a", "--reflink=auto", self.tools.linux, path + ".new"],
+                        os.path.join(OUT, "tree-alist.log"), "copy of the tree")
+                    os.rename(path + ".new", path)
                 run([os.path.join(PROJECT, "scripts", "series"), "--linux",
                      self.tools.linux, "--tree", path],
                     os.path.join(OUT, "tree-alist.log"), "the series")
@@ -183,7 +193,7 @@ class Kernel:
         if kind == "alist":
             self.fragments.append("alist-debug" if "debug" in fragments else "alist")
         self.name = "-".join([kind, arch, *fragments])
-        self.obj = os.path.join(CACHE, "obj", self.name)
+        self.obj = os.path.join(CACHE, self.tools.mine("obj"), self.name)
         self.image = os.path.join(self.obj, ARCHES[arch]["image"])
         self.log = os.path.join(OUT, "kernels", self.name + ".log")
 

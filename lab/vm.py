@@ -33,7 +33,7 @@ SPLAT = re.compile(
     r"Internal error|soft lockup|hard LOCKUP|stack-protector|list_(?:add|del) corruption|"
     r"ODEBUG: |UBSAN: |DMAR: .*(?:QI|Invalidation|timeout|failed))")
 
-COUNTED = {"iotlb": "iotlb", "piotlb": "iotlb", "device-iotlb": "atc",
+COUNTED = {"iotlb": "iotlb", "p-iotlb": "iotlb", "device": "atc",
            "device-piotlb": "atc", "wait": "sync"}
 
 
