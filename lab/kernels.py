@@ -131,6 +131,7 @@ class Stamp:
     """The hash that a directory was made from."""
 
     def __init__(self, directory, value):
+        self.directory = directory
         self.path = os.path.join(directory, ".lab-stamp")
         self.value = value
 
@@ -161,21 +162,31 @@ class Trees:
         self.paths = {}
         self.hashes = {}
 
+    def _alist(self):
+        """The tree with the series, made again where one of the two changed."""
+        path = os.path.join(CACHE, self.tools.mine("tree-alist"))
+        series = [os.path.join(PROJECT, name) for name in ("kernel", "series",
+                                                           "scripts/series")]
+        stamp = Stamp(path + ".stamp", self.get("stock")[1] + hash_files(series))
+        if stamp.is_set() and os.path.exists(path):
+            return path
+        log = os.path.join(OUT, "tree-alist.log")
+        os.makedirs(stamp.directory, exist_ok=True)
+        stamp.clear()
+        if not os.path.exists(path):
+            # As old as stock: what the series leaves alone is not compiled again.
+            run(["cp", "-a", "--reflink=auto", self.tools.linux, path + ".new"], log,
+                "copy of the tree")
+            os.rename(path + ".new", path)
+        run([os.path.join(PROJECT, "scripts", "series"), "--linux", self.tools.linux,
+             "--tree", path], log, "the series")
+        stamp.set()
+        return path
+
     def get(self, kind):
         """(directory, hash) of the tree of that kind."""
         if kind not in self.paths:
-            if kind == "stock":
-                path = self.tools.linux
-            else:
-                path = os.path.join(CACHE, self.tools.mine("tree-alist"))
-                if not os.path.exists(path):
-                    # As old as stock: what the series leaves alone is not compiled again.
-                    run(["cp", "-a", "--reflink=auto", self.tools.linux, path + ".new"],
-                        os.path.join(OUT, "tree-alist.log"), "copy of the tree")
-                    os.rename(path + ".new", path)
-                run([os.path.join(PROJECT, "scripts", "series"), "--linux",
-                     self.tools.linux, "--tree", path],
-                    os.path.join(OUT, "tree-alist.log"), "the series")
+            path = self.tools.linux if kind == "stock" else self._alist()
             self.paths[kind] = path
             self.hashes[kind] = hash_tree(path)
         return self.paths[kind], self.hashes[kind]
