@@ -144,8 +144,9 @@ static void qi_handle_faults(struct intel_iommu *iommu)
 		qi_drop_bad(iommu);
 	if (faults & DMA_FSTS_ITE)
 		qi_abort(iommu);
-	/* The queue goes on. */
+	/* The queue goes on, in emulations only when the tail is written. */
 	writel(faults, iommu->reg + DMAR_FSTS_REG);
+	writel(iommu->qi->free_head << qi_shift(iommu), iommu->reg + DMAR_IQT_REG);
 }
 
 /*
