@@ -127,6 +127,12 @@ def hash_tree(tree):
     return digest.hexdigest()
 
 
+def read(path):
+    """The whole of a text file."""
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
 class Stamp:
     """The hash that a directory was made from."""
 
@@ -138,8 +144,7 @@ class Stamp:
     def is_set(self):
         """Nothing to do?"""
         try:
-            with open(self.path, encoding="utf-8") as file:
-                return file.read() == self.value
+            return read(self.path) == self.value
         except FileNotFoundError:
             return False
 
@@ -230,29 +235,30 @@ class Kernel:
 
     def _configure(self):
         tree, _ = self.trees.get(self.kind)
-        with open(os.path.join(self.obj, "lab.config"), "w", encoding="utf-8") as file:
-            for path in self._configs():
-                with open(path, encoding="utf-8") as fragment:
-                    file.write(fragment.read())
+        wanted = "".join(read(path) for path in self._configs())
         log = self.log + ".config"
-        run(self._make("tinyconfig"), log, f"tinyconfig of {self.name}")
-        merge = [os.path.join(self.tools.at(tree, "/src"), "scripts/kconfig/merge_config.sh"),
-                 "-m", "-O", self.tools.at(self.obj, "/obj"),
-                 os.path.join(self.tools.at(self.obj, "/obj"), ".config"),
-                 os.path.join(self.tools.at(self.obj, "/obj"), "lab.config")]
-        run(self.tools.command(merge, {"/src": tree, "/obj": self.obj}), log,
-            f"config of {self.name}")
+        ours = os.path.join(self.obj, "lab.config")
+        if not os.path.exists(ours) or read(ours) != wanted:
+            run(self._make("tinyconfig"), log, f"tinyconfig of {self.name}")
+            with open(ours + ".new", "w", encoding="utf-8") as file:
+                file.write(wanted)
+            obj = self.tools.at(self.obj, "/obj")
+            merge = [os.path.join(self.tools.at(tree, "/src"),
+                                  "scripts/kconfig/merge_config.sh"),
+                     "-m", "-O", obj, os.path.join(obj, ".config"),
+                     os.path.join(obj, "lab.config.new")]
+            run(self.tools.command(merge, {"/src": tree, "/obj": self.obj}), log,
+                f"config of {self.name}")
+            os.rename(ours + ".new", ours)
         run(self._make("olddefconfig"), log, f"olddefconfig of {self.name}")
 
         # Kconfig drops a symbol whose dependencies are missing without a word.
-        with open(os.path.join(self.obj, ".config"), encoding="utf-8") as file:
-            have = set(file.read().splitlines())
+        have = set(read(os.path.join(self.obj, ".config")).splitlines())
         for path in self._configs():
-            with open(path, encoding="utf-8") as file:
-                for number, line in enumerate(file.read().splitlines(), 1):
-                    if line.startswith(("CONFIG_", "# CONFIG_")) and line not in have:
-                        raise LabError(f"{path}:{number}: {line!r} does not hold in "
-                                       f"{self.name}: a dependency is missing")
+            for number, line in enumerate(read(path).splitlines(), 1):
+                if line.startswith(("CONFIG_", "# CONFIG_")) and line not in have:
+                    raise LabError(f"{path}:{number}: {line!r} does not hold in "
+                                   f"{self.name}: a dependency is missing")
 
     def _begin_as_stock(self):
         stock = self.obj.replace(os.sep + "alist-", os.sep + "stock-")
@@ -281,7 +287,7 @@ class Kernel:
         run(self._make("headers_install", "INSTALL_HDR_PATH=" +
                        os.path.join(self.tools.at(self.obj, "/obj"), "headers")),
             self.log + ".headers", f"headers of {self.name}")
-        if "CONFIG_MODULES=y" in open(self.obj + "/.config", encoding="utf-8").read():
+        if "CONFIG_MODULES=y\n" in read(os.path.join(self.obj, ".config")):
             out = os.path.join(self.obj, "plant")
             os.makedirs(out, exist_ok=True)
             run(self._make("M=" + plant, "MO=" + os.path.join(
