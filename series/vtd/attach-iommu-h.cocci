@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // One list in a domain, and what attach.c offers.
 
-@iommu_h__include@
+@iommu__include@
 @@
   #include <linux/iommu.h>
 + #include <linux/iommu-alist.h>
