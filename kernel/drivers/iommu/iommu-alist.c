@@ -1247,7 +1247,7 @@ void iommu_attach_flush(struct iommu_attach_list *alist,
 			const struct iommu_attach_flush_ops *ops, void *arg)
 {
 	u32 what = SEND_OWN | SEND_NEST;
-	struct flush flush;
+	struct flush flush __uninitialized;	/* a KiB, most of it for many IOMMUs */
 
 	flush.ops = ops;
 	flush.arg = arg;

@@ -532,7 +532,7 @@ static void flush_domain(struct dmar_domain *domain,
 			 const struct iommu_attach_flush_ops *ops,
 			 unsigned long start, unsigned long end, bool ih, bool entries)
 {
-	struct intel_flush flush;
+	struct intel_flush flush __uninitialized;
 	unsigned int bits;
 
 	/* The smallest aligned power of two of pages that has both addresses in it. */

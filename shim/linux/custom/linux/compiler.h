@@ -30,6 +30,8 @@
 
 #define likely(x)			__builtin_expect(!!(x), 1)
 #define unlikely(x)			__builtin_expect(!!(x), 0)
+/* Of stack variables, where the compiler is told to clear those. */
+#define __uninitialized
 #define barrier()			__asm__ __volatile__("" : : : "memory")
 
 #define READ_ONCE(x)			__atomic_load_n(&(x), __ATOMIC_RELAXED)
