@@ -56,6 +56,19 @@ static struct qi_desc *qi_slot(struct intel_iommu *iommu, int slot)
 	return iommu->qi->desc + (slot << qi_shift(iommu));
 }
 
+/* Of 128 bits, in scalable mode of 256: not worth a call to memcpy(). */
+static void qi_write(struct intel_iommu *iommu, int slot, const struct qi_desc *desc)
+{
+	struct qi_desc *to = qi_slot(iommu, slot);
+
+	to->qw0 = desc->qw0;
+	to->qw1 = desc->qw1;
+	if (ecap_smts(iommu->ecap)) {
+		to->qw2 = desc->qw2;
+		to->qw3 = desc->qw3;
+	}
+}
+
 static bool qi_slot_waits(struct intel_iommu *iommu, int slot)
 {
 	u64 qw0 = qi_slot(iommu, slot)->qw0;
@@ -109,7 +122,7 @@ static void qi_drop_bad(struct intel_iommu *iommu)
 		slot = (slot + 1) % QI_LENGTH;
 	WRITE_ONCE(qi->bad_seq, slot == qi->free_head ? qi->seq + 1 :
 							qi_slot_seq(iommu, slot));
-	memcpy(qi_slot(iommu, head), &fence, 1 << qi_shift(iommu));
+	qi_write(iommu, head, &fence);
 }
 
 /* What was fetched and has not completed never will. */
@@ -178,7 +191,7 @@ static u64 qi_queue(struct intel_iommu *iommu, const struct qi_desc *desc,
 	}
 
 	for (i = 0; i < count; i++) {
-		memcpy(qi_slot(iommu, qi->free_head), &desc[i], 1 << qi_shift(iommu));
+		qi_write(iommu, qi->free_head, &desc[i]);
 		qi->free_head = (qi->free_head + 1) % QI_LENGTH;
 		trace_qi_submit(iommu, desc[i].qw0, desc[i].qw1, desc[i].qw2, desc[i].qw3);
 	}
@@ -202,7 +215,7 @@ static u64 qi_queue(struct intel_iommu *iommu, const struct qi_desc *desc,
 		wait_desc.qw0 = QI_IWD_STATUS_DATA(qi->seq) | QI_IWD_STATUS_WRITE |
 				QI_IWD_TYPE | wait;
 		wait_desc.qw1 = virt_to_phys(&qi->desc_status[qi->free_head]);
-		memcpy(qi_slot(iommu, qi->free_head), &wait_desc, 1 << qi_shift(iommu));
+		qi_write(iommu, qi->free_head, &wait_desc);
 		qi->free_head = (qi->free_head + 1) % QI_LENGTH;
 		qi->free_cnt--;
 		qi->unwaited = 0;
