@@ -74,6 +74,10 @@ def judge(results, merged, differences):
     """What is wrong, as a list of sentences; and the explanations that were used."""
     failures, used = [], {}
     for result in results:
+        # A suite that did not run has no failure, either.
+        if result["workload"] in ("kunit", "selftests") and \
+                "ok" not in result["ktap"].values():
+            failures.append(f"{result['boot']}: no test passed")
         failures += [f"{result['boot']}: {error}" for error in result["errors"]]
         failures += [f"{result['boot']}: {splat}" for splat in result["splats"]]
         failures += [f"{result['boot']}: {name}: not ok"
