@@ -35,12 +35,18 @@ static bool now(enum broken which)
 	       !(__atomic_add_fetch(&calls, 1, __ATOMIC_RELAXED) % EVERY);
 }
 
+/* Memory that is used for something else would crash before the oracle speaks. */
+static bool frees_nothing(void)
+{
+	return broken == NO_DRAIN || broken == FORGOTTEN_DETACH;
+}
+
 /* Too early, or never. */
 static bool free_wrongly(void *object)
 {
 	if (broken == EARLY_FREE)
 		kfree(object);
-	return broken == EARLY_FREE || now(LEAK);
+	return broken == EARLY_FREE || broken == FORGOTTEN_DETACH || now(LEAK);
 }
 
 static void __attribute__((__constructor__)) choose(void)
@@ -77,16 +83,15 @@ void __wrap_iommu_attach_drain(void)
 		__real_iommu_attach_drain();
 }
 
-/* Without drains only: what is never freed does not crash before the oracle speaks. */
 void __wrap_kfree(const void *object)
 {
-	if (broken != NO_DRAIN)
+	if (!frees_nothing())
 		__real_kfree(object);
 }
 
 void __wrap_iommu_attach_destroy(struct iommu_attach_list *alist)
 {
-	if (broken != NO_DRAIN)
+	if (!frees_nothing())
 		__real_iommu_attach_destroy(alist);
 }
 
