@@ -48,8 +48,10 @@ def measured(run):
     flat = [run.to_floor("walk", "hot", n, 8, "none") for n in (8, 1024, 4096)]
     smmuv3 = run.ns("attach", "hot", 4096, 64, "all", layout="smmuv3")
     attach = run.ns("attach", "hot", 4096, 64, "all")
-    one = run.ns("walk", "threads", 4, 1, "all")
-    two = run.ns("walk", "threads", 4, 1, "all", threads=2)
+    # Two CPUs may be one core, and do less than twice the work whatever it is.
+    scale, floor_scale = (run.ns("walk", "threads", 4, 1, "all", layout=layout) /
+                          run.ns("walk", "threads", 4, 1, "all", layout=layout, threads=2)
+                          for layout in ("alist", "floor"))
     results = [
         ("walk hot, N=1 and 4, no ATC", "1.35 x floor",
          at_most(1.35, *(run.to_floor("walk", "hot", n, 1, "none") for n in (1, 4)))),
@@ -68,7 +70,8 @@ def measured(run):
          at_most(1.3, *(run.to_floor("walk", "cold-l2", n, 1, "none") for n in (1, 4)))),
         ("walk cold-l2, 64,8, ATC, a device", "40 ns",
          at_most(40, run.ns("walk", "cold-l2", 64, 8, "all") / 64, form="%.0f ns")),
-        ("two walkers, 4,1, ATC", "1.9 x one", at_least(1.9, one / two)),
+        ("two walkers, 4,1, ATC, if the floor's two make 2", "1.9 x one",
+         at_least(1.9, 2 * scale / floor_scale)),
         ("attach, 4,1, no ATC", "31 ns",
          at_most(31, run.ns("attach", "hot", 4, 1, "none"), form="%.0f ns")),
         ("attach, 4096,64, ATC", "94 ns", at_most(94, attach, form="%.0f ns")),
