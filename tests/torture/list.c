@@ -516,20 +516,15 @@ enum how { FREE, FREE_SYNC, PENDING, NR_HOWS };
 static void seat_detach(struct owner *owner, struct seat *seat, enum how how)
 {
 	struct iommu_attach_nest *nest = seat->nest;
-	struct domain *s1 = seat->domain[0], *s2 = seat->domain[1];
+	struct iommu_attach_list *s1 = &seat->domain[0]->alist;
 	struct pending *pending;
-	int ret;
 
 	/* The hardware does not use it any more. */
 	seat_unpost(owner, seat);
 
 	switch (how) {
 	case FREE:
-		if (seat->nr == 2)
-			ret = iommu_attach_del_nest(&s1->alist, &s2->alist, nest);
-		else
-			ret = iommu_attach_del(&s1->alist, &nest->s1);
-		seat_gone(owner, seat, ret);
+		seat_gone(owner, seat, seat_del(seat));
 		kfree_rcu(nest, s1.rcu);
 		break;
 	case FREE_SYNC:
@@ -538,8 +533,8 @@ static void seat_detach(struct owner *owner, struct seat *seat, enum how how)
 			gp_drain();
 			kfree(nest);
 		} else {
-			seat_gone(owner, seat, iommu_attach_del_free_sync(&s1->alist,
-									  nest, s1));
+			seat_gone(owner, seat,
+				  iommu_attach_del_free_sync(s1, nest, s1));
 		}
 		if (seat->id >= 0)
 			id_drained(owner, seat->id, owner->generation[seat->id]);
