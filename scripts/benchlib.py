@@ -16,6 +16,11 @@ TRIGGER = re.compile(r"^desc: Trigger: Client Request: cell (\d+) (\S+) (\S+) (\
 TOTALS = re.compile(r"^(?:totals|summary): (\d+)", re.M)
 
 
+def cell_name(n, g, atc, nest):
+    """As the programs take it."""
+    return "%d,%d,%s%s" % (n, g, atc, ",nests" if nest else "")
+
+
 def program(name):
     return os.path.join(PROGRAMS, name)
 
