@@ -8,3 +8,6 @@ d
 }
 /^\tiommu_attach_debugfs_/d
 /^# What iommu\/alist\/ in debugfs/,$d
+/^With ``CONFIG_IOMMU_DEBUGFS``/,/^Testing$/{
+/^Testing$/!d
+}

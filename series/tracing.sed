@@ -7,3 +7,6 @@
 /struct iommu_attach_sent count;/d
 /^\/\* What one flush has sent/,/^$/d
 /^#if IS_ENABLED\(CONFIG_TRACEPOINTS\)/,/^$/d
+/^Watching$/,/^Testing$/{
+/^Testing$/!d
+}
