@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """
 A tree that the series does not fit is refused, by the name of what does not fit, and
-nothing is left behind.
+nothing is left behind. What the cover letter takes from the lab's report is what is in it.
 
 usage: tests/series.py [--all] LINUX
 
@@ -12,6 +12,7 @@ taken away, unless the series itself put it there.
 """
 import importlib.machinery
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -79,6 +80,44 @@ class Cases:
         shutil.rmtree(out, ignore_errors=True)
 
 
+# What the lab leaves, for one operation that both kernels did and one that only one did.
+REPORT = {
+    "cells": [
+        {"machine": "vtd", "workload": workload, "kernel": kernel, "n": 8, "iotlb": 1,
+         "atc": atc, "sync": 2.5, "instructions": None, "irqsoff_us": None}
+        for workload, kernel, atc in (("unmap", "stock", 16), ("unmap", "alist", 8),
+                                      ("detach", "stock", 3))],
+    "driver": {"stock": {"containers": 5}, "alist": {"containers": 1}},
+}
+
+
+def test_cover(series, cases):
+    """Lines of a cover letter that ask for figures."""
+    def expect(name, text, expected):
+        try:
+            result = series.fill_in(text)
+        except series.Refused as refused:
+            result = str(refused)
+        cases.report(name, "" if expected in result else "expected \"%s\" in: %s"
+                     % (expected, result))
+
+    report = os.path.join(cases.temp, "report.json")
+    with open(report, "w", encoding="utf-8") as file:
+        json.dump(REPORT, file)
+    cut = os.path.join(cases.temp, "cut.json")
+    with open(cut, "w", encoding="utf-8") as file:
+        file.write(json.dumps(REPORT)[:-1])
+    expect("a cell of both kernels", "@lab %s unmap" % report,
+           "             devices   IOTLB      ATC       waits\n"
+           "  vtd unmap        8  1 -> 1  16 -> 8  2.5 -> 2.5")
+    expect("a cell of one kernel", "@lab %s detach" % report, "no cell of %s" % report)
+    expect("figures of the driver", "@driver %s" % report, "containers      5      1")
+    expect("a report that is cut off", "@lab %s unmap" % cut, "%s: expected a report" % cut)
+    expect("a section with its report", "a\n@if %s\nb\n@end\nc" % report, "a\nb\nc")
+    expect("a section without its report", "a\n@if %s-not\nb\n@end\nc" % report, "a\nc")
+    expect("a table that nobody makes", "@tabel x", "expected one of")
+
+
 def edit_files(tree, paths, edit):
     for path in paths:
         path = os.path.join(tree, path)
@@ -106,6 +145,7 @@ def main():
                 shutil.copyfile(source, os.path.join(tree, path))
 
         cases = Cases(temp, tree)
+        test_cover(series, cases)
         cases.is_taken()
         cases.is_refused("no Linux tree",
                          lambda tree: os.unlink(os.path.join(tree, "Makefile")), ["Makefile"])
