@@ -113,6 +113,7 @@ lab: setup series-setup
 	@LINUX="$(LINUX)" QEMU="$(QEMU)" lab/run $(MACHINE:%=--machine %) $(DEBUG:%=--debug %)
 
 ## make check-kernel   the list in Linux 7.3: KUnit under UML, x86-64, arm64, riscv64; VT-d
+##               in the lab's short form; takes LINUX=dir QEMU=dir
 .PHONY: check-kernel
 check-kernel: series-setup
 	@scripts/check-kernel
