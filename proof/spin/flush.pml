@@ -4,17 +4,28 @@
  *
  * The protocol of iommu-alist.c with all its interleavings: two walkers, which flush again
  * and again; two writers, which do OPS operations in all, whatever they like, on three
- * attachments: attach with or without an ATC, detach, enable and disable the ATC, drain.
- * One step is one store or one load that another process could see; what a writer does
- * to its own memory under the lock is one step with it. The order of memory is
- * sequential here: the litmus tests are about the rest.
+ * attachments: attach with or without an ATC, detach, enable and disable the ATC; and which
+ * drain when they like. The order of memory is sequential here: the litmus tests are about
+ * the rest.
+ *
+ * One step is one store or one load that another process could see. One step with it is
+ * what makes no difference to the others, so that fewer states say the same:
+ *   - what a writer does to its own memory, or under the lock to what walkers do not read;
+ *   - to choose an operation and to begin it, since nobody sees the choice;
+ *   - to take the lock and to store for the first time, to store for the last time and to
+ *     release it, since who waits for the lock can do nothing in between;
+ *   - to write the page table, to enter the read section and to load the table. In between
+ *     what the hardware has cached can only become less, and what comes to be used then
+ *     has the new page table or is seen by the load;
+ *   - to store a target's number and its block's, and to load them: a walk that loads the
+ *     block's looks at the other one only if that is too high, and it never becomes lower.
  *
  * What the list is for is checked as the hardware would show it. When an unmap begins,
- * each tag in use and each ATC in use has the page: they are stale for this walker. A
- * command makes them clean when it completes, as late as that; an ATC that is enabled
- * before can have fetched the page from the IOTLB. So a walk that misses a permanent
- * attachment, or one of which the hardware began to make use too early, ends with
- * something stale that is in use.
+ * each tag that has been used and not flushed since, and each ATC in use, has the page: they
+ * are stale for this walker. A command makes them clean when it completes, as late as that;
+ * an ATC that is enabled before can have fetched the page from the IOTLB. So a walk that
+ * misses a permanent attachment, or one of which the hardware began to make use too early,
+ * ends with something stale that is in use.
  *
  * Walker 0 sends ATC commands when the IOTLB part has completed, walker 1 with the IOTLB
  * commands and again, for who came in between, when those have completed.
@@ -27,23 +38,22 @@
  *   WORLD=2: two equal attachments, and a group with one
  *   WORLD=3: three groups: tables
  *
- * What is run. One walker, the second one, with two operations in all is quick; three, or two
- * walkers, take minutes. Twins have a fault each and must be found out.
+ * What is run. One walker, the second one, and three operations take seconds; two walkers
+ * take longer. Twins have a fault each and must be found out, with one walker and with two.
  *
- * proof WORLD=1 WALKERS=1
- * proof WORLD=2 WALKERS=1
- * proof WORLD=3 WALKERS=1
- * long WORLD=1 OPS=3
- * long WORLD=1 WALKERS=2
- * long WORLD=2 WALKERS=2
- * long WORLD=3 WALKERS=2
+ * proof WORLD=1
+ * proof WORLD=2
+ * proof WORLD=3
+ * long WORLD=1 WALKERS=2 OPS=2
+ * long WORLD=2 WALKERS=2 OPS=2
+ * long WORLD=3 WALKERS=2 OPS=2
  *
  * twin TABLE_FREED_AT_ONCE WORLD=3
  * twin GROUP_FREED_AT_ONCE WORLD=3
  * twin SLOTS_FREED_AT_ONCE WORLD=1
  * twin TABLE_IN_PLACE WORLD=3
  * twin GROUP_HANDED_OVER WORLD=2
- * twin COUNT_NOT_SHARED WORLD=2
+ * twin COUNT_NOT_SHARED WORLD=2 OPS=2
  * twin SLOT_MOVED WORLD=1
  * twin NUMBER_FIRST WORLD=1
  * twin NUMBER_UNCHECKED WORLD=1
@@ -53,11 +63,11 @@
  * twin DRAIN_MISSES_A_WALKER WORLD=1
  * twin DRAIN_FIRST WORLD=1
  * twin WAIT_OUTSIDE WORLD=1
- * twin TAG_REVIVED WORLD=1 OPS=3
+ * twin TAG_REVIVED WORLD=1
  */
 
 #ifndef OPS
-#define OPS 2
+#define OPS 3
 #endif
 #ifndef WORLD
 #define WORLD 1
@@ -96,25 +106,19 @@
  * Memory and grace periods
  */
 
-mtype = { FREE, USED, DYING };
+#define FREE		0
+#define USED		BIT(7)
 
 #define GROUP(i)	(i)
 #define TABLE(i)	(4 + (i))
 #define BLOCK(i)	(8 + (i))
 #define OBJECTS		12
 
-mtype memory[OBJECTS] = FREE;
-byte waits[OBJECTS];		/* for walkers */
+byte memory[OBJECTS];		/* FREE, USED, or the walkers that its end waits for */
 byte reading;			/* walkers inside a read section */
 byte drain_waits[2];		/* of each writer, for walkers */
 
-inline die(o)
-{
-	if
-	:: reading -> memory[o] = DYING; waits[o] = reading
-	:: else -> memory[o] = FREE
-	fi
-}
+#define die(o)		memory[o] = reading
 
 /*
  * The list
@@ -139,7 +143,7 @@ byte number[8];
 byte elm_group[NR] = NONE;	/* NONE: not on the list */
 byte elm_block[NR];		/* 0: no target */
 byte elm_slot[NR];
-byte busy;			/* attachments that a writer works at */
+byte busy[2];			/* the attachment that a writer works at */
 byte ops;			/* that were begun */
 
 /*
@@ -147,6 +151,7 @@ byte ops;			/* that were begun */
  */
 
 byte hw_on, hw_atc;		/* attachments: the IOMMU translates, ATS requests too */
+byte tagged;			/* keys of which the IOTLB may have entries */
 byte served, served_atc;	/* attachments that have not been drained */
 byte undrained[2], undrained_atc[2];	/* of each writer */
 byte stale_iotlb[2];	/* keys */
@@ -176,15 +181,30 @@ inline get_group()
 	assert(memory[GROUP(g)] != FREE)
 }
 
-/* A pointer and the first word behind it are read in one step. */
+/* The block after @next, or the next group, or the end of the pass. */
 inline get_block(next)
 {
 	b = next;
-	s = 0;
-	end = 0;
 	if
-	:: b -> assert(memory[BLOCK(b)] != FREE); end = block_nr[b]
-	:: else
+	:: b -> step = END
+	:: else -> next_group()
+	fi
+}
+
+inline next_group()
+{
+	if
+	:: i < nr -> step = FIRST_BLOCK
+	:: else -> i = 0; found = 0; pass = 0; step = SENT
+	fi
+}
+
+inline next_slot()
+{
+	s++;
+	if
+	:: s < end -> step = SLOT
+	:: else -> s = 0; end = 0; step = NEXT_BLOCK
 	fi
 }
 
@@ -194,34 +214,24 @@ inline leave()
 	drain_waits[0] = drain_waits[0] & ~BIT(w);
 	drain_waits[1] = drain_waits[1] & ~BIT(w);
 	for (i : 0 .. 11) {
-		waits[i] = waits[i] & ~BIT(w);
-		if
-		:: memory[i] == DYING && !waits[i] -> memory[i] = FREE
-		:: else
-		fi
+		memory[i] = memory[i] & ~BIT(w)
 	}
 	i = 0
 }
 
-mtype = { IDLE, NUMBER, TAGS, TARGETS, SENT, COMPLETED, DECIDE, RELOAD, DONE };
-
-/* To targets with a number in (after, until], from the first group in use on. */
-inline to_targets()
-{
-	i = 0;
-	found = 0;
-	pass = 0;
-	step = TARGETS
-}
+/* What is looked at next. */
+mtype = { IDLE, UNTIL, ANY_ATC, TAG, FIRST_BLOCK, END, SLOT, NUMBER, NEXT_BLOCK, SENT, COMPLETED,
+	  STILL_ATC, UNTIL_NOW, RELOAD, DONE };
 
 /* An option is a step. */
 proctype walker(byte w)
 {
 	mtype step = IDLE;
 	byte my_table, nr, i, g, b, s, end, value, number_is;
-	byte after, until;
+	byte after, until;	/* numbers of the targets that the pass sends to */
+	byte first;		/* group in use, if found */
 	byte pass;		/* targets that the pass has sent to */
-	bit found, second;
+	bit atcs, found, second;
 #ifdef DECIDED_EARLY
 	byte early;
 #endif
@@ -229,54 +239,67 @@ proctype walker(byte w)
 	do
 	:: d_step { step == IDLE ->
 		/* The page is taken out of the page table. */
-		stale_iotlb[w] = KEYS(hw_on);
+		stale_iotlb[w] = tagged;
 		stale_atc[w] = TARGETS(hw_atc);
 		reading = reading | BIT(w);
 		my_table = table;
 		nr = old_nr;
-		step = NUMBER }
+		step = (w == 1 -> UNTIL : TAG) }
 
-	:: d_step { step == NUMBER ->
+	:: d_step { step == UNTIL ->
 		until = atc_seq;
-		step = TAGS }
+		step = ANY_ATC }
 
-	:: d_step { step == TAGS && i < nr ->
+	:: d_step { step == ANY_ATC ->
+		atcs = nr_atc > 0;
+		step = TAG }
+
+	:: d_step { step == TAG ->
 		get_group();
 		if
 		:: users[g] ->
 			assert(KEYS(served) & BIT(group_key[g]));
 			assert(!(sent_iotlb[w] & BIT(group_key[g])));
-			sent_iotlb[w] = sent_iotlb[w] | BIT(group_key[g])
-		:: else
-		fi;
-		i++;
-		g = 0 }
-
-	:: d_step { step == TAGS && i == nr ->
-		if
-		:: w == 1 && nr_atc -> to_targets()
-		:: else -> step = SENT
-		fi }
-
-	:: d_step { step == TARGETS && !b && i < nr ->
-		get_group();
-		if
-		:: users[g] || found -> found = 1; get_block(blocks[g])
+			sent_iotlb[w] = sent_iotlb[w] | BIT(group_key[g]);
+			first = (atcs && !found -> i : first);
+			found = atcs
 		:: else
 		fi;
 		i++;
 		g = 0;
-		step = (!b && i == nr -> SENT : TARGETS) }
+		if
+		:: i == nr ->
+			i = (found -> first : 0);
+			step = (found -> FIRST_BLOCK : SENT);
+			first = 0;
+			atcs = 0
+		:: else
+		fi }
 
-	:: d_step { step == TARGETS && b && !value && s < end ->
+	/* The pass over targets begins with the first group that is found in use. */
+	:: d_step { step == FIRST_BLOCK ->
+		get_group();
+		if
+		:: found -> i++; get_block(blocks[g])
+		:: !found && users[g] -> found = 1
+		:: else -> i++; next_group()
+		fi;
+		g = 0 }
+
+	:: d_step { step == END ->
+		assert(memory[BLOCK(b)] != FREE);
+		end = block_nr[b];
+		step = (end -> SLOT : NEXT_BLOCK) }
+
+	:: d_step { step == SLOT ->
 		assert(memory[BLOCK(b)] != FREE);
 		value = slot[b * ROOM + s];
 		if
-		:: !value -> s++
-		:: else -> latched[w] = BIT(value - 1)
+		:: value -> latched[w] = BIT(value - 1); step = NUMBER
+		:: else -> next_slot()
 		fi }
 
-	:: d_step { step == TARGETS && value ->
+	:: d_step { step == NUMBER ->
 		assert(memory[BLOCK(b)] != FREE);
 		value--;
 #ifdef NUMBER_UNCHECKED
@@ -298,15 +321,14 @@ proctype walker(byte w)
 			sent_atc[w] = sent_atc[w] | BIT(value)
 		:: else
 		fi;
-		s++;
 		latched[w] = 0;
 		value = 0;
-		number_is = 0 }
+		number_is = 0;
+		next_slot() }
 
-	:: d_step { step == TARGETS && b && !value && s >= end ->
+	:: d_step { step == NEXT_BLOCK ->
 		assert(memory[BLOCK(b)] != FREE);
-		get_block(block_next[b]);
-		step = (!b && i == nr -> SENT : TARGETS) }
+		get_block(block_next[b]) }
 
 	/* The hardware has done all of it, and that has been read. */
 	:: d_step { step == SENT ->
@@ -324,31 +346,31 @@ proctype walker(byte w)
 		stale_atc[w] = stale_atc[w] & ~sent_atc[w];
 		sent_iotlb[w] = 0;
 		sent_atc[w] = 0;
-		step = DECIDE }
+		step = (second -> DONE : STILL_ATC) }
 
-	:: d_step { step == DECIDE ->
-		if
+	:: d_step { step == STILL_ATC ->
 #ifdef ONE_PASS
-		:: w == 1 || second || !nr_atc -> step = DONE
+		step = (w == 1 || !nr_atc -> DONE : UNTIL_NOW)
 #else
-		:: second || !nr_atc -> step = DONE
+		step = (!nr_atc -> DONE : UNTIL_NOW)
 #endif
-		:: else ->
-			second = 1;
-			after = (w == 1 -> until : 0);
+		}
+
+	:: d_step { step == UNTIL_NOW ->
+		second = 1;
+		after = until;
 #ifdef DECIDED_EARLY
-			until = early;
-			early = 0;
+		until = early;
+		early = 0;
 #else
-			until = atc_seq;
+		until = atc_seq;
 #endif
-			step = RELOAD
-		fi }
+		step = (until == after -> DONE : RELOAD) }
 
 	:: d_step { step == RELOAD ->
 		my_table = table;
 		nr = old_nr;
-		to_targets() }
+		step = FIRST_BLOCK }
 
 	:: d_step { step == DONE ->
 		/* Nothing stale is in use. */
@@ -358,8 +380,7 @@ proctype walker(byte w)
 		stale_atc[w] = 0;
 		yielded[w] = 0;
 		leave();
-		my_table = 0; nr = 0; i = 0; after = 0; until = 0; pass = 0;
-		found = 0; second = 0;
+		my_table = 0; nr = 0; after = 0; until = 0; second = 0;
 		step = IDLE }
 	od
 }
@@ -381,95 +402,78 @@ inline find_group()
 	i = 0
 }
 
-/* One that is free, of three. */
+/* One that is free, of three. There is always one: there are no more operations. */
 #define is_free(o)	(memory[o] == FREE)
 #define any_free(OF)	(is_free(OF(1)) || is_free(OF(2)) || is_free(OF(3)))
 #define find_free(OF)	(is_free(OF(1)) -> 1 : (is_free(OF(2)) -> 2 : 3))
 
-inline new_group(i)
+inline new_group()
 {
-	i = find_free(GROUP);
-	memory[GROUP(i)] = USED;
-	group_key[i] = KEY(a);
-	users[i] = 0;
-	blocks[i] = 0
+	assert(any_free(GROUP) && any_free(TABLE));
+	g = find_free(GROUP);
+	memory[GROUP(g)] = USED;
+	group_key[g] = KEY(a);
+	users[g] = 0;
+	blocks[g] = 0
 }
 
-inline add_group()
+inline publish_group()
 {
-#ifdef TABLE_IN_PLACE
+	b = find_free(TABLE);
+	memory[TABLE(b)] = USED;
+	n = 0;
+	s = 0;
+	for (i : 0 .. 2) {
+		if
+		:: i < old_nr && group_key[old_group(i)] > KEY(a) && !s ->
+			table_group[b * NR + n] = g;
+			n++;
+			s = 1
+		:: else
+		fi;
+		if
+		:: i < old_nr && users[old_group(i)] ->
+			table_group[b * NR + n] = old_group(i);
+			n++
+		:: else
+		fi
+	}
 	if
-	:: table ->
-		d_step { any_free(GROUP) -> new_group(g); i = old_nr };
-		do
-		:: d_step { i && group_key[old_group(i - 1)] > KEY(a) ->
-			table_group[table * NR + i] = table_group[table * NR + i - 1];
-			i-- }
-		:: else -> break
-		od;
-		atomic {
-			table_group[table * NR + i] = g;
-			table_nr[table] = table_nr[table] + 1;
-			i = 0
-		}
-		goto added
+	:: !s -> table_group[b * NR + n] = g; n++
 	:: else
 	fi;
-#endif
-	d_step { any_free(GROUP) && any_free(TABLE) ->
-		new_group(g);
-		b = find_free(TABLE);
-		memory[TABLE(b)] = USED;
-		n = 0;
-		s = 0;
-		for (i : 0 .. 2) {
-			if
-			:: i < old_nr && group_key[old_group(i)] > KEY(a) && !s ->
-				table_group[b * NR + n] = g;
-				n++;
-				s = 1
-			:: else
-			fi;
-			if
-			:: i < old_nr && users[old_group(i)] ->
-				table_group[b * NR + n] = old_group(i);
-				n++
-			:: else
-			fi
-		}
+	table_nr[b] = n;
+	/* Published. What the old one has alone goes with it. */
+	for (i : 0 .. 2) {
 		if
-		:: !s -> table_group[b * NR + n] = g; n++
-		:: else
-		fi;
-		table_nr[b] = n;
-		/* Published. What the old one has alone goes with it. */
-		for (i : 0 .. 2) {
-			if
-			:: i < old_nr && old_group(i) && !users[old_group(i)] ->
-				n = old_group(i);
+		:: i < old_nr && old_group(i) && !users[old_group(i)] ->
+			n = old_group(i);
 #ifdef GROUP_FREED_AT_ONCE
-				memory[GROUP(n)] = FREE
+			memory[GROUP(n)] = FREE
 #else
-				die(GROUP(n))
-#endif
-			:: else
-			fi
-		}
-		if
-		:: table ->
-#ifdef TABLE_FREED_AT_ONCE
-			memory[TABLE(table)] = FREE
-#else
-			die(TABLE(table))
+			die(GROUP(n))
 #endif
 		:: else
-		fi;
-		table = b;
-		b = 0; s = 0; i = 0; n = 0 }
+		fi
+	}
+	if
+	:: table ->
+#ifdef TABLE_FREED_AT_ONCE
+		memory[TABLE(table)] = FREE
+#else
+		die(TABLE(table))
+#endif
+	:: else
+	fi;
+	table = b;
+	b = 0; s = 0; i = 0; n = 0
 }
 
-#define shares(o)	((o) != a && elm_block[o] && elm_group[o] == g && TARGET(o) == TARGET(a))
-#define has_room(b)	(block_used[b] < ROOM)
+inline count_user()
+{
+	elm_group[a] = g;
+	users[g] = users[g] + 1
+}
 
 inline unlock()
 {
@@ -481,11 +485,37 @@ inline unlock()
 	s = 0
 }
 
+#define shares(o)	((o) != a && elm_block[o] && elm_group[o] == g && TARGET(o) == TARGET(a))
+#define shared		(shares(0) || shares(1) || shares(2))
+#define has_room(b)	((b) && block_used[b] < ROOM)
+#define first_block	blocks[g]
+#define next_block	block_next[first_block]	/* there are two at most */
+#define room		(has_room(first_block) || first_block && has_room(next_block))
+
 inline share_target(o)
 {
 	elm_block[a] = elm_block[o];
 	elm_slot[a] = elm_slot[o];
 	unlock()
+}
+
+inline take_slot()
+{
+	s = (slot[b * ROOM] -> 1 : 0);
+	assert(!slot[b * ROOM + s]);
+	block_used[b] = block_used[b] + 1;
+	elm_block[a] = b;
+	elm_slot[a] = s;
+	if
+	:: s == block_nr[b] -> block_nr[b] = s + 1
+	:: else
+	fi
+}
+
+inline set_number()
+{
+	number[b * ROOM + s] = atc_seq + 1;
+	block_seq[b] = atc_seq + 1
 }
 
 inline add_target()
@@ -495,43 +525,26 @@ inline add_target()
 	:: d_step { shares(1) -> share_target(1) }
 	:: d_step { shares(2) -> share_target(2) }
 	:: else ->
-		/* A group has two blocks at most. */
 		if
-		:: d_step { blocks[g] && has_room(blocks[g]) -> b = blocks[g] }
-		:: d_step { blocks[g] && !has_room(blocks[g]) && block_next[blocks[g]] &&
-			    has_room(block_next[blocks[g]]) -> b = block_next[blocks[g]] }
-		:: else -> d_step { any_free(BLOCK) ->
+		:: d_step { room ->
+			b = (has_room(first_block) -> first_block : next_block);
+			take_slot() }
+		:: d_step { !room ->
+			assert(any_free(BLOCK));
 			b = find_free(BLOCK);
 			memory[BLOCK(b)] = USED;
 			block_nr[b] = 0;
 			block_seq[b] = 0;
 			block_used[b] = 0;
 			block_next[b] = blocks[g];
-			blocks[g] = b }
+			blocks[g] = b };
+			d_step { take_slot() }
 		fi;
-		d_step {
-			s = (slot[b * ROOM] -> 1 : 0);
-			assert(!slot[b * ROOM + s]);
-			block_used[b] = block_used[b] + 1;
-			elm_block[a] = b;
-			elm_slot[a] = s;
-			if
-			:: s == block_nr[b] -> block_nr[b] = s + 1
-			:: else
-			fi
-		}
 #ifdef NUMBER_FIRST
-		d_step {
-			atc_seq = atc_seq + 1;
-			number[b * ROOM + s] = atc_seq;
-			block_seq[b] = atc_seq
-		}
+		d_step { atc_seq++; number[b * ROOM + s] = atc_seq; block_seq[b] = atc_seq };
 #else
 #ifndef NUMBER_LATE
-		d_step {
-			number[b * ROOM + s] = atc_seq + 1;
-			block_seq[b] = atc_seq + 1
-		}
+		d_step { set_number() };
 #endif
 #endif
 		d_step {
@@ -542,28 +555,31 @@ inline add_target()
 				latched[i] = latched[i] & ~BIT(TARGET(a))
 			}
 			i = 0
-		}
+		};
 #ifdef NUMBER_LATE
-		d_step {
-			number[b * ROOM + s] = atc_seq + 1;
-			block_seq[b] = atc_seq + 1
-		}
+		d_step { set_number() };
 #endif
 		nr_atc++;
 		d_step {
 #ifndef NUMBER_FIRST
-			atc_seq = atc_seq + 1;
+			atc_seq++;
 #endif
 			unlock()
 		}
 	fi
 }
 
+inline drop_slot()
+{
+	block_nr[b] = (slot[b * ROOM + 1] -> 2 : (slot[b * ROOM] -> 1 : 0));
+	block_used[b] = block_used[b] - 1
+}
+
 inline del_target()
 {
 	if
 #ifndef COUNT_NOT_SHARED
-	:: d_step { shares(0) || shares(1) || shares(2) ->
+	:: d_step { shared ->
 		elm_block[a] = 0;
 		elm_slot[a] = 0 }
 #endif
@@ -592,51 +608,49 @@ inline del_target()
 		fi;
 #endif
 		nr_atc--;
-		d_step {
-			block_nr[b] = (slot[b * ROOM + 1] -> 2 : (slot[b * ROOM] -> 1 : 0));
-			block_used[b] = block_used[b] - 1
-		}
 		if
-		:: d_step { !block_used[b] ->
-			if
-			:: blocks[g] == b -> blocks[g] = block_next[b]
-			:: else ->
-				assert(block_next[blocks[g]] == b);
-				block_next[blocks[g]] = block_next[b]
-			fi;
+		:: d_step { block_used[b] > 1 -> drop_slot() }
+		:: d_step { block_used[b] == 1 -> drop_slot() };
+			d_step {
+				if
+				:: first_block == b -> first_block = block_next[b]
+				:: else ->
+					assert(next_block == b);
+					next_block = block_next[b]
+				fi;
 #ifdef SLOTS_FREED_AT_ONCE
-			memory[BLOCK(b)] = FREE
+				memory[BLOCK(b)] = FREE
 #else
-			die(BLOCK(b))
+				die(BLOCK(b))
 #endif
 			}
-		:: else
 		fi
 	fi
 }
 
-inline drain()
+inline begin_drain()
 {
-	d_step {
-		drain_waits[id] = reading;
+	drain_waits[id] = reading;
 #ifdef DRAIN_MISSES_A_WALKER
-		drain_waits[id] = drain_waits[id] & 1;
+	drain_waits[id] = drain_waits[id] & 1;
 #endif
-	}
-	!drain_waits[id];
 }
 
 /* No command for them is on its way, and none will be. */
 inline drained()
 {
-	d_step {
-		served_atc = served_atc & ~(undrained[id] | undrained_atc[id]);
-		served = served & ~undrained[id];
-		undrained[id] = 0;
-		undrained_atc[id] = 0;
-		assert(!((sent_iotlb[0] | sent_iotlb[1]) & ~KEYS(served)));
-		assert(!((sent_atc[0] | sent_atc[1]) & ~TARGETS(served_atc)))
-	}
+	served_atc = served_atc & ~(undrained[id] | undrained_atc[id]);
+	served = served & ~undrained[id];
+	undrained[id] = 0;
+	undrained_atc[id] = 0;
+	assert(!((sent_iotlb[0] | sent_iotlb[1]) & ~KEYS(served)));
+	assert(!((sent_atc[0] | sent_atc[1]) & ~TARGETS(served_atc)))
+}
+
+inline hardware_on()
+{
+	hw_on = hw_on | BIT(a);
+	tagged = tagged | BIT(KEY(a))
 }
 
 inline hardware_atc_off()
@@ -661,6 +675,13 @@ inline hardware_atc_on()
 	i = 0
 }
 
+inline flush_tag()
+{
+	tagged = tagged & (~BIT(KEY(a)) | KEYS(hw_on));
+	stale_iotlb[0] = stale_iotlb[0] & ~BIT(KEY(a));
+	stale_iotlb[1] = stale_iotlb[1] & ~BIT(KEY(a))
+}
+
 inline serve_atc()
 {
 	served_atc = served_atc | BIT(a);
@@ -670,55 +691,76 @@ inline serve_atc()
 
 inline finish()
 {
-	busy = busy & ~BIT(a);
+	busy[id] = 0;
 	a = 0;
 	atc = 0
 }
 
 /* On the list first, and the hardware last. */
-inline attach()
+inline begin_attach(with_atc)
 {
-	d_step { !tags && !locked ->
-		tags = 1;
-		has_tags = 1;
-		locked = 1;
-		served = served | BIT(a);
-		if
-		:: atc -> serve_atc()
-		:: else
-		fi;
-		find_group() };
+	atc = with_atc;
+	tags = 1;
+	has_tags = 1;
+	locked = 1;
+	served = served | BIT(a);
 	if
-	:: g == NONE -> add_group()
+	:: atc -> serve_atc()
 	:: else
 	fi;
-added:
+	find_group()
+}
+
+inline attach()
+{
 	if
-	:: atc ->
-		d_step { elm_group[a] = g; users[g] = users[g] + 1 };
+#ifdef TABLE_IN_PLACE
+	:: d_step { g == NONE && table -> new_group(); i = old_nr };
+		do
+		:: d_step { i && group_key[old_group(i - 1)] > KEY(a) ->
+			table_group[table * NR + i] = table_group[table * NR + i - 1];
+			i-- }
+		:: else -> break
+		od;
+		atomic {
+			table_group[table * NR + i] = g;
+			table_nr[table] = table_nr[table] + 1;
+			i = 0
+		}
+	:: d_step { g == NONE && !table -> new_group(); publish_group() }
+#else
+	:: d_step { g == NONE -> new_group(); publish_group() }
+#endif
+	:: g != NONE
+	fi;
+	if
+	:: d_step { atc -> count_user() };
 		add_target();
-		d_step { hw_on = hw_on | BIT(a); hardware_atc_on(); finish() }
-	:: else ->
-		d_step { elm_group[a] = g; users[g] = users[g] + 1; unlock() };
-		d_step { hw_on = hw_on | BIT(a); finish() }
+		d_step { hardware_on() };
+		d_step { hardware_atc_on(); finish() }
+	:: d_step { !atc -> count_user(); unlock() };
+		d_step { hardware_on(); finish() }
 	fi
 }
 
 /* The hardware first, and the list last. */
+inline begin_detach()
+{
+	hw_on = hw_on & ~BIT(a);
+	hardware_atc_off();
+	g = elm_group[a]
+}
+
 inline detach()
 {
-	d_step {
-		hw_on = hw_on & ~BIT(a);
-		hardware_atc_off();
-		g = elm_group[a]
-	}
 #ifdef DRAIN_FIRST
-	drain();
+	d_step { begin_drain() };
+	!drain_waits[id];
 #endif
 #ifdef TAG_REVIVED
-	atomic { !tags && !locked -> locked = 1 };
+	d_step { !tags && !locked -> locked = 1 };
 #else
-	atomic { !tags && !locked -> tags = 1; locked = 1 };
+	d_step { !tags && !locked -> tags = 1; locked = 1 };
 #endif
 	if
 	:: elm_block[a] -> del_target()
@@ -737,9 +779,7 @@ inline detach()
 	}
 	d_step {
 		if
-		:: !n ->		/* it was the last one: flush the tag */
-			stale_iotlb[0] = stale_iotlb[0] & ~BIT(KEY(a));
-			stale_iotlb[1] = stale_iotlb[1] & ~BIT(KEY(a))
+		:: !n -> flush_tag()	/* it was the last one */
 		:: else
 		fi;
 		n = 0; g = 0; b = 0; s = 0;
@@ -748,64 +788,98 @@ inline detach()
 #endif
 		undrained[id] = undrained[id] | BIT(a);
 		undrained_atc[id] = undrained_atc[id] | BIT(a);
-		finish()
-	}
+		finish();
 #ifdef DRAIN_FIRST
-	drained()
+		drained()
 #endif
+	}
+}
+
+inline begin_enable()
+{
+	locked = 1;
+	serve_atc();
+	g = elm_group[a]
 }
 
 inline enable_atc()
 {
-	d_step { !locked ->
-		locked = 1;
-		serve_atc();
-		g = elm_group[a]
-	}
 	add_target();
 	d_step { hardware_atc_on(); finish() }
 }
 
+inline begin_disable()
+{
+	hardware_atc_off();
+	g = elm_group[a]
+}
+
 inline disable_atc()
 {
-	d_step { hardware_atc_off(); g = elm_group[a] };
-	atomic { !locked -> locked = 1 };
+	d_step { !locked -> locked = 1 };
 	del_target();
 	d_step { unlock(); undrained_atc[id] = undrained_atc[id] | BIT(a); finish() }
 }
 
-#define may_take(a)	(ops < OPS && !((busy | undrained[0] | undrained[1]) & BIT(a)))
+/*
+ * Writers are alike. Of two that have nothing under way, the first one goes first: what
+ * the other one would do is the same with their names exchanged.
+ */
+#define is_new(id)	!(busy[id] | undrained[id] | undrained_atc[id])
+#define in_use		(busy[0] | busy[1] | undrained[0] | undrained[1])
+#define may_take(a)	(ops < OPS && !(in_use & BIT(a)) && !(id == 1 && is_new(0) && is_new(1)))
+
+inline take(x)
+{
+	a = x;
+	busy[id] = BIT(x);
+	ops++
+}
+
+#define is_off(a)	(elm_group[a] == NONE)
 
 proctype writer(byte id)
 {
 	byte a, g, b, s, i, n;
 	bit atc, has_tags;
 
-	do
-	::	if
-		:: d_step { may_take(0) -> a = 0; ops++; busy = busy | 1 }
-		:: d_step { may_take(1) -> a = 1; ops++; busy = busy | 2 }
-		:: d_step { may_take(2) -> a = 2; ops++; busy = busy | 4 }
-		:: else -> break
+idle:	atomic {
+		if
+		:: d_step { may_take(0) -> take(0) }
+		:: d_step { may_take(1) -> take(1) }
+		:: d_step { may_take(2) -> take(2) }
+		:: d_step { undrained[id] | undrained_atc[id] -> begin_drain() };
+			goto draining
 		fi;
 		if
-		:: elm_group[a] == NONE ->
-			if
-			:: atc = 0
-			:: atc = 1
-			fi;
-			attach()
-		:: elm_group[a] != NONE -> detach()
-		:: elm_group[a] != NONE && !elm_block[a] -> enable_atc()
-		:: elm_group[a] != NONE && elm_block[a] -> disable_atc()
-		fi;
-		if
-		:: undrained[id] | undrained_atc[id] ->
-			drain();
-			drained()
-		:: true
+		:: d_step { is_off(a) && !tags && !locked -> begin_attach(0) };
+			goto attaching
+		:: d_step { is_off(a) && !tags && !locked -> begin_attach(1) };
+			goto attaching
+		:: d_step { !is_off(a) -> begin_detach() };
+			goto detaching
+		:: d_step { !is_off(a) && !elm_block[a] && !locked -> begin_enable() };
+			goto enabling
+		:: d_step { !is_off(a) && elm_block[a] -> begin_disable() };
+			goto disabling
 		fi
-	od
+	};
+
+attaching:
+	attach();
+	goto idle;
+detaching:
+	detach();
+	goto idle;
+enabling:
+	enable_atc();
+	goto idle;
+disabling:
+	disable_atc();
+	goto idle;
+draining:
+	atomic { !drain_waits[id] -> drained() };
+	goto idle
 }
 
 init
@@ -847,6 +921,7 @@ init
 		elm_block[1] = 1;
 		hw_atc = 3;
 #endif
+		tagged = KEYS(hw_on);
 		served = hw_on;
 		served_atc = hw_atc
 	}
