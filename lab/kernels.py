@@ -293,7 +293,7 @@ class Kernel:
             run(self._make("M=" + plant, "MO=" + os.path.join(
                 self.tools.at(self.obj, "/obj"), "plant"), "modules"),
                 self.log + ".plant", f"plant.ko for {self.name}", env=self._environment())
-        if "iommufd" in self.fragments:
+        if "vtd" in self.fragments:
             self._build_selftests()
         stamp.set()
 
