@@ -178,11 +178,6 @@ class Trees:
         log = os.path.join(OUT, "tree-alist.log")
         os.makedirs(stamp.directory, exist_ok=True)
         stamp.clear()
-        if not os.path.exists(path):
-            # As old as stock: what the series leaves alone is not compiled again.
-            run(["cp", "-a", "--reflink=auto", self.tools.linux, path + ".new"], log,
-                "copy of the tree")
-            os.rename(path + ".new", path)
         run([os.path.join(PROJECT, "scripts", "series"), "--linux", self.tools.linux,
              "--tree", path], log, "the series")
         stamp.set()
