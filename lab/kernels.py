@@ -260,9 +260,17 @@ class Kernel:
         if self.tools.own or os.path.exists(self.obj) or \
                 not os.path.exists(os.path.join(stock, ".lab-stamp")):
             return
-        run(["cp", "-a", stock, self.obj + ".new"], self.log + ".copy", "copy of " + stock)
-        os.unlink(os.path.join(self.obj + ".new", ".lab-stamp"))
-        os.rename(self.obj + ".new", self.obj)
+        copy = self.obj + ".new"
+        run(["rm", "-rf", copy], self.log + ".copy", "removal of " + copy)
+        run(["cp", "-a", stock, copy], self.log + ".copy", "copy of " + stock)
+        os.unlink(os.path.join(copy, ".lab-stamp"))
+        # The series may have been applied before stock was built. All that was built is
+        # made as old as the stock tree: older than whatever the series has written.
+        old = os.stat(os.path.join(self.trees.get("stock")[0], ".unpacked")).st_mtime_ns
+        for top, _, names in os.walk(copy):
+            for name in names:
+                os.utime(os.path.join(top, name), ns=(old, old), follow_symlinks=False)
+        os.rename(copy, self.obj)
 
     def build(self, say):
         """The kernel, the module with the planted bugs, the uapi headers."""
