@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Devices come and go while others unmap: churn attach|unplug SECONDS IDS.
+ * Devices come and go while others unmap: churn attach|unplug|remove SECONDS IDS.
  *
  * Two threads map and unmap in one domain, each in a range of its own. Beside them,
  *
@@ -9,6 +9,8 @@
  *	unplug	the slots of all devices but the first are switched off one after the
  *		other, where devices have slots; when VFIO asks for a device, it is
  *		detached and closed, and the machine takes it away
+ *	remove	the same, but the kernel is told to forget the devices; they stay in
+ *		the machine
  *
  * Whatever fails ends the program; splats are looked for by whoever reads the console.
  */
@@ -93,6 +95,12 @@ static unsigned long attach_and_detach(int n, double seconds)
 	return changes;
 }
 
+/* A write to a file of sysfs that takes a device away; comes back when it is gone. */
+struct removal {
+	char path[300];
+	const char *text;
+};
+
 /* The slot whose device has that address; "0000:01:00.0" is in slot 0000:01:00. */
 static bool find_slot(const char *bdf, char *power, size_t size)
 {
@@ -132,28 +140,32 @@ static int ask_for_requests(const struct device *device)
 	return event;
 }
 
-static void *power_off(void *arg)
+static void *take_away(void *arg)
 {
-	write_file(arg, "0");
+	const struct removal *removal = arg;
+
+	write_file(removal->path, removal->text);
 	return NULL;
 }
 
-static unsigned long unplug(int n)
+static unsigned long unplug(int n, bool slots)
 {
 	unsigned long unplugged = 0;
 	int i;
 
 	for (i = n - 1; i > 0; i--) {
-		char power[300], path[300];
+		struct removal removal = { .text = slots ? "0" : "1" };
 		pthread_t thread;
 		uint64_t requests;
+		char path[300];
 		int event;
 
-		if (!find_slot(devices[i].bdf, power, sizeof(power)))
+		snprintf(removal.path, sizeof(removal.path), "/sys/bus/pci/devices/%s/remove",
+			 devices[i].bdf);
+		if (slots && !find_slot(devices[i].bdf, removal.path, sizeof(removal.path)))
 			continue;
 		event = ask_for_requests(&devices[i]);
-		/* The write comes back when the device is gone. */
-		if (pthread_create(&thread, NULL, power_off, power))
+		if (pthread_create(&thread, NULL, take_away, &removal))
 			fail("no thread");
 		if (read(event, &requests, sizeof(requests)) != sizeof(requests))
 			fail("%s: %s", devices[i].bdf, strerror(errno));
@@ -174,12 +186,13 @@ int main(int argc, char **argv)
 	struct unmapper unmappers[UNMAPPERS];
 	unsigned long changes, rounds = 0;
 	double seconds;
-	bool unplugs;
+	bool unplugs, removes;
 	int n, i;
 
 	if (argc != 4)
-		fail("usage: churn attach|unplug SECONDS IDS");
+		fail("usage: churn attach|unplug|remove SECONDS IDS");
 	unplugs = !strcmp(argv[1], "unplug");
+	removes = !strcmp(argv[1], "remove");
 	seconds = number(argv[2]);
 	space_open(&space);
 	n = open_devices(argv[3], devices, MAX_DEVICES, &space);
@@ -195,7 +208,7 @@ int main(int argc, char **argv)
 				   &unmappers[i]))
 			fail("no thread");
 	}
-	changes = unplugs ? unplug(n) : attach_and_detach(n, seconds);
+	changes = unplugs || removes ? unplug(n, unplugs) : attach_and_detach(n, seconds);
 	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
 	for (i = 0; i < UNMAPPERS; i++) {
 		pthread_join(unmappers[i].thread, NULL);
