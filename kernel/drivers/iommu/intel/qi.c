@@ -8,8 +8,8 @@
  * word holds: whoever waits for a number is done when the word has reached it, also if the
  * slot has been used again since.
  *
- * So a slot does not belong to the one who waits. Whoever needs room takes back, from the
- * oldest slot on, all up to the last wait descriptor that has completed. Nobody depends on
+ * So a slot does not belong to the one who waits. Whoever needs room takes slots back, from
+ * the oldest one on, up to a wait descriptor that has completed. Nobody depends on
  * another waiter to run, and waiting takes no lock and leaves interrupts as they are: an
  * interrupt handler that submits in the middle of a wait finds room by itself.
  *
@@ -43,6 +43,9 @@
  * when one behind them completes.
  */
 #define QI_MAX_UNWAITED	(QI_LENGTH / 4)
+
+/* What a submission takes back beyond its own need, where there is that much. */
+#define QI_SPARE	16
 
 #define QI_FAULTS	(DMA_FSTS_IQE | DMA_FSTS_ITE | DMA_FSTS_ICE)
 
@@ -86,15 +89,18 @@ static bool qi_reached(struct q_inval *qi, int slot, u32 seq)
 	return (int)(READ_ONCE(qi->desc_status[slot]) - seq) >= 0;
 }
 
-/* Takes back all slots up to the last completed wait descriptor. */
-static void qi_reclaim(struct intel_iommu *iommu)
+/*
+ * Takes back slots up to a completed wait descriptor, until @room are free. All of a full
+ * queue at once would be a long time with interrupts off.
+ */
+static void qi_reclaim(struct intel_iommu *iommu, int room)
 {
 	struct q_inval *qi = iommu->qi;
 	int slot = qi->free_tail;
 
 	lockdep_assert_held(&qi->q_lock);
 
-	while (slot != qi->free_head) {
+	while (qi->free_cnt < room && slot != qi->free_head) {
 		bool waits = qi_slot_waits(iommu, slot);
 
 		if (waits && !qi_reached(qi, slot, qi_slot_seq(iommu, slot)))
@@ -181,7 +187,7 @@ static u64 qi_queue(struct intel_iommu *iommu, const struct qi_desc *desc,
 	raw_spin_lock_irqsave(&qi->q_lock, flags);
 	/* A wait descriptor, and the one slot that tells a full queue from an empty one. */
 	while (qi->free_cnt < count + 2) {
-		qi_reclaim(iommu);
+		qi_reclaim(iommu, count + QI_SPARE);
 		if (qi->free_cnt >= count + 2)
 			break;
 		qi_handle_faults(iommu);
