@@ -7,7 +7,7 @@ nothing is left behind. What the cover letter takes from the lab's report is wha
 usage: tests/series.py [--all] LINUX
 
 For each semantic patch the function that its first rule is called after is renamed in a
-copy of the tree, with --all that of every rule; for each line that is edited, the line is
+copy of the tree, with --all each one that has a rule; for each line that is edited, the line is
 taken away, unless the series itself put it there.
 """
 import importlib.machinery
@@ -164,8 +164,11 @@ def main():
             for cocci in commit["cocci"]:
                 with open(os.path.join(series.SERIES, cocci["patch"]), encoding="utf-8") as file:
                     rules = series.rules_of(file.read(), cocci["patch"])
-                for rule in rules if every else rules[:1]:
-                    function = rule.split("__")[0]
+                # Of several rules for a function the first one is named.
+                first = {rule.split("__")[0]: rule for rule in reversed(rules)}
+                if not every:
+                    first = {rules[0].split("__")[0]: rules[0]}
+                for function, rule in first.items():
                     cases.is_refused(
                         "%s without %s" % (cocci["patch"], function),
                         lambda tree, files=cocci["files"], function=function: edit_files(
