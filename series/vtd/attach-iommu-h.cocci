@@ -6,6 +6,10 @@
   #include <linux/iommu.h>
 + #include <linux/iommu-alist.h>
 
+@xarray__include@
+@@
+- #include <linux/xarray.h>
+
 @dmar_domain__fields@
 @@
   struct dmar_domain {

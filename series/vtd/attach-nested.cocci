@@ -70,13 +70,22 @@ identifier domain, dmar_domain, s2_domain;
   static void intel_nested_domain_free(struct iommu_domain *domain)
   {
 	...
--	struct dmar_domain *s2_domain = dmar_domain->s2_domain;
 -	spin_lock(&s2_domain->s1_lock);
 -	list_del(&dmar_domain->s2_link);
 -	spin_unlock(&s2_domain->s1_lock);
 -	kfree(dmar_domain->qi_batch);
 +	iommu_attach_destroy(&dmar_domain->alist);
 	kfree(dmar_domain);
+  }
+
+@intel_nested_domain_free__parent@
+identifier dmar_domain, s2_domain;
+@@
+  static void intel_nested_domain_free(...)
+  {
+	...
+-	struct dmar_domain *s2_domain = dmar_domain->s2_domain;
+	...
   }
 
 @intel_iommu_domain_alloc_nested@

@@ -14,7 +14,7 @@ identifier domain, dev_pasid;
 -	spin_lock_irqsave(&domain->lock, flags);
 -	list_for_each_entry(dev_pasid, &domain->dev_pasids, link_domain) {
 +	iommu_attach_walk_begin(&walk, &domain->alist);
-+	/* ATS is on in all of them: none goes before a drain. */
++	/* ATS is on in all of them. Before they go it goes off, after a drain. */
 +	iommu_attach_for_each_all(dev_pasid, &walk, elms.s1) {
 		...
 	}

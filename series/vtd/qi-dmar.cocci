@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Submitting to the invalidation queue moves to qi.c.
 
+@perf__include@
+@@
+- #include "perf.h"
+
+@trace__include@
+@@
+- #include "trace.h"
+
 @reclaim_free_desc@
 @@
 - static inline void reclaim_free_desc(...) { ... }
