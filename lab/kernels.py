@@ -200,7 +200,7 @@ class Kernel:
         self.tools = trees.tools
         self.kind = kind
         self.arch = arch
-        self.fragments = [arch, *fragments]
+        self.fragments = ["all", arch, *fragments]
         if kind == "alist":
             self.fragments.append("alist-debug" if "debug" in fragments else "alist")
         self.name = "-".join([kind, arch, *fragments])
