@@ -14,6 +14,7 @@ one's build directory, in which make compiles what the series changes and nothin
 """
 import hashlib
 import os
+import re
 import subprocess
 
 PROJECT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -299,6 +300,12 @@ class Kernel:
         if "vtd" in self.fragments:
             self._build_selftests()
         stamp.set()
+
+    def functions(self, directory):
+        """Names of the functions that come from a directory of the tree."""
+        archive = os.path.join(self.obj, directory, "built-in.a")
+        done = subprocess.run(["nm", archive], stdout=subprocess.PIPE, text=True, check=True)
+        return set(re.findall(r"^[0-9a-f]+ [tT] (\S+)$", done.stdout, re.M))
 
     def _build_selftests(self):
         tree, _ = self.trees.get(self.kind)

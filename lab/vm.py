@@ -33,6 +33,10 @@ SPLAT = re.compile(
     r"Internal error|soft lockup|hard LOCKUP|stack-protector|list_(?:add|del) corruption|"
     r"ODEBUG: |UBSAN: |DMAR: .*(?:QI|Invalidation|timeout|failed))")
 
+# All of the kernel races somewhere: KCSAN's reports count where this has a part in them.
+RACE = re.compile(r"BUG: KCSAN: .*? in ([\w.]+)\S*(?: / ([\w.]+))?")
+RACE_OF = "drivers/iommu"
+
 COUNTED = {"iotlb": "iotlb", "p-iotlb": "iotlb", "device": "atc",
            "device-piotlb": "atc", "wait": "sync"}
 
@@ -210,16 +214,29 @@ class Boot:
                     current[COUNTED.get(found.group(1), "other")] += 1
         return intervals
 
+    def _splats(self, lines):
+        """What the kernel complained about, and how many races are somebody else's."""
+        splats, foreign, ours = [], 0, None
+        for line in filter(SPLAT.search, lines):
+            race = RACE.search(line)
+            if race:
+                ours = ours or self.kernel.functions(RACE_OF)
+                if not ours & set(race.groups()):
+                    foreign += 1
+                    continue
+            splats.append(line)
+        return splats, foreign
+
     def parse(self, timed_out):
         """
-        {"cells": [...], "splats": [...], "errors": [...], "ktap": {...}}: what the programs
+        {"cells": [...], "splats": [...], "errors": [...], "ktap": {...}, ...}: what the programs
         measured, each with "outside", QEMU's count of the same; what the kernel complained
         about; why the boot does not count as one that came through.
         """
         with open(os.path.join(self.dir, "console"), encoding="utf-8", errors="replace") as file:
             lines = file.read().replace("\r", "").splitlines()
         cells, errors, ktap = [], [], {}
-        splats = [line for line in lines if SPLAT.search(line)]
+        splats, foreign = self._splats(lines)
         for line in lines:
             if line.startswith("RESULT "):
                 try:
@@ -261,5 +278,6 @@ class Boot:
             splats = []
         return {"boot": self.name, "machine": self.machine["name"],
                 "workload": self.workload["name"], "kernel": self.kernel.kind,
-                "cells": cells, "splats": splats, "errors": errors, "ktap": ktap,
+                "cells": cells, "splats": splats, "foreign_races": foreign,
+                "errors": errors, "ktap": ktap,
                 "dir": self.dir}
