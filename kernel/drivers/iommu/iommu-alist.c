@@ -1130,6 +1130,11 @@ enum {
 	SEND_ATC	= BIT(2),	/* targets with a number in (after, until] */
 };
 
+struct flush_sent {
+	struct iommu_device *iommu_device;
+	u64 cookie;
+};
+
 struct flush {
 	struct iommu_attach_walk walk;
 	const struct iommu_attach_flush_ops *ops;
@@ -1138,85 +1143,82 @@ struct flush {
 	u64 until;
 	u32 nr_sent;
 	struct iommu_attach_sent count;
-	struct {
-		struct iommu_device *iommu_device;
-		u64 cookie;
-	} sent[FLUSH_WINDOW];
+	struct flush_sent sent[FLUSH_WINDOW];
 };
 
 static void flush_wait(struct flush *flush)
 {
-	u32 i;
+	const struct flush_sent *sent, *end = &flush->sent[flush->nr_sent];
 
-	for (i = 0; i < flush->nr_sent; i++)
-		flush->ops->wait(flush->sent[i].iommu_device,
-				 flush->sent[i].cookie, flush->arg);
+	for (sent = flush->sent; sent != end; sent++)
+		flush->ops->wait(sent->iommu_device, sent->cookie, flush->arg);
 	flush->nr_sent = 0;
 }
 
-static bool flush_atcs(struct flush *flush,
-		       const struct iommu_attach_group *group)
+/* Of the groups of one IOMMU. Out of the way of flushes without any. */
+static noinline bool flush_atcs(struct flush *flush,
+				struct iommu_attach_group *const *pos,
+				struct iommu_attach_group *const *end)
 {
-	const u64 after = flush->after, until = flush->until;
 	const struct iommu_attach_slots *slots;
-	const atomic64_t *slot, *end;
+	const atomic64_t *slot, *slot_end;
 	bool sent = false;
 	u64 atc;
 
-	hlist_for_each_entry_rcu(slots, &group->slots, item) {
-		end = __iommu_attach_slots_end(slots);
-		for (slot = slots->slot; slot != end; slot++) {
-			atc = __iommu_attach_target(slots, slot, after, until);
-			if (!atc)
-				continue;
-			flush->ops->atc(group, atc & ~IOMMU_ATTACH_LIVE,
-					flush->arg);
-			iommu_attach_count(&flush->count, atcs);
-			sent = true;
+	for (; pos != end; pos++) {
+		hlist_for_each_entry_rcu(slots, &(*pos)->slots, item) {
+			slot_end = __iommu_attach_slots_end(slots);
+			for (slot = slots->slot; slot != slot_end; slot++) {
+				atc = __iommu_attach_target(slots, slot, flush->after,
+							    flush->until);
+				if (!atc)
+					continue;
+				flush->ops->atc(*pos, atc & ~IOMMU_ATTACH_LIVE,
+						flush->arg);
+				iommu_attach_count(&flush->count, atcs);
+				sent = true;
+			}
 		}
 	}
 	return sent;
 }
 
-static void flush_pass(struct flush *flush,
-		       const struct iommu_attach_cursor *cursor, u32 what)
+static void flush_pass(struct flush *flush, u32 what)
 {
-	struct iommu_attach_group *const *group = cursor->pos;
-	struct iommu_attach_group *const *end = cursor->end;
-	struct iommu_attach_group *const *next;
-	struct iommu_device *iommu_device;
+	struct iommu_attach_group *const *pos, *const *next;
+	const struct iommu_attach_cursor *groups = &flush->walk.groups;
+	struct flush_sent *last;
 	bool sent;
 
-	for (; group != end; group = next) {
-		next = group + 1;
-		if (!__iommu_attach_live(*group))
+	for (pos = groups->pos; pos != groups->end; pos = next) {
+		next = pos + 1;
+		if (!__iommu_attach_live(*pos))
 			continue;
-		iommu_device = (*group)->iommu_device;
-		sent = false;
-		if (flush->nr_sent == FLUSH_WINDOW)
-			flush_wait(flush);
 
 		/* Own tags come before those of nests in the table. */
-		for (next = group; next != end; next++) {
-			if ((*next)->iommu_device != iommu_device)
-				break;
-			if (!(what & BIT((*next)->kind)) ||
-			    !__iommu_attach_live(*next))
-				continue;
-			flush->ops->iotlb(*next, flush->arg);
-			iommu_attach_count(&flush->count, groups);
-			sent = true;
-		}
-		for (; what & SEND_ATC && group != next; group++)
-			sent |= flush_atcs(flush, *group);
+		sent = false;
+		next = pos;
+		do {
+			if (what & BIT((*next)->kind) && __iommu_attach_live(*next)) {
+				flush->ops->iotlb(*next, flush->arg);
+				iommu_attach_count(&flush->count, groups);
+				sent = true;
+			}
+			next++;
+		} while (next != groups->end &&
+			 (*next)->iommu_device == (*pos)->iommu_device);
+
+		if (what & SEND_ATC)
+			sent |= flush_atcs(flush, pos, next);
 		if (!sent)
 			continue;
 
-		flush->sent[flush->nr_sent].iommu_device = iommu_device;
-		flush->sent[flush->nr_sent].cookie =
-			flush->ops->sync(iommu_device, flush->arg);
-		flush->nr_sent++;
+		last = &flush->sent[flush->nr_sent++];
+		last->iommu_device = (*pos)->iommu_device;
+		last->cookie = flush->ops->sync(last->iommu_device, flush->arg);
 		iommu_attach_count(&flush->count, syncs);
+		if (unlikely(flush->nr_sent == FLUSH_WINDOW))
+			flush_wait(flush);
 	}
 	flush_wait(flush);
 }
@@ -1252,34 +1254,37 @@ void iommu_attach_flush(struct iommu_attach_list *alist,
 	flush.ops = ops;
 	flush.arg = arg;
 	flush.after = 0;
+	flush.until = 0;
 	flush.nr_sent = 0;
 	flush.count = (struct iommu_attach_sent){};
 
-	iommu_attach_walk_begin(&flush.walk, alist);
-	/*
-	 * Every target up to this number, in a group of the walk, is seen from here on.
-	 * One in a newer group came after the walk's barrier: its hardware sees the
-	 * page table.
-	 */
-	flush.until = atomic64_read_acquire(&alist->atc_seq);
-
-	if (ops->sync_before_nest) {
-		flush_pass(&flush, &flush.walk.groups, SEND_OWN);
-		what = SEND_NEST;
-	}
-	if (ops->atc && !ops->sync_before_atc && READ_ONCE(alist->nr_atc))
+	__iommu_attach_walk_begin(&flush.walk, alist);
+	if (ops->atc && !ops->sync_before_atc && READ_ONCE(alist->nr_atc)) {
+		/*
+		 * Every target up to this number, in a group of the walk, is seen from
+		 * here on. One in a newer group came after the walk's barrier: its
+		 * hardware sees the page table.
+		 */
+		flush.until = atomic64_read_acquire(&alist->atc_seq);
 		what |= SEND_ATC;
-	flush_pass(&flush, &flush.walk.groups, what);
+	}
+	if (unlikely(ops->sync_before_nest)) {
+		flush_pass(&flush, SEND_OWN);
+		what &= ~SEND_OWN;
+	}
+	flush_pass(&flush, what);
 
 	if (ops->atc && __iommu_attach_load_atcs(&flush.walk)) {
-		if (!ops->sync_before_atc)
-			flush.after = flush.until;
+		flush.after = flush.until;
 		flush.until = flush.walk.atc_until;
-		if (flush.until != flush.after)
-			flush_pass(&flush, &flush.walk.atcs, SEND_ATC);
+		if (flush.until != flush.after) {
+			/* They may be in groups of a newer table. */
+			__iommu_attach_load(alist, &flush.walk.groups);
+			flush_pass(&flush, SEND_ATC);
+		}
 	}
-	iommu_attach_walk_end(&flush.walk);
 	trace_iommu_alist_flush(alist, &flush.count);
 	iommu_attach_debugfs_flush(alist, &flush.count);
+	iommu_attach_walk_end(&flush.walk);
 }
 EXPORT_SYMBOL_GPL(iommu_attach_flush);

@@ -422,9 +422,23 @@ static inline bool __iommu_attach_load_atcs(struct iommu_attach_walk *walk)
 		return false;
 	/* A number comes with its target. */
 	walk->atc_until = atomic64_read_acquire(&walk->alist->atc_seq);
-	/* An ATC may have been announced in a group of a newer table. */
-	__iommu_attach_load(walk->alist, &walk->atcs);
 	return true;
+}
+
+/* Loops over ATC targets fill in what is theirs. */
+static inline void __iommu_attach_walk_begin(struct iommu_attach_walk *walk,
+					     struct iommu_attach_list *alist)
+	__acquires(RCU)
+{
+	walk->alist = alist;
+	rcu_read_lock();
+	/*
+	 * The page table that the walker has written comes before what it sees in
+	 * the list. Pairs with the barrier in iommu_attach_add(), see Barriers.
+	 */
+	smp_mb();
+	__iommu_attach_load(alist, &walk->groups);
+	walk->first = walk->groups.pos;
 }
 
 /**
@@ -442,15 +456,9 @@ static inline void iommu_attach_walk_begin(struct iommu_attach_walk *walk,
 					   struct iommu_attach_list *alist)
 	__acquires(RCU)
 {
-	*walk = (struct iommu_attach_walk){ .alist = alist };
-	rcu_read_lock();
-	/*
-	 * The page table that the walker has written comes before what it sees in
-	 * the list. Pairs with the barrier in iommu_attach_add(), see Barriers.
-	 */
-	smp_mb();
-	__iommu_attach_load(alist, &walk->groups);
-	walk->first = walk->groups.pos;
+	/* Compilers do not see that no loop reads what it has not filled in. */
+	*walk = (struct iommu_attach_walk){};
+	__iommu_attach_walk_begin(walk, alist);
 }
 
 /**
@@ -555,6 +563,8 @@ static inline bool __iommu_attach_atc_begin(struct iommu_attach_walk *walk)
 	__iommu_attach_assert_walk();
 	if (!__iommu_attach_load_atcs(walk))
 		return false;
+	/* An ATC may have been announced in a group of a newer table. */
+	__iommu_attach_load(walk->alist, &walk->atcs);
 	__iommu_attach_seek_slots(walk, NULL);
 	return true;
 }
