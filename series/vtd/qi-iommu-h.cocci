@@ -33,8 +33,17 @@ typedef u16, u32, u64, bool;
 - int qi_submit_sync(...);
 + int qi_submit_sync(struct intel_iommu *iommu, struct qi_desc *desc,
 + 		   unsigned int count, unsigned long options);
-+ struct qi_desc *qi_batch_desc(struct intel_iommu *iommu, struct qi_batch *batch);
++ void qi_batch_queue(struct intel_iommu *iommu, struct qi_batch *batch);
 + u64 qi_batch_submit(struct intel_iommu *iommu, struct qi_batch *batch);
 + int qi_wait(struct intel_iommu *iommu, u64 cookie);
 + bool qi_device_gone(struct intel_iommu *iommu, u16 sid);
 + void qi_dump_fault(struct intel_iommu *iommu, u32 fault);
++
++ /* All of a batch is for one IOMMU. */
++ static inline void qi_batch_add(struct intel_iommu *iommu, struct qi_batch *batch,
++ 				const struct qi_desc *desc)
++ {
++ 	batch->descs[batch->index++] = *desc;
++ 	if (unlikely(batch->index == ARRAY_SIZE(batch->descs)))
++ 		qi_batch_queue(iommu, batch);
++ }

@@ -346,6 +346,7 @@ struct intel_flush {
 	unsigned long start, end;	/* inclusive */
 	u64 addr;			/* the pages that cover them */
 	unsigned int order;
+	bool map;			/* something has been mapped, nothing unmapped */
 	bool ih;			/* only leaves have changed */
 	bool entries;			/* what points to the page table has changed */
 	bool again;			/* something may have been aborted */
@@ -354,7 +355,7 @@ struct intel_flush {
 };
 
 static void trace_flush(const struct intel_flush *flush, struct intel_iommu *iommu,
-			const struct iommu_attach_group *group, u64 atc, bool map)
+			const struct iommu_attach_group *group, u64 atc)
 {
 	bool nest = group->kind == IOMMU_ATTACH_NEST;
 	struct cache_tag tag = {
@@ -370,7 +371,7 @@ static void trace_flush(const struct intel_flush *flush, struct intel_iommu *iom
 		tag.dev = device_rbtree_find(iommu, FIELD_GET(ATC_SID, atc)) ?: tag.dev;
 		tag.pasid = FIELD_GET(ATC_PASID, atc);
 	}
-	if (map)
+	if (flush->map)
 		trace_cache_tag_flush_range_np(&tag, flush->start, flush->end,
 					       flush->addr, flush->order);
 	else
@@ -378,93 +379,117 @@ static void trace_flush(const struct intel_flush *flush, struct intel_iommu *iom
 					    flush->addr, flush->order);
 }
 
+static bool trace_flush_enabled(const struct intel_flush *flush)
+{
+	return flush->map ? trace_cache_tag_flush_range_np_enabled() :
+			    trace_cache_tag_flush_range_enabled();
+}
+
+/* Caching mode is about everything but first-stage tables (6.1). */
+static bool caches_absent(struct dmar_domain *domain, struct intel_iommu *iommu)
+{
+	return cap_caching_mode(iommu->cap) && !intel_domain_is_fs_paging(domain);
+}
+
 static void send_pasid_cache(struct intel_flush *flush, struct intel_iommu *iommu,
 			     const struct iommu_attach_group *group, bool by_pasid)
 {
-	struct qi_desc *desc = qi_batch_desc(iommu, &flush->batch);
+	struct qi_desc desc = {
+		.qw0 = QI_PC_DID(FIELD_GET(TAG_DID, group->tag)) | QI_PC_TYPE |
+		       QI_PC_GRAN(by_pasid ? QI_PC_PASID_SEL : QI_PC_ALL_PASIDS) |
+		       QI_PC_PASID(FIELD_GET(TAG_PASID, group->tag)),
+	};
 
-	desc->qw0 = QI_PC_DID(FIELD_GET(TAG_DID, group->tag)) | QI_PC_TYPE |
-		    QI_PC_GRAN(by_pasid ? QI_PC_PASID_SEL : QI_PC_ALL_PASIDS) |
-		    QI_PC_PASID(FIELD_GET(TAG_PASID, group->tag));
-	desc->qw1 = 0;
+	qi_batch_add(iommu, &flush->batch, &desc);
 }
 
+/* The command of a first stage. */
+static void send_piotlb(struct intel_flush *flush, struct intel_iommu *iommu,
+			const struct iommu_attach_group *group)
+{
+	u16 did = FIELD_GET(TAG_DID, group->tag);
+	u32 pasid = FIELD_GET(TAG_PASID, group->tag);
+	struct qi_desc desc = {};
+
+	if (flush->order >= MAX_AGAW_PFN_WIDTH)
+		qi_desc_piotlb_all(did, pasid, &desc);
+	else
+		qi_desc_piotlb(did, pasid, flush->addr, flush->order, flush->ih, &desc);
+	qi_batch_add(iommu, &flush->batch, &desc);
+}
+
+/* The command of a second stage, which has a form for IOMMUs without a queue. */
 static void send_iotlb(struct intel_flush *flush, struct intel_iommu *iommu,
 		       const struct iommu_attach_group *group)
 {
 	u16 did = FIELD_GET(TAG_DID, group->tag);
-	u32 pasid = FIELD_GET(TAG_PASID, group->tag);
+	u64 addr = flush->addr | flush->ih;
 	unsigned int order = flush->order;
 	u64 type = DMA_TLB_PSI_FLUSH;
-	u64 addr = flush->addr;
+	struct qi_desc desc;
 
-	/* A nest seen from its parent is flushed as the parent is. */
-	if (domain_tags_pasid(flush->domain)) {
-		struct qi_desc *desc = qi_batch_desc(iommu, &flush->batch);
-
-		if (order >= MAX_AGAW_PFN_WIDTH)
-			qi_desc_piotlb_all(did, pasid, desc);
-		else
-			qi_desc_piotlb(did, pasid, addr, order, flush->ih, desc);
-		return;
-	}
-
-	addr |= flush->ih;
 	if (!cap_pgsel_inv(iommu->cap) || order > cap_max_amask_val(iommu->cap)) {
 		type = DMA_TLB_DSI_FLUSH;
 		addr = 0;
 		order = 0;
 	}
-	if (iommu->qi)
-		qi_desc_iotlb(iommu, did, addr, order, type,
-			      qi_batch_desc(iommu, &flush->batch));
-	else
+	if (unlikely(!iommu->qi)) {
 		__iommu_flush_iotlb(iommu, did, addr, order, type);
+		return;
+	}
+	qi_desc_iotlb(iommu, did, addr, order, type, &desc);
+	qi_batch_add(iommu, &flush->batch, &desc);
 }
 
-static void unmap_iotlb(const struct iommu_attach_group *group, void *arg)
+static void flush_iotlb(const struct iommu_attach_group *group, void *arg)
 {
 	struct intel_iommu *iommu = to_iommu(group->iommu_device);
 	struct intel_flush *flush = arg;
+	bool by_pasid = domain_tags_pasid(flush->domain);
 
+	if (flush->map && !caches_absent(flush->domain, iommu))
+		return;
+	if (trace_flush_enabled(flush))
+		trace_flush(flush, iommu, group, 0);
 	if (flush->entries)
-		send_pasid_cache(flush, iommu, group, domain_tags_pasid(flush->domain));
-	send_iotlb(flush, iommu, group);
-	if (trace_cache_tag_flush_range_enabled())
-		trace_flush(flush, iommu, group, 0, false);
+		send_pasid_cache(flush, iommu, group, by_pasid);
+	/* A nest seen from its parent is flushed as the parent is. */
+	if (by_pasid)
+		send_piotlb(flush, iommu, group);
+	else
+		send_iotlb(flush, iommu, group);
 }
 
-static void unmap_atc(const struct iommu_attach_group *group, u64 atc, void *arg)
+static void flush_atc(const struct iommu_attach_group *group, u64 atc, void *arg)
 {
 	struct intel_iommu *iommu = to_iommu(group->iommu_device);
-	unsigned int times = atc & ATC_TWICE ? 2 : 1;
 	u16 sid = FIELD_GET(ATC_SID, atc), pfsid = FIELD_GET(ATC_PFSID, atc);
 	u32 pasid = FIELD_GET(ATC_PASID, atc);
 	u16 qdep = FIELD_GET(ATC_QDEP, atc);
 	struct intel_flush *flush = arg;
 	unsigned int order = flush->order;
 	u64 addr = flush->addr;
+	struct qi_desc desc;
 
 	/* Software is told not to send any while remapping is off (4.3). */
 	if (!(iommu->gcmd & DMA_GCMD_TE))
 		return;
 	if (flush->retry && qi_device_gone(iommu, sid))
 		return;
+	if (trace_cache_tag_flush_range_enabled())
+		trace_flush(flush, iommu, group, atc);
 	if (group->kind == IOMMU_ATTACH_NEST) {
 		addr = 0;
 		order = MAX_AGAW_PFN_WIDTH;
 	}
 
-	while (times--) {
-		struct qi_desc *desc = qi_batch_desc(iommu, &flush->batch);
-
-		if (pasid == IOMMU_NO_PASID)
-			qi_desc_dev_iotlb(sid, pfsid, qdep, addr, order, desc);
-		else
-			qi_desc_dev_iotlb_pasid(sid, pfsid, pasid, qdep, addr, order, desc);
-	}
-	if (trace_cache_tag_flush_range_enabled())
-		trace_flush(flush, iommu, group, atc, false);
+	if (pasid == IOMMU_NO_PASID)
+		qi_desc_dev_iotlb(sid, pfsid, qdep, addr, order, &desc);
+	else
+		qi_desc_dev_iotlb_pasid(sid, pfsid, pasid, qdep, addr, order, &desc);
+	qi_batch_add(iommu, &flush->batch, &desc);
+	if (unlikely(atc & ATC_TWICE))
+		qi_batch_add(iommu, &flush->batch, &desc);
 }
 
 static u64 flush_sync(struct iommu_device *iommu_device, void *arg)
@@ -487,29 +512,11 @@ static void flush_wait(struct iommu_device *iommu_device, u64 cookie, void *arg)
 }
 
 static const struct iommu_attach_flush_ops intel_unmap_ops = {
-	.iotlb = unmap_iotlb,
-	.atc = unmap_atc,
+	.iotlb = flush_iotlb,
+	.atc = flush_atc,
 	.sync = flush_sync,
 	.wait = flush_wait,
 };
-
-/* Caching mode is about everything but first-stage tables (6.1). */
-static bool caches_absent(struct dmar_domain *domain, struct intel_iommu *iommu)
-{
-	return cap_caching_mode(iommu->cap) && !intel_domain_is_fs_paging(domain);
-}
-
-static void map_iotlb(const struct iommu_attach_group *group, void *arg)
-{
-	struct intel_iommu *iommu = to_iommu(group->iommu_device);
-	struct intel_flush *flush = arg;
-
-	if (!caches_absent(flush->domain, iommu))
-		return;
-	send_iotlb(flush, iommu, group);
-	if (trace_cache_tag_flush_range_np_enabled())
-		trace_flush(flush, iommu, group, 0, true);
-}
 
 /* An invalidation flushes the write buffer, too (6.8). */
 static u64 map_sync(struct iommu_device *iommu_device, void *arg)
@@ -523,7 +530,7 @@ static u64 map_sync(struct iommu_device *iommu_device, void *arg)
 }
 
 static const struct iommu_attach_flush_ops intel_map_ops = {
-	.iotlb = map_iotlb,
+	.iotlb = flush_iotlb,
 	.sync = map_sync,
 	.wait = flush_wait,
 };
@@ -541,21 +548,25 @@ static void flush_domain(struct dmar_domain *domain,
 	flush.addr = bits < 64 ? start & ~(BIT_ULL(bits) - 1) : 0;
 
 	flush.domain = domain;
+	flush.map = ops == &intel_map_ops;
 	flush.start = start;
 	flush.end = end;
 	flush.ih = ih;
 	flush.entries = entries;
-	flush.retry = false;
 	flush.batch.index = 0;
 	flush.batch.queued = false;
 	flush.batch.start = 0;
 
+	flush.retry = false;
+	flush.again = false;
+	iommu_attach_flush(&domain->alist, ops, &flush);
+
 	/* Aborts are rare, and what is clean may be flushed again. */
-	do {
+	while (unlikely(flush.again)) {
+		flush.retry = true;
 		flush.again = false;
 		iommu_attach_flush(&domain->alist, ops, &flush);
-		flush.retry = flush.again;
-	} while (flush.again);
+	}
 }
 
 /* @ih: no page table has been taken out. */

@@ -54,37 +54,40 @@
 #define QI_COOKIE_ABORTS	GENMASK_ULL(31, 16)
 #define QI_COOKIE_SLOT		GENMASK_ULL(15, 0)
 
-static struct qi_desc *qi_slot(struct intel_iommu *iommu, int slot)
+static struct qi_desc *qi_slot(struct intel_iommu *iommu, unsigned int slot)
 {
 	return iommu->qi->desc + (slot << qi_shift(iommu));
 }
 
-/* Of 128 bits, in scalable mode of 256: not worth a call to memcpy(). */
-static void qi_write(struct intel_iommu *iommu, int slot, const struct qi_desc *desc)
+static unsigned int qi_next(unsigned int slot)
 {
-	struct qi_desc *to = qi_slot(iommu, slot);
+	return (slot + 1) % QI_LENGTH;
+}
 
+/* Of 128 bits, in scalable mode of 256: not worth a call to memcpy(). */
+static void qi_write(struct qi_desc *to, bool wide, const struct qi_desc *desc)
+{
 	to->qw0 = desc->qw0;
 	to->qw1 = desc->qw1;
-	if (ecap_smts(iommu->ecap)) {
+	if (wide) {
 		to->qw2 = desc->qw2;
 		to->qw3 = desc->qw3;
 	}
 }
 
-static bool qi_slot_waits(struct intel_iommu *iommu, int slot)
+static bool qi_slot_waits(struct intel_iommu *iommu, unsigned int slot)
 {
 	u64 qw0 = qi_slot(iommu, slot)->qw0;
 
 	return (qw0 & 0xf) == QI_IWD_TYPE && qw0 & QI_IWD_STATUS_WRITE;
 }
 
-static u32 qi_slot_seq(struct intel_iommu *iommu, int slot)
+static u32 qi_slot_seq(struct intel_iommu *iommu, unsigned int slot)
 {
 	return qi_slot(iommu, slot)->qw0 >> 32;
 }
 
-static bool qi_reached(struct q_inval *qi, int slot, u32 seq)
+static bool qi_reached(struct q_inval *qi, unsigned int slot, u32 seq)
 {
 	return (int)(READ_ONCE(qi->desc_status[slot]) - seq) >= 0;
 }
@@ -96,7 +99,7 @@ static bool qi_reached(struct q_inval *qi, int slot, u32 seq)
 static void qi_reclaim(struct intel_iommu *iommu, int room)
 {
 	struct q_inval *qi = iommu->qi;
-	int slot = qi->free_tail;
+	unsigned int slot = qi->free_tail;
 
 	lockdep_assert_held(&qi->q_lock);
 
@@ -105,9 +108,9 @@ static void qi_reclaim(struct intel_iommu *iommu, int room)
 
 		if (waits && !qi_reached(qi, slot, qi_slot_seq(iommu, slot)))
 			break;
-		slot = (slot + 1) % QI_LENGTH;
+		slot = qi_next(slot);
 		if (waits) {
-			qi->free_cnt += (slot - qi->free_tail + QI_LENGTH) % QI_LENGTH;
+			qi->free_cnt += (slot - qi->free_tail) % QI_LENGTH;
 			qi->free_tail = slot;
 		}
 	}
@@ -120,28 +123,28 @@ static void qi_reclaim(struct intel_iommu *iommu, int room)
 static void qi_drop_bad(struct intel_iommu *iommu)
 {
 	struct q_inval *qi = iommu->qi;
-	int head = readl(iommu->reg + DMAR_IQH_REG) >> qi_shift(iommu);
+	unsigned int head = readl(iommu->reg + DMAR_IQH_REG) >> qi_shift(iommu);
 	struct qi_desc fence = { .qw0 = QI_IWD_FENCE | QI_IWD_TYPE };
-	int slot = head;
+	unsigned int slot = head;
 
 	while (slot != qi->free_head && !qi_slot_waits(iommu, slot))
-		slot = (slot + 1) % QI_LENGTH;
+		slot = qi_next(slot);
 	WRITE_ONCE(qi->bad_seq, slot == qi->free_head ? qi->seq + 1 :
 							qi_slot_seq(iommu, slot));
-	qi_write(iommu, head, &fence);
+	qi_write(qi_slot(iommu, head), ecap_smts(iommu->ecap), &fence);
 }
 
 /* What was fetched and has not completed never will. */
 static void qi_abort(struct intel_iommu *iommu)
 {
 	struct q_inval *qi = iommu->qi;
-	int head = readl(iommu->reg + DMAR_IQH_REG) >> qi_shift(iommu);
-	int slot;
+	unsigned int head = readl(iommu->reg + DMAR_IQH_REG) >> qi_shift(iommu);
+	unsigned int slot;
 
 	WRITE_ONCE(qi->aborts, qi->aborts + 1);
 	/* In qi_wait() whoever takes an aborted one for completed sees the count. */
 	smp_wmb();
-	for (slot = qi->free_tail; slot != head; slot = (slot + 1) % QI_LENGTH) {
+	for (slot = qi->free_tail; slot != head; slot = qi_next(slot)) {
 		u32 seq = qi_slot_seq(iommu, slot);
 
 		if (qi_slot_waits(iommu, slot) && !qi_reached(qi, slot, seq))
@@ -176,9 +179,11 @@ static u64 qi_queue(struct intel_iommu *iommu, const struct qi_desc *desc,
 		    unsigned int count, u64 wait)
 {
 	struct q_inval *qi = iommu->qi;
-	struct qi_desc wait_desc = {};
+	const struct qi_desc *end = desc + count;
+	unsigned int slot, shift;
+	bool wide;
+	void *slots;
 	unsigned long flags;
-	unsigned int i;
 	u64 cookie;
 
 	if (!qi)
@@ -196,10 +201,15 @@ static u64 qi_queue(struct intel_iommu *iommu, const struct qi_desc *desc,
 		raw_spin_lock_irqsave(&qi->q_lock, flags);
 	}
 
-	for (i = 0; i < count; i++) {
-		qi_write(iommu, qi->free_head, &desc[i]);
-		qi->free_head = (qi->free_head + 1) % QI_LENGTH;
-		trace_qi_submit(iommu, desc[i].qw0, desc[i].qw1, desc[i].qw2, desc[i].qw3);
+	/* Loaded once, not anew after each write to a slot. */
+	wide = ecap_smts(iommu->ecap);
+	shift = DMAR_IQ_SHIFT + wide;
+	slots = qi->desc;
+	slot = qi->free_head;
+	for (; desc != end; desc++) {
+		qi_write(slots + (slot << shift), wide, desc);
+		slot = qi_next(slot);
+		trace_qi_submit(iommu, desc->qw0, desc->qw1, desc->qw2, desc->qw3);
 	}
 	qi->free_cnt -= count;
 	qi->unwaited += count;
@@ -207,29 +217,48 @@ static u64 qi_queue(struct intel_iommu *iommu, const struct qi_desc *desc,
 
 	if (wait || qi->unwaited > QI_MAX_UNWAITED) {
 		/* 0 is a cookie of its own. */
-		if (!++qi->seq)
-			qi->seq++;
-		cookie |= FIELD_PREP(QI_COOKIE_SEQ, qi->seq) |
-			  FIELD_PREP(QI_COOKIE_SLOT, qi->free_head);
+		u32 seq = qi->seq + 1 ?: 1;
+		int *status = &qi->desc_status[slot];
+		struct qi_desc wait_desc = {};
+
+		cookie |= FIELD_PREP(QI_COOKIE_SEQ, seq) | FIELD_PREP(QI_COOKIE_SLOT, slot);
 
 		/*
 		 * It may not have been a wait descriptor's for long, and be out of the
 		 * range in which numbers compare.
 		 */
-		smp_store_release(&qi->desc_status[qi->free_head], qi->seq - 1);
+		smp_store_release(status, seq - 1);
 
-		wait_desc.qw0 = QI_IWD_STATUS_DATA(qi->seq) | QI_IWD_STATUS_WRITE |
+		wait_desc.qw0 = QI_IWD_STATUS_DATA(seq) | QI_IWD_STATUS_WRITE |
 				QI_IWD_TYPE | wait;
-		wait_desc.qw1 = virt_to_phys(&qi->desc_status[qi->free_head]);
-		qi_write(iommu, qi->free_head, &wait_desc);
-		qi->free_head = (qi->free_head + 1) % QI_LENGTH;
+		wait_desc.qw1 = virt_to_phys(status);
+		qi_write(slots + (slot << shift), wide, &wait_desc);
+		slot = qi_next(slot);
 		qi->free_cnt--;
 		qi->unwaited = 0;
+		qi->seq = seq;
 	}
 
-	writel(qi->free_head << qi_shift(iommu), iommu->reg + DMAR_IQT_REG);
+	qi->free_head = slot;
+	writel(slot << shift, iommu->reg + DMAR_IQT_REG);
 	raw_spin_unlock_irqrestore(&qi->q_lock, flags);
 	return cookie;
+}
+
+/* Until the submission is complete, or is taken for it. */
+static noinline void qi_poll(struct intel_iommu *iommu, unsigned int slot, u32 seq)
+{
+	struct q_inval *qi = iommu->qi;
+	unsigned long flags;
+
+	while (!qi_reached(qi, slot, seq)) {
+		if (readl(iommu->reg + DMAR_FSTS_REG) & QI_FAULTS) {
+			raw_spin_lock_irqsave(&qi->q_lock, flags);
+			qi_handle_faults(iommu);
+			raw_spin_unlock_irqrestore(&qi->q_lock, flags);
+		}
+		cpu_relax();
+	}
 }
 
 /**
@@ -243,22 +272,14 @@ static u64 qi_queue(struct intel_iommu *iommu, const struct qi_desc *desc,
  */
 int qi_wait(struct intel_iommu *iommu, u64 cookie)
 {
+	unsigned int slot = FIELD_GET(QI_COOKIE_SLOT, cookie);
 	u32 seq = FIELD_GET(QI_COOKIE_SEQ, cookie);
-	int slot = FIELD_GET(QI_COOKIE_SLOT, cookie);
 	struct q_inval *qi = iommu->qi;
-	unsigned long flags;
 
 	if (!cookie)
 		return 0;
-
-	while (!qi_reached(qi, slot, seq)) {
-		if (readl(iommu->reg + DMAR_FSTS_REG) & QI_FAULTS) {
-			raw_spin_lock_irqsave(&qi->q_lock, flags);
-			qi_handle_faults(iommu);
-			raw_spin_unlock_irqrestore(&qi->q_lock, flags);
-		}
-		cpu_relax();
-	}
+	if (!qi_reached(qi, slot, seq))
+		qi_poll(iommu, slot, seq);
 
 	/* Pairs with qi_abort(), and with the release in qi_queue(). */
 	smp_rmb();
@@ -268,31 +289,21 @@ int qi_wait(struct intel_iommu *iommu, u64 cookie)
 }
 
 /**
- * qi_batch_desc() - Room for a descriptor
+ * qi_batch_queue() - Queue what a batch has, and go on with it
  * @iommu: The IOMMU that all of the batch is for.
- * @batch: The batch. A full one is queued first, with nothing to wait for: what is
- *	submitted later completes later.
+ * @batch: The batch. There is nothing to wait for: what is submitted later completes
+ *	later.
  *
- * Return: The descriptor. The caller fills in qw0 and qw1.
+ * Context: Any context.
  */
-struct qi_desc *qi_batch_desc(struct intel_iommu *iommu, struct qi_batch *batch)
+void qi_batch_queue(struct intel_iommu *iommu, struct qi_batch *batch)
 {
-	struct qi_desc *desc;
-	u16 aborts;
+	u64 cookie = qi_queue(iommu, batch->descs, batch->index, 0);
 
-	if (batch->index == ARRAY_SIZE(batch->descs)) {
-		aborts = FIELD_GET(QI_COOKIE_ABORTS,
-				   qi_queue(iommu, batch->descs, batch->index, 0));
-		if (!batch->queued)
-			batch->aborts = aborts;
-		batch->queued = true;
-		batch->index = 0;
-	}
-
-	desc = &batch->descs[batch->index++];
-	desc->qw2 = 0;
-	desc->qw3 = 0;
-	return desc;
+	if (!batch->queued)
+		batch->aborts = FIELD_GET(QI_COOKIE_ABORTS, cookie);
+	batch->queued = true;
+	batch->index = 0;
 }
 
 /**
@@ -307,7 +318,7 @@ u64 qi_batch_submit(struct intel_iommu *iommu, struct qi_batch *batch)
 {
 	u64 cookie;
 
-	if (!batch->index)
+	if (!batch->index && !batch->queued)
 		return 0;
 	if (!batch->start && dmar_latency_enabled(iommu, DMAR_LATENCY_INV_IOTLB))
 		batch->start = ktime_get_ns();
