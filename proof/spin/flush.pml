@@ -52,6 +52,7 @@
  * twin GROUP_FREED_AT_ONCE WORLD=3
  * twin SLOTS_FREED_AT_ONCE WORLD=1
  * twin TABLE_IN_PLACE WORLD=3
+ * twin GROUP_COPIED WORLD=3 OPS=2
  * twin GROUP_HANDED_OVER WORLD=2
  * twin COUNT_NOT_SHARED WORLD=2 OPS=2
  * twin SLOT_MOVED WORLD=1
@@ -417,6 +418,25 @@ inline new_group()
 	blocks[g] = 0
 }
 
+#ifdef GROUP_COPIED
+#define MOVE(e)	elm_group[e] = (elm_group[e] == from -> to : elm_group[e])
+
+/* The old one is left to the old table. */
+inline copy_group()
+{
+	to = find_free(GROUP);
+	memory[GROUP(to)] = USED;
+	group_key[to] = group_key[from];
+	users[to] = users[from];
+	blocks[to] = blocks[from];
+	MOVE(0);
+	MOVE(1);
+	MOVE(2);
+	table_group[b * NR + n] = to;
+	die(GROUP(from))
+}
+#endif
+
 inline publish_group()
 {
 	b = find_free(TABLE);
@@ -434,6 +454,14 @@ inline publish_group()
 		if
 		:: i < old_nr && users[old_group(i)] ->
 			table_group[b * NR + n] = old_group(i);
+#ifdef GROUP_COPIED
+			from = old_group(i);
+			if
+			:: from -> copy_group()
+			:: else
+			fi;
+			from = 0; to = 0;
+#endif
 			n++
 		:: else
 		fi
@@ -747,8 +775,7 @@ inline attach()
 inline begin_detach()
 {
 	hw_on = hw_on & ~BIT(a);
-	hardware_atc_off();
-	g = elm_group[a]
+	hardware_atc_off()
 }
 
 inline detach()
@@ -758,9 +785,9 @@ inline detach()
 	!drain_waits[id];
 #endif
 #ifdef TAG_REVIVED
-	d_step { !tags && !locked -> locked = 1 };
+	d_step { !tags && !locked -> locked = 1; g = elm_group[a] };
 #else
-	d_step { !tags && !locked -> tags = 1; locked = 1 };
+	d_step { !tags && !locked -> tags = 1; locked = 1; g = elm_group[a] };
 #endif
 	if
 	:: elm_block[a] -> del_target()
@@ -808,15 +835,9 @@ inline enable_atc()
 	d_step { hardware_atc_on(); finish() }
 }
 
-inline begin_disable()
-{
-	hardware_atc_off();
-	g = elm_group[a]
-}
-
 inline disable_atc()
 {
-	d_step { !locked -> locked = 1 };
+	d_step { !locked -> locked = 1; g = elm_group[a] };
 	del_target();
 	d_step { unlock(); undrained_atc[id] = undrained_atc[id] | BIT(a); finish() }
 }
@@ -842,6 +863,9 @@ proctype writer(byte id)
 {
 	byte a, g, b, s, i, n;
 	bit atc, has_tags;
+#ifdef GROUP_COPIED
+	byte from, to;
+#endif
 
 idle:	atomic {
 		if
@@ -860,7 +884,7 @@ idle:	atomic {
 			goto detaching
 		:: d_step { !is_off(a) && !elm_block[a] && !locked -> begin_enable() };
 			goto enabling
-		:: d_step { !is_off(a) && elm_block[a] -> begin_disable() };
+		:: d_step { !is_off(a) && elm_block[a] -> hardware_atc_off() };
 			goto disabling
 		fi
 	};
