@@ -76,6 +76,7 @@ typedef u8, u16, bool;
 + struct device_domain_info *domain_lookup_dev_info(struct dmar_domain *domain,
 + 						  struct intel_iommu *iommu,
 + 						  u8 bus, u8 devfn);
++ void domain_enforce_page_snoop(struct dmar_domain *domain);
 + bool intel_iommu_enforce_cache_coherency_fs(struct iommu_domain *domain);
 + bool intel_iommu_enforce_cache_coherency_ss(struct iommu_domain *domain);
 + int intel_iommu_set_dirty_tracking(struct iommu_domain *domain, bool enable);

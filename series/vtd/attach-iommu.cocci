@@ -90,6 +90,28 @@ identifier ret;
 -	iommu_disable_pci_ats(info);
   }
 
+@domain_setup_first_level@
+identifier iommu, domain, dev, flags, old;
+expression E1, E2, E3;
+typedef u32;
+@@
+  static int domain_setup_first_level(struct intel_iommu *iommu, struct dmar_domain *domain,
+				      struct device *dev, u32 pasid, struct iommu_domain *old)
+  {
+	...
+	unsigned int flags = 0;
++	int ret;
+	...
+-	return __domain_setup_first_level(E1, dev, E2, domain_id_iommu(domain, iommu), E3, flags, old);
++	ret = __domain_setup_first_level(E1, dev, E2,
++					 domain_id_iommu(domain, iommu),
++					 E3, flags, old);
++	/* It may have been asked for since the flag was looked at. */
++	if (!ret && domain->force_snooping && !(flags & PASID_FLAG_PAGE_SNOOP))
++		domain_enforce_page_snoop(domain);
++	return ret;
+  }
+
 @dmar_domain_attach_device__locals@
 identifier flags;
 @@

@@ -611,20 +611,39 @@ static bool support_force_snooping(struct dmar_domain *domain)
 	return true;
 }
 
+/* In the entries that are there. */
+static void set_page_snoop(struct dmar_domain *domain)
+{
+	struct intel_elm *pos;
+
+	iommu_attach_for_each_locked(pos, &domain->alist, elm)
+		intel_pasid_setup_page_snoop_control(to_iommu(pos->elm.iommu_device),
+						     iommu_attach_elm_device(&pos->elm),
+						     pos->elm.pasid);
+}
+
+/*
+ * An entry has been written that does not enforce it: whoever began to enforce it since
+ * it was looked up has not seen the entry, or sees it now.
+ */
+void domain_enforce_page_snoop(struct dmar_domain *domain)
+{
+	iommu_attach_lock(&domain->alist);
+	set_page_snoop(domain);
+	iommu_attach_unlock(&domain->alist);
+	flush_entries(domain);
+}
+
 bool intel_iommu_enforce_cache_coherency_fs(struct iommu_domain *domain)
 {
 	struct dmar_domain *dmar_domain = to_dmar_domain(domain);
-	struct intel_elm *pos;
 	bool flush;
 
 	iommu_attach_lock(&dmar_domain->alist);
 	flush = !dmar_domain->force_snooping && support_force_snooping(dmar_domain);
 	if (flush) {
 		dmar_domain->force_snooping = true;
-		iommu_attach_for_each_locked(pos, &dmar_domain->alist, elm)
-			intel_pasid_setup_page_snoop_control(to_iommu(pos->elm.iommu_device),
-							     iommu_attach_elm_device(&pos->elm),
-							     pos->elm.pasid);
+		set_page_snoop(dmar_domain);
 	}
 	iommu_attach_unlock(&dmar_domain->alist);
 
