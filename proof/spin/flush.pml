@@ -221,7 +221,7 @@ inline leave()
 }
 
 /* What is looked at next. */
-mtype = { IDLE, UNTIL, ANY_ATC, TAG, FIRST_BLOCK, END, SLOT, NUMBER, NEXT_BLOCK, SENT, COMPLETED,
+mtype = { IDLE, ANY_ATC, UNTIL, TAG, FIRST_BLOCK, END, SLOT, NUMBER, NEXT_BLOCK, SENT, COMPLETED,
 	  STILL_ATC, UNTIL_NOW, RELOAD, DONE };
 
 /* An option is a step. */
@@ -232,7 +232,7 @@ proctype walker(byte w)
 	byte after, until;	/* numbers of the targets that the pass sends to */
 	byte first;		/* group in use, if found */
 	byte pass;		/* targets that the pass has sent to */
-	bit atcs, found, second;
+	bit found, second;
 #ifdef DECIDED_EARLY
 	byte early;
 #endif
@@ -245,14 +245,13 @@ proctype walker(byte w)
 		reading = reading | BIT(w);
 		my_table = table;
 		nr = old_nr;
-		step = (w == 1 -> UNTIL : TAG) }
+		step = (w == 1 -> ANY_ATC : TAG) }
+
+	:: d_step { step == ANY_ATC ->
+		step = (nr_atc -> UNTIL : TAG) }
 
 	:: d_step { step == UNTIL ->
 		until = atc_seq;
-		step = ANY_ATC }
-
-	:: d_step { step == ANY_ATC ->
-		atcs = nr_atc > 0;
 		step = TAG }
 
 	:: d_step { step == TAG ->
@@ -262,8 +261,8 @@ proctype walker(byte w)
 			assert(KEYS(served) & BIT(group_key[g]));
 			assert(!(sent_iotlb[w] & BIT(group_key[g])));
 			sent_iotlb[w] = sent_iotlb[w] | BIT(group_key[g]);
-			first = (atcs && !found -> i : first);
-			found = atcs
+			first = (until && !found -> i : first);
+			found = until > 0
 		:: else
 		fi;
 		i++;
@@ -272,8 +271,7 @@ proctype walker(byte w)
 		:: i == nr ->
 			i = (found -> first : 0);
 			step = (found -> FIRST_BLOCK : SENT);
-			first = 0;
-			atcs = 0
+			first = 0
 		:: else
 		fi }
 
