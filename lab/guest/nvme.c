@@ -2,7 +2,8 @@
 /*
  * File I/O through the IOMMU: nvme DISK SEED.
  *
- * DISK is an ext2 file system with one file, "outside", which was written outside the
+ * DISK is a pattern: controllers are probed beside each other, and one that has no disk may
+ * take the first number. What matches it is an ext2 file system with one file, "outside", which was written outside the
  * machine; each 8 bytes of it follow from their offset and from SEED, as do those of
  * the files that are written here. All are read back after the page cache was thrown
  * away. At last, OPS blocks are read one by one past the cache, and what goes to the
@@ -11,6 +12,7 @@
 #define _GNU_SOURCE		/* O_DIRECT */
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,8 +105,23 @@ static void count_reads(const char *path)
 	close(fd);
 }
 
+/* The disk, which the kernel may still be looking for. */
+static const char *find_disk(const char *pattern)
+{
+	static glob_t found;
+	int seconds;
+
+	for (seconds = 0; seconds < 60; seconds++) {
+		if (!glob(pattern, 0, NULL, &found))
+			return found.gl_pathv[0];
+		sleep(1);
+	}
+	fail("there is no %s", pattern);
+}
+
 int main(int argc, char **argv)
 {
+	const char *disk;
 	char path[64];
 	uint64_t seed;
 	int i;
@@ -113,8 +130,9 @@ int main(int argc, char **argv)
 		fail("usage: nvme DISK SEED");
 	seed = number(argv[2]);
 	mkdir(MOUNT, 0700);
-	if (mount(argv[1], MOUNT, "ext2", 0, NULL))
-		fail("cannot mount %s: %s", argv[1], strerror(errno));
+	disk = find_disk(argv[1]);
+	if (mount(disk, MOUNT, "ext2", 0, NULL))
+		fail("cannot mount %s: %s", disk, strerror(errno));
 
 	check(MOUNT "/outside", seed, OUTSIDE_SIZE);
 	for (i = 0; i < FILES; i++) {
