@@ -2,12 +2,13 @@
 /*
  * File I/O through the IOMMU: nvme DISK SEED.
  *
- * DISK is a pattern: controllers are probed beside each other, and one that has no disk may
- * take the first number. What matches it is an ext2 file system with one file, "outside", which was written outside the
- * machine; each 8 bytes of it follow from their offset and from SEED, as do those of
- * the files that are written here. All are read back after the page cache was thrown
- * away. At last, OPS blocks are read one by one past the cache, and what goes to the
- * IOMMU for them is counted: with iommu.strict=1, each one is unmapped by itself.
+ * DISK is a pattern: controllers are probed beside each other, and one that has no disk
+ * may take the first number. What matches it is an ext2 file system with one file,
+ * "outside", which was written outside the machine; each 8 bytes of it follow from their
+ * offset and from SEED, as do those of the files that are written here. All are read back
+ * after the page cache was thrown away. At last, OPS blocks are read one by one past the
+ * cache, and what goes to the IOMMU for them is counted: with iommu.strict=1, each one is
+ * unmapped by itself.
  */
 #define _GNU_SOURCE		/* O_DIRECT */
 #include <errno.h>
