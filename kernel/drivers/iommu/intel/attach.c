@@ -556,17 +556,14 @@ static void flush_domain(struct dmar_domain *domain,
 	flush.batch.index = 0;
 	flush.batch.queued = false;
 	flush.batch.start = 0;
-
 	flush.retry = false;
-	flush.again = false;
-	iommu_attach_flush(&domain->alist, ops, &flush);
 
 	/* Aborts are rare, and what is clean may be flushed again. */
-	while (unlikely(flush.again)) {
-		flush.retry = true;
+	do {
 		flush.again = false;
 		iommu_attach_flush(&domain->alist, ops, &flush);
-	}
+		flush.retry = flush.again;
+	} while (flush.again);
 }
 
 /* @ih: no page table has been taken out. */
