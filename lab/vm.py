@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """
-One run of one machine: what goes in, QEMU, and what its console and its trace say.
+One run of one machine: what goes in, QEMU, and what its kernel, its programs and QEMU's
+trace say.
 
 A machine's file (machines/*.toml) and a workload (workloads.toml) together are a boot: a
 kernel, an initial file system with our programs and the list of what they shall do, a QEMU
@@ -98,6 +99,12 @@ def make_disk(tools):
     return disk
 
 
+def read_lines(path):
+    """Of what came out of a serial port."""
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read().replace("\r", "").splitlines()
+
+
 class Boot:
     """One machine with one kernel and one workload."""
 
@@ -110,6 +117,8 @@ class Boot:
         self.tools = kernel.tools
         self.name = f"{machine['name']}.{workload['name']}.{kernel.name}"
         self.dir = os.path.join(OUT, "boots", self.name)
+        # What the programs print; where there is one serial port only, the console has it.
+        self.output = os.path.join(self.dir, "output")
 
     def _list(self):
         values = {"ids": self.machine.get("ids", ""), "seed": SEED,
@@ -145,14 +154,17 @@ class Boot:
         # Emulated time runs unevenly on a busy host: no check of a timer may panic for it.
         # Early on, an interrupt in identify_cpu() finds the CPU without its features: KASAN
         # then takes what is mapped with five levels of page tables for wild memory.
-        append = " ".join(["panic=-1 kunit.enable=0 no_timer_check no5lvl",
-                           self.machine["append"],
-                           workload.get("append", "")])
+        append = ["panic=-1 kunit.enable=0 no_timer_check no5lvl", self.machine["append"],
+                  workload.get("append", "")]
+        output = []
+        if self.kernel.arch == "x86-64":
+            append.append("LAB_OUTPUT=/dev/ttyS1")
+            output = ["-serial", "file:" + self.output]
         command = [self.tools.qemu(self.kernel.arch), *shlex.split(self.machine["qemu"]),
                    "-smp", str(workload.get("smp", 2)), "-m", str(workload.get("memory", 512)),
-                   "-display", "none", "-nodefaults", "-serial", "stdio", "-no-reboot",
+                   "-display", "none", "-nodefaults", "-serial", "stdio", *output, "-no-reboot",
                    "-kernel", self.kernel.image, "-initrd", os.path.join(self.dir, "initrd"),
-                   "-append", append]
+                   "-append", " ".join(append)]
         command = [word.replace("@DISK@", self.disk) for word in command]
         if workload.get("icount"):
             command += ["-icount", "shift=0,sleep=off"]
@@ -177,6 +189,8 @@ class Boot:
                 return json.load(file)
 
         os.makedirs(self.dir, exist_ok=True)
+        if os.path.exists(self.output):
+            os.unlink(self.output)
         self._initrd(programs)
         console = os.path.join(self.dir, "console")
         with open(os.path.join(self.dir, "command"), "w", encoding="utf-8") as file:
@@ -236,16 +250,16 @@ class Boot:
         measured, each with "outside", QEMU's count of the same; what the kernel complained
         about; why the boot does not count as one that came through.
         """
-        with open(os.path.join(self.dir, "console"), encoding="utf-8", errors="replace") as file:
-            lines = file.read().replace("\r", "").splitlines()
+        console = read_lines(os.path.join(self.dir, "console"))
+        lines = console + (read_lines(self.output) if os.path.exists(self.output) else [])
         cells, errors, ktap = [], [], {}
-        splats, foreign = self._splats(lines)
+        splats, foreign = self._splats(console)
         for line in lines:
             if line.startswith("RESULT "):
                 try:
                     cells.append(json.loads(line[len("RESULT "):]))
                 except json.JSONDecodeError:
-                    errors.append("a result was torn: " + line)
+                    errors.append("a result is incomplete: " + line)
             found = re.match(r"LAB exit (\d+) (.*)", line)
             if found and found.group(1) != "0" and \
                     found.group(2).split()[0] not in self.workload.get("may_fail", []):

@@ -3,10 +3,12 @@
  * The first process of a lab machine. It mounts what the workloads look at, runs
  * the command lines of /run.list one after the other, and powers the machine off.
  *
- * The console is all that leaves the machine. A line "LAB run COMMAND" or "LAB exit
- * STATUS COMMAND" stands around the output of each command, so that whoever reads
- * the log knows which workload a splat belongs to; "LAB done" stands at the end of a
- * machine that came through. A command line is words and blanks, nothing more.
+ * What is printed leaves the machine by the serial port that LAB_OUTPUT= on the kernel's
+ * command line names: the kernel writes to the console whenever it likes, in the middle of
+ * a line, too. Machines with one port have no LAB_OUTPUT=, and use the console. A line
+ * "LAB run COMMAND" or "LAB exit STATUS COMMAND" stands around the output of each
+ * command; "LAB done" stands at the end of a machine that came through. A command line
+ * is words and blanks, nothing more.
  *
  * "insmod FILE [PARAMETERS]" and "sysctl FILE VALUE" are done here: a program for
  * each would be longer.
@@ -21,6 +23,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "lab.h"
@@ -37,6 +40,21 @@ static const struct {
 	{ "debugfs", "/sys/kernel/debug" },
 	{ "tracefs", "/sys/kernel/tracing" },
 };
+
+static void open_output(void)
+{
+	const char *path = getenv("LAB_OUTPUT");
+	int fd;
+
+	if (!path)
+		return;
+	fd = open(path, O_WRONLY | O_NOCTTY | O_CLOEXEC);
+	if (fd < 0)
+		fail("%s: %s", path, strerror(errno));
+	dup2(fd, STDOUT_FILENO);
+	dup2(fd, STDERR_FILENO);
+	close(fd);
+}
 
 static int insmod(const char *path, const char *parameters)
 {
@@ -91,6 +109,7 @@ int main(void)
 			printf("LAB no %s\n", mounts[i].type);
 	}
 
+	open_output();
 	list = fopen("/run.list", "re");
 	if (!list)
 		printf("LAB no run.list\n");
@@ -109,6 +128,7 @@ int main(void)
 		printf("LAB exit %d %s\n", status, command);
 	}
 	printf("LAB done\n");
+	tcdrain(STDOUT_FILENO);
 	sync();
 	reboot(RB_POWER_OFF);
 	return 1;
