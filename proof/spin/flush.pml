@@ -38,6 +38,8 @@
  *   WORLD=2: two equal attachments, and a group with one
  *   WORLD=3: three groups: tables
  *
+ * What stands for a statement of the core names it, as in a litmus test.
+ *
  * What is run. One walker, the second one, and three operations take seconds; two walkers
  * take longer. Twins have a fault each and must be found out, with one walker and with two.
  *
@@ -242,24 +244,31 @@ proctype walker(byte w)
 		/* The page is taken out of the page table. */
 		stale_iotlb[w] = tagged;
 		stale_atc[w] = TARGETS(hw_atc);
+		/* __iommu_attach_walk_begin(): rcu_read_lock(); */
 		reading = reading | BIT(w);
+		/* __iommu_attach_walk_begin(): __iommu_attach_load(alist, &walk->groups); */
 		my_table = table;
 		nr = old_nr;
+		/* iommu_attach_flush(): if (ops->atc && !ops->sync_before_atc && */
 		step = (w == 1 -> ANY_ATC : TAG) }
 
 	:: d_step { step == ANY_ATC ->
+		/* iommu_attach_flush(): READ_ONCE(alist->nr_atc) */
 		step = (nr_atc -> UNTIL : TAG) }
 
 	:: d_step { step == UNTIL ->
+		/* iommu_attach_flush(): flush.until = atomic64_read_acquire(&alist->atc_seq); */
 		until = atc_seq;
 		step = TAG }
 
 	:: d_step { step == TAG ->
 		get_group();
 		if
+		/* flush_pass(): __iommu_attach_live(*next) */
 		:: users[g] ->
 			assert(KEYS(served) & BIT(group_key[g]));
 			assert(!(sent_iotlb[w] & BIT(group_key[g])));
+			/* flush_pass(): flush->ops->iotlb(*next, flush->arg); */
 			sent_iotlb[w] = sent_iotlb[w] | BIT(group_key[g]);
 			first = (until && !found -> i : first);
 			found = until > 0
@@ -279,6 +288,8 @@ proctype walker(byte w)
 	:: d_step { step == FIRST_BLOCK ->
 		get_group();
 		if
+		/* flush_pass(): flush_atcs(flush, pos, next); */
+		/* flush_atcs(): hlist_for_each_entry_rcu(slots, &(*pos)->slots, item) */
 		:: found -> i++; get_block(blocks[g])
 		:: !found && users[g] -> found = 1
 		:: else -> i++; next_group()
@@ -287,11 +298,13 @@ proctype walker(byte w)
 
 	:: d_step { step == END ->
 		assert(memory[BLOCK(b)] != FREE);
+		/* __iommu_attach_slots_end(): READ_ONCE(slots->nr) */
 		end = block_nr[b];
 		step = (end -> SLOT : NEXT_BLOCK) }
 
 	:: d_step { step == SLOT ->
 		assert(memory[BLOCK(b)] != FREE);
+		/* __iommu_attach_target(): atomic64_read_acquire(slot) */
 		value = slot[b * ROOM + s];
 		if
 		:: value -> latched[w] = BIT(value - 1); step = NUMBER
@@ -304,19 +317,24 @@ proctype walker(byte w)
 #ifdef NUMBER_UNCHECKED
 		number_is = after + 1;
 #else
+		/* __iommu_attach_target(): seq = atomic64_read(&slots->seq); */
 		number_is = block_seq[b];
 		if
+		/* __iommu_attach_target(): if (unlikely(after || seq > until)) */
+		/* __iommu_attach_target(): seq = atomic64_read(&slot[slots->room]); */
 		:: after || number_is > until -> number_is = number[b * ROOM + s]
 		:: else
 		fi;
 #endif
 		if
+		/* __iommu_attach_target(): if (seq <= after || seq > until) */
 		:: number_is > after && number_is <= until ->
 			assert(TARGETS(served_atc) & BIT(value));
 			assert(!(pass & BIT(value)));
 			assert(!(yielded[w] & BIT(value)));
 			pass = pass | BIT(value);
 			yielded[w] = yielded[w] | latched[w];
+			/* flush_atcs(): flush->ops->atc( */
 			sent_atc[w] = sent_atc[w] | BIT(value)
 		:: else
 		fi;
@@ -341,6 +359,7 @@ proctype walker(byte w)
 		step = COMPLETED }
 	:: d_step { step == COMPLETED ->
 #endif
+		/* flush_wait(): flush->ops->wait( */
 		stale_iotlb[w] = stale_iotlb[w] & ~sent_iotlb[w];
 		stale_atc[w] = stale_atc[w] & ~sent_atc[w];
 		sent_iotlb[w] = 0;
@@ -348,6 +367,7 @@ proctype walker(byte w)
 		step = (second -> DONE : STILL_ATC) }
 
 	:: d_step { step == STILL_ATC ->
+		/* __iommu_attach_load_atcs(): !READ_ONCE(walk->alist->nr_atc) */
 #ifdef ONE_PASS
 		step = (w == 1 || !nr_atc -> DONE : UNTIL_NOW)
 #else
@@ -357,16 +377,20 @@ proctype walker(byte w)
 
 	:: d_step { step == UNTIL_NOW ->
 		second = 1;
+		/* iommu_attach_flush(): flush.after = flush.until; */
 		after = until;
 #ifdef DECIDED_EARLY
 		until = early;
 		early = 0;
 #else
+		/* __iommu_attach_load_atcs(): atomic64_read_acquire(&walk->alist->atc_seq); */
 		until = atc_seq;
 #endif
+		/* iommu_attach_flush(): if (flush.until != flush.after) */
 		step = (until == after -> DONE : RELOAD) }
 
 	:: d_step { step == RELOAD ->
+		/* iommu_attach_flush(): __iommu_attach_load(alist, &flush.walk.groups); */
 		my_table = table;
 		nr = old_nr;
 		step = FIRST_BLOCK }
@@ -378,6 +402,7 @@ proctype walker(byte w)
 		stale_iotlb[w] = 0;
 		stale_atc[w] = 0;
 		yielded[w] = 0;
+		/* iommu_attach_flush(): iommu_attach_walk_end(&flush.walk); */
 		leave();
 		my_table = 0; nr = 0; after = 0; until = 0; second = 0;
 		step = IDLE }
@@ -450,6 +475,7 @@ inline publish_group()
 		:: else
 		fi;
 		if
+		/* part_add_group(): if (!alist->nr_idle || olds[i]->users) */
 		:: i < old_nr && users[old_group(i)] ->
 			table_group[b * NR + n] = old_group(i);
 #ifdef GROUP_COPIED
@@ -470,8 +496,11 @@ inline publish_group()
 	fi;
 	table_nr[b] = n;
 	/* Published. What the old one has alone goes with it. */
+	/* part_add_group(): rcu_assign_pointer(alist->table, new); */
 	for (i : 0 .. 2) {
 		if
+		/* part_add_group(): if (olds[i]->users) */
+		/* part_add_group(): kvfree_rcu(olds[i], rcu); */
 		:: i < old_nr && old_group(i) && !users[old_group(i)] ->
 			n = old_group(i);
 #ifdef GROUP_FREED_AT_ONCE
@@ -483,6 +512,7 @@ inline publish_group()
 		fi
 	}
 	if
+	/* part_add_group(): kvfree_rcu(old, rcu); */
 	:: table ->
 #ifdef TABLE_FREED_AT_ONCE
 		memory[TABLE(table)] = FREE
@@ -498,6 +528,7 @@ inline publish_group()
 inline count_user()
 {
 	elm_group[a] = g;
+	/* part_add(): smp_store_release(&group->users, users + 1); */
 	users[g] = users[g] + 1
 }
 
@@ -527,12 +558,14 @@ inline share_target(o)
 
 inline take_slot()
 {
+	/* part_add_target(): while (atomic64_read(&slots->slot[i])) */
 	s = (slot[b * ROOM] -> 1 : 0);
 	assert(!slot[b * ROOM + s]);
 	block_used[b] = block_used[b] + 1;
 	elm_block[a] = b;
 	elm_slot[a] = s;
 	if
+	/* part_add_target(): WRITE_ONCE(slots->nr, i + 1); */
 	:: s == block_nr[b] -> block_nr[b] = s + 1
 	:: else
 	fi
@@ -540,13 +573,16 @@ inline take_slot()
 
 inline set_number()
 {
+	/* part_add_target(): atomic64_set(&slots->slot[slots->room + i], seq); */
 	number[b * ROOM + s] = atc_seq + 1;
+	/* part_add_target(): atomic64_set(&slots->seq, seq); */
 	block_seq[b] = atc_seq + 1
 }
 
 inline add_target()
 {
 	if
+	/* part_add_target(): other = find_target(alist, group, elm); */
 	:: d_step { shares(0) -> share_target(0) }
 	:: d_step { shares(1) -> share_target(1) }
 	:: d_step { shares(2) -> share_target(2) }
@@ -563,6 +599,7 @@ inline add_target()
 			block_seq[b] = 0;
 			block_used[b] = 0;
 			block_next[b] = blocks[g];
+			/* part_add_target(): hlist_add_head_rcu(&slots->item, &group->slots); */
 			blocks[g] = b };
 			d_step { take_slot() }
 		fi;
@@ -574,6 +611,7 @@ inline add_target()
 #endif
 #endif
 		d_step {
+			/* part_add_target(): atomic64_set_release(&slots->slot[i], */
 			slot[b * ROOM + s] = TARGET(a) + 1;
 			/* It is another one from here on than what had a command before. */
 			for (i : 0 .. 1) {
@@ -585,9 +623,11 @@ inline add_target()
 #ifdef NUMBER_LATE
 		d_step { set_number() };
 #endif
+		/* part_add_target(): WRITE_ONCE(alist->nr_atc, alist->nr_atc + 1); */
 		nr_atc++;
 		d_step {
 #ifndef NUMBER_FIRST
+			/* part_add_target(): atomic64_set_release(&alist->atc_seq, seq); */
 			atc_seq++;
 #endif
 			unlock()
@@ -597,6 +637,8 @@ inline add_target()
 
 inline drop_slot()
 {
+	/* del_target(): WRITE_ONCE(slots->nr, nr); */
+	/* del_target(): slots->used-- */
 	block_nr[b] = (slot[b * ROOM + 1] -> 2 : (slot[b * ROOM] -> 1 : 0));
 	block_used[b] = block_used[b] - 1
 }
@@ -605,6 +647,7 @@ inline del_target()
 {
 	if
 #ifndef COUNT_NOT_SHARED
+	/* del_target(): if (find_target(alist, group, elm)) */
 	:: d_step { shared ->
 		elm_block[a] = 0;
 		elm_slot[a] = 0 }
@@ -615,6 +658,7 @@ inline del_target()
 			s = elm_slot[a];
 			elm_block[a] = 0;
 			elm_slot[a] = 0;
+			/* del_target(): atomic64_set(&slots->slot[elm->slot], 0); */
 			slot[b * ROOM + s] = 0
 		}
 #ifdef SLOT_MOVED
@@ -633,12 +677,15 @@ inline del_target()
 		:: else
 		fi;
 #endif
+		/* del_target(): WRITE_ONCE(alist->nr_atc, alist->nr_atc - 1); */
 		nr_atc--;
 		if
 		:: d_step { block_used[b] > 1 -> drop_slot() }
 		:: d_step { block_used[b] == 1 -> drop_slot() };
 			d_step {
 				if
+				/* del_target(): hlist_del_rcu(&slots->item); */
+				/* del_target(): kvfree_rcu(slots, rcu); */
 				:: first_block == b -> first_block = block_next[b]
 				:: else ->
 					assert(next_block == b);
@@ -788,6 +835,7 @@ inline detach()
 	d_step { !tags && !locked -> tags = 1; locked = 1; g = elm_group[a] };
 #endif
 	if
+	/* del_locked(): del_target(elm); */
 	:: elm_block[a] -> del_target()
 	:: else
 	fi;
@@ -798,6 +846,7 @@ inline detach()
 #endif
 	d_step {
 		elm_group[a] = NONE;
+		/* del_locked(): WRITE_ONCE(group->users, group->users - 1); */
 		users[g] = users[g] - 1;
 		n = users[g];
 		locked = 0
