@@ -9,9 +9,10 @@
  * slot has been used again since.
  *
  * So a slot does not belong to the one who waits. Whoever needs room takes slots back, from
- * the oldest one on, up to a wait descriptor that has completed. Nobody depends on
- * another waiter to run, and waiting takes no lock and leaves interrupts as they are: an
- * interrupt handler that submits in the middle of a wait finds room by itself.
+ * the oldest one on, up to a wait descriptor that has completed; often that is the last one
+ * there is. Nobody depends on another waiter to run, and waiting takes no lock and leaves
+ * interrupts as they are: an interrupt handler that submits in the middle of a wait finds
+ * room by itself.
  *
  * Errors stop the queue for everybody, and are handled by the first one who sees them, be
  * it a waiter or a submitter that needs room:
@@ -44,7 +45,7 @@
  */
 #define QI_MAX_UNWAITED	(QI_LENGTH / 4)
 
-/* What a submission takes back beyond its own need, where there is that much. */
+/* What a submission takes back beyond its own need, where it has to look for it. */
 #define QI_SPARE	16
 
 #define QI_FAULTS	(DMA_FSTS_IQE | DMA_FSTS_ITE | DMA_FSTS_ICE)
@@ -93,15 +94,23 @@ static bool qi_reached(struct q_inval *qi, unsigned int slot, u32 seq)
 }
 
 /*
- * Takes back slots up to a completed wait descriptor, until @room are free. All of a full
- * queue at once would be a long time with interrupts off.
+ * Takes back all slots if what was submitted last is complete, which is so where nobody
+ * else submits. If not, those up to a completed wait descriptor, until @room are free:
+ * to go through a full queue would be a long time with interrupts off.
  */
 static void qi_reclaim(struct intel_iommu *iommu, int room)
 {
 	struct q_inval *qi = iommu->qi;
+	unsigned int last = (qi->free_head + QI_LENGTH - 1) % QI_LENGTH;
 	unsigned int slot = qi->free_tail;
 
 	lockdep_assert_held(&qi->q_lock);
+
+	if (qi_slot_waits(iommu, last) && qi_reached(qi, last, qi->seq)) {
+		qi->free_cnt = QI_LENGTH;
+		qi->free_tail = qi->free_head;
+		return;
+	}
 
 	while (qi->free_cnt < room && slot != qi->free_head) {
 		bool waits = qi_slot_waits(iommu, slot);
