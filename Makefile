@@ -109,14 +109,19 @@ mutants: setup
 ## make lab      boot stock and alist kernels in QEMU; tables in build/lab/report.md
 ##               takes DEBUG=lockdep|kasan|kcsan, MACHINE=name, LINUX=dir QEMU=dir
 .PHONY: lab
-lab: setup series-setup
+lab: setup lab-setup
 	@LINUX="$(LINUX)" QEMU="$(QEMU)" lab/run $(MACHINE:%=--machine %) $(DEBUG:%=--debug %)
 
 ## make check-kernel   the list in Linux 7.3: KUnit under UML, x86-64, arm64, riscv64; VT-d
 ##               in the lab's short form; takes LINUX=dir QEMU=dir
 .PHONY: check-kernel
-check-kernel: series-setup
+check-kernel: lab-setup
 	@scripts/check-kernel
+
+# With LINUX= there is no Debian root that would have these.
+.PHONY: lab-setup
+lab-setup: series-setup
+	@$(if $(LINUX),scripts/setup libcap-dev e2fsprogs)
 
 ## make ci       check, coverage, proof, mutants and bench-check; its last line counts all cases
 .PHONY: ci
