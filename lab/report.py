@@ -153,7 +153,7 @@ def markdown(results, merged, driver, failures, used):
     """The report for people."""
     text = ["# The lab's report\n",
             "Stock → alist, for one operation. IOTLB, ATC and sync: commands that QEMU and "
-            "the kernel both counted. Instructions: the median. Interrupts off: the longest "
+            "the kernel both counted. Instructions: the mean. Interrupts off: the longest "
             "section of a flush, in µs at one instruction a nanosecond.\n"]
     for machine in dict.fromkeys(key[0] for key in merged):
         rows = [[stock["workload"], stock["n"],
