@@ -149,6 +149,8 @@ def checkpatch(tree, patch, ignore):
 def kernel_doc(tree, touched):
     paths = [path for path in touched if path.endswith((".c", ".h"))
              and os.path.isfile(os.path.join(tree, path))]
+    if not paths:
+        return set()
     result = subprocess.run(("scripts/kernel-doc", "-none", "-Wall", *paths), cwd=tree,
                             capture_output=True, text=True, check=False)
     return warnings_of(result.stdout + result.stderr)
