@@ -123,7 +123,8 @@ check-kernel: lab-setup
 lab-setup: series-setup
 	@$(if $(LINUX),scripts/setup libcap-dev e2fsprogs)
 
-## make ci       check, coverage, proof, mutants and bench-check; its last line counts all cases
+## make ci       check, check-kernel, coverage, proof, mutants and bench-check; its last
+##               line counts all cases
 .PHONY: ci
 ci:
 	@scripts/ci
