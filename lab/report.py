@@ -173,11 +173,13 @@ def markdown(results, merged, driver, failures, used):
             ["", *driver], [[name, *(figures[name] for figures in driver.values())]
                             for name in ("driver_lines", "containers", "locks")])]
     text += ["## Boots\n", table(
-        ["machine", "workload", "kernel", "tests passed", "stale", "splats", "errors"],
+        ["machine", "workload", "kernel", "tests passed", "stale", "splats", "begun again",
+         "errors"],
         [[result["machine"], result["workload"], result["kernel"],
           list(result["ktap"].values()).count("ok") or None,
           next((cell["stale"] for cell in result["cells"] if cell["workload"] == "stale"), None),
-          len(result["splats"]), len(result["errors"])] for result in results])]
+          len(result["splats"]), "yes" if result["again"] else None,
+          len(result["errors"])] for result in results])]
     text += ["## Failures\n"] + ([f"* {failure}\n" for failure in failures] or ["None.\n"])
     return "\n".join(text)
 
