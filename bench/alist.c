@@ -6,6 +6,8 @@
  * callbacks. A nest is measured on the list of the parent; the list of its S1 domain
  * is part of the attachment.
  */
+#include <stdlib.h>
+
 #include <linux/iommu-alist.h>
 
 #include "layout.h"
@@ -19,10 +21,31 @@ struct alist_nest {
 	struct iommu_attach_list s1;
 };
 
+/* Of each IOMMU. */
+static struct iommu_attach_fence fences[MAX_IOMMUS];
+
+struct iommu_attach_fence *alist_fence(u32 iommu_index)
+{
+	return &fences[iommu_index];
+}
+
+static void fences_init(void)
+{
+	u32 i;
+
+	if (fences[0].cur)
+		return;
+	for (i = 0; i < MAX_IOMMUS; i++) {
+		if (iommu_attach_fence_init(&fences[i]))
+			abort();
+	}
+}
+
 static void alist_init(void *domain)
 {
 	struct alist_domain *d = domain;
 
+	fences_init();
 	iommu_attach_init(&d->alist);
 }
 
@@ -36,6 +59,7 @@ static void alist_exit(void *domain)
 static void fill(struct iommu_attach_elm *elm, const struct endpoint *ep)
 {
 	elm->iommu_device = ep->iommu;
+	elm->fence = &fences[ep->iommu_index];
 	elm->tag = ep->tag;
 	elm->atc = ep->atc;
 	elm->using_atc = ep->ats;
@@ -74,6 +98,13 @@ static void alist_detach(void *domain, void *attachment, const struct endpoint *
 	}
 }
 
+static __always_inline unsigned int iotlb_op(const struct iommu_attach_group *group)
+{
+	_Static_assert(OP_IOTLB + IOMMU_ATTACH_OWN == OP_IOTLB &&
+		       OP_IOTLB + IOMMU_ATTACH_NEST == OP_NEST, "");
+	return OP_IOTLB + group->kind;
+}
+
 static void alist_walk(void *domain, struct sink *queue)
 {
 	const struct iommu_attach_group *group;
@@ -84,8 +115,7 @@ static void alist_walk(void *domain, struct sink *queue)
 
 	iommu_attach_walk_begin(&walk, &d->alist);
 	iommu_attach_for_each_group(group, &walk)
-		emit(&sink, group->kind == IOMMU_ATTACH_NEST ? OP_NEST : OP_IOTLB,
-		     group->iommu_device, group->tag);
+		emit(&sink, iotlb_op(group), group->iommu_device, group->tag);
 	iommu_attach_for_each_atc(group, atc, &walk)
 		emit(&sink, group->kind == IOMMU_ATTACH_NEST ? OP_ATC_ALL : OP_ATC,
 		     group->iommu_device, atc);
@@ -93,33 +123,34 @@ static void alist_walk(void *domain, struct sink *queue)
 	sink_close(queue, &sink);
 }
 
-static void send_iotlb(const struct iommu_attach_group *group, void *arg)
+static __always_inline void send_iotlb(const struct iommu_attach_group *group, void *arg)
 {
-	emit(arg, group->kind == IOMMU_ATTACH_NEST ? OP_NEST : OP_IOTLB,
-	     group->iommu_device, group->tag);
+	emit(arg, iotlb_op(group), group->iommu_device, group->tag);
 }
 
-static void send_atc(const struct iommu_attach_group *group, u64 atc, void *arg)
+static __always_inline void send_atc(const struct iommu_attach_group *group, u64 atc, void *arg)
 {
 	emit(arg, group->kind == IOMMU_ATTACH_NEST ? OP_ATC_ALL : OP_ATC,
 	     group->iommu_device, atc);
 }
 
-static u64 send_sync(struct iommu_device *iommu_device, void *arg)
+static __always_inline u64 submit(struct iommu_device *iommu_device, void *arg)
 {
 	return emit_sync(arg, iommu_device);
 }
 
-static void wait(struct iommu_device *iommu_device, u64 cookie, void *arg)
+static __always_inline int wait(struct iommu_device *iommu_device, u64 cookie, void *arg)
 {
+	const struct sink *sink = arg;
+
 	(void)iommu_device;
-	wait_sync(arg, cookie);
+	return READ_ONCE(sink->completed) < cookie ? -EINPROGRESS : 0;
 }
 
 static const struct iommu_attach_flush_ops ops = {
 	.iotlb = send_iotlb,
 	.atc = send_atc,
-	.sync = send_sync,
+	.submit = submit,
 	.wait = wait,
 };
 
@@ -127,7 +158,7 @@ static void alist_flush(void *domain, struct sink *sink)
 {
 	struct alist_domain *d = domain;
 
-	iommu_attach_flush(&d->alist, &ops, sink);
+	iommu_attach_flush_inline(&d->alist, &ops, sink);
 }
 
 const struct layout layout_alist = {

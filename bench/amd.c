@@ -78,7 +78,7 @@ static int amd_attach(void *domain, void *attachment, const struct endpoint *ep)
 	list_add(&device->item, &amd->devices);
 	ret = 0;
 out:
-	lock_release(&amd->lock);
+	lock_drop(&amd->lock);
 	return ret;
 }
 
@@ -94,7 +94,7 @@ static void amd_detach(void *domain, void *attachment, const struct endpoint *ep
 		amd->iommus[ep->iommu_index] = NULL;
 		kfree(info);
 	}
-	lock_release(&amd->lock);
+	lock_drop(&amd->lock);
 }
 
 static __always_inline void amd_send(void *domain, struct sink *queue, bool sync)
@@ -119,7 +119,7 @@ static __always_inline void amd_send(void *domain, struct sink *queue, bool sync
 		if (amd->iommus[i])
 			wait_sync(&sink, emit_sync(&sink, amd->iommus[i]->iommu));
 	}
-	lock_release(&amd->lock);
+	lock_drop(&amd->lock);
 	sink_close(queue, &sink);
 }
 

@@ -21,6 +21,7 @@
  * The linker puts __wrap_model_doorbell() and __wrap_flush_wait() where the drivers
  * call model_doorbell() and flush_wait(), see meson.build.
  */
+#include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -109,8 +110,8 @@ static void log_command(struct model_iommu *hw, enum model_class class,
 
 void __real_model_doorbell(struct model_iommu *hw, unsigned int tail);
 void __wrap_model_doorbell(struct model_iommu *hw, unsigned int tail);
-void __real_flush_wait(struct iommu_device *iommu, u64 cookie, void *arg);
-void __wrap_flush_wait(struct iommu_device *iommu, u64 cookie, void *arg);
+int __real_flush_wait(struct iommu_device *iommu, u64 cookie, void *arg);
+int __wrap_flush_wait(struct iommu_device *iommu, u64 cookie, void *arg);
 
 void __wrap_model_doorbell(struct model_iommu *hw, unsigned int tail)
 {
@@ -120,14 +121,16 @@ void __wrap_model_doorbell(struct model_iommu *hw, unsigned int tail)
 }
 
 /* Here the IOMMU has nothing left to do but what is waited for. */
-void __wrap_flush_wait(struct iommu_device *iommu, u64 cookie, void *arg)
+int __wrap_flush_wait(struct iommu_device *iommu, u64 cookie, void *arg)
 {
 	uint64_t until = machine.busy[index_of(iommu->hw)];
 	uint64_t at = now();
+	int ret;
 
-	__real_flush_wait(iommu, cookie, arg);
+	ret = __real_flush_wait(iommu, cookie, arg);
 	if (at < until)
 		skipped += until - at;
+	return ret;
 }
 
 /*
@@ -136,7 +139,8 @@ void __wrap_flush_wait(struct iommu_device *iommu, u64 cookie, void *arg)
 
 static void wait_for(unsigned int i, uint64_t cookie)
 {
-	__wrap_flush_wait(machine.iommu[i], cookie, NULL);
+	while (__wrap_flush_wait(machine.iommu[i], cookie, NULL) == -EINPROGRESS)
+		;
 }
 
 /* Sends IOMMU @i its commands of the classes in the mask. Return: whether any. */
@@ -238,7 +242,10 @@ static void with_the_list(void)
 		.leaf = MODEL_PAGE_SIZE,
 	};
 
-	machine.driver->flush(machine.domain, &range);
+	if (machine.driver->flush(machine.domain, &range)) {
+		fprintf(stderr, "end-to-end: a flush failed\n");
+		exit(1);
+	}
 }
 
 /*

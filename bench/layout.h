@@ -130,6 +130,9 @@ extern const struct layout layout_vtd_tas, layout_vtd_fair;
 extern const struct layout layout_amd_tas, layout_amd_fair;
 extern const struct layout layout_riscv, layout_smmuv3, layout_alist;
 
+/* Of an IOMMU, see struct endpoint; for what is measured of fences alone. */
+struct iommu_attach_fence *alist_fence(u32 iommu_index);
+
 /*
  * The bench's own threads say when they hold nothing, for the flavour of RCU that
  * asks for it.

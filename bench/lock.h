@@ -35,7 +35,7 @@ static inline void lock_take(struct lock *lock)
 		cpu_relax();
 }
 
-static inline void lock_release(struct lock *lock)
+static inline void lock_drop(struct lock *lock)
 {
 	smp_store_release(&lock->serving, lock->serving + 1);
 }
@@ -60,7 +60,7 @@ static inline void lock_take(struct lock *lock)
 	}
 }
 
-static inline void lock_release(struct lock *lock)
+static inline void lock_drop(struct lock *lock)
 {
 	smp_store_release(&lock->taken, 0);
 }

@@ -561,7 +561,7 @@ void measure_drain(const struct effort *effort, u32 n)
 		for (i = 0; i < n; i++)
 			gone[i] = set_detach(set, i);
 		begin = now_ns();
-		iommu_attach_drain();
+		iommu_attach_drain(alist_fence(0));
 		samples[rep] = (double)(now_ns() - begin);
 		for (i = 0; i < n; i++) {
 			kfree(gone[i]);

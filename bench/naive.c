@@ -42,7 +42,7 @@ static int naive_attach(void *domain, void *attachment, const struct endpoint *e
 	device->ep = ep;
 	lock_take(&naive->lock);
 	list_add_tail(&device->item, &naive->devices);
-	lock_release(&naive->lock);
+	lock_drop(&naive->lock);
 	return 0;
 }
 
@@ -54,7 +54,7 @@ static void naive_detach(void *domain, void *attachment, const struct endpoint *
 	(void)ep;
 	lock_take(&naive->lock);
 	list_del(&device->item);
-	lock_release(&naive->lock);
+	lock_drop(&naive->lock);
 }
 
 static __always_inline void naive_send(void *domain, struct sink *queue, bool sync)
@@ -73,7 +73,7 @@ static __always_inline void naive_send(void *domain, struct sink *queue, bool sy
 		if (sync)
 			wait_sync(&sink, emit_sync(&sink, ep->iommu));
 	}
-	lock_release(&naive->lock);
+	lock_drop(&naive->lock);
 	sink_close(queue, &sink);
 }
 

@@ -73,7 +73,7 @@ static int assign(struct vtd_domain *vtd, enum vtd_type type,
 	list_for_each_entry(other, &vtd->tags, item) {
 		if (matches(other, type, ep)) {
 			other->users++;
-			lock_release(&vtd->lock);
+			lock_drop(&vtd->lock);
 			kfree(tag);
 			return 0;
 		}
@@ -81,7 +81,7 @@ static int assign(struct vtd_domain *vtd, enum vtd_type type,
 			after = &other->item;
 	}
 	list_add(&tag->item, after);
-	lock_release(&vtd->lock);
+	lock_drop(&vtd->lock);
 	return 0;
 }
 
@@ -100,7 +100,7 @@ static void unassign(struct vtd_domain *vtd, enum vtd_type type,
 		}
 		break;
 	}
-	lock_release(&vtd->lock);
+	lock_drop(&vtd->lock);
 }
 
 static void vtd_init(void *domain)
@@ -167,7 +167,7 @@ static __always_inline void vtd_send(void *domain, struct sink *queue, bool sync
 	}
 	if (sync && iommu)
 		wait_sync(&sink, emit_sync(&sink, iommu));
-	lock_release(&vtd->lock);
+	lock_drop(&vtd->lock);
 	sink_close(queue, &sink);
 }
 

@@ -196,22 +196,22 @@ static void amd_atc(const struct iommu_attach_group *group, u64 atc, void *arg)
 static const struct iommu_attach_flush_ops amd_unmap_ops = {
 	.iotlb = amd_iotlb,
 	.atc = amd_atc,
-	.sync = flush_sync,
+	.submit = flush_submit,
 	.wait = flush_wait,
 };
 
 static const struct iommu_attach_flush_ops amd_map_ops = {
 	.iotlb = amd_iotlb,
-	.sync = flush_sync,
+	.submit = flush_submit,
 	.wait = flush_wait,
 };
 
-static void amd_flush(struct domain *domain, const struct flush_range *range)
+static int amd_flush(struct domain *domain, const struct flush_range *range)
 {
 	struct flush flush = { .domain = domain, .range = range };
 
-	iommu_attach_flush(&domain->alist,
-			   range->map ? &amd_map_ops : &amd_unmap_ops, &flush);
+	return iommu_attach_flush(&domain->alist,
+				  range->map ? &amd_map_ops : &amd_unmap_ops, &flush);
 }
 
 /*
@@ -290,9 +290,9 @@ static void amd_list_del(struct attachment *attachment)
 	 * Nobody is on the list any more to flush the tag for: neither for what the
 	 * domain's own table gave, nor for what went through its parent's.
 	 */
-	if (last & IOMMU_ATTACH_GROUP_S1)
+	if (last & IOMMU_ATTACH_GROUP_DOMAIN)
 		add_iommu_pages(&batch, iommu, tag, is_guest(domain), 0, AMD_ALL);
-	if (last & IOMMU_ATTACH_GROUP_S2)
+	if (last & IOMMU_ATTACH_GROUP_PARENT)
 		add_iommu_pages(&batch, iommu, s2_tag, false, 0, AMD_ALL);
 	queue_wait(iommu, batch_sync(&batch, iommu));
 }

@@ -188,18 +188,29 @@ uint64_t batch_sync(struct batch *batch, struct iommu_device *iommu)
 	return cookie;
 }
 
-/* Half of the word is written by some vendors; the host is little-endian as they. */
-void queue_wait(struct iommu_device *iommu, uint64_t cookie)
+/*
+ * Looks for a moment. Half of the word is written by some vendors; the host is
+ * little-endian as they.
+ */
+static bool queue_poll(struct iommu_device *iommu, uint64_t cookie)
 {
 	uint64_t *status = &iommu->status[cookie % model_queue_entries(iommu->hw)];
-	unsigned long polls = 0;
+	unsigned long polls;
 
-	while ((int32_t)((uint32_t)__atomic_load_n(status, __ATOMIC_ACQUIRE) -
-			 (uint32_t)cookie) < 0) {
-		if (++polls % POLLS_PER_LOOK == 0)
-			queue_check(iommu);
+	for (polls = 0; polls < POLLS_PER_LOOK; polls++) {
+		if ((int32_t)((uint32_t)__atomic_load_n(status, __ATOMIC_ACQUIRE) -
+			      (uint32_t)cookie) >= 0)
+			return true;
 		sched_yield();
 	}
+	queue_check(iommu);
+	return false;
+}
+
+void queue_wait(struct iommu_device *iommu, uint64_t cookie)
+{
+	while (!queue_poll(iommu, cookie))
+		;
 }
 
 void queue_one(struct iommu_device *iommu, const uint64_t *cmd)
@@ -210,17 +221,17 @@ void queue_one(struct iommu_device *iommu, const uint64_t *cmd)
 	queue_wait(iommu, batch_sync(&batch, iommu));
 }
 
-u64 flush_sync(struct iommu_device *iommu, void *arg)
+u64 flush_submit(struct iommu_device *iommu, void *arg)
 {
 	struct flush *flush = arg;
 
 	return batch_sync(&flush->batch, iommu);
 }
 
-void flush_wait(struct iommu_device *iommu, u64 cookie,
-		void *arg __attribute__((unused)))
+int flush_wait(struct iommu_device *iommu, u64 cookie,
+	       void *arg __attribute__((unused)))
 {
-	queue_wait(iommu, cookie);
+	return queue_poll(iommu, cookie) ? 0 : -EINPROGRESS;
 }
 
 struct iommu_device *iommu_probe(struct model_iommu *hw, bool caching_mode)
@@ -238,14 +249,18 @@ struct iommu_device *iommu_probe(struct model_iommu *hw, bool caching_mode)
 				GFP_KERNEL);
 	if (!iommu->status)
 		goto err_free;
-	if (iommu->driver->iommu_init && iommu->driver->iommu_init(iommu))
+	if (iommu_attach_fence_init(&iommu->fence))
 		goto err_status;
+	if (iommu->driver->iommu_init && iommu->driver->iommu_init(iommu))
+		goto err_fence;
 	pthread_mutex_init(&iommu->lock, NULL);
 	if (caching_mode)
 		__atomic_add_fetch(&nr_caching[iommu->driver->vendor], 1,
 				   __ATOMIC_RELAXED);
 	return iommu;
 
+err_fence:
+	iommu_attach_fence_destroy(&iommu->fence);
 err_status:
 	kfree(iommu->status);
 err_free:
@@ -258,6 +273,9 @@ void iommu_remove(struct iommu_device *iommu)
 	if (iommu->caching_mode)
 		__atomic_sub_fetch(&nr_caching[iommu->driver->vendor], 1,
 				   __ATOMIC_RELAXED);
+	/* Flushes that look whether they are done may have been overtaken by detaches. */
+	iommu_attach_drain(&iommu->fence);
+	iommu_attach_fence_destroy(&iommu->fence);
 	tag_space_exit(&iommu->tags);
 	pthread_mutex_destroy(&iommu->lock);
 	kfree(iommu->status);
@@ -305,7 +323,7 @@ static void release(struct attachment *attachment)
 	pthread_mutex_unlock(&drv_tags);
 }
 
-/* The hardware first, then the list. The caller drains. */
+/* The hardware first, then the list. The caller fences. */
 static void detach(struct device *device, uint32_t pasid)
 {
 	struct attachment *attachment = device_attachment(device, pasid);
@@ -324,7 +342,7 @@ void device_remove(struct device *device)
 	pthread_mutex_unlock(&device->lock);
 
 	/* One for all PASIDs: then no command names the device. */
-	iommu_attach_drain();
+	iommu_attach_fence(&device->iommu->fence);
 	model_dev_destroy(device->hw);
 	pthread_mutex_destroy(&device->lock);
 	kfree(device);
@@ -344,6 +362,7 @@ struct attachment *attachment_alloc(struct domain *domain, struct device *device
 
 	elm = &attachment->elms.s1;
 	elm->iommu_device = device->iommu;
+	elm->fence = &device->iommu->fence;
 	elm->pasid = pasid;
 	iommu_attach_elm_set_device(elm, device);
 	attachment->elms.s2 = *elm;
@@ -411,14 +430,6 @@ struct model_context attachment_context(const struct attachment *attachment)
 	return context;
 }
 
-static void attachment_disable_atc(struct attachment *attachment)
-{
-	if (attachment->domain->parent)
-		iommu_attach_nest_disable_atc(&attachment->elms);
-	else
-		iommu_attach_disable_atc(&attachment->elms.s1);
-}
-
 static void set_ats_allowed(struct device *device, bool allowed)
 {
 	struct attachment *attachment;
@@ -445,10 +456,7 @@ int device_ats_enable(struct device *device)
 	model_dev_set_ats(device->hw, true);
 	for (attachment = device->attachments; attachment;
 	     attachment = attachment->next) {
-		if (attachment->domain->parent)
-			ret = iommu_attach_nest_enable_atc(&attachment->elms);
-		else
-			ret = iommu_attach_enable_atc(&attachment->elms.s1);
+		ret = iommu_attach_enable_atc(&attachment->elms.s1);
 		if (ret)
 			goto err_undo;
 	}
@@ -461,8 +469,8 @@ out:
 
 err_undo:
 	for (undo = device->attachments; undo != attachment; undo = undo->next)
-		attachment_disable_atc(undo);
-	iommu_attach_drain();
+		iommu_attach_disable_atc(&undo->elms.s1);
+	iommu_attach_fence(&device->iommu->fence);
 	model_dev_set_ats(device->hw, false);
 	goto out;
 }
@@ -477,8 +485,8 @@ void device_ats_disable(struct device *device)
 	set_ats_allowed(device, false);
 	for (attachment = device->attachments; attachment;
 	     attachment = attachment->next)
-		attachment_disable_atc(attachment);
-	iommu_attach_drain();
+		iommu_attach_disable_atc(&attachment->elms.s1);
+	iommu_attach_fence(&device->iommu->fence);
 	model_dev_set_ats(device->hw, false);
 	device->ats = false;
 out:
@@ -589,24 +597,41 @@ void domain_detach(struct device *device, uint32_t pasid)
 	pthread_mutex_lock(&device->lock);
 	detach(device, pasid);
 	pthread_mutex_unlock(&device->lock);
-	iommu_attach_drain();
+	iommu_attach_fence(&device->iommu->fence);
 }
 
-static void lost(struct iommu_attach_elm *elm, void *arg __attribute__((unused)))
+/* The attachment of an element, whichever half it is. */
+static struct attachment *attachment_of(struct iommu_attach_elm *elm)
 {
-	struct attachment *attachment;
-
 	if (elm->kind == IOMMU_ATTACH_NEST)
-		attachment = container_of(elm, struct attachment, elms.s2);
-	else
-		attachment = container_of(elm, struct attachment, elms.s1);
-	attachment_unlink(attachment);
-	kfree(attachment);
+		return container_of(elm, struct attachment, elms.s2);
+	return container_of(elm, struct attachment, elms.s1);
+}
+
+/* What is attached behind an IOMMU, one of it, or NULL. */
+static struct attachment *behind(struct domain *domain, const struct iommu_device *iommu)
+{
+	struct attachment *found = NULL;
+	struct bare {
+		struct iommu_attach_elm elm;
+	} *pos;
+
+	iommu_attach_lock(&domain->alist);
+	iommu_attach_for_each_locked(pos, &domain->alist, elm) {
+		if (pos->elm.iommu_device == iommu)
+			found = attachment_of(&pos->elm);
+	}
+	iommu_attach_unlock(&domain->alist);
+	return found;
 }
 
 void domain_lose_iommu(struct domain *domain, struct iommu_device *iommu)
 {
-	iommu_attach_del_iommu(&domain->alist, iommu, lost, NULL);
+	struct attachment *attachment;
+
+	while ((attachment = behind(domain, iommu)))
+		attachment_del(attachment);
+	iommu_attach_drain(&iommu->fence);
 }
 
 int domain_map(struct domain *domain, uint64_t iova, uint64_t paddr,
@@ -651,15 +676,19 @@ int domain_unmap(struct domain *domain, uint64_t iova, uint64_t size,
 	return ret;
 }
 
-static void gather_flush(struct domain *domain, struct gather *gather,
-			 const struct flush_range *range)
+static int gather_flush(struct domain *domain, struct gather *gather,
+			const struct flush_range *range)
 {
-	domain->driver->flush(domain, range);
+	int ret = domain->driver->flush(domain, range);
+
+	if (ret)
+		return ret;
 	model_pt_free_tables(&gather->unmapped);
 	memset(gather, 0, sizeof(*gather));
+	return 0;
 }
 
-void domain_sync(struct domain *domain, struct gather *gather)
+int domain_sync(struct domain *domain, struct gather *gather)
 {
 	const struct flush_range range = {
 		.first = gather->first,
@@ -668,16 +697,15 @@ void domain_sync(struct domain *domain, struct gather *gather)
 		.tables = gather->unmapped.tables,
 	};
 
-	if (gather->unmapped.bytes)
-		gather_flush(domain, gather, &range);
+	return gather->unmapped.bytes ? gather_flush(domain, gather, &range) : 0;
 }
 
-void domain_sync_all(struct domain *domain, struct gather *gather)
+int domain_sync_all(struct domain *domain, struct gather *gather)
 {
 	static const struct flush_range everything = {
 		.last = UINT64_MAX,
 		.tables = true,
 	};
 
-	gather_flush(domain, gather, &everything);
+	return gather_flush(domain, gather, &everything);
 }

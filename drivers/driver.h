@@ -14,7 +14,7 @@
  *   unmap:   domain_unmap()  writes the page table, collects a gather
  *            domain_sync()   driver->flush(), then frees the tables cut off
  *   attach:  domain_attach(): driver->list_add(), then driver->set_context()
- *   detach:  domain_detach(): driver->set_context(), driver->list_del(), one drain
+ *   detach:  domain_detach(): driver->set_context(), driver->list_del(), one fence
  *   ATS:     device_ats_enable(), device_ats_disable(): the same for all four
  *
  * Locking, outermost first: device->lock guards the device's attachments and its
@@ -64,6 +64,7 @@ void tag_free(struct tag_space *space, uint32_t tag);
 struct iommu_device {
 	const struct driver *driver;
 	struct model_iommu *hw;
+	struct iommu_attach_fence fence;
 	pthread_mutex_t lock;		/* guards head, tail, and entries at the tail */
 	uint64_t head, tail;		/* entries ever taken (as last seen) and queued */
 	uint64_t *status;		/* completion words, one an entry of the queue */
@@ -138,9 +139,9 @@ struct flush {
 	struct batch batch;
 };
 
-/* The sync and wait callbacks for a struct flush. */
-u64 flush_sync(struct iommu_device *iommu, void *arg);
-void flush_wait(struct iommu_device *iommu, u64 cookie, void *arg);
+/* The submit and wait callbacks for a struct flush. */
+u64 flush_submit(struct iommu_device *iommu, void *arg);
+int flush_wait(struct iommu_device *iommu, u64 cookie, void *arg);
 
 /* One (device, PASID) on a domain. */
 struct attachment {
@@ -218,8 +219,8 @@ struct driver {
 	void (*set_context)(struct device *device, uint32_t pasid,
 			    const struct attachment *old,
 			    const struct attachment *new);
-	/* Flushes what was unmapped, or mapped. */
-	void (*flush)(struct domain *domain, const struct flush_range *range);
+	/* Flushes what was unmapped, or mapped. Return: as iommu_attach_flush(). */
+	int (*flush)(struct domain *domain, const struct flush_range *range);
 	/*
 	 * Writes the completion wait: the command that stores @value in the low half
 	 * of *@status when all commands before it have completed.
@@ -279,7 +280,7 @@ void domain_lose_iommu(struct domain *domain, struct iommu_device *iommu);
  */
 int device_ats_enable(struct device *device);
 /*
- * ATS off: refused by the IOMMU, the ATC cleaned, taken off the list, drained, and only
+ * ATS off: refused by the IOMMU, the ATC cleaned, taken off the list, fenced, and only
  * then off in the device, which answers every command that is under way.
  */
 void device_ats_disable(struct device *device);
@@ -296,9 +297,13 @@ struct gather {
 
 int domain_unmap(struct domain *domain, uint64_t iova, uint64_t size,
 		 struct gather *gather);
-/* Flushes the gather's range, frees its tables, and empties it. */
-void domain_sync(struct domain *domain, struct gather *gather);
+/*
+ * Flushes the gather's range, frees its tables, and empties it. If the flush fails it
+ * stays as it is: what was unmapped may still be in use, and may be tried again.
+ * Return: as iommu_attach_flush().
+ */
+int domain_sync(struct domain *domain, struct gather *gather);
 /* Flushes everything, for lazy unmaps: what was gathered is freed. */
-void domain_sync_all(struct domain *domain, struct gather *gather);
+int domain_sync_all(struct domain *domain, struct gather *gather);
 
 #endif /* DRIVERS_DRIVER_H */

@@ -144,16 +144,16 @@ static void riscv_atc(const struct iommu_attach_group *group, u64 atc, void *arg
 static const struct iommu_attach_flush_ops riscv_flush_ops = {
 	.iotlb = riscv_iotlb,
 	.atc = riscv_atc,
-	.sync = flush_sync,
+	.submit = flush_submit,
 	.wait = flush_wait,
-	.sync_before_atc = true,
+	.wait_before_atc = true,
 };
 
-static void riscv_flush(struct domain *domain, const struct flush_range *range)
+static int riscv_flush(struct domain *domain, const struct flush_range *range)
 {
 	struct flush flush = { .domain = domain, .range = range };
 
-	iommu_attach_flush(&domain->alist, &riscv_flush_ops, &flush);
+	return iommu_attach_flush(&domain->alist, &riscv_flush_ops, &flush);
 }
 
 static void riscv_make_sync(uint64_t *status, uint32_t value, uint64_t *cmd)
@@ -232,9 +232,9 @@ static void riscv_list_del(struct attachment *att)
 	int last;
 
 	last = attachment_del(att);
-	if (last & IOMMU_ATTACH_GROUP_S1)
+	if (last & IOMMU_ATTACH_GROUP_DOMAIN)
 		flush_tag(iommu, s1_tag);
-	if (last & IOMMU_ATTACH_GROUP_S2)
+	if (last & IOMMU_ATTACH_GROUP_PARENT)
 		flush_tag(iommu, s2_tag);
 	domain_put_tag(domain, ids_of(domain));
 	if (parent)

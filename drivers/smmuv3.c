@@ -195,16 +195,16 @@ static void smmu_atc(const struct iommu_attach_group *group, u64 atc, void *arg)
 static const struct iommu_attach_flush_ops smmu_flush_ops = {
 	.iotlb = smmu_iotlb,
 	.atc = smmu_atc,
-	.sync = flush_sync,
+	.submit = flush_submit,
 	.wait = flush_wait,
-	.sync_before_atc = true,
+	.wait_before_atc = true,
 };
 
-static void smmu_flush(struct domain *domain, const struct flush_range *range)
+static int smmu_flush(struct domain *domain, const struct flush_range *range)
 {
 	struct flush flush = { .domain = domain, .range = range };
 
-	iommu_attach_flush(&domain->alist, &smmu_flush_ops, &flush);
+	return iommu_attach_flush(&domain->alist, &smmu_flush_ops, &flush);
 }
 
 static void smmu_make_sync(uint64_t *status, uint32_t value, uint64_t *cmd)
@@ -273,9 +273,9 @@ static void smmu_list_del(struct attachment *att)
 	int last;
 
 	last = attachment_del(att);
-	if (last & IOMMU_ATTACH_GROUP_S1)
+	if (last & IOMMU_ATTACH_GROUP_DOMAIN)
 		flush_tag(iommu, s1_tag);
-	if (last & IOMMU_ATTACH_GROUP_S2)
+	if (last & IOMMU_ATTACH_GROUP_PARENT)
 		flush_tag(iommu, s2_tag);
 	domain_put_tag(domain, ids_of(domain));
 	if (parent)

@@ -212,25 +212,25 @@ static void vtd_atc(const struct iommu_attach_group *group, u64 atc, void *arg)
 static const struct iommu_attach_flush_ops vtd_unmap_ops = {
 	.iotlb = vtd_iotlb,
 	.atc = vtd_atc,
-	.sync = flush_sync,
+	.submit = flush_submit,
 	.wait = flush_wait,
 };
 
 static const struct iommu_attach_flush_ops vtd_map_ops = {
 	.iotlb = vtd_iotlb,
-	.sync = flush_sync,
+	.submit = flush_submit,
 	.wait = flush_wait,
 };
 
-static void vtd_flush(struct domain *domain, const struct flush_range *range)
+static int vtd_flush(struct domain *domain, const struct flush_range *range)
 {
 	struct flush flush = { .domain = domain, .range = range };
 
 	/* Caching mode is about everything but first-stage tables (6.1). */
 	if (range->map && is_first_stage(domain))
-		return;
-	iommu_attach_flush(&domain->alist,
-			   range->map ? &vtd_map_ops : &vtd_unmap_ops, &flush);
+		return 0;
+	return iommu_attach_flush(&domain->alist,
+				  range->map ? &vtd_map_ops : &vtd_unmap_ops, &flush);
 }
 
 /*

@@ -21,6 +21,11 @@
 
 #ifdef __cplusplus
 extern "C" {
+#if defined(__GNUC__)
+/* A function and a structure share a name, as stat() and struct stat do. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"
+#endif
 #endif
 
 struct device;
@@ -38,9 +43,19 @@ enum iommu_attach_kind {
 	IOMMU_ATTACH_NEST,
 };
 
-/* What an add created or a delete emptied; a plain attachment counts as S1. */
-#define IOMMU_ATTACH_GROUP_S1	1
-#define IOMMU_ATTACH_GROUP_S2	2
+/* Which groups an add created or a delete emptied: the domain's, a nest's on its parent. */
+#define IOMMU_ATTACH_GROUP_DOMAIN	1
+#define IOMMU_ATTACH_GROUP_PARENT	2
+
+/* One in each IOMMU: the flushes that are under way on it. The storage has room to grow. */
+struct iommu_attach_fence {
+	void *opaque[16];
+};
+
+/* One in each device that may stop answering. The storage has room to grow. */
+struct iommu_attach_endpoint {
+	void *opaque[16];
+};
 
 /*
  * The attachments of a domain that share (IOMMU, kind, tag): what one IOTLB command
@@ -63,13 +78,15 @@ struct iommu_attach_list {
  */
 struct iommu_attach_elm {
 	struct iommu_device *iommu_device;
+	struct iommu_attach_fence *fence;	/* that IOMMU's */
 	uint64_t tag;			/* the domain's on this IOMMU */
-	uint64_t atc;			/* what an ATC command needs; below 2^63 */
+	uint64_t atc;			/* what an ATC command needs; below 2^61 */
+	struct iommu_attach_endpoint *endpoint;	/* NULL: cannot be set aside */
 	unsigned int pasid;
 	bool using_atc;			/* the list's while it is on a list */
 	bool nested;			/* half of a nest; set by the list */
-	uint8_t kind;			/* NEST: the half on the parent's list; likewise */
-	void *opaque[12];
+	uint8_t kind;			/* NEST: a parent's half that stands alone */
+	void *opaque[14];
 };
 
 /* A device attached to an S1 domain that is nested on an S2 parent. */
@@ -82,10 +99,12 @@ struct iommu_attach_nest {
 struct iommu_attach_flush_ops {
 	void (*iotlb)(const struct iommu_attach_group *group, void *arg);
 	void (*atc)(const struct iommu_attach_group *group, uint64_t atc, void *arg);
-	uint64_t (*sync)(struct iommu_device *iommu_device, void *arg);
-	void (*wait)(struct iommu_device *iommu_device, uint64_t cookie, void *arg);
-	bool sync_before_nest;
-	bool sync_before_atc;
+	uint64_t (*submit)(struct iommu_device *iommu_device, void *arg);
+	int (*wait)(struct iommu_device *iommu_device, uint64_t cookie, void *arg);
+	void (*silent)(struct iommu_device *iommu_device, uint64_t atc, void *arg);
+	bool wait_before_nest;
+	bool wait_before_atc;
+	void *reserved[2];		/* NULL */
 };
 
 /* A pass over a list, on the stack of the walker. The storage has room to grow. */
@@ -105,6 +124,8 @@ void iommu_attach_elm_set_device(struct iommu_attach_elm *elm, struct device *de
 int iommu_attach_find_tag(struct iommu_attach_list *alist,
 			  struct iommu_device *iommu_device, uint64_t *tag);
 int iommu_attach_add(struct iommu_attach_list *alist, struct iommu_attach_elm *elm);
+int iommu_attach_add_array(struct iommu_attach_list *alist, struct iommu_attach_elm *elm,
+			   unsigned int nr);
 int iommu_attach_add_nest(struct iommu_attach_list *s1, struct iommu_attach_list *s2,
 			  struct iommu_attach_nest *nest);
 
@@ -112,30 +133,42 @@ int iommu_attach_add_nest(struct iommu_attach_list *s1, struct iommu_attach_list
 int iommu_attach_del(struct iommu_attach_list *alist, struct iommu_attach_elm *elm);
 int iommu_attach_del_nest(struct iommu_attach_list *s1, struct iommu_attach_list *s2,
 			  struct iommu_attach_nest *nest);
-void iommu_attach_del_iommu(struct iommu_attach_list *alist,
-			    struct iommu_device *iommu_device,
-			    void (*release)(struct iommu_attach_elm *elm, void *arg),
-			    void *arg);
 
-/* Freeing what was detached */
-void iommu_attach_drain(void);
+/* Waiting for flushes and walks after a detach */
+int iommu_attach_fence_init(struct iommu_attach_fence *fence);
+void iommu_attach_fence_destroy(struct iommu_attach_fence *fence);
+void iommu_attach_fence(struct iommu_attach_fence *fence);
+unsigned long iommu_attach_fence_begin(struct iommu_attach_fence *fence);
+bool iommu_attach_fence_poll(struct iommu_attach_fence *fence, unsigned long cookie);
+void iommu_attach_fence_wait(struct iommu_attach_fence *fence, unsigned long cookie);
+void iommu_attach_drain(struct iommu_attach_fence *fence);
+
+/* Freeing what was detached, without waiting */
 int iommu_attach_defer(struct iommu_attach_elm *elm,
 		       void (*release)(struct iommu_attach_elm *elm));
 void iommu_attach_barrier(void);
 int iommu_attach_del_free_at(struct iommu_attach_list *alist,
 			     struct iommu_attach_elm *elm, size_t offset);
-int iommu_attach_del_free_sync_at(struct iommu_attach_list *alist,
-				  struct iommu_attach_elm *elm, size_t offset);
+int iommu_attach_del_nest_free_at(struct iommu_attach_list *s1,
+				  struct iommu_attach_list *s2,
+				  struct iommu_attach_nest *nest, size_t offset);
 
 /* ATS while attached */
 int iommu_attach_enable_atc(struct iommu_attach_elm *elm);
 void iommu_attach_disable_atc(struct iommu_attach_elm *elm);
-int iommu_attach_nest_enable_atc(struct iommu_attach_nest *nest);
-void iommu_attach_nest_disable_atc(struct iommu_attach_nest *nest);
+
+/* Devices that do not answer */
+void iommu_attach_endpoint_init(struct iommu_attach_endpoint *endpoint);
+void iommu_attach_set_aside(struct iommu_attach_endpoint *endpoint);
+void iommu_attach_blocked(struct iommu_attach_endpoint *endpoint);
+void iommu_attach_resume(struct iommu_attach_endpoint *endpoint);
+bool iommu_attach_is_aside(struct iommu_attach_endpoint *endpoint);
 
 /* The flush */
-void iommu_attach_flush(struct iommu_attach_list *alist,
-			const struct iommu_attach_flush_ops *ops, void *arg);
+int iommu_attach_flush(struct iommu_attach_list *alist,
+		       const struct iommu_attach_flush_ops *ops, void *arg);
+int iommu_attach_flush_lists(struct iommu_attach_list *const *lists, unsigned int nr,
+			     const struct iommu_attach_flush_ops *ops, void *arg);
 
 /* Walks */
 void iommu_attach_walk_begin(struct iommu_attach_walk *walk,
@@ -174,9 +207,9 @@ struct device *iommu_attach_elm_device(const struct iommu_attach_elm *elm);
 	iommu_attach_del_free_at(alist, &(pos)->member,			\
 				 IOMMU_ATTACH_OFFSET(pos, member))
 
-/* Deletes, drains, and gives @pos to free(). */
-#define iommu_attach_del_free_sync(alist, pos, member)			\
-	iommu_attach_del_free_sync_at(alist, &(pos)->member,		\
+/* The same for a nest. */
+#define iommu_attach_del_nest_free(s1list, s2list, pos, member)		\
+	iommu_attach_del_nest_free_at(s1list, s2list, &(pos)->member,	\
 				      IOMMU_ATTACH_OFFSET(pos, member))
 
 /* Each group of a walk: sorted by IOMMU, of one IOMMU own tags first. */
@@ -211,6 +244,9 @@ struct device *iommu_attach_elm_device(const struct iommu_attach_elm *elm);
 #endif /* IOMMU_ALIST_CORE */
 
 #ifdef __cplusplus
+#if defined(__GNUC__)
+#pragma GCC diagnostic pop
+#endif
 }
 #endif
 

@@ -29,27 +29,32 @@
 
 STORAGE(iommu_attach_list, 48 * PTR);
 STORAGE(iommu_attach_walk, 16 * PTR);
+STORAGE(iommu_attach_fence, 16 * PTR);
+STORAGE(iommu_attach_endpoint, 16 * PTR);
 
 SHARED(iommu_attach_group, iommu_device, 0);
 SHARED(iommu_attach_group, tag, 8);
 SHARED(iommu_attach_group, kind, 16);
 
 SHARED(iommu_attach_elm, iommu_device, 0);
-SHARED(iommu_attach_elm, tag, 8);
-SHARED(iommu_attach_elm, atc, 16);
-SHARED(iommu_attach_elm, pasid, 24);
-SHARED(iommu_attach_elm, using_atc, 28);
-SHARED(iommu_attach_elm, nested, 29);
-SHARED(iommu_attach_elm, kind, 30);
-SHARED_SIZE(iommu_attach_elm, 32 + 12 * PTR);
+SHARED(iommu_attach_elm, fence, 8);
+SHARED(iommu_attach_elm, tag, 16);
+SHARED(iommu_attach_elm, atc, 24);
+SHARED(iommu_attach_elm, endpoint, 32);
+SHARED(iommu_attach_elm, pasid, 40);
+SHARED(iommu_attach_elm, using_atc, 44);
+SHARED(iommu_attach_elm, nested, 45);
+SHARED(iommu_attach_elm, kind, 46);
+SHARED_SIZE(iommu_attach_elm, 48 + 14 * PTR);
 
 SHARED(iommu_attach_nest, s1, 0);
-SHARED(iommu_attach_nest, s2, 32 + 12 * PTR);
+SHARED(iommu_attach_nest, s2, 48 + 14 * PTR);
 
 SHARED(iommu_attach_flush_ops, iotlb, 0);
 SHARED(iommu_attach_flush_ops, atc, PTR);
-SHARED(iommu_attach_flush_ops, sync, 2 * PTR);
+SHARED(iommu_attach_flush_ops, submit, 2 * PTR);
 SHARED(iommu_attach_flush_ops, wait, 3 * PTR);
-SHARED(iommu_attach_flush_ops, sync_before_nest, 4 * PTR);
-SHARED(iommu_attach_flush_ops, sync_before_atc, 4 * PTR + 1);
-SHARED_SIZE(iommu_attach_flush_ops, 5 * PTR);
+SHARED(iommu_attach_flush_ops, silent, 4 * PTR);
+SHARED(iommu_attach_flush_ops, wait_before_nest, 5 * PTR);
+SHARED(iommu_attach_flush_ops, wait_before_atc, 5 * PTR + 1);
+STORAGE(iommu_attach_flush_ops, 8 * PTR);

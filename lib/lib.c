@@ -5,7 +5,9 @@
  * The core's functions are the library's as they are. Here is the rest: what is inline
  * in the core's header, as functions, so that neither the layout of a list nor RCU is
  * part of a program; and memory, which in a program is not the kernel's: what was
- * attached goes to free() or to a function of the program's.
+ * attached goes to free() or to a function of the program's. For the same reason the
+ * library has the flush as a function only: iommu_attach_flush_inline() would compile
+ * the layout of lists, groups and slots into each program.
  *
  * The core's header is seen with its inline functions renamed, and behind it the
  * library's without its types: so the compiler compares the two.
@@ -15,6 +17,7 @@
 #define iommu_attach_elm_device		inline_elm_device
 #define iommu_attach_elm_set_device	inline_elm_set_device
 #define iommu_attach_empty		inline_empty
+#define iommu_attach_fence(fence)	inline_fence(fence)	/* not the structure */
 #define iommu_attach_lock		inline_lock
 #define iommu_attach_unlock		inline_unlock
 #define iommu_attach_walk_begin		inline_walk_begin
@@ -23,6 +26,7 @@
 #undef iommu_attach_elm_device
 #undef iommu_attach_elm_set_device
 #undef iommu_attach_empty
+#undef iommu_attach_fence
 #undef iommu_attach_lock
 #undef iommu_attach_unlock
 #undef iommu_attach_walk_begin
@@ -146,6 +150,13 @@ void *iommu_attach_next_all(struct iommu_attach_walk *walk,
 	return around(walk->alist, rcu_dereference(elm->all_item.next), offset);
 }
 
+/* Fences */
+
+void iommu_attach_fence(struct iommu_attach_fence *fence)
+{
+	inline_fence(fence);
+}
+
 /* Memory */
 
 static char deferred;		/* where ThreadSanitizer meets liburcu's thread */
@@ -209,14 +220,13 @@ int iommu_attach_del_free_at(struct iommu_attach_list *alist,
 	return gone;
 }
 
-int iommu_attach_del_free_sync_at(struct iommu_attach_list *alist,
-				  struct iommu_attach_elm *elm, size_t offset)
+int iommu_attach_del_nest_free_at(struct iommu_attach_list *s1,
+				  struct iommu_attach_list *s2,
+				  struct iommu_attach_nest *nest, size_t offset)
 {
-	int gone = iommu_attach_del(alist, elm);
+	int gone = iommu_attach_del_nest(s1, s2, nest);
 
-	if (gone >= 0) {
-		iommu_attach_drain();
-		free((char *)elm - offset);
-	}
+	if (gone >= 0)
+		defer(&nest->s1.rcu, (char *)nest - offset, call_free);
 	return gone;
 }

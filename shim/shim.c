@@ -8,10 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <linux/completion.h>
 #include <linux/kthread.h>
+#include <linux/percpu.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
@@ -70,10 +72,14 @@ void shim_warn_reset(void)
 /* Barriers */
 
 void (*shim_mb_hook)(void);
+void (*shim_read_hook)(void);
 
 /* Locks */
 
 static __thread unsigned int spins_held;
+#ifdef CONFIG_PROVE_LOCKING
+__thread unsigned int shim_map_held;
+#endif
 
 void shim_might_sleep(const char *what)
 {
@@ -113,6 +119,27 @@ void shim_spin_unlock(spinlock_t *lock)
 bool shim_spin_is_held(const spinlock_t *lock)
 {
 	return READ_ONCE(lock->owner) == &spins_held;
+}
+
+/* No class, and no part in who may sleep. */
+void shim_raw_spin_lock(raw_spinlock_t *lock)
+{
+	pthread_mutex_lock(&lock->mutex);
+	WRITE_ONCE(lock->owner, &spins_held);
+}
+
+bool shim_raw_spin_trylock(raw_spinlock_t *lock)
+{
+	if (pthread_mutex_trylock(&lock->mutex))
+		return false;
+	WRITE_ONCE(lock->owner, &spins_held);
+	return true;
+}
+
+void shim_raw_spin_unlock(raw_spinlock_t *lock)
+{
+	WRITE_ONCE(lock->owner, NULL);
+	pthread_mutex_unlock(&lock->mutex);
 }
 
 /* Memory */
@@ -166,6 +193,128 @@ void kfree(const void *object)
 	__atomic_sub_fetch(&live, 1, __ATOMIC_RELAXED);
 	__atomic_sub_fetch(&live_bytes, malloc_usable_size((void *)object), __ATOMIC_RELAXED);
 	free((void *)object);
+}
+
+/* Counters of each thread */
+
+#define BLOCK_SIZE	(1UL << 20)	/* reserved; what is not counted in takes no memory */
+#define BLOCKS_MAX	32768
+#define COUNTER_ALIGN	16
+
+__thread char *shim_percpu_block;
+
+/* percpu_lock guards all of it; blocks are never freed, and read without it. */
+static pthread_mutex_t percpu_lock = PTHREAD_MUTEX_INITIALIZER;
+static char shared_block[BLOCK_SIZE] __attribute__((aligned(64)));
+static char *blocks[BLOCKS_MAX] = { shared_block };
+static bool block_used[BLOCKS_MAX] = { true };
+static int nr_blocks = 1;
+static unsigned char counter_used[BLOCK_SIZE / COUNTER_ALIGN] = { 1 };	/* 0 is NULL */
+static pthread_key_t percpu_key;
+static pthread_once_t percpu_once = PTHREAD_ONCE_INIT;
+
+static void give_block_back(void *block)
+{
+	int i;
+
+	pthread_mutex_lock(&percpu_lock);
+	for (i = 1; i < nr_blocks; i++) {
+		if (blocks[i] == block)
+			block_used[i] = false;
+	}
+	pthread_mutex_unlock(&percpu_lock);
+	shim_percpu_block = NULL;
+}
+
+static void make_percpu_key(void)
+{
+	if (pthread_key_create(&percpu_key, give_block_back))
+		abort();
+}
+
+static char *take_block(void)
+{
+	char *block = NULL;
+	int i;
+
+	pthread_once(&percpu_once, make_percpu_key);
+	pthread_mutex_lock(&percpu_lock);
+	for (i = 1; i < nr_blocks && block_used[i]; i++)
+		;
+	if (i < nr_blocks) {
+		block = blocks[i];
+	} else if (i < BLOCKS_MAX) {
+		block = mmap(NULL, BLOCK_SIZE, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		if (block == MAP_FAILED) {
+			block = NULL;
+		} else {
+			blocks[i] = block;
+			__atomic_store_n(&nr_blocks, i + 1, __ATOMIC_RELEASE);
+		}
+	}
+	if (block && pthread_setspecific(percpu_key, block))
+		block = NULL;
+	else if (block)
+		block_used[i] = true;
+	pthread_mutex_unlock(&percpu_lock);
+	return block;
+}
+
+/* The first time that a thread counts, or each time if there is no memory for a block. */
+void shim_percpu_inc(uintptr_t offset)
+{
+	char *block = take_block();
+
+	shim_percpu_block = block;
+	if (!block)
+		block = shared_block;
+	__atomic_fetch_add((unsigned long *)(void *)(block + offset), 1, __ATOMIC_ACQ_REL);
+}
+
+int shim_percpu_blocks(void)
+{
+	return __atomic_load_n(&nr_blocks, __ATOMIC_ACQUIRE);
+}
+
+char *shim_percpu_at(int block)
+{
+	return blocks[block];
+}
+
+void *shim_alloc_percpu(size_t size)
+{
+	unsigned long nr = __atomic_add_fetch(&allocs, 1, __ATOMIC_RELAXED);
+	size_t need = (size + COUNTER_ALIGN - 1) / COUNTER_ALIGN, i, run = 0;
+	void *ptr = NULL;
+	int block;
+
+	if (nr == __atomic_load_n(&fail_at, __ATOMIC_RELAXED))
+		return NULL;
+	pthread_mutex_lock(&percpu_lock);
+	for (i = 0; i < sizeof(counter_used) && run < need; i++)
+		run = counter_used[i] ? 0 : run + 1;
+	if (run == need) {
+		i -= need;
+		ptr = (void *)(i * COUNTER_ALIGN);
+		memset(&counter_used[i], 1, need);
+		counter_used[i] = need;
+		for (block = 0; block < nr_blocks; block++)
+			memset(blocks[block] + (uintptr_t)ptr, 0, size);
+	}
+	pthread_mutex_unlock(&percpu_lock);
+	return ptr;
+}
+
+void free_percpu(void *ptr)
+{
+	size_t i = (uintptr_t)ptr / COUNTER_ALIGN;
+
+	if (!ptr)
+		return;
+	pthread_mutex_lock(&percpu_lock);
+	memset(&counter_used[i], 0, counter_used[i]);
+	pthread_mutex_unlock(&percpu_lock);
 }
 
 /* RCU */

@@ -40,6 +40,9 @@ void shim_warn_reset(void);		/* WARN_ON_ONCE() warns once more */
  */
 extern void (*shim_mb_hook)(void);
 
+/* The same after each atomic64_read(): what happens before the next access? */
+extern void (*shim_read_hook)(void);
+
 unsigned long shim_grace_periods(void);	/* waited for so far */
 
 /* Waits until everything given to kfree_rcu() so far is freed. */

@@ -4,8 +4,8 @@
 
 symbols.py SHARED STATIC: the functions of lib/iommu-alist.h are those of the version
 script, and those that the shared library exports, under that version. The static
-library has them, too, and all else that a program's linker sees begins with
-__iommu_alist_.
+library has them, too, and everything else that a program's linker sees begins with
+__iommu_alist_ or __iommu_attach_.
 """
 import re
 import subprocess
@@ -45,7 +45,7 @@ def main():
         if name.partition('@@')[2] not in versions:
             print(f'{sys.argv[1]}: {name} has no version of {versions}')
             wrong = True
-    archived = {name for name in archived if not name.startswith('__iommu_alist_')}
+    archived = {name for name in archived if not name.startswith(('__iommu_alist_', '__iommu_attach_'))}
     wrong |= differ(sys.argv[2], archived, declared)
     for name in sorted(archived - declared):
         print(f'lib/names.h: rename {name} to __iommu_alist_..., or make it static')

@@ -9,7 +9,10 @@
 #define TAG(did, pasid)		((uint64_t)(did) << 20 | (pasid))
 #define TARGET(rid, pasid)	((uint64_t)(rid) << 20 | (pasid))
 
-struct iommu_device { int commands; };
+struct iommu_device {
+	int commands;
+	struct iommu_attach_fence fence;
+};
 
 static void send_iotlb(const struct iommu_attach_group *group, void *arg)
 {
@@ -26,38 +29,43 @@ static void send_atc(const struct iommu_attach_group *group, uint64_t atc, void 
 	printf("  ATC: device %" PRIx64 ", PASID %" PRIu64 "\n", atc >> 20, atc & 0xfffff);
 }
 
-static uint64_t send_sync(struct iommu_device *iommu, void *arg)
+static uint64_t submit(struct iommu_device *iommu, void *arg)
 {
 	(void)arg;
 	return iommu->commands;
 }
 
-static void wait_sync(struct iommu_device *iommu, uint64_t cookie, void *arg)
+static int wait_done(struct iommu_device *iommu, uint64_t cookie, void *arg)
 {
 	(void)iommu;
 	(void)arg;
 	printf("  command %" PRIu64 " completed\n", cookie);
+	return 0;
 }
 
 /* This hardware does not order ATC commands behind IOTLB commands. */
 static const struct iommu_attach_flush_ops ops = {
-	.iotlb = send_iotlb, .atc = send_atc, .sync = send_sync, .wait = wait_sync,
-	.sync_before_atc = true,
+	.iotlb = send_iotlb, .atc = send_atc, .submit = submit, .wait = wait_done,
+	.wait_before_atc = true,
 };
 
 int main(void)
 {
-	struct iommu_device iommu = { 0 };
+	struct iommu_device iommu = { .commands = 0 };
 	struct iommu_attach_list domain;
 	struct iommu_attach_elm whole = {
-		.iommu_device = &iommu, .tag = TAG(9, IOMMU_NO_PASID),
+		.iommu_device = &iommu, .fence = &iommu.fence,
+		.tag = TAG(9, IOMMU_NO_PASID),
 		.atc = TARGET(0x300, IOMMU_NO_PASID),
 	};
 	struct iommu_attach_elm shared = {
-		.iommu_device = &iommu, .tag = TAG(9, 5), .pasid = 5,
+		.iommu_device = &iommu, .fence = &iommu.fence,
+		.tag = TAG(9, 5), .pasid = 5,
 		.atc = TARGET(0x300, 5),
 	};
 
+	if (iommu_attach_fence_init(&iommu.fence))
+		return 1;
 	iommu_attach_init(&domain);
 	if (iommu_attach_add(&domain, &whole) < 0 || iommu_attach_add(&domain, &shared) < 0)
 		return 1;
@@ -77,14 +85,15 @@ int main(void)
 	/* Here the IOMMU refuses them again, and the ATC is emptied. */
 	iommu_attach_disable_atc(&shared);
 	iommu_attach_disable_atc(&whole);
-	iommu_attach_drain();		/* no ATC command for it is on its way */
+	iommu_attach_fence(&iommu.fence);	/* no ATC command for it is on its way */
 	/* Here ATS is disabled in the device. */
 	printf("ATS off:\n");
 	iommu_attach_flush(&domain, &ops, NULL);
 
 	iommu_attach_del(&domain, &whole);
 	iommu_attach_del(&domain, &shared);
-	iommu_attach_drain();
+	iommu_attach_drain(&iommu.fence);
 	iommu_attach_destroy(&domain);
+	iommu_attach_fence_destroy(&iommu.fence);
 	return 0;
 }

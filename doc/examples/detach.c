@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Four ways for the memory of an attachment to go. All of them wait until no walk looks
+// Three ways for the memory of an attachment to go. All of them wait until no walk looks
 // at it any more; they differ in who waits.
 #include <stdio.h>
 #include <stdlib.h>
 
 #include <iommu-alist.h>
 
-struct iommu_device { int unused; };
+struct iommu_device { struct iommu_attach_fence fence; };
 
 struct attachment {
 	int number;
@@ -24,11 +24,12 @@ static struct attachment *attach(int number)
 		exit(1);
 	attachment->number = number;
 	attachment->elm.iommu_device = &iommu;
+	attachment->elm.fence = &iommu.fence;
 	attachment->elm.tag = 1;
 	switch (iommu_attach_add(&domain, &attachment->elm)) {
 	case 0:
 		break;
-	case IOMMU_ATTACH_GROUP_S1:
+	case IOMMU_ATTACH_GROUP_DOMAIN:
 		printf("%d is the first with this tag: program it\n", number);
 		break;
 	default:			/* -ENOMEM, and nothing has changed */
@@ -49,33 +50,38 @@ static void release(struct iommu_attach_elm *elm)
 
 int main(void)
 {
-	struct attachment *attachment[5];
+	struct attachment *attachment[4];
 	int i;
 
+	if (iommu_attach_fence_init(&iommu.fence))
+		return 1;
 	iommu_attach_init(&domain);
-	for (i = 0; i < 5; i++)
+	for (i = 0; i < 4; i++)
 		attachment[i] = attach(i);
 
 	/* Several at once: one drain for all of them. */
 	iommu_attach_del(&domain, &attachment[0]->elm);
 	iommu_attach_del(&domain, &attachment[1]->elm);
-	iommu_attach_drain();
+	iommu_attach_drain(&iommu.fence);
 	free(attachment[0]);
 	free(attachment[1]);
 
-	/* The same for one. */
-	iommu_attach_del_free_sync(&domain, attachment[2], elm);
-
 	/* Nobody waits, free() is called later. */
-	iommu_attach_del_free(&domain, attachment[3], elm);
+	iommu_attach_del_free(&domain, attachment[2], elm);
 
 	/* Nobody waits, release() is called later. */
-	if (iommu_attach_del(&domain, &attachment[4]->elm) == IOMMU_ATTACH_GROUP_S1)
-		printf("4 was the last with this tag: flush it\n");
-	iommu_attach_defer(&attachment[4]->elm, release);
+	if (iommu_attach_del(&domain, &attachment[3]->elm) == IOMMU_ATTACH_GROUP_DOMAIN)
+		printf("3 was the last with this tag: flush it\n");
+	iommu_attach_defer(&attachment[3]->elm, release);
 
+	/*
+	 * Either may come while a flush still sends to the device: fence before the device
+	 * goes, or its ATS. Now nothing is left that refers to the IOMMU.
+	 */
+	iommu_attach_drain(&iommu.fence);
 	iommu_attach_barrier();		/* "later" is over */
 	printf("empty: %s\n", iommu_attach_empty(&domain) ? "yes" : "no");
 	iommu_attach_destroy(&domain);
+	iommu_attach_fence_destroy(&iommu.fence);
 	return 0;
 }

@@ -5,7 +5,7 @@
 
 #include <iommu-alist.h>
 
-struct iommu_device { int unused; };
+struct iommu_device { struct iommu_attach_fence fence; };
 struct device { const char *name; bool dirty_tracking; };
 
 struct attachment {
@@ -15,16 +15,19 @@ struct attachment {
 
 int main(void)
 {
-	struct iommu_device iommu = { 0 };
+	struct iommu_device iommu;
 	struct device devices[] = { { "nic", false }, { "gpu", false }, { "disk", false } };
 	struct attachment attachments[3] = { 0 };
 	struct iommu_attach_list domain;
 	struct attachment *pos;
 	int i;
 
+	if (iommu_attach_fence_init(&iommu.fence))
+		return 1;
 	iommu_attach_init(&domain);
 	for (i = 0; i < 3; i++) {
 		attachments[i].elm.iommu_device = &iommu;
+		attachments[i].elm.fence = &iommu.fence;
 		attachments[i].elm.tag = 1;
 		iommu_attach_elm_set_device(&attachments[i].elm, &devices[i]);
 		if (iommu_attach_add(&domain, &attachments[i].elm) < 0)
@@ -41,7 +44,8 @@ int main(void)
 		       devices[i].dirty_tracking ? "on" : "off");
 		iommu_attach_del(&domain, &attachments[i].elm);
 	}
-	iommu_attach_drain();
+	iommu_attach_drain(&iommu.fence);
 	iommu_attach_destroy(&domain);
+	iommu_attach_fence_destroy(&iommu.fence);
 	return 0;
 }

@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// An IOMMU goes away, and with it all that is attached behind it. The other one stays.
+// An IOMMU goes away, and with it all that is attached behind it: delete, drain, and
+// nothing refers to it any more. The other IOMMU stays.
 #include <inttypes.h>
 #include <stdio.h>
 
 #include <iommu-alist.h>
 
-struct iommu_device { const char *name; };
-
-static void released(struct iommu_attach_elm *elm, void *arg)
-{
-	++*(int *)arg;
-	printf("released: tag %" PRIu64 " on %s\n", elm->tag, elm->iommu_device->name);
-}
+struct iommu_device {
+	const char *name;
+	struct iommu_attach_fence fence;
+};
 
 static void show_tag(struct iommu_attach_list *domain, struct iommu_device *iommu)
 {
@@ -25,15 +23,19 @@ static void show_tag(struct iommu_attach_list *domain, struct iommu_device *iomm
 
 int main(void)
 {
-	struct iommu_device iommu[] = { { "iommu0" }, { "iommu1" } };
+	struct iommu_device iommu[] = { { .name = "iommu0" }, { .name = "iommu1" } };
 	struct iommu_attach_elm elm[] = {
-		{ .iommu_device = &iommu[0], .tag = 10 },
-		{ .iommu_device = &iommu[1], .tag = 20 },
-		{ .iommu_device = &iommu[1], .tag = 20 },
+		{ .iommu_device = &iommu[0], .fence = &iommu[0].fence, .tag = 10 },
+		{ .iommu_device = &iommu[1], .fence = &iommu[1].fence, .tag = 20 },
+		{ .iommu_device = &iommu[1], .fence = &iommu[1].fence, .tag = 20 },
 	};
 	struct iommu_attach_list domain;
-	int i, nr = 0;
+	int i;
 
+	for (i = 0; i < 2; i++) {
+		if (iommu_attach_fence_init(&iommu[i].fence))
+			return 1;
+	}
 	iommu_attach_init(&domain);
 	for (i = 0; i < 3; i++) {
 		if (iommu_attach_add(&domain, &elm[i]) < 0)
@@ -42,14 +44,20 @@ int main(void)
 	show_tag(&domain, &iommu[0]);
 	show_tag(&domain, &iommu[1]);
 
-	/* Drains before it releases: iommu1 may go when it returns. */
-	iommu_attach_del_iommu(&domain, &iommu[1], released, &nr);
-	printf("%d were behind it\n", nr);
+	/* The program knows what is behind its IOMMU, on whatever lists. */
+	iommu_attach_del(&domain, &elm[1]);
+	if (iommu_attach_del(&domain, &elm[2]) == IOMMU_ATTACH_GROUP_DOMAIN)
+		printf("iommu1: tag 20 is unused, flush it\n");
+	iommu_attach_drain(&iommu[1].fence);	/* one for all that was deleted */
+	iommu_attach_fence_destroy(&iommu[1].fence);
+	/* Here the IOMMU goes, and its memory. */
+
 	show_tag(&domain, &iommu[0]);
 	show_tag(&domain, &iommu[1]);
 
 	iommu_attach_del(&domain, &elm[0]);
-	iommu_attach_drain();
+	iommu_attach_drain(&iommu[0].fence);
+	iommu_attach_fence_destroy(&iommu[0].fence);
 	iommu_attach_destroy(&domain);
 	return 0;
 }

@@ -10,10 +10,10 @@
 
 #define ROUNDS	2000
 
-struct iommu_device { int unused; };
+struct iommu_device { struct iommu_attach_fence fence; };
 
 /* What one flush did: its own, on the stack of its thread. */
-struct batch { int iotlb, sync, wait; };
+struct batch { int iotlb, submit, wait; };
 
 static struct iommu_device iommu[2];
 static struct iommu_attach_list domain;
@@ -25,24 +25,25 @@ static void send_iotlb(const struct iommu_attach_group *group, void *arg)
 	batch->iotlb += group->tag == 100;
 }
 
-static uint64_t send_sync(struct iommu_device *which, void *arg)
+static uint64_t submit(struct iommu_device *which, void *arg)
 {
 	struct batch *batch = arg;
 
-	batch->sync++;
+	batch->submit++;
 	return which == &iommu[0];
 }
 
-static void wait_sync(struct iommu_device *which, uint64_t cookie, void *arg)
+static int wait_done(struct iommu_device *which, uint64_t cookie, void *arg)
 {
 	struct batch *batch = arg;
 
 	batch->wait += cookie == (which == &iommu[0]);
+	return 0;
 }
 
 /* Without ATS there is no .atc. */
 static const struct iommu_attach_flush_ops ops = {
-	.iotlb = send_iotlb, .sync = send_sync, .wait = wait_sync,
+	.iotlb = send_iotlb, .submit = submit, .wait = wait_done,
 };
 
 static void *flush(void *missed)
@@ -52,8 +53,9 @@ static void *flush(void *missed)
 	for (i = 0; i < ROUNDS; i++) {
 		struct batch batch = { 0 };
 
-		iommu_attach_flush(&domain, &ops, &batch);
-		*(int *)missed += batch.iotlb != 1 || batch.sync != batch.wait;
+		if (iommu_attach_flush(&domain, &ops, &batch))
+			exit(1);
+		*(int *)missed += batch.iotlb != 1 || batch.submit != batch.wait;
 	}
 	return NULL;
 }
@@ -68,6 +70,7 @@ static void *churn(void *failed)
 		if (!elm)
 			exit(1);
 		elm->iommu_device = &iommu[i % 2];
+		elm->fence = &iommu[i % 2].fence;
 		elm->tag = 1 + i % 3;
 		if (iommu_attach_add(&domain, elm) < 0) {
 			free(elm);
@@ -81,11 +84,16 @@ static void *churn(void *failed)
 
 int main(void)
 {
-	struct iommu_attach_elm stays = { .iommu_device = &iommu[0], .tag = 100 };
+	struct iommu_attach_elm stays = { .iommu_device = &iommu[0], .fence = &iommu[0].fence,
+					  .tag = 100 };
 	int missed[2] = { 0 }, failed = 0;
 	pthread_t thread[3];
 	int i;
 
+	for (i = 0; i < 2; i++) {
+		if (iommu_attach_fence_init(&iommu[i].fence))
+			return 1;
+	}
 	iommu_attach_init(&domain);
 	if (iommu_attach_add(&domain, &stays) < 0)
 		return 1;
@@ -99,7 +107,10 @@ int main(void)
 	printf("attaches that failed: %d\n", failed);
 
 	iommu_attach_del(&domain, &stays);
-	iommu_attach_drain();
+	for (i = 0; i < 2; i++) {
+		iommu_attach_drain(&iommu[i].fence);
+		iommu_attach_fence_destroy(&iommu[i].fence);
+	}
 	iommu_attach_barrier();
 	iommu_attach_destroy(&domain);
 	return missed[0] + missed[1] + failed ? 1 : 0;

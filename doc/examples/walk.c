@@ -6,7 +6,10 @@
 
 #include <iommu-alist.h>
 
-struct iommu_device { const char *name; };
+struct iommu_device {
+	const char *name;
+	struct iommu_attach_fence fence;
+};
 
 struct attachment {
 	const char *name;		/* elm need not be first */
@@ -16,12 +19,14 @@ struct attachment {
 int main(void)
 {
 	/* An array: walks go by the addresses of IOMMUs. */
-	struct iommu_device iommu[] = { { "iommu0" }, { "iommu1" } };
+	struct iommu_device iommu[] = { { .name = "iommu0" }, { .name = "iommu1" } };
 	struct attachment attachments[] = {
-		{ "disk", { .iommu_device = &iommu[1], .tag = 4 } },
-		{ "nic", { .iommu_device = &iommu[0], .tag = 3, .using_atc = true, .atc = 0x100 } },
-		{ "gpu", { .iommu_device = &iommu[1], .tag = 4, .using_atc = true, .atc = 0x200 } },
-		{ "usb", { .iommu_device = &iommu[1], .tag = 5 } },
+		{ "disk", { .iommu_device = &iommu[1], .fence = &iommu[1].fence, .tag = 4 } },
+		{ "nic", { .iommu_device = &iommu[0], .fence = &iommu[0].fence, .tag = 3,
+			   .using_atc = true, .atc = 0x100 } },
+		{ "gpu", { .iommu_device = &iommu[1], .fence = &iommu[1].fence, .tag = 4,
+			   .using_atc = true, .atc = 0x200 } },
+		{ "usb", { .iommu_device = &iommu[1], .fence = &iommu[1].fence, .tag = 5 } },
 	};
 	const struct iommu_attach_group *group;
 	struct iommu_attach_list domain;
@@ -30,6 +35,10 @@ int main(void)
 	uint64_t atc;
 	int i;
 
+	for (i = 0; i < 2; i++) {
+		if (iommu_attach_fence_init(&iommu[i].fence))
+			return 1;
+	}
 	iommu_attach_init(&domain);
 	for (i = 0; i < 4; i++) {
 		if (iommu_attach_add(&domain, &attachments[i].elm) < 0)
@@ -50,7 +59,10 @@ int main(void)
 
 	for (i = 0; i < 4; i++)
 		iommu_attach_del(&domain, &attachments[i].elm);
-	iommu_attach_drain();
+	for (i = 0; i < 2; i++) {
+		iommu_attach_drain(&iommu[i].fence);
+		iommu_attach_fence_destroy(&iommu[i].fence);
+	}
 	iommu_attach_destroy(&domain);
 	return 0;
 }

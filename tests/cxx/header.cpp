@@ -9,6 +9,7 @@
 
 struct iommu_device {
 	int commands;
+	struct iommu_attach_fence fence;
 };
 
 struct device {
@@ -34,15 +35,16 @@ void atc(const iommu_attach_group *group, uint64_t, void *)
 	group->iommu_device->commands++;
 }
 
-uint64_t sync(iommu_device *iommu, void *)
+uint64_t submit(iommu_device *iommu, void *)
 {
 	iommu->commands++;
 	return 0;
 }
 
-void wait(iommu_device *iommu, uint64_t, void *)
+int wait(iommu_device *iommu, uint64_t, void *)
 {
 	iommu->commands++;
+	return 0;
 }
 
 void release(iommu_attach_elm *elm)
@@ -69,20 +71,24 @@ int main()
 
 	ops.iotlb = iotlb;
 	ops.atc = atc;
-	ops.sync = sync;
+	ops.submit = submit;
 	ops.wait = wait;
 
+	if (iommu_attach_fence_init(&iommu.fence))
+		return 1;
 	iommu_attach_init(&alist);
 	auto attachment = std::unique_ptr<Attachment>(new Attachment());
 	attachment->elm.iommu_device = &iommu;
+	attachment->elm.fence = &iommu.fence;
 	attachment->elm.pasid = IOMMU_NO_PASID;
 	attachment->elm.atc = 8;
 	attachment->elm.using_atc = true;
 	iommu_attach_elm_set_device(&attachment->elm, &dev);
-	if (iommu_attach_add(&alist, &attachment->elm) != IOMMU_ATTACH_GROUP_S1)
+	if (iommu_attach_add(&alist, &attachment->elm) != IOMMU_ATTACH_GROUP_DOMAIN)
 		return 1;
 
-	iommu_attach_flush(&alist, &ops, nullptr);
+	if (iommu_attach_flush(&alist, &ops, nullptr))
+		return 1;
 
 	iommu_attach_walk_begin(&walk, &alist);
 	iommu_attach_for_each_group(group, &walk)
@@ -100,24 +106,22 @@ int main()
 		calls += iommu_attach_elm_device(&pos->elm)->number == 7;
 	iommu_attach_unlock(&alist);
 
-	// From malloc() and its like: the macros call free().
-	for (int i = 0; i < 2; i++) {
-		pos = static_cast<Attachment *>(std::calloc(1, sizeof(*pos)));
-		if (!pos)
-			return 1;
-		pos->elm.iommu_device = &iommu;
-		if (iommu_attach_add(&alist, &pos->elm))
-			return 1;
-		if (i ? iommu_attach_del_free(&alist, pos, elm) :
-			iommu_attach_del_free_sync(&alist, pos, elm))
-			return 1;
-	}
+	// From malloc() and its like: the macro calls free().
+	pos = static_cast<Attachment *>(std::calloc(1, sizeof(*pos)));
+	if (!pos)
+		return 1;
+	pos->elm.iommu_device = &iommu;
+	pos->elm.fence = &iommu.fence;
+	if (iommu_attach_add(&alist, &pos->elm) || iommu_attach_del_free(&alist, pos, elm))
+		return 1;
 
-	if (iommu_attach_del(&alist, &attachment->elm) != IOMMU_ATTACH_GROUP_S1 ||
+	if (iommu_attach_del(&alist, &attachment->elm) != IOMMU_ATTACH_GROUP_DOMAIN ||
 	    iommu_attach_defer(&attachment.release()->elm, release))
 		return 1;
+	iommu_attach_drain(&iommu.fence);
 	iommu_attach_barrier();
 	iommu_attach_destroy(&alist);
+	iommu_attach_fence_destroy(&iommu.fence);
 	std::printf("%d commands, %d yields, %d deleted\n", iommu.commands, calls, deleted);
 	return iommu.commands == 4 && calls == 5 && deleted == 1 ? 0 : 1;
 }

@@ -69,8 +69,8 @@ nr=0
 for example in "$src"/doc/examples/*.c; do
 	name=$(basename "$example" .c)
 	$CC $cflags -std=c99 -pedantic "$example" -o "$name" $shared
-	readelf -d "$name" | grep -q 'NEEDED.*\[libiommu-alist\.so\.0\]' ||
-		fail "$name needs no libiommu-alist.so.0"
+	readelf -d "$name" | grep -q 'NEEDED.*\[libiommu-alist\.so\.1\]' ||
+		fail "$name needs no libiommu-alist.so.1"
 	run "$name" shared
 	$CC $cflags -std=c99 -pedantic "$example" -o "$name" $static
 	readelf -d "$name" | grep -q 'NEEDED.*libiommu-alist' &&

@@ -18,7 +18,7 @@
 		}							\
 	} while (0)
 
-struct iommu_device { int unused; };
+struct iommu_device { struct iommu_attach_fence fence; };
 
 static void never(struct iommu_attach_elm *elm)
 {
@@ -28,17 +28,19 @@ static void never(struct iommu_attach_elm *elm)
 int main(int argc, char **argv)
 {
 	bool lockdep = argc == 2 && !strcmp(argv[1], "lockdep");
-	struct iommu_device iommu = { 0 };
-	struct iommu_attach_elm elm = { .iommu_device = &iommu, .tag = 1 };
-	struct iommu_attach_elm other = { .iommu_device = &iommu, .tag = 1 };
+	struct iommu_device iommu;
+	struct iommu_attach_elm elm = { .iommu_device = &iommu, .fence = &iommu.fence, .tag = 1 };
+	struct iommu_attach_elm other = { .iommu_device = &iommu, .fence = &iommu.fence, .tag = 1 };
 	struct iommu_attach_elm nowhere = { .tag = 1 };
 	struct iommu_attach_list list;
 	struct iommu_attach_walk walk;
 	int warnings = 0, i;
 	uint64_t tag = 0;
 
+	if (iommu_attach_fence_init(&iommu.fence))
+		return 1;
 	iommu_attach_init(&list);
-	EXPECT(iommu_attach_add(&list, &elm) == IOMMU_ATTACH_GROUP_S1);
+	EXPECT(iommu_attach_add(&list, &elm) == IOMMU_ATTACH_GROUP_DOMAIN);
 
 	/* Twice: a place warns once. */
 	for (i = 0; i < 2; i++)
@@ -46,9 +48,9 @@ int main(int argc, char **argv)
 	EXPECT(iommu_attach_add(&list, &nowhere) == -EINVAL);
 	EXPECT(iommu_attach_del(&list, &other) == -ENOENT);
 	EXPECT(iommu_attach_defer(&elm, never) == -EBUSY);
-	EXPECT(iommu_attach_enable_atc(&other) == -EINVAL);
+	EXPECT(iommu_attach_enable_atc(&other) == -ENOENT);
 	iommu_attach_destroy(&list);
-	warnings += 6;
+	warnings += 5;
 
 	/* The list is what it was. */
 	EXPECT(!iommu_attach_empty(&list));
@@ -65,10 +67,11 @@ int main(int argc, char **argv)
 		warnings += 4;
 	}
 
-	EXPECT(iommu_attach_del(&list, &elm) == IOMMU_ATTACH_GROUP_S1);
+	EXPECT(iommu_attach_del(&list, &elm) == IOMMU_ATTACH_GROUP_DOMAIN);
 	EXPECT(iommu_attach_empty(&list));
-	iommu_attach_drain();
+	iommu_attach_drain(&iommu.fence);
 	iommu_attach_destroy(&list);
+	iommu_attach_fence_destroy(&iommu.fence);
 	printf("%d warnings\n", warnings);
 	return 0;
 }

@@ -29,6 +29,7 @@ int calls;
 /* Whatever the library calls by these names, it is not this. */
 #define MINE(name)	void name(void); void name(void) { calls++; }
 MINE(complete)
+MINE(free_percpu)
 MINE(kfree)
 MINE(kthread_run)
 MINE(rcu_read_lock)
@@ -41,7 +42,10 @@ MINE(spin_lock)
 MINE(synchronize_rcu)
 MINE(iommu_attach_alloc)
 
-struct iommu_device { u64 mine; };
+struct iommu_device {
+	u64 mine;
+	struct iommu_attach_fence fence;
+};
 
 static void ignore(const struct iommu_attach_group *group, void *arg)
 {
@@ -49,38 +53,43 @@ static void ignore(const struct iommu_attach_group *group, void *arg)
 	++*(int *)arg;
 }
 
-static uint64_t sync(struct iommu_device *iommu, void *arg)
+static uint64_t submit(struct iommu_device *iommu, void *arg)
 {
 	++*(int *)arg;
 	return (uint64_t)iommu->mine;
 }
 
-static void wait(struct iommu_device *iommu, uint64_t cookie, void *arg)
+static int wait(struct iommu_device *iommu, uint64_t cookie, void *arg)
 {
 	(void)iommu;
 	(void)cookie;
 	++*(int *)arg;
+	return 0;
 }
 
 int main(void)
 {
-	struct iommu_attach_flush_ops ops = { ignore, NULL, sync, wait, false, false };
-	struct iommu_device iommu = { 0 };
+	struct iommu_attach_flush_ops ops = { .iotlb = ignore, .submit = submit, .wait = wait };
+	struct iommu_device iommu = { .mine = 0 };
 	struct iommu_attach_list list;
 	struct iommu_attach_elm elm[2] = {
-		{ .iommu_device = &iommu, .tag = 1 },
-		{ .iommu_device = &iommu, .tag = 2, .using_atc = true },
+		{ .iommu_device = &iommu, .fence = &iommu.fence, .tag = 1 },
+		{ .iommu_device = &iommu, .fence = &iommu.fence, .tag = 2, .using_atc = true },
 	};
 	int sent = 0;
 
+	if (iommu_attach_fence_init(&iommu.fence))
+		return 1;
 	iommu_attach_init(&list);
 	if (iommu_attach_add(&list, &elm[0]) < 0 || iommu_attach_add(&list, &elm[1]) < 0)
 		return 1;
-	iommu_attach_flush(&list, &ops, &sent);
+	if (iommu_attach_flush(&list, &ops, &sent))
+		return 1;
 	iommu_attach_del(&list, &elm[0]);
 	iommu_attach_del(&list, &elm[1]);
-	iommu_attach_drain();
+	iommu_attach_drain(&iommu.fence);
 	iommu_attach_barrier();
 	iommu_attach_destroy(&list);
+	iommu_attach_fence_destroy(&iommu.fence);
 	return sent == 4 && !calls ? 0 : 1;
 }

@@ -23,7 +23,7 @@ void *calloc(size_t nr, size_t size)
 	return __libc_calloc(nr, size);
 }
 
-struct iommu_device { int unused; };
+struct iommu_device { struct iommu_attach_fence fence; };
 
 static unsigned int count_commands(struct iommu_attach_list *list)
 {
@@ -43,26 +43,30 @@ static unsigned int count_commands(struct iommu_attach_list *list)
 
 int main(void)
 {
-	struct iommu_device iommu = { 0 };
+	struct iommu_device iommu ;
 	struct iommu_attach_elm elm[32] = { 0 };
 	struct iommu_attach_list list;
 	unsigned int failures = 0, i;
 	int ret;
 
+	if (iommu_attach_fence_init(&iommu.fence))
+		return 1;
 	iommu_attach_init(&list);
 
 	/* liburcu starts its thread at the first deferred free, and may not fail. */
 	elm[0].iommu_device = &iommu;
+	elm[0].fence = &iommu.fence;
 	elm[0].using_atc = true;
 	if (iommu_attach_add(&list, &elm[0]) < 0)
 		return 1;
 	iommu_attach_del(&list, &elm[0]);
-	iommu_attach_drain();
+	iommu_attach_drain(&iommu.fence);
 
 	for (i = 0; i < 32; i++) {
 		unsigned int before = count_commands(&list), n = 0;
 
 		elm[i].iommu_device = &iommu;
+		elm[i].fence = &iommu.fence;
 		elm[i].tag = i / 4;
 		elm[i].atc = i;
 		elm[i].using_atc = true;
@@ -86,9 +90,10 @@ int main(void)
 	}
 	for (i = 0; i < 32; i++)
 		iommu_attach_del(&list, &elm[i]);
-	iommu_attach_drain();
+	iommu_attach_drain(&iommu.fence);
 	iommu_attach_barrier();
 	iommu_attach_destroy(&list);
+	iommu_attach_fence_destroy(&iommu.fence);
 	printf("%u attaches failed\n", failures);
 	return failures ? 0 : 1;
 }

@@ -25,6 +25,7 @@
 #include "shim.h"
 
 static char iommus[2];
+static struct iommu_attach_fence fences[2];
 static struct iommu_attach_list list, parent;
 static struct iommu_attach_elm late;	/* what attaches at the barrier */
 static unsigned int seen_groups, seen_nests, seen_atcs;
@@ -33,6 +34,7 @@ static struct iommu_attach_elm elm_of(unsigned int iommu, u64 atc)
 {
 	return (struct iommu_attach_elm){
 		.iommu_device = (struct iommu_device *)&iommus[iommu],
+		.fence = &fences[iommu],
 		.tag = 13,
 		.atc = atc,
 		.using_atc = atc,
@@ -70,7 +72,7 @@ static unsigned int atcs(struct iommu_attach_list *alist)
 static void attach_late(void)
 {
 	shim_mb_hook = NULL;
-	assert_int_equal(iommu_attach_add(&list, &late), IOMMU_ATTACH_GROUP_S1);
+	assert_int_equal(iommu_attach_add(&list, &late), IOMMU_ATTACH_GROUP_DOMAIN);
 }
 
 static void look(void)
@@ -94,7 +96,7 @@ static int setup(void **state)
 	(void)state;
 	iommu_attach_init(&list);
 	iommu_attach_init(&parent);
-	return 0;
+	return iommu_attach_fence_init(&fences[0]) ?: iommu_attach_fence_init(&fences[1]);
 }
 
 static int teardown(void **state)
@@ -106,15 +108,17 @@ static int teardown(void **state)
 	iommu_attach_destroy(&list);
 	iommu_attach_destroy(&parent);
 	shim_warn_expect(false);
+	iommu_attach_fence_destroy(&fences[0]);
+	iommu_attach_fence_destroy(&fences[1]);
 	return 0;
 }
 
 static void prepare_late(void)
 {
 	late = elm_of(0, 0);
-	assert_int_equal(iommu_attach_add(&list, &late), IOMMU_ATTACH_GROUP_S1);
-	assert_int_equal(iommu_attach_del(&list, &late), IOMMU_ATTACH_GROUP_S1);
-	iommu_attach_drain();
+	assert_int_equal(iommu_attach_add(&list, &late), IOMMU_ATTACH_GROUP_DOMAIN);
+	assert_int_equal(iommu_attach_del(&list, &late), IOMMU_ATTACH_GROUP_DOMAIN);
+	iommu_attach_drain(&fences[0]);
 	late = elm_of(0, 0);
 	shim_mb_hook = attach_late;
 }
@@ -137,7 +141,7 @@ static void pitfall_02_walk_loads_the_table_after_its_barrier(void **state)
 	struct iommu_attach_elm elm = elm_of(0, 0);
 
 	(void)state;
-	assert_int_equal(iommu_attach_add(&list, &elm), IOMMU_ATTACH_GROUP_S1);
+	assert_int_equal(iommu_attach_add(&list, &elm), IOMMU_ATTACH_GROUP_DOMAIN);
 	late = elm_of(1, 0);
 	shim_warn_expect(true);
 	shim_mb_hook = attach_late;
@@ -161,25 +165,26 @@ static void no_atc(const struct iommu_attach_group *group, u64 atc, void *arg)
 	(void)arg;
 }
 
-static u64 no_sync(struct iommu_device *iommu, void *arg)
+static u64 no_submit(struct iommu_device *iommu, void *arg)
 {
 	(void)iommu;
 	(void)arg;
 	return 0;
 }
 
-static void no_wait(struct iommu_device *iommu, u64 cookie, void *arg)
+static int no_wait(struct iommu_device *iommu, u64 cookie, void *arg)
 {
 	(void)iommu;
 	(void)cookie;
 	(void)arg;
+	return 0;
 }
 
 static void pitfall_02_flush_looks_after_its_barrier(void **state)
 {
 	static const struct iommu_attach_flush_ops ops = {
 		.iotlb = count_iotlb,
-		.sync = no_sync,
+		.submit = no_submit,
 		.wait = no_wait,
 	};
 	unsigned int sent = 0;
@@ -190,6 +195,82 @@ static void pitfall_02_flush_looks_after_its_barrier(void **state)
 	assert_null(shim_mb_hook);
 	assert_int_equal(sent, 1);
 	iommu_attach_del(&list, &late);
+}
+
+/*
+ * The hardware does not say which of several targets is silent, so each is sent to by
+ * itself, lowest number first. Between two reads of a target another one takes its place:
+ * those whose numbers are in between are not done for that.
+ */
+static struct iommu_attach_elm targets[15], replacing;
+static unsigned int reads_left, nr_waits, nr_last;
+
+static void replace_target(void)
+{
+	if (--reads_left)
+		return;
+	shim_read_hook = NULL;
+	iommu_attach_disable_atc(&targets[2]);
+	assert_int_equal(iommu_attach_enable_atc(&replacing), 0);
+}
+
+static void note_last_alone(const struct iommu_attach_group *group, u64 atc, void *arg)
+{
+	(void)group;
+	(void)arg;
+	nr_last += nr_waits && atc == 14;
+}
+
+static int time_out_first(struct iommu_device *iommu, u64 cookie, void *arg)
+{
+	(void)iommu;
+	(void)cookie;
+	(void)arg;
+	if (nr_waits++)
+		return 0;
+	shim_read_hook = replace_target;
+	return -ETIMEDOUT;
+}
+
+static void pitfall_33_target_replaced_while_it_is_read(void **state)
+{
+	static const struct iommu_attach_flush_ops ops = {
+		.iotlb = count_iotlb,
+		.atc = note_last_alone,
+		.submit = no_submit,
+		.wait = time_out_first,
+	};
+	unsigned int sent = 0, at, i;
+
+	(void)state;
+	for (at = 1; !reads_left; at++) {
+		/* The first two are in one block; the 14th is in the next one. */
+		for (i = 1; i <= 14; i++) {
+			targets[i] = elm_of(0, i);
+			assert_true(iommu_attach_add(&list, &targets[i]) >= 0);
+		}
+		for (i = 3; i < 14; i++)
+			iommu_attach_del(&list, &targets[i]);
+		assert_ptr_not_equal(targets[1].slots, targets[14].slots);
+		replacing = elm_of(0, 0);
+		assert_int_equal(iommu_attach_add(&list, &replacing), 0);
+		replacing.atc = 21;
+
+		reads_left = at;
+		nr_waits = 0;
+		nr_last = 0;
+		assert_int_equal(iommu_attach_flush(&list, &ops, &sent), 0);
+		shim_read_hook = NULL;
+		assert_true(nr_last > 0);
+
+		iommu_attach_del(&list, &targets[1]);
+		iommu_attach_del(&list, &targets[2]);
+		iommu_attach_del(&list, &targets[14]);
+		iommu_attach_del(&list, &replacing);
+		iommu_attach_drain(&fences[0]);
+	}
+	assert_true(at > 5);
+	reads_left = 0;
 }
 
 static unsigned int barriers;
@@ -205,14 +286,14 @@ static void pitfall_26_flush_has_one_barrier(void **state)
 	static const struct iommu_attach_flush_ops ops = {
 		.iotlb = count_iotlb,
 		.atc = no_atc,
-		.sync = no_sync,
+		.submit = no_submit,
 		.wait = no_wait,
 	};
 	struct iommu_attach_elm elm = elm_of(0, 0);
 	unsigned int sent = 0;
 
 	(void)state;
-	assert_int_equal(iommu_attach_add(&list, &elm), IOMMU_ATTACH_GROUP_S1);
+	assert_int_equal(iommu_attach_add(&list, &elm), IOMMU_ATTACH_GROUP_DOMAIN);
 	barriers = 0;
 	shim_mb_hook = count_barrier;
 	iommu_attach_flush(&list, &ops, &sent);
@@ -236,10 +317,10 @@ static void pitfall_02_attach_is_seen_from_its_barrier_on(void **state)
 		assert_int_equal(seen_atcs, i);
 	}
 	iommu_attach_del(&list, &elm[0]);
-	iommu_attach_drain();
+	iommu_attach_drain(&fences[0]);
 	elm[0] = elm_of(0, 0);
 	look_at_next_barrier();
-	assert_int_equal(iommu_attach_add(&list, &elm[0]), IOMMU_ATTACH_GROUP_S1);
+	assert_int_equal(iommu_attach_add(&list, &elm[0]), IOMMU_ATTACH_GROUP_DOMAIN);
 	assert_int_equal(seen_groups, 2);
 
 	for (i = 0; i < 3; i++)
@@ -253,7 +334,7 @@ static void pitfall_02_nest_is_seen_on_both_lists_from_its_barrier_on(void **sta
 	(void)state;
 	look_at_next_barrier();
 	assert_int_equal(iommu_attach_add_nest(&list, &parent, &nest),
-			 IOMMU_ATTACH_GROUP_S1 | IOMMU_ATTACH_GROUP_S2);
+			 IOMMU_ATTACH_GROUP_DOMAIN | IOMMU_ATTACH_GROUP_PARENT);
 	assert_null(shim_mb_hook);
 	assert_int_equal(seen_groups, 1);
 	assert_int_equal(seen_nests, 1);
@@ -266,7 +347,7 @@ static void pitfall_03_atc_is_seen_from_its_barrier_on(void **state)
 	struct iommu_attach_elm elm = elm_of(0, 0);
 
 	(void)state;
-	assert_int_equal(iommu_attach_add(&list, &elm), IOMMU_ATTACH_GROUP_S1);
+	assert_int_equal(iommu_attach_add(&list, &elm), IOMMU_ATTACH_GROUP_DOMAIN);
 	elm.atc = 5;
 	look_at_next_barrier();
 	assert_int_equal(iommu_attach_enable_atc(&elm), 0);
@@ -286,6 +367,7 @@ int main(void)
 		CASE(pitfall_02_attach_is_seen_from_its_barrier_on),
 		CASE(pitfall_02_nest_is_seen_on_both_lists_from_its_barrier_on),
 		CASE(pitfall_03_atc_is_seen_from_its_barrier_on),
+		CASE(pitfall_33_target_replaced_while_it_is_read),
 		CASE(pitfall_26_flush_has_one_barrier),
 	};
 

@@ -32,7 +32,8 @@ struct iommu_attach_counts {
 	unsigned long flushes;
 	unsigned long groups;
 	unsigned long atcs;
-	unsigned long syncs;
+	unsigned long submits;
+	unsigned long errors;
 };
 
 static LIST_HEAD(lists);		/* by number */
@@ -79,16 +80,18 @@ void iommu_attach_debugfs_del(struct iommu_attach_list *alist)
 }
 
 void iommu_attach_debugfs_flush(struct iommu_attach_list *alist,
-				const struct iommu_attach_sent *sent)
+				const struct iommu_attach_count *count, int error)
 {
 	struct iommu_attach_counts __percpu *counts = READ_ONCE(alist->debug.counts);
 
 	if (!counts)
 		return;
 	this_cpu_inc(counts->flushes);
-	this_cpu_add(counts->groups, sent->groups);
-	this_cpu_add(counts->atcs, sent->atcs);
-	this_cpu_add(counts->syncs, sent->syncs);
+	this_cpu_add(counts->groups, count->groups);
+	this_cpu_add(counts->atcs, count->atcs);
+	this_cpu_add(counts->submits, count->submits);
+	if (error)
+		this_cpu_inc(counts->errors);
 }
 
 static const char *name_of(const struct device *dev)
@@ -130,10 +133,11 @@ static void show_domain(struct seq_file *seq, struct iommu_attach_list *alist)
 		sum.flushes += READ_ONCE(counts->flushes);
 		sum.groups += READ_ONCE(counts->groups);
 		sum.atcs += READ_ONCE(counts->atcs);
-		sum.syncs += READ_ONCE(counts->syncs);
+		sum.submits += READ_ONCE(counts->submits);
+		sum.errors += READ_ONCE(counts->errors);
 	}
-	seq_printf(seq, "%llu %u %u %u %lu %lu %lu %lu\n", alist->debug.number, alist->nr,
-		   groups, targets, sum.flushes, sum.groups, sum.atcs, sum.syncs);
+	seq_printf(seq, "%llu %u %u %u %lu %lu %lu %lu %lu\n", alist->debug.number, alist->nr,
+		   groups, targets, sum.flushes, sum.groups, sum.atcs, sum.submits, sum.errors);
 }
 
 static void show_groups(struct seq_file *seq, struct iommu_attach_list *alist)
@@ -181,7 +185,7 @@ struct view {
 };
 
 static const struct view views[] = {
-	{ "domains", "domain attachments groups targets flushes iotlb atc sync",
+	{ "domains", "domain attachments groups targets flushes iotlb atc submit error",
 	  show_domain },
 	{ "groups", "domain iommu kind tag users", show_groups },
 	{ "targets", "domain iommu kind tag atc", show_targets },

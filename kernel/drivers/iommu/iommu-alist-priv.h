@@ -11,31 +11,17 @@ void *iommu_attach_alloc(size_t size);
 const char *iommu_attach_check(struct iommu_attach_list *alist);
 #endif
 
-/* What one flush has sent. Counted only where somebody may ask. */
-struct iommu_attach_sent {
-#if IS_ENABLED(CONFIG_TRACEPOINTS) || IS_ENABLED(CONFIG_IOMMU_ALIST_DEBUGFS)
-	u32 groups;
-	u32 atcs;
-	u32 syncs;
-#endif
-};
-
-#if IS_ENABLED(CONFIG_TRACEPOINTS) || IS_ENABLED(CONFIG_IOMMU_ALIST_DEBUGFS)
-#define iommu_attach_count(sent, what)	((sent)->what++)
-#else
-#define iommu_attach_count(sent, what)	((void)(sent))
-#endif
-
 /* A list is shown from its first attachment on, until it is destroyed. */
 #if IS_ENABLED(CONFIG_IOMMU_ALIST_DEBUGFS)
 void iommu_attach_debugfs_add(struct iommu_attach_list *alist);
 void iommu_attach_debugfs_del(struct iommu_attach_list *alist);
 void iommu_attach_debugfs_flush(struct iommu_attach_list *alist,
-				const struct iommu_attach_sent *sent);
+				const struct iommu_attach_count *count, int error);
 #else
 #define iommu_attach_debugfs_add(alist)		((void)(alist))
 #define iommu_attach_debugfs_del(alist)		((void)(alist))
-#define iommu_attach_debugfs_flush(alist, sent)	((void)(alist), (void)(sent))
+#define iommu_attach_debugfs_flush(alist, count, error)	\
+	((void)(alist), (void)(count), (void)(error))
 #endif
 
 #endif /* __DRIVERS_IOMMU_ALIST_PRIV_H */

@@ -2,7 +2,7 @@
 /*
  * The list of every place that may cache a domain's translations
  *
- * What is attached to a domain is kept three times over, each for one user:
+ * The list indexes a domain's attachments three ways:
  *
  *   alist->table -> group, group, ...      for walks: what commands are sent for
  *                     |-> slots, slots
@@ -22,18 +22,30 @@
  *   slots are freed after a grace period.
  *
  *   Deleting only takes away: it decrements counts, clears a slot, unlinks slots
- *   of which none is used. So it needs no memory and cannot fail, and whoever
- *   stays attached is seen by every walk: his group's count does not reach zero,
- *   and his slot is not moved.
+ *   of which none is used. So it needs no memory and cannot fail, and every walk
+ *   sees the attachments that stay: their group's count does not reach zero, and
+ *   their slot is not moved.
  *
  * A group that lost its last user stays in the table, where an attach with the same
  * key finds it and needs no memory, unless for an ATC; the next new table leaves it
- * out. The first group of a list lives inside the list and needs no table: most
- * domains have one group and are walked in one cache line.
+ * out, and so does a list that loses its last attachment, which then has no table.
+ * The first group of a list lives inside the list and needs no table: most domains
+ * have one group and are walked in one cache line.
  *
  * Locking: alist->lock guards every write to the list and all that hangs off it.
  * Memory is allocated before it is taken. Where two lists are locked, for a nest,
- * the S1 domain's comes first. Walks take no lock, see Barriers.
+ * the S1 domain's comes first. An endpoint's lock is taken inside: it guards the
+ * state bits of the slots of its attachments. Walks take no lock, see Barriers.
+ *
+ * Fences: a flush that waits for hardware is in no RCU read-side section. Instead it
+ * is counted in the fence of the IOMMU, on the CPU that it runs on, when it enters
+ * and when it leaves: nobody is inside when the sums are equal. There are two pairs
+ * of counters, and new flushes use the current one. A round waits for the other
+ * pair, makes it current, and waits for the one that was: every flush that entered
+ * before the round is gone, and those that come meanwhile do not prolong it. This is
+ * how SRCU counts its readers. What SRCU cannot do is to share the full barrier that
+ * several fences and a flush need between them, and to give an answer to who only
+ * looks: a round is taken forward by those who wait for it.
  *
  * Barriers. In the first two tables, either the walk on the left sees what was
  * published on the right, or the hardware starts late enough to see what the walk has
@@ -42,7 +54,7 @@
  *   unmap                                  attach
  *   -----                                  ------
  *   write the page table                   publish table, users, slot
- *   smp_mb() in walk_begin                 smp_mb() in attach_parts
+ *   smp_mb() in walk_begin, send           smp_mb() in attach_parts
  *   read table, users                      let the hardware use the domain:
  *                                          it reads the page table
  *
@@ -58,15 +70,30 @@
  * commands did so before it reported them completed, so whoever reads the report sees
  * what was published before the device could ask.
  *
- *   unmap                                  detach
- *   -----                                  ------
- *   rcu_read_lock() in walk_begin          clear users, slot
- *   send, wait                             synchronize_rcu() in drain
- *   rcu_read_unlock() in walk_end          let device and IOMMU go
+ * In the next two, either the fence sees that the flush has entered, or the flush sees
+ * that the target is gone; and what the flush did comes before what follows the fence.
+ *
+ *   flush                                  detach, fence
+ *   -----                                  -------------
+ *   count the entry                        clear slot
+ *   smp_mb() in send                       smp_mb() in fence_idle
+ *   read slots                             sum up leaves, then entries
+ *
+ *   send, wait                             sum up leaves
+ *   smp_mb() in pass, flush_left           smp_mb() in fence_idle
+ *   count the leave                        let the device go
+ *
+ *   walk; flush without ATC                drain
+ *   -----------------------                -----
+ *   rcu_read_lock()                        clear users
+ *   send, look for a moment                synchronize_rcu() in drain
+ *   count the entry, if not completed
+ *   rcu_read_unlock()                      fence; let the IOMMU go
  */
 #include <linux/array_size.h>
 #include <linux/bug.h>
 #include <linux/container_of.h>
+#include <linux/delay.h>
 #include <linux/errno.h>
 #include <linux/export.h>
 #include <linux/hash.h>
@@ -74,6 +101,7 @@
 #include <linux/log2.h>
 #include <linux/minmax.h>
 #include <linux/overflow.h>
+#include <linux/percpu.h>
 #include <linux/string.h>
 
 #include <kunit/static_stub.h>
@@ -83,9 +111,17 @@
 
 #define CREATE_TRACE_POINTS
 #include <trace/events/iommu_alist.h>
+EXPORT_TRACEPOINT_SYMBOL_GPL(iommu_alist_flush);
 
-/* IOMMUs that a flush sends to before it waits for the first one. */
-#define FLUSH_WINDOW	BITS_PER_LONG	/* less stack where there is less */
+/* IOMMUs that a flush out of line sends to before it waits: a KiB of stack. */
+#define FLUSH_WINDOW	32
+
+/*
+ * How often a flush sends again to an IOMMU that aborts what it was sent. Every abort
+ * comes with a device that is set aside, so this is about IOMMUs with more silent
+ * devices than that.
+ */
+#define FLUSH_RETRIES	16
 
 #define INDEX_MIN_BITS	3
 #define SLOTS_MIN_BYTES	256
@@ -101,6 +137,7 @@ struct attach_part {
 	struct iommu_attach_elm *elm;
 	enum iommu_attach_kind kind;
 	bool atc;			/* the attachment is to have an ATC target */
+	bool attached;			/* it is on the list already */
 
 	struct iommu_attach_group *found;	/* its group, if there is one */
 
@@ -178,34 +215,37 @@ static struct iommu_attach_group *find_group(struct iommu_attach_list *alist,
 
 /* Devices behind different IOMMUs may have the same requester id. */
 static struct hlist_head *index_bucket(const struct iommu_attach_list *alist,
-				       const struct iommu_attach_group *group,
-				       const struct iommu_attach_elm *elm)
+				       const struct iommu_attach_group *group, u64 atc)
 {
-	u64 key = elm->atc ^ hash_64((uintptr_t)group, 32);
+	u64 key = atc ^ hash_64((uintptr_t)group, 32);
 
 	return &alist->index[hash_64(key, alist->index_bits)];
 }
 
+/* What the slot of an attachment's target is for. */
+static u64 target_value(const struct iommu_attach_elm *elm)
+{
+	return atomic64_read(&elm->slots->slot[elm->slot]) & ~IOMMU_ATTACH_STATE;
+}
+
 /* An attachment of the group with the same ATC target. */
 static struct iommu_attach_elm *find_target(struct iommu_attach_list *alist,
-					    struct iommu_attach_group *group,
-					    const struct iommu_attach_elm *elm)
+					    struct iommu_attach_group *group, u64 atc)
 {
 	struct iommu_attach_elm *other;
 
 	if (!alist->index)
 		return NULL;
-	hlist_for_each_entry(other, index_bucket(alist, group, elm), index_item) {
-		if (other->group == group && other->atc == elm->atc)
+	hlist_for_each_entry(other, index_bucket(alist, group, atc), index_item) {
+		if (other->group == group && target_value(other) == atc)
 			return other;
 	}
 	return NULL;
 }
 
 /*
- * What IOMMU_ALIST_DEBUG looks at. Who is counted where is compared by sums of addresses:
- * of the place that each attachment says it has, and of each place as often as it says
- * that it is used.
+ * What IOMMU_ALIST_DEBUG looks at. Sum the addresses that attachments refer to and those
+ * that groups and slots account for; they must match.
  */
 static const char *check_group(const struct iommu_attach_group *group, u32 *targets,
 			       u64 *places)
@@ -214,16 +254,16 @@ static const char *check_group(const struct iommu_attach_group *group, u32 *targ
 	u32 i, used, room = 0;
 
 	hlist_for_each_entry(slots, &group->slots, item) {
-		room += slots->room;
-		for (i = 0, used = 0; i < slots->room; i++) {
+		room += slots->capacity;
+		for (i = 0, used = 0; i < slots->capacity; i++) {
 			if (!atomic64_read(&slots->slot[i]))
 				continue;
-			if (i >= slots->nr)
+			if (i >= slots->end)
 				return "a target is out of reach";
 			*places += (uintptr_t)&slots->slot[i];
 			used++;
 		}
-		if (used != slots->used)
+		if (used != slots->nr_used)
 			return "targets are miscounted";
 		*targets += used;
 	}
@@ -267,11 +307,10 @@ VISIBLE_IF_KUNIT const char *iommu_attach_check(struct iommu_attach_list *alist)
 		if (!elm->slots)
 			continue;
 		nr_indexed++;
-		if ((u64)atomic64_read(&elm->slots->slot[elm->slot]) !=
-		    (elm->atc | IOMMU_ATTACH_LIVE))
+		if (target_value(elm) != elm->atc)
 			return "an attachment has another target";
 		/* One for all that share the target. */
-		if (find_target(alist, elm->group, elm) == elm)
+		if (find_target(alist, elm->group, elm->atc) == elm)
 			places -= (uintptr_t)&elm->slots->slot[elm->slot];
 	}
 	if (nr != alist->nr)
@@ -306,7 +345,7 @@ static bool part_has_index(const struct attach_part *part)
 	return part->index && part->index_bits >= part->want_index;
 }
 
-/* Is all at hand that the part takes? Notes what it takes. */
+/* Compute the memory needed; return true if already allocated. */
 static bool part_ready(struct attach_part *part)
 {
 	struct iommu_attach_list *alist = part->alist;
@@ -321,7 +360,7 @@ static bool part_ready(struct attach_part *part)
 	group = find_group(alist, part->elm, part->kind);
 	part->found = group;
 	if (!group && alist->first.iommu_device)
-		part->want_table = (table ? table->nr : 1) + 1;
+		part->want_table = (table ? table->nr - alist->nr_idle : 1) + 1;
 
 	if (part->atc && !part->elm->slots) {
 		if (!alist->index)
@@ -331,7 +370,7 @@ static bool part_ready(struct attach_part *part)
 
 		/* Double what the group has: a walk follows few links. */
 		if (!group || (hlist_empty(&group->spare) &&
-			       !find_target(alist, group, part->elm))) {
+			       !find_target(alist, group, part->elm->atc))) {
 			bytes = (group ? group->nr_slots : 0) * 2 * SLOT_BYTES;
 			bytes = clamp(bytes, SLOTS_MIN_BYTES, SLOTS_MAX_BYTES);
 			part->want_slots = roundup_pow_of_two(bytes);
@@ -362,7 +401,7 @@ static int part_alloc(struct attach_part *part)
 		part->slots = iommu_attach_alloc(part->want_slots);
 		if (!part->slots)
 			return -ENOMEM;
-		part->slots->room = (part->want_slots - sizeof(*part->slots)) /
+		part->slots->capacity = (part->want_slots - sizeof(*part->slots)) /
 				    SLOT_BYTES;
 	}
 	if (part->want_index && !part_has_index(part)) {
@@ -400,6 +439,7 @@ static struct iommu_attach_group *part_add_group(struct attach_part *part)
 	if (unused)
 		group = &alist->first;
 	group->iommu_device = elm->iommu_device;
+	group->fence = elm->fence;
 	group->kind = part->kind;
 	group->tag = elm->tag;
 	if (unused)
@@ -422,6 +462,9 @@ static struct iommu_attach_group *part_add_group(struct attach_part *part)
 	if (pos == nr_old)
 		new->group[nr++] = group;
 	new->nr = nr;
+	for (i = 0; i < nr; i++)
+		new->nr_iommus += !i || new->group[i]->iommu_device !=
+					new->group[i - 1]->iommu_device;
 
 	/* Old walks go on with the old table. */
 	rcu_assign_pointer(alist->table, new);
@@ -453,9 +496,43 @@ static void part_grow_index(struct attach_part *part)
 	for (i = 0; i < nr_old; i++) {
 		hlist_for_each_entry_safe(elm, next, &old[i], index_item)
 			hlist_add_head(&elm->index_item,
-				       index_bucket(alist, elm->group, elm));
+				       index_bucket(alist, elm->group,
+						    target_value(elm)));
 	}
 	part->index = old;	/* freed with what is left over */
+}
+
+/*
+ * Publishes the target of an attachment, in the state that its endpoint is in. An
+ * attachment that shares a target finds it as it is.
+ */
+static void endpoint_join(struct iommu_attach_elm *elm)
+{
+	struct iommu_attach_endpoint *endpoint = elm->endpoint;
+	atomic64_t *slot = &elm->slots->slot[elm->slot];
+	unsigned long flags;
+
+	if (!endpoint) {
+		atomic64_set_release(slot, elm->atc | IOMMU_ATTACH_LIVE);
+		return;
+	}
+	raw_spin_lock_irqsave(&endpoint->lock, flags);
+	atomic64_set_release(slot, elm->atc | (endpoint->aside ?: IOMMU_ATTACH_LIVE));
+	list_add_tail(&elm->endpoint_item, &endpoint->elms);
+	raw_spin_unlock_irqrestore(&endpoint->lock, flags);
+}
+
+/* From here on the slot is not the endpoint's to change. */
+static void endpoint_part(struct iommu_attach_elm *elm)
+{
+	struct iommu_attach_endpoint *endpoint = elm->endpoint;
+	unsigned long flags;
+
+	if (!endpoint)
+		return;
+	raw_spin_lock_irqsave(&endpoint->lock, flags);
+	list_del(&elm->endpoint_item);
+	raw_spin_unlock_irqrestore(&endpoint->lock, flags);
 }
 
 static void part_add_target(struct attach_part *part)
@@ -470,17 +547,20 @@ static void part_add_target(struct attach_part *part)
 	if (part->want_index)
 		part_grow_index(part);
 
-	other = find_target(alist, group, elm);
+	other = find_target(alist, group, elm->atc);
 	if (other) {
+		if (WARN_ON_ONCE(elm->endpoint != other->endpoint))
+			elm->endpoint = other->endpoint;
 		elm->slots = other->slots;
 		elm->slot = other->slot;
+		endpoint_join(elm);
 		goto index;
 	}
 
 	if (hlist_empty(&group->spare)) {
 		slots = part->slots;
 		part->slots = NULL;
-		group->nr_slots += slots->room;
+		group->nr_slots += slots->capacity;
 		hlist_add_head(&slots->spare_item, &group->spare);
 		hlist_add_head_rcu(&slots->item, &group->slots);
 	} else {
@@ -488,27 +568,27 @@ static void part_add_target(struct attach_part *part)
 				    struct iommu_attach_slots, spare_item);
 	}
 	/* The lowest that is free: most often none before the end is. */
-	i = slots->used == slots->nr ? slots->nr : 0;
+	i = slots->nr_used == slots->end ? slots->end : 0;
 	while (atomic64_read(&slots->slot[i]))
 		i++;
-	if (i == slots->nr)
-		WRITE_ONCE(slots->nr, i + 1);
-	if (++slots->used == slots->room)
+	if (i == slots->end)
+		WRITE_ONCE(slots->end, i + 1);
+	if (++slots->nr_used == slots->capacity)
 		hlist_del_init(&slots->spare_item);
 	elm->slots = slots;
 	elm->slot = i;
 
 	/* A walk that sees the target sees its number. */
 	seq = atomic64_read(&alist->atc_seq) + 1;
-	atomic64_set(&slots->slot[slots->room + i], seq);
+	atomic64_set(&slots->slot[slots->capacity + i], seq);
 	atomic64_set(&slots->seq, seq);
-	atomic64_set_release(&slots->slot[i], elm->atc | IOMMU_ATTACH_LIVE);
+	endpoint_join(elm);
 	WRITE_ONCE(alist->nr_atc, alist->nr_atc + 1);
 	/* A walk that sees the number sees the target. */
 	atomic64_set_release(&alist->atc_seq, seq);
 index:
 	alist->nr_indexed++;
-	hlist_add_head(&elm->index_item, index_bucket(alist, group, elm));
+	hlist_add_head(&elm->index_item, index_bucket(alist, group, elm->atc));
 	WRITE_ONCE(elm->using_atc, true);
 	trace_iommu_alist_atc(elm);
 }
@@ -518,24 +598,28 @@ static void del_target(struct iommu_attach_elm *elm)
 	struct iommu_attach_list *alist = elm->alist;
 	struct iommu_attach_slots *slots = elm->slots;
 	struct iommu_attach_group *group = elm->group;
+	u64 atc = target_value(elm);
 	u32 nr;
 
+	/* The slot knows what it is for, whatever has become of the attachment. */
+	WARN_ONCE(elm->atc != atc, "attach list: an ATC target changed while attached\n");
+	endpoint_part(elm);
 	elm->slots = NULL;
 	hlist_del_init(&elm->index_item);
 	alist->nr_indexed--;
-	if (find_target(alist, group, elm))
+	if (find_target(alist, group, atc))
 		return;
 
 	atomic64_set(&slots->slot[elm->slot], 0);
 	WRITE_ONCE(alist->nr_atc, alist->nr_atc - 1);
-	nr = slots->nr;
+	nr = slots->end;
 	while (nr && !atomic64_read(&slots->slot[nr - 1]))
 		nr--;
-	WRITE_ONCE(slots->nr, nr);
-	if (slots->used-- == slots->room)
+	WRITE_ONCE(slots->end, nr);
+	if (slots->nr_used-- == slots->capacity)
 		hlist_add_head(&slots->spare_item, &group->spare);
-	if (!slots->used) {
-		group->nr_slots -= slots->room;
+	if (!slots->nr_used) {
+		group->nr_slots -= slots->capacity;
 		hlist_del(&slots->spare_item);
 		hlist_del_rcu(&slots->item);
 		kvfree_rcu(slots, rcu);
@@ -555,6 +639,7 @@ static bool part_add(struct attach_part *part)
 	else if (!group->users)
 		alist->nr_idle--;
 	users = group->users;
+	WARN_ON_ONCE(group->fence != elm->fence);
 
 	elm->alist = alist;
 	elm->kind = part->kind;
@@ -592,6 +677,43 @@ static bool del_locked(struct iommu_attach_list *alist,
 	return true;
 }
 
+/*
+ * What a list has no use for without attachments: a table, groups, an index. Walks that
+ * have the table go on with it.
+ */
+struct attach_rest {
+	struct iommu_attach_table *table;
+	struct hlist_head *index;
+};
+
+static void take_rest(struct iommu_attach_list *alist, struct attach_rest *rest)
+{
+	*rest = (struct attach_rest){};
+	if (alist->nr)
+		return;
+	rest->table = locked_table(alist);
+	rest->index = alist->index;
+	if (rest->table) {
+		RCU_INIT_POINTER(alist->table, NULL);
+		alist->nr_idle = 1;	/* the first group keeps its key */
+	}
+	alist->index = NULL;
+	alist->index_bits = 0;
+}
+
+static void free_rest(const struct iommu_attach_list *alist, struct attach_rest *rest)
+{
+	u32 i;
+
+	for (i = 0; rest->table && i < rest->table->nr; i++) {
+		if (rest->table->group[i] != &alist->first)
+			kvfree_rcu(rest->table->group[i], rcu);
+	}
+	if (rest->table)
+		kvfree_rcu(rest->table, rcu);
+	kvfree(rest->index);
+}
+
 static void stop_atc(struct iommu_attach_elm *elm)
 {
 	lockdep_assert_held(&elm->alist->lock);
@@ -622,11 +744,17 @@ static int part_attach(struct attach_part *part, int bit)
 {
 	int first = 0;
 
-	if (!part->elm->alist && part_add(part))
+	if (!part->attached && part_add(part))
 		first = bit;
 	if (part->atc && !part->elm->slots)
 		part_add_target(part);
 	return first;
+}
+
+/* Is an attachment that is to get an ATC target still there? */
+static bool part_gone(const struct attach_part *part)
+{
+	return part->attached && part->elm->alist != part->alist;
 }
 
 static bool try_one(struct attach_part *part, int *first)
@@ -635,9 +763,14 @@ static bool try_one(struct attach_part *part, int *first)
 
 	iommu_attach_debugfs_add(part->alist);
 	spin_lock(&part->alist->lock);
+	if (part_gone(part)) {
+		*first = -ENOENT;
+		spin_unlock(&part->alist->lock);
+		return true;
+	}
 	ready = part_ready(part);
 	if (ready)
-		*first = part_attach(part, IOMMU_ATTACH_GROUP_S1);
+		*first = part_attach(part, IOMMU_ATTACH_GROUP_DOMAIN);
 	unlock_checked(part->alist);
 	return ready;
 }
@@ -649,11 +782,17 @@ static bool try_pair(struct attach_part *part, int *first)
 	iommu_attach_debugfs_add(part[0].alist);
 	iommu_attach_debugfs_add(part[1].alist);
 	lock_pair(part[0].alist, part[1].alist);
+	if (part_gone(&part[0]) || part_gone(&part[1])) {
+		*first = -ENOENT;
+		spin_unlock(&part[1].alist->lock);
+		spin_unlock(&part[0].alist->lock);
+		return true;
+	}
 	ready = part_ready(&part[0]);
 	ready = part_ready(&part[1]) && ready;
 	if (ready)
-		*first = part_attach(&part[0], IOMMU_ATTACH_GROUP_S1) |
-			 part_attach(&part[1], IOMMU_ATTACH_GROUP_S2);
+		*first = part_attach(&part[0], IOMMU_ATTACH_GROUP_DOMAIN) |
+			 part_attach(&part[1], IOMMU_ATTACH_GROUP_PARENT);
 	unlock_pair(part[0].alist, part[1].alist);
 	return ready;
 }
@@ -697,8 +836,9 @@ static int check_new(const struct iommu_attach_elm *elm)
 {
 	if (WARN_ON_ONCE(elm->alist))
 		return -EEXIST;
-	if (WARN_ON_ONCE(!elm->iommu_device ||
-			 (elm->using_atc && elm->atc & IOMMU_ATTACH_LIVE)))
+	if (WARN_ON_ONCE(!elm->iommu_device || !elm->fence ||
+			 elm->kind > IOMMU_ATTACH_NEST ||
+			 (elm->using_atc && elm->atc & IOMMU_ATTACH_STATE)))
 		return -EINVAL;
 	return 0;
 }
@@ -761,7 +901,7 @@ EXPORT_SYMBOL_GPL(iommu_attach_destroy);
  * IOMMU) apart, from iommu_attach_find_tag() to here.
  *
  * Context: Process context. Sleeps. Takes and releases the list's lock.
- * Return: IOMMU_ATTACH_GROUP_S1 if the attachment is the first of its group, 0 if
+ * Return: IOMMU_ATTACH_GROUP_DOMAIN if the attachment is the first of its group, 0 if
  * it is not; -ENOMEM, and the list is as it was; -EEXIST or -EINVAL with a warning
  * if it is on a list already or its fields are out of range.
  */
@@ -771,7 +911,7 @@ int iommu_attach_add(struct iommu_attach_list *alist,
 	struct attach_part part = {
 		.alist = alist,
 		.elm = elm,
-		.kind = IOMMU_ATTACH_OWN,
+		.kind = elm->kind,
 		.atc = elm->using_atc,
 	};
 	int ret;
@@ -786,6 +926,37 @@ int iommu_attach_add(struct iommu_attach_list *alist,
 EXPORT_SYMBOL_GPL(iommu_attach_add);
 
 /**
+ * iommu_attach_add_array() - Put several attachments of a device on a list, or none
+ * @alist: The domain's list.
+ * @elm: The attachments, as for iommu_attach_add(): one for each ATC target of a device
+ *	that has several, such as a device with aliases or several stream ids.
+ * @nr: How many there are.
+ *
+ * Context: Process context. Sleeps. Takes and releases the list's lock.
+ * Return: As iommu_attach_add(), with IOMMU_ATTACH_GROUP_DOMAIN if any group is new. If it
+ * fails, what had been added has been deleted, and may still be sent to by flushes that
+ * run: call iommu_attach_fence() before ATS goes off in the device.
+ */
+int iommu_attach_add_array(struct iommu_attach_list *alist,
+			   struct iommu_attach_elm *elm, unsigned int nr)
+{
+	int first = 0, ret;
+	unsigned int i;
+
+	for (i = 0; i < nr; i++) {
+		ret = iommu_attach_add(alist, &elm[i]);
+		if (ret < 0) {
+			while (i--)
+				iommu_attach_del(alist, &elm[i]);
+			return ret;
+		}
+		first |= ret;
+	}
+	return first;
+}
+EXPORT_SYMBOL_GPL(iommu_attach_add_array);
+
+/**
  * iommu_attach_add_nest() - Put a nest on the list of its S1 domain and its parent
  * @s1: The list of the S1 domain.
  * @s2: The list of its S2 parent.
@@ -796,7 +967,7 @@ EXPORT_SYMBOL_GPL(iommu_attach_add);
  *
  * Context: Process context. Sleeps. Takes and releases both lists' locks, S1's
  * outside.
- * Return: IOMMU_ATTACH_GROUP_S1 and IOMMU_ATTACH_GROUP_S2 for each list on which
+ * Return: IOMMU_ATTACH_GROUP_DOMAIN and IOMMU_ATTACH_GROUP_PARENT for each list on which
  * the group is new; negative as iommu_attach_add(), and -EINVAL with a warning if the
  * lists are one, or the halves do not agree about the IOMMU or the ATC.
  */
@@ -822,6 +993,7 @@ int iommu_attach_add_nest(struct iommu_attach_list *s1,
 
 	if (WARN_ON_ONCE(s1 == s2 ||
 			 nest->s1.iommu_device != nest->s2.iommu_device ||
+			 nest->s1.fence != nest->s2.fence ||
 			 nest->s1.using_atc != nest->s2.using_atc))
 		return -EINVAL;
 	ret = check_new(&nest->s1) ?: check_new(&nest->s2);
@@ -845,24 +1017,26 @@ EXPORT_SYMBOL_GPL(iommu_attach_add_nest);
  * this domain: nobody else will. The caller keeps attaches with the tag away until then,
  * or flushes the tag before each delete.
  *
- * Walks that are running may still send for the attachment; after
- * iommu_attach_drain() none does. Its memory may be freed or added to a list
- * again only then.
+ * Flushes that are running may still send to the device; after iommu_attach_fence()
+ * none does. Its memory may be freed or added to a list again only after a grace period.
  *
  * Context: Process context. Takes and releases the list's lock. Neither sleeps nor
  * allocates.
- * Return: IOMMU_ATTACH_GROUP_S1 if it was the last of its group, 0 if not; -ENOENT
+ * Return: IOMMU_ATTACH_GROUP_DOMAIN if it was the last of its group, 0 if not; -ENOENT
  * with a warning, and nothing else, if it is not on the list or is half of a nest.
  */
 int iommu_attach_del(struct iommu_attach_list *alist,
 		     struct iommu_attach_elm *elm)
 {
+	struct attach_rest rest;
 	int ret = -ENOENT;
 
 	spin_lock(&alist->lock);
 	if (!WARN_ON_ONCE(elm->alist != alist || elm->nested))
-		ret = del_locked(alist, elm) ? IOMMU_ATTACH_GROUP_S1 : 0;
+		ret = del_locked(alist, elm) ? IOMMU_ATTACH_GROUP_DOMAIN : 0;
+	take_rest(alist, &rest);
 	unlock_checked(alist);
+	free_rest(alist, &rest);
 	return ret;
 }
 EXPORT_SYMBOL_GPL(iommu_attach_del);
@@ -877,7 +1051,7 @@ EXPORT_SYMBOL_GPL(iommu_attach_del);
  *
  * Context: Process context. Takes and releases both lists' locks, S1's outside.
  * Neither sleeps nor allocates.
- * Return: IOMMU_ATTACH_GROUP_S1 and IOMMU_ATTACH_GROUP_S2 for each list on which it
+ * Return: IOMMU_ATTACH_GROUP_DOMAIN and IOMMU_ATTACH_GROUP_PARENT for each list on which it
  * was the last of its group; -ENOENT with a warning, and nothing else, if it is not
  * on both, or is no nest.
  */
@@ -885,6 +1059,7 @@ int iommu_attach_del_nest(struct iommu_attach_list *s1,
 			  struct iommu_attach_list *s2,
 			  struct iommu_attach_nest *nest)
 {
+	struct attach_rest rest1, rest2;
 	int last = 0;
 
 	/* Before the locks: of other lists their order may be another. */
@@ -894,194 +1069,95 @@ int iommu_attach_del_nest(struct iommu_attach_list *s1,
 
 	lock_pair(s1, s2);
 	if (del_locked(s1, &nest->s1))
-		last |= IOMMU_ATTACH_GROUP_S1;
+		last |= IOMMU_ATTACH_GROUP_DOMAIN;
 	if (del_locked(s2, &nest->s2))
-		last |= IOMMU_ATTACH_GROUP_S2;
+		last |= IOMMU_ATTACH_GROUP_PARENT;
+	take_rest(s1, &rest1);
+	take_rest(s2, &rest2);
 	unlock_pair(s1, s2);
+	free_rest(s1, &rest1);
+	free_rest(s2, &rest2);
 	return last;
 }
 EXPORT_SYMBOL_GPL(iommu_attach_del_nest);
 
-/* Whichever half is at hand. */
-static void del_nested(struct iommu_attach_elm *elm)
+/* @elm may be either half of the nest. */
+static struct iommu_attach_nest *nest_of(struct iommu_attach_elm *elm)
 {
-	struct iommu_attach_nest *nest;
-
 	if (elm->kind == IOMMU_ATTACH_OWN)
-		nest = container_of(elm, struct iommu_attach_nest, s1);
-	else
-		nest = container_of(elm, struct iommu_attach_nest, s2);
-	iommu_attach_del_nest(nest->s1.alist, nest->s2.alist, nest);
+		return container_of(elm, struct iommu_attach_nest, s1);
+	return container_of(elm, struct iommu_attach_nest, s2);
 }
-
-/**
- * iommu_attach_del_iommu() - Take all attachments of an IOMMU off the list
- * @alist: The list.
- * @iommu_device: The IOMMU instance, about to go.
- * @release: Called for each of them after one drain for all; may free it. Of a
- *	nest, which leaves both lists, it gets the half that was on this one.
- * @arg: For @release.
- *
- * The caller keeps attaches and detaches of the IOMMU's devices away, and its removal
- * from the other lists of nests. When this
- * returns no walk of this list looks at the IOMMU any more.
- *
- * Context: Process context. Sleeps. Takes and releases the lock of the list and of
- * the other lists of nests.
- */
-void iommu_attach_del_iommu(struct iommu_attach_list *alist,
-			    struct iommu_device *iommu_device,
-			    void (*release)(struct iommu_attach_elm *elm,
-					    void *arg),
-			    void *arg)
-{
-	struct iommu_attach_elm *elm, *next;
-	struct hlist_node *n;
-	HLIST_HEAD(gone);
-
-	spin_lock(&alist->lock);
-	list_for_each_entry_safe(elm, next, &alist->all, all_item) {
-		if (elm->iommu_device != iommu_device)
-			continue;
-		hlist_add_head(&elm->gone_item, &gone);
-		if (!elm->nested)
-			del_locked(alist, elm);
-	}
-	unlock_checked(alist);
-
-	/* Of nests, the other list's lock may have to be taken first. */
-	hlist_for_each_entry(elm, &gone, gone_item) {
-		if (elm->nested)
-			del_nested(elm);
-	}
-
-	/* Even for none: what was deleted before may still be walked. */
-	iommu_attach_drain();
-	hlist_for_each_entry_safe(elm, n, &gone, gone_item)
-		release(elm, arg);
-}
-EXPORT_SYMBOL_GPL(iommu_attach_del_iommu);
-
-/**
- * iommu_attach_drain() - Wait for every walk that may still use what was deleted
- *
- * When this returns, no command for an attachment that was deleted before is in
- * flight or will be sent by iommu_attach_flush(): it, its device and its IOMMU may
- * go. One drain serves all that was deleted before it, on whatever lists.
- *
- * Context: Process context. Sleeps.
- */
-void iommu_attach_drain(void)
-{
-	trace_iommu_alist_drain(false);
-	synchronize_rcu();
-	trace_iommu_alist_drain(true);
-}
-EXPORT_SYMBOL_GPL(iommu_attach_drain);
 
 /**
  * iommu_attach_enable_atc() - The device of an attachment is about to use its ATC
- * @elm: An attachment that is on a list; &iommu_attach_elm.atc is set.
+ * @elm: An attachment that is on a list, or either half of a nest that is on its lists;
+ *	&iommu_attach_elm.atc is set, of a nest in both halves.
  *
  * Call it before the IOMMU answers the device's translation requests. ATS is on in
  * the device by then, so that it answers commands: when this returns, the ATC part of
  * every flush whose IOTLB part has not completed reaches it.
  *
- * Context: Process context. Sleeps. Takes and releases the list's lock.
- * Return: 0, also if it is in use already; -ENOMEM, and nothing has changed;
- * -EINVAL with a warning if @elm is on no list, is half of a nest, or its value is
- * out of range.
+ * Context: Process context. Sleeps. Takes and releases the list's lock, of a nest both.
+ * Return: 0, also if it is in use already; -ENOENT if @elm is on no list, also if it is
+ * deleted meanwhile; -ENOMEM, and nothing has changed; -EINVAL with a warning if its value
+ * is out of range.
  */
 int iommu_attach_enable_atc(struct iommu_attach_elm *elm)
 {
-	struct attach_part part = {
-		.alist = elm->alist,
-		.elm = elm,
-		.kind = IOMMU_ATTACH_OWN,
-		.atc = true,
-	};
+	struct iommu_attach_nest *nest = elm->nested ? nest_of(elm) : NULL;
+	struct attach_part part[2] = {};
+	u32 i, nr = nest ? 2 : 1;
 
-	if (WARN_ON_ONCE(!elm->alist || elm->nested ||
-			 elm->atc & IOMMU_ATTACH_LIVE))
-		return -EINVAL;
-	return attach_parts(&part, 1, try_one);
+	part[0].elm = nest ? &nest->s1 : elm;
+	part[1].elm = nest ? &nest->s2 : NULL;
+	for (i = 0; i < nr; i++) {
+		part[i].alist = READ_ONCE(part[i].elm->alist);
+		part[i].kind = part[i].elm->kind;
+		part[i].atc = true;
+		part[i].attached = true;
+		if (!part[i].alist)
+			return -ENOENT;
+		if (WARN_ON_ONCE(part[i].elm->atc & IOMMU_ATTACH_STATE))
+			return -EINVAL;
+	}
+	return attach_parts(part, nr, nest ? try_pair : try_one);
 }
 EXPORT_SYMBOL_GPL(iommu_attach_enable_atc);
 
 /**
  * iommu_attach_disable_atc() - The device of an attachment does not use its ATC
- * @elm: An attachment that is on a list.
+ * @elm: An attachment that is on a list, or either half of a nest that is on its lists.
  *
  * Call it when the IOMMU refuses what the device has translated before, and the
- * device's ATC is clean. Walks that are running may still send to the device:
- * disable ATS in it after iommu_attach_drain(), or it may not answer them.
+ * device's ATC is clean. Flushes that are running may still send to the device:
+ * disable ATS in it after iommu_attach_fence(), or it may not answer them.
  *
- * Context: Process context. Takes and releases the list's lock. Neither sleeps nor
- * allocates.
+ * Context: Process context. Takes and releases the list's lock, of a nest both. Neither
+ * sleeps nor allocates.
  */
 void iommu_attach_disable_atc(struct iommu_attach_elm *elm)
 {
-	struct iommu_attach_list *alist = elm->alist;
+	struct iommu_attach_list *s1 = elm->alist, *s2;
+	struct iommu_attach_nest *nest;
 
-	if (WARN_ON_ONCE(!alist || elm->nested))
+	if (WARN_ON_ONCE(!s1))
 		return;
-	spin_lock(&alist->lock);
-	stop_atc(elm);
-	unlock_checked(alist);
-}
-EXPORT_SYMBOL_GPL(iommu_attach_disable_atc);
-
-/**
- * iommu_attach_nest_enable_atc() - As iommu_attach_enable_atc(), for a nest
- * @nest: A nest that is on its lists; the values of both halves are set.
- *
- * Context: Process context. Sleeps. Takes and releases both lists' locks.
- * Return: As iommu_attach_enable_atc(); on both lists or on neither.
- */
-int iommu_attach_nest_enable_atc(struct iommu_attach_nest *nest)
-{
-	struct attach_part part[] = {
-		{
-			.alist = nest->s1.alist,
-			.elm = &nest->s1,
-			.kind = IOMMU_ATTACH_OWN,
-			.atc = true,
-		},
-		{
-			.alist = nest->s2.alist,
-			.elm = &nest->s2,
-			.kind = IOMMU_ATTACH_NEST,
-			.atc = true,
-		},
-	};
-
-	if (WARN_ON_ONCE(!nest->s1.alist || !nest->s2.alist ||
-			 !nest->s1.nested || !nest->s2.nested ||
-			 (nest->s1.atc | nest->s2.atc) & IOMMU_ATTACH_LIVE))
-		return -EINVAL;
-	return attach_parts(part, ARRAY_SIZE(part), try_pair);
-}
-EXPORT_SYMBOL_GPL(iommu_attach_nest_enable_atc);
-
-/**
- * iommu_attach_nest_disable_atc() - As iommu_attach_disable_atc(), for a nest
- * @nest: A nest that is on its lists.
- *
- * Context: Process context. Takes and releases both lists' locks. Neither sleeps
- * nor allocates.
- */
-void iommu_attach_nest_disable_atc(struct iommu_attach_nest *nest)
-{
-	struct iommu_attach_list *s1 = nest->s1.alist, *s2 = nest->s2.alist;
-
-	if (WARN_ON_ONCE(!s1 || !s2 || !nest->s1.nested || !nest->s2.nested))
+	if (!elm->nested) {
+		spin_lock(&s1->lock);
+		stop_atc(elm);
+		unlock_checked(s1);
 		return;
+	}
+	nest = nest_of(elm);
+	s1 = nest->s1.alist;
+	s2 = nest->s2.alist;
 	lock_pair(s1, s2);
 	stop_atc(&nest->s1);
 	stop_atc(&nest->s2);
 	unlock_pair(s1, s2);
 }
-EXPORT_SYMBOL_GPL(iommu_attach_nest_disable_atc);
+EXPORT_SYMBOL_GPL(iommu_attach_disable_atc);
 
 /**
  * iommu_attach_find_tag() - The tag that a domain has on an IOMMU
@@ -1120,108 +1196,621 @@ int iommu_attach_find_tag(struct iommu_attach_list *alist,
 EXPORT_SYMBOL_GPL(iommu_attach_find_tag);
 
 /*
- * A flush is made of passes over the list. Each sends to every IOMMU, then waits
- * for every IOMMU that it sent to: what was sent to is kept on the stack, so that
- * a detach in between cannot take it away.
+ * Fences
  */
+
+/* The round that is under way waits for one pair of counters, then for the other. */
 enum {
-	SEND_OWN	= BIT(IOMMU_ATTACH_OWN),
-	SEND_NEST	= BIT(IOMMU_ATTACH_NEST),
-	SEND_ATC	= BIT(2),	/* targets with a number in (after, until] */
+	FENCE_IDLE,
+	FENCE_OTHER,	/* for the pair that new flushes do not use */
+	FENCE_LAST,	/* for the pair that they used until now */
 };
 
-struct flush_sent {
-	struct iommu_device *iommu_device;
-	u64 cookie;
-};
+#ifdef CONFIG_DEBUG_LOCK_ALLOC
+static struct lock_class_key fence_key;
+struct lockdep_map iommu_attach_fence_map =
+	STATIC_LOCKDEP_MAP_INIT("iommu_attach_flush", &fence_key);
+EXPORT_SYMBOL_GPL(iommu_attach_fence_map);
+#endif
 
-struct flush {
-	struct iommu_attach_walk walk;
-	const struct iommu_attach_flush_ops *ops;
-	void *arg;
-	u64 after;
-	u64 until;
-	u32 nr_sent;
-	struct iommu_attach_sent count;
-	struct flush_sent sent[FLUSH_WINDOW];
-};
-
-static void flush_wait(struct flush *flush)
+/**
+ * iommu_attach_fence_init() - Initialise the fence of an IOMMU
+ * @fence: The fence.
+ *
+ * Context: Process context. Sleeps.
+ * Return: 0 or -ENOMEM.
+ */
+int iommu_attach_fence_init(struct iommu_attach_fence *fence)
 {
-	const struct flush_sent *sent, *end = &flush->sent[flush->nr_sent];
+	memset(fence, 0, sizeof(*fence));
+	raw_spin_lock_init(&fence->lock);
+	fence->pair[0] = alloc_percpu(struct iommu_attach_fence_ctr);
+	fence->pair[1] = alloc_percpu(struct iommu_attach_fence_ctr);
+	if (!fence->pair[0] || !fence->pair[1]) {
+		iommu_attach_fence_destroy(fence);
+		return -ENOMEM;
+	}
+	fence->cur = fence->pair[0];
+	return 0;
+}
+EXPORT_SYMBOL_GPL(iommu_attach_fence_init);
 
-	for (sent = flush->sent; sent != end; sent++)
-		flush->ops->wait(sent->iommu_device, sent->cookie, flush->arg);
-	flush->nr_sent = 0;
+/**
+ * iommu_attach_fence_destroy() - Free what the fence of an IOMMU holds
+ * @fence: The fence. No attachment refers to it, and after the last one was deleted
+ *	iommu_attach_drain() has returned. One that is zeroed is left alone.
+ *
+ * Context: Process context. Does not sleep.
+ */
+void iommu_attach_fence_destroy(struct iommu_attach_fence *fence)
+{
+	free_percpu(fence->pair[0]);
+	free_percpu(fence->pair[1]);
+	memset(fence, 0, sizeof(*fence));
+}
+EXPORT_SYMBOL_GPL(iommu_attach_fence_destroy);
+
+/*
+ * Is no flush counted in the pair? One that enters while the entries are summed up
+ * counts if it began before the caller deleted its attachments, see Barriers; leaves
+ * are summed up first, so that none is seen without its entry.
+ */
+static bool fence_idle(const struct iommu_attach_fence_ctr __percpu *pair)
+{
+	unsigned long entered = 0, left = 0;
+	int cpu;
+
+	/* Pairs with the one behind a flush's leave, and with those of earlier sums. */
+	smp_mb();
+	for_each_possible_cpu(cpu)
+		left += READ_ONCE(per_cpu_ptr(pair, cpu)->leave);
+	/* Pairs with the one behind a flush's entry. */
+	smp_mb();
+	for_each_possible_cpu(cpu)
+		entered += READ_ONCE(per_cpu_ptr(pair, cpu)->enter);
+	return entered == left;
 }
 
-/* Of the groups of one IOMMU. Out of the way of flushes without any. */
-static noinline bool flush_atcs(struct flush *flush,
-				struct iommu_attach_group *const *pos,
-				struct iommu_attach_group *const *end)
+/* Takes the round that is under way forward, or begins one. */
+static void fence_advance(struct iommu_attach_fence *fence)
 {
-	const struct iommu_attach_slots *slots;
-	const atomic64_t *slot, *slot_end;
-	bool sent = false;
-	u64 atc;
+	struct iommu_attach_fence_ctr __percpu *other;
 
-	for (; pos != end; pos++) {
-		hlist_for_each_entry_rcu(slots, &(*pos)->slots, item) {
-			slot_end = __iommu_attach_slots_end(slots);
-			for (slot = slots->slot; slot != slot_end; slot++) {
-				atc = __iommu_attach_target(slots, slot, flush->after,
-							    flush->until);
+	lockdep_assert_held(&fence->lock);
+
+	if (fence->state == FENCE_IDLE)
+		fence->state = FENCE_OTHER;
+	if (fence->state == FENCE_OTHER) {
+		other = fence->cur == fence->pair[0] ? fence->pair[1] : fence->pair[0];
+		if (!fence_idle(other))
+			return;
+		/* The sums come before flushes can enter the pair anew. */
+		smp_mb();
+		WRITE_ONCE(fence->cur, other);
+		fence->state = FENCE_LAST;
+	}
+	other = fence->cur == fence->pair[0] ? fence->pair[1] : fence->pair[0];
+	if (!fence_idle(other))
+		return;
+	fence->state = FENCE_IDLE;
+	/* What the flushes did comes before what follows the fence. */
+	smp_store_release(&fence->done, fence->done + 1);
+}
+
+/**
+ * iommu_attach_fence_begin() - Begin to wait for flushes
+ * @fence: The fence.
+ *
+ * For detaches that have something else to do before they wait, and for those that wait
+ * for several fences.
+ *
+ * Context: Any context but NMI.
+ * Return: what iommu_attach_fence_poll() and iommu_attach_fence_wait() are given.
+ */
+unsigned long iommu_attach_fence_begin(struct iommu_attach_fence *fence)
+{
+	unsigned long flags, cookie;
+
+	/* A round that has begun may have missed a flush that sees what was deleted. */
+	raw_spin_lock_irqsave(&fence->lock, flags);
+	cookie = fence->done + (fence->state == FENCE_IDLE ? 1 : 2);
+	raw_spin_unlock_irqrestore(&fence->lock, flags);
+	return cookie;
+}
+EXPORT_SYMBOL_GPL(iommu_attach_fence_begin);
+
+/**
+ * iommu_attach_fence_poll() - Have the flushes gone?
+ * @fence: The fence.
+ * @cookie: What iommu_attach_fence_begin() returned.
+ *
+ * Looks at two counters of each CPU, twice.
+ *
+ * Context: Any context but NMI.
+ * Return: true if no flush that began before iommu_attach_fence_begin() is under way on
+ * this IOMMU any more, so that no ATC command for an attachment that was deleted before
+ * it is in flight or will be sent.
+ */
+bool iommu_attach_fence_poll(struct iommu_attach_fence *fence, unsigned long cookie)
+{
+	unsigned long flags, done;
+
+	/* Two rounds at most: the one that was under way, and one. */
+	while (done = smp_load_acquire(&fence->done), (long)(done - cookie) < 0) {
+		if (!raw_spin_trylock_irqsave(&fence->lock, flags))
+			return false;
+		if (fence->done == done)
+			fence_advance(fence);
+		done -= fence->done;
+		raw_spin_unlock_irqrestore(&fence->lock, flags);
+		if (!done)
+			return false;
+	}
+	return true;
+}
+EXPORT_SYMBOL_GPL(iommu_attach_fence_poll);
+
+/**
+ * iommu_attach_fence_wait() - Wait until the flushes have gone
+ * @fence: The fence.
+ * @cookie: What iommu_attach_fence_begin() returned.
+ *
+ * Returns at once if no flush is under way on this IOMMU. Else it takes what the hardware
+ * takes to complete them: a timeout, if a device is silent.
+ *
+ * Context: Process context. Sleeps. Not from the callbacks of a flush.
+ */
+void iommu_attach_fence_wait(struct iommu_attach_fence *fence, unsigned long cookie)
+{
+	unsigned int tries = 0, delay = 10;
+
+	might_sleep();
+#ifdef CONFIG_DEBUG_LOCK_ALLOC
+	WARN_ONCE(lock_is_held(&iommu_attach_fence_map),
+		  "attach list: a flush waits for itself\n");
+#endif
+	trace_iommu_alist_fence(fence, false);
+	while (!iommu_attach_fence_poll(fence, cookie)) {
+		/* Most flushes take microseconds. */
+		if (tries++ < 64) {
+			cpu_relax();
+			continue;
+		}
+		usleep_range(delay, 2 * delay);
+		delay = min(2 * delay, 1000U);
+	}
+	trace_iommu_alist_fence(fence, true);
+}
+EXPORT_SYMBOL_GPL(iommu_attach_fence_wait);
+
+/**
+ * iommu_attach_drain() - Wait for everything that may still use what was deleted
+ * @fence: The fence of the IOMMU that it was behind.
+ *
+ * When this returns, no walk and no flush refers to an attachment behind the IOMMU that
+ * was deleted before, and no command for it is in flight or will be sent: it, its device
+ * and, if it was the last, its IOMMU may go. One drain serves all that was deleted before
+ * it, on whatever lists.
+ *
+ * Context: Process context. Sleeps for a grace period.
+ */
+void iommu_attach_drain(struct iommu_attach_fence *fence)
+{
+	trace_iommu_alist_drain(fence, false);
+	synchronize_rcu();
+	iommu_attach_fence(fence);
+	trace_iommu_alist_drain(fence, true);
+}
+EXPORT_SYMBOL_GPL(iommu_attach_drain);
+
+/*
+ * Devices that do not answer
+ */
+
+/**
+ * iommu_attach_endpoint_init() - Initialise the endpoint of a device
+ * @endpoint: The endpoint. It needs no memory: nothing is to be done when it goes.
+ *
+ * Context: Any context.
+ */
+void iommu_attach_endpoint_init(struct iommu_attach_endpoint *endpoint)
+{
+	raw_spin_lock_init(&endpoint->lock);
+	INIT_LIST_HEAD(&endpoint->elms);
+	endpoint->aside = 0;
+}
+EXPORT_SYMBOL_GPL(iommu_attach_endpoint_init);
+
+/* Only from the state @from: two who notice may come in any order. */
+static void endpoint_set(struct iommu_attach_endpoint *endpoint, u64 from, u64 aside)
+{
+	u64 state = aside ?: IOMMU_ATTACH_LIVE;
+	struct iommu_attach_elm *elm;
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&endpoint->lock, flags);
+	if (endpoint->aside == from) {
+		WRITE_ONCE(endpoint->aside, aside);
+		list_for_each_entry(elm, &endpoint->elms, endpoint_item)
+			atomic64_set_release(&elm->slots->slot[elm->slot],
+					     target_value(elm) | state);
+	}
+	raw_spin_unlock_irqrestore(&endpoint->lock, flags);
+}
+
+/**
+ * iommu_attach_set_aside() - A device does not answer ATC commands
+ * @endpoint: The device.
+ *
+ * No flush that begins after this sends to the device, of whatever domain and PASID, nor
+ * to what is attached meanwhile. Such a flush returns -ETIMEDOUT, since the device may
+ * still use translations that it has cached, until the driver has made the IOMMU refuse
+ * them and says so with iommu_attach_blocked(). The attachments stay on their lists, and
+ * are deleted as always.
+ *
+ * Context: Any context but NMI, such as &iommu_attach_flush_ops.wait and
+ * &iommu_attach_flush_ops.silent.
+ */
+void iommu_attach_set_aside(struct iommu_attach_endpoint *endpoint)
+{
+	endpoint_set(endpoint, 0, IOMMU_ATTACH_SILENT);
+}
+EXPORT_SYMBOL_GPL(iommu_attach_set_aside);
+
+/**
+ * iommu_attach_blocked() - The IOMMU refuses what a silent device has cached
+ * @endpoint: A device that is set aside; of any other this does nothing.
+ *
+ * Flushes go on to leave the device out, and need not tell any more: what it has cached is
+ * of no use to it.
+ *
+ * Context: Any context but NMI.
+ */
+void iommu_attach_blocked(struct iommu_attach_endpoint *endpoint)
+{
+	endpoint_set(endpoint, IOMMU_ATTACH_SILENT, IOMMU_ATTACH_BLOCKED);
+}
+EXPORT_SYMBOL_GPL(iommu_attach_blocked);
+
+/**
+ * iommu_attach_resume() - A device that was set aside is back
+ * @endpoint: The device. Its ATC is empty: it has been reset, or the driver has
+ *	invalidated it, after this call and before the IOMMU answers it again.
+ *
+ * Flushes send to the device again.
+ *
+ * Context: Any context but NMI.
+ */
+void iommu_attach_resume(struct iommu_attach_endpoint *endpoint)
+{
+	endpoint_set(endpoint, IOMMU_ATTACH_SILENT, 0);
+	endpoint_set(endpoint, IOMMU_ATTACH_BLOCKED, 0);
+	/* As in attach_parts(): the hardware starts after what walks see, see Barriers. */
+	smp_mb();
+}
+EXPORT_SYMBOL_GPL(iommu_attach_resume);
+
+/**
+ * iommu_attach_is_aside() - Is a device set aside?
+ * @endpoint: The device.
+ *
+ * Context: Any context.
+ * Return: true from iommu_attach_set_aside() to iommu_attach_resume().
+ */
+bool iommu_attach_is_aside(struct iommu_attach_endpoint *endpoint)
+{
+	return READ_ONCE(endpoint->aside);
+}
+EXPORT_SYMBOL_GPL(iommu_attach_is_aside);
+
+/*
+ * The parts of a flush that are out of line
+ */
+
+void __iommu_attach_flush_account(struct iommu_attach_list *alist,
+				  const struct iommu_attach_count *count, int error)
+{
+	trace_iommu_alist_flush(alist, count, error);
+	iommu_attach_debugfs_flush(alist, count, error);
+}
+EXPORT_SYMBOL_GPL(__iommu_attach_flush_account);
+
+/* In RCU: from here on the fence keeps the IOMMU. */
+void __iommu_attach_fence_enter(struct iommu_attach_sent *sent, u32 nr)
+{
+	const struct iommu_attach_group *group;
+	u32 i;
+
+	for (i = 0; i < nr; i++) {
+		group = sent[i].group;
+		sent[i].iommu_device = group->iommu_device;
+		sent[i].ctr = __iommu_attach_enter(group->fence);
+		sent[i].atc = 0;
+	}
+}
+EXPORT_SYMBOL_GPL(__iommu_attach_fence_enter);
+
+static void flush_leave(const struct iommu_attach_sent *sent)
+{
+	/* Pairs with the one in fence_idle(), see Barriers. */
+	smp_mb();
+	__iommu_attach_leave(sent->ctr);
+}
+
+static int flush_wait(const struct iommu_attach_flush *flush,
+		      struct iommu_device *iommu_device, u64 cookie)
+{
+	int error;
+
+	while ((error = flush->ops->wait(iommu_device, cookie, flush->arg)) == -EINPROGRESS)
+		cpu_relax();
+	return error;
+}
+
+/*
+ * Sends to one IOMMU, whose fence is held, what the pass has sent to it, or the part of
+ * it in @what. Return: false if there is nothing left to send.
+ */
+static bool flush_again(const struct iommu_attach_flush *flush,
+			struct iommu_attach_sent *sent, u32 what, bool *silent)
+{
+	struct iommu_attach_count count = {};
+	struct iommu_attach_group *group;
+	struct iommu_attach_cursor groups;
+	bool sending = false;
+	u64 until;
+	u32 i;
+
+	sent->atc = 0;
+	rcu_read_lock();
+	for (i = 0; i < flush->nr_lists; i++) {
+		__iommu_attach_load(flush->lists[i], &groups);
+		until = atomic64_read_acquire(&flush->lists[i]->atc_seq);
+		for (; groups.pos != groups.end; groups.pos++) {
+			group = *groups.pos;
+			if (!__iommu_attach_live(group) ||
+			    group->iommu_device != sent->iommu_device)
+				continue;
+			if (what & BIT(group->kind)) {
+				flush->ops->iotlb(group, flush->arg);
+				sending = true;
+			}
+		}
+		if (!(what & IOMMU_ATTACH_SEND_ATC))
+			continue;
+		__iommu_attach_load(flush->lists[i], &groups);
+		for (; groups.pos != groups.end; groups.pos++) {
+			group = *groups.pos;
+			if (__iommu_attach_live(group) &&
+			    group->iommu_device == sent->iommu_device)
+				sent->atc = __iommu_attach_send_atcs(group, flush->ops,
+								     flush->arg,
+								     flush->after, until,
+								     sent->atc, silent,
+								     &count);
+		}
+	}
+	sending |= sent->atc != 0;
+	if (sending)
+		sent->cookie = flush->ops->submit(sent->iommu_device, flush->arg);
+	rcu_read_unlock();
+	return sending;
+}
+
+/* The IOTLB commands alone, as often as the IOMMU aborts them, within reason. */
+static int flush_iotlb_again(const struct iommu_attach_flush *flush,
+			     struct iommu_attach_sent *sent, bool *silent)
+{
+	const u32 what = flush->what & ~IOMMU_ATTACH_SEND_ATC;
+	int error = -EAGAIN;
+	u32 tries;
+
+	for (tries = 0; error == -EAGAIN && tries <= FLUSH_RETRIES; tries++) {
+		if (!what || !flush_again(flush, sent, what, silent))
+			return 0;
+		error = flush_wait(flush, sent->iommu_device, sent->cookie);
+	}
+	return error;
+}
+
+/*
+ * The target of an IOMMU with the lowest number in (after, until], where there is one.
+ * Return: its group, or NULL; its number in @after.
+ */
+static const struct iommu_attach_group *
+flush_next_target(struct iommu_attach_list *alist, struct iommu_device *iommu_device,
+		  u64 *after, u64 until, u64 *target, bool *silent)
+{
+	const struct iommu_attach_group *group, *found = NULL;
+	const struct iommu_attach_slots *slots;
+	struct iommu_attach_cursor groups;
+	const atomic64_t *slot, *end;
+	u64 atc, number;
+
+	__iommu_attach_load(alist, &groups);
+	for (; groups.pos != groups.end; groups.pos++) {
+		group = *groups.pos;
+		if (!__iommu_attach_live(group) || group->iommu_device != iommu_device)
+			continue;
+		hlist_for_each_entry_rcu(slots, &group->slots, item) {
+			end = __iommu_attach_slots_end(slots);
+			for (slot = slots->slot; slot != end; slot++) {
+				/*
+				 * Before the target: if another one has taken its place, it
+				 * is sent to for nothing, and none with a higher number is
+				 * taken for done.
+				 */
+				number = atomic64_read(&slot[slots->capacity]);
+				if (number <= *after || number > until)
+					continue;
+				atc = __iommu_attach_target(slots, slot, 0, U64_MAX, silent);
 				if (!atc)
 					continue;
-				flush->ops->atc(*pos, atc & ~IOMMU_ATTACH_LIVE,
-						flush->arg);
-				iommu_attach_count(&flush->count, atcs);
-				sent = true;
+				/* Those with higher numbers come later. */
+				until = number;
+				*target = atc & ~IOMMU_ATTACH_STATE;
+				found = group;
 			}
 		}
 	}
-	return sent;
+	*after = until;
+	return found;
 }
 
-static void flush_pass(struct flush *flush, u32 what)
+static void flush_tell(const struct iommu_attach_flush *flush,
+		       struct iommu_device *iommu_device, u64 atc)
 {
-	struct iommu_attach_group *const *pos, *const *next;
-	const struct iommu_attach_cursor *groups = &flush->walk.groups;
-	struct flush_sent *last;
-	bool sent;
-
-	for (pos = groups->pos; pos != groups->end; pos = next) {
-		next = pos + 1;
-		if (!__iommu_attach_live(*pos))
-			continue;
-
-		/* Own tags come before those of nests in the table. */
-		sent = false;
-		next = pos;
-		do {
-			if (what & BIT((*next)->kind) && __iommu_attach_live(*next)) {
-				flush->ops->iotlb(*next, flush->arg);
-				iommu_attach_count(&flush->count, groups);
-				sent = true;
-			}
-			next++;
-		} while (next != groups->end &&
-			 (*next)->iommu_device == (*pos)->iommu_device);
-
-		if (what & SEND_ATC)
-			sent |= flush_atcs(flush, pos, next);
-		if (!sent)
-			continue;
-
-		last = &flush->sent[flush->nr_sent++];
-		last->iommu_device = (*pos)->iommu_device;
-		last->cookie = flush->ops->sync(last->iommu_device, flush->arg);
-		iommu_attach_count(&flush->count, syncs);
-		if (unlikely(flush->nr_sent == FLUSH_WINDOW))
-			flush_wait(flush);
-	}
-	flush_wait(flush);
+	atc &= ~IOMMU_ATTACH_STATE;
+	trace_iommu_alist_silent(iommu_device, atc);
+	if (flush->ops->silent)
+		flush->ops->silent(iommu_device, atc, flush->arg);
 }
+
+/* Sends to the targets of one list behind an IOMMU one by one: whoever is silent is told. */
+static int flush_singly(const struct iommu_attach_flush *flush,
+			struct iommu_attach_list *alist, struct iommu_device *iommu_device,
+			bool *silent)
+{
+	u64 until = atomic64_read_acquire(&alist->atc_seq);
+	const struct iommu_attach_group *group;
+	u64 last = flush->after, atc, cookie;
+	int ret = 0, error;
+	u32 tries = 0;
+
+	for (;;) {
+		u64 number = last;
+
+		rcu_read_lock();
+		group = flush_next_target(alist, iommu_device, &number, until, &atc, silent);
+		if (!group) {
+			rcu_read_unlock();
+			return ret;
+		}
+		flush->ops->atc(group, atc, flush->arg);
+		cookie = flush->ops->submit(iommu_device, flush->arg);
+		rcu_read_unlock();
+
+		error = flush_wait(flush, iommu_device, cookie);
+		if (error == -EAGAIN && tries++ < FLUSH_RETRIES)
+			continue;
+		if (error == -ETIMEDOUT)
+			flush_tell(flush, iommu_device, atc);
+		ret = ret ?: error;
+		if (error && error != -ETIMEDOUT)
+			return ret;
+		last = number;
+		tries = 0;
+	}
+}
+
+/*
+ * An ATC command was not answered, so that its IOMMU, whose fence is held, may not have
+ * done the rest. Do it, and find out whose command it was.
+ */
+static int flush_recover(const struct iommu_attach_flush *flush,
+			 struct iommu_attach_sent *sent, bool *silent)
+{
+	u64 atc = sent->atc;
+	int ret, error;
+	u32 i;
+
+	if (atc != IOMMU_ATTACH_SEVERAL)
+		flush_tell(flush, sent->iommu_device, atc);
+	ret = flush_iotlb_again(flush, sent, silent);
+	if (ret)
+		return ret;
+	if (atc != IOMMU_ATTACH_SEVERAL)
+		return -ETIMEDOUT;
+	for (i = 0; i < flush->nr_lists; i++) {
+		error = flush_singly(flush, flush->lists[i], sent->iommu_device, silent);
+		ret = ret ?: error;
+	}
+	return ret;
+}
+
+/*
+ * Waits for IOMMUs that take longer than a moment, all at once, so that each fence is
+ * held for as long as its own IOMMU takes; what one of them aborts is sent to it again.
+ * Then sees to those with a device that did not answer.
+ *
+ * @error is what the first of @sent has given, all are to be waited for.
+ */
+int __iommu_attach_flush_slow(const struct iommu_attach_flush *flush,
+			      struct iommu_attach_sent *sent, u32 nr, int error,
+			      bool *silent)
+{
+	u32 waiting = nr, i;	/* those with a silent device are behind them */
+	u8 tries[FLUSH_WINDOW] = {};
+	bool known = true;
+	int ret = 0;
+
+	while (waiting) {
+		for (i = 0; i < waiting;) {
+			struct iommu_attach_sent done;
+
+			if (!known)
+				error = flush->ops->wait(sent[i].iommu_device,
+							 sent[i].cookie, flush->arg);
+			known = false;
+			if (error == -EINPROGRESS) {
+				i++;
+				continue;
+			}
+			if (error == -EAGAIN && tries[i] < FLUSH_RETRIES) {
+				tries[i]++;
+				if (flush_again(flush, &sent[i], flush->what, silent)) {
+					i++;
+					continue;
+				}
+				error = 0;
+			}
+
+			done = sent[i];
+			sent[i] = sent[--waiting];
+			tries[i] = tries[waiting];
+			if (error == -ETIMEDOUT && done.atc) {
+				sent[waiting] = done;
+				continue;
+			}
+			ret = ret ?: error;
+			flush_leave(&done);
+			sent[waiting] = sent[--nr];
+		}
+		cpu_relax();
+	}
+
+	for (i = 0; i < nr; i++) {
+		error = flush_recover(flush, &sent[i], silent);
+		ret = ret ?: error;
+		flush_leave(&sent[i]);
+	}
+	return ret;
+}
+EXPORT_SYMBOL_GPL(__iommu_attach_flush_slow);
+
+/* The pass for targets that came to use their ATC while the flush ran. */
+int __iommu_attach_flush_late(struct iommu_attach_list *alist,
+			      const struct iommu_attach_flush_ops *ops, void *arg,
+			      u64 after, bool *silent, struct iommu_attach_count *count)
+{
+	struct iommu_attach_sent sent[FLUSH_WINDOW] __uninitialized;
+	bool many = false;
+	u64 until;
+
+	return __iommu_attach_pass(&alist, 1, ops, arg, IOMMU_ATTACH_SEND_ATC, after, &until,
+				   sent, FLUSH_WINDOW, &many, silent, count);
+}
+EXPORT_SYMBOL_GPL(__iommu_attach_flush_late);
+
+int __iommu_attach_flush_many(struct iommu_attach_list *const *lists, u32 nr_lists,
+			      const struct iommu_attach_flush_ops *ops, void *arg)
+{
+	struct iommu_attach_sent sent[FLUSH_WINDOW] __uninitialized;
+	bool many = false;
+
+	return __iommu_attach_flush(lists, nr_lists, ops, arg, sent, FLUSH_WINDOW, &many);
+}
+EXPORT_SYMBOL_GPL(__iommu_attach_flush_many);
 
 /**
  * iommu_attach_flush() - Send the invalidations of a domain and wait for them
@@ -1231,60 +1820,49 @@ static void flush_pass(struct flush *flush, u32 what)
  *
  * Sends, to each IOMMU: one &iommu_attach_flush_ops.iotlb for each of the domain's
  * own tags, one for each nest's, and then one &iommu_attach_flush_ops.atc for each
- * ATC target. One &iommu_attach_flush_ops.sync per IOMMU and phase, where a phase
- * ends only where the hardware needs it to. In each phase all IOMMUs (64 at a time, or
- * 32 on 32-bit machines) are sent to before the first one is waited for.
+ * ATC target. One &iommu_attach_flush_ops.submit per IOMMU and phase, where a phase
+ * ends only where the hardware needs it to. In each phase all IOMMUs (32 at a time) are
+ * sent to before the first one is waited for.
  *
  * Who uses an ATC is decided when the IOTLB part has completed. Hardware that
  * orders ATC commands itself is sent them along with the IOTLB commands; what came
  * to use its ATC in between is then sent to in a phase of its own.
  *
- * When this returns, nothing caches a translation of the domain that was taken out
- * of the page table before the call, in the range that the callbacks send.
+ * When this returns 0, nothing caches a translation of the domain that was taken out
+ * of the page table before the call, in the range that the callbacks send. When it
+ * returns an error, something may: the caller must not give away what the page table
+ * pointed to. Everything else has been flushed all the same.
  *
- * Context: Any context but NMI. Takes no lock, does not sleep, does not allocate;
- * waits for hardware inside an RCU read-side section.
+ * Context: Any context but NMI. Takes no lock, does not sleep, does not allocate; waits
+ * for hardware outside of RCU read-side sections.
+ * Return: 0; -ETIMEDOUT if a device did not answer, or is set aside and not blocked; or
+ * what &iommu_attach_flush_ops.wait returned, of the first IOMMU that failed.
  */
-void iommu_attach_flush(struct iommu_attach_list *alist,
-			const struct iommu_attach_flush_ops *ops, void *arg)
+int iommu_attach_flush(struct iommu_attach_list *alist,
+		       const struct iommu_attach_flush_ops *ops, void *arg)
 {
-	u32 what = SEND_OWN | SEND_NEST;
-	struct flush flush __uninitialized;	/* a KiB, most of it for many IOMMUs */
-
-	flush.ops = ops;
-	flush.arg = arg;
-	flush.after = 0;
-	flush.until = 0;
-	flush.nr_sent = 0;
-	flush.count = (struct iommu_attach_sent){};
-
-	__iommu_attach_walk_begin(&flush.walk, alist);
-	if (ops->atc && !ops->sync_before_atc && READ_ONCE(alist->nr_atc)) {
-		/*
-		 * Every target up to this number, in a group of the walk, is seen from
-		 * here on. One in a newer group came after the walk's barrier: its
-		 * hardware sees the page table.
-		 */
-		flush.until = atomic64_read_acquire(&alist->atc_seq);
-		what |= SEND_ATC;
-	}
-	if (unlikely(ops->sync_before_nest)) {
-		flush_pass(&flush, SEND_OWN);
-		what &= ~SEND_OWN;
-	}
-	flush_pass(&flush, what);
-
-	if (ops->atc && __iommu_attach_load_atcs(&flush.walk)) {
-		flush.after = flush.until;
-		flush.until = flush.walk.atc_until;
-		if (flush.until != flush.after) {
-			/* They may be in groups of a newer table. */
-			__iommu_attach_load(alist, &flush.walk.groups);
-			flush_pass(&flush, SEND_ATC);
-		}
-	}
-	trace_iommu_alist_flush(alist, &flush.count);
-	iommu_attach_debugfs_flush(alist, &flush.count);
-	iommu_attach_walk_end(&flush.walk);
+	return iommu_attach_flush_inline(alist, ops, arg);
 }
 EXPORT_SYMBOL_GPL(iommu_attach_flush);
+
+/**
+ * iommu_attach_flush_lists() - Flush several domains, waiting once
+ * @lists: Their lists.
+ * @nr: How many there are.
+ * @ops: How the driver sends the invalidations.
+ * @arg: What they are about, for the callbacks.
+ *
+ * As iommu_attach_flush() for each list, but all IOTLB commands of all lists are sent
+ * before the first one is waited for, and then all ATC commands; an IOMMU is submitted to
+ * once per list and phase. For a change that concerns many domains, such as one of the
+ * kernel's own page table where devices share it.
+ *
+ * Context: Same as iommu_attach_flush().
+ * Return: Same as iommu_attach_flush().
+ */
+int iommu_attach_flush_lists(struct iommu_attach_list *const *lists, unsigned int nr,
+			     const struct iommu_attach_flush_ops *ops, void *arg)
+{
+	return nr ? __iommu_attach_flush_many(lists, nr, ops, arg) : 0;
+}
+EXPORT_SYMBOL_GPL(iommu_attach_flush_lists);

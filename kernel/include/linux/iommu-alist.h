@@ -15,12 +15,17 @@
 #include <linux/atomic.h>
 #include <linux/bits.h>
 #include <linux/compiler.h>
+#include <linux/errno.h>
 #include <linux/iommu.h>
+#include <linux/limits.h>
 #include <linux/list.h>
+#include <linux/lockdep.h>
+#include <linux/percpu.h>
 #include <linux/rculist.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
+#include <linux/tracepoint-defs.h>
 #include <linux/types.h>
 
 struct device;
@@ -53,9 +58,19 @@ struct iommu_device;
  * walk
  *   One lock-free pass over a list, inside an RCU read-side section.
  *
+ * flush
+ *   The passes that send the invalidations of a domain and wait for them.
+ *
+ * fence
+ *   Waiting until no flush can send to, or is waiting for, a device whose
+ *   attachments were deleted before, behind one IOMMU.
+ *
  * drain
- *   Waiting until no walk is running any more that could have seen an attachment
- *   that was deleted before.
+ *   A fence that also waits until no walk and no flush refers to an attachment
+ *   or to the IOMMU.
+ *
+ * endpoint
+ *   A device as its lists see it: whether it answers ATC commands.
  */
 
 /**
@@ -66,6 +81,41 @@ struct iommu_device;
 enum iommu_attach_kind {
 	IOMMU_ATTACH_OWN,
 	IOMMU_ATTACH_NEST,
+};
+
+/* How often flushes have entered and left a fence on one CPU. */
+struct iommu_attach_fence_ctr {
+	/* private: */
+	unsigned long enter;
+	unsigned long leave;
+};
+
+/**
+ * struct iommu_attach_fence - The flushes that are under way on one IOMMU
+ *
+ * Embedded in the driver's IOMMU structure, one per IOMMU. All fields are private.
+ */
+struct iommu_attach_fence {
+	/* private: entered by new flushes; one of the pair */
+	struct iommu_attach_fence_ctr __percpu *cur;
+	struct iommu_attach_fence_ctr __percpu *pair[2];
+	/* private: @lock guards what follows, and changes of @cur */
+	raw_spinlock_t lock;
+	u8 state;			/* of the round that is under way */
+	unsigned long done;		/* rounds that have ended */
+};
+
+/**
+ * struct iommu_attach_endpoint - A device as its lists see it
+ *
+ * Embedded in the driver's device structure and shared by all attachments of the
+ * device. All fields are private.
+ */
+struct iommu_attach_endpoint {
+	/* private: @lock guards all of it; taken inside the lists' locks */
+	raw_spinlock_t lock;
+	struct list_head elms;		/* attachments that use the ATC */
+	u64 aside;			/* what their slots hold besides the value */
 };
 
 /**
@@ -83,6 +133,7 @@ struct iommu_attach_group {
 	u8 kind;
 	/* private: */
 	u32 users;			/* attachments; written under the lock */
+	struct iommu_attach_fence *fence;
 	struct hlist_head slots;	/* struct iommu_attach_slots, RCU */
 	struct hlist_head spare;	/* those with a free slot; under the lock */
 	u32 nr_slots;			/* in all of them; under the lock */
@@ -122,27 +173,33 @@ struct iommu_attach_list {
 /**
  * struct iommu_attach_elm - One attachment of a device to a domain
  * @iommu_device: The IOMMU that the device is behind.
+ * @fence: The fence of that IOMMU.
  * @tag: The tag of the domain's translations on this IOMMU.
  * @atc: What the driver's ATC command needs (requester id, PASID, queue depth),
- *	packed by the driver; below 2^63. Read only if @using_atc. Two attachments
- *	of a group with the same value are one ATC target.
+ *	packed by the driver; below 2^61. Read only if @using_atc. Two attachments
+ *	of a group with the same value are one ATC target; they are of one device.
+ * @endpoint: The device, if it can be set aside, see iommu_attach_set_aside();
+ *	else NULL. Read only if the attachment uses an ATC.
  * @pasid: The PASID attached, or IOMMU_NO_PASID.
  * @using_atc: The device may cache translations. Written by the driver before
  *	the attachment is added and by the list from then on, see
  *	iommu_attach_enable_atc().
  * @nested: It is half of a struct iommu_attach_nest. Written by the list.
- * @kind: &enum iommu_attach_kind: the half on the parent's list is IOMMU_ATTACH_NEST,
- *	all else IOMMU_ATTACH_OWN. Written by the list.
+ * @kind: &enum iommu_attach_kind. The driver sets IOMMU_ATTACH_NEST for a parent's
+ *	half that stands alone because the S1 side has no list in the kernel;
+ *	iommu_attach_add_nest() sets it for nests that have both halves.
  * @device: The device. Reached through iommu_attach_elm_device() only, never from a
  *	walk: a walk does not keep the device.
  *
- * The driver fills the public fields and calls iommu_attach_add(). Walks read them
- * until the drain after the attachment was deleted: they must not change before.
+ * The driver fills the public fields and calls iommu_attach_add(). They must not
+ * change until the attachment has been deleted and a grace period has passed.
  */
 struct iommu_attach_elm {
 	struct iommu_device *iommu_device;
+	struct iommu_attach_fence *fence;
 	u64 tag;
 	u64 atc;
+	struct iommu_attach_endpoint *endpoint;
 	ioasid_t pasid;
 	bool using_atc;
 	bool nested;
@@ -155,10 +212,8 @@ struct iommu_attach_elm {
 	u16 slot;			/* index in @slots */
 	struct list_head all_item;
 	struct hlist_node index_item;
-	union {
-		struct hlist_node gone_item;	/* iommu_attach_del_iommu() */
-		struct rcu_head rcu;
-	};
+	struct list_head endpoint_item;
+	struct rcu_head rcu;
 };
 
 /**
@@ -173,17 +228,19 @@ struct iommu_attach_nest {
 };
 
 /*
- * Which groups an add created or a delete emptied. A plain attachment is on one
- * list only, that one counts as S1.
+ * Which groups an add created or a delete emptied: the domain's, and for a nest the
+ * one on the parent's list.
  */
-#define IOMMU_ATTACH_GROUP_S1	BIT(0)
-#define IOMMU_ATTACH_GROUP_S2	BIT(1)
+#define IOMMU_ATTACH_GROUP_DOMAIN	BIT(0)
+#define IOMMU_ATTACH_GROUP_PARENT	BIT(1)
 
 void iommu_attach_init(struct iommu_attach_list *alist);
 void iommu_attach_destroy(struct iommu_attach_list *alist);
 
 int iommu_attach_add(struct iommu_attach_list *alist,
 		     struct iommu_attach_elm *elm);
+int iommu_attach_add_array(struct iommu_attach_list *alist,
+			   struct iommu_attach_elm *elm, unsigned int nr);
 int iommu_attach_add_nest(struct iommu_attach_list *s1,
 			  struct iommu_attach_list *s2,
 			  struct iommu_attach_nest *nest);
@@ -192,20 +249,47 @@ int iommu_attach_del(struct iommu_attach_list *alist,
 int iommu_attach_del_nest(struct iommu_attach_list *s1,
 			  struct iommu_attach_list *s2,
 			  struct iommu_attach_nest *nest);
-void iommu_attach_del_iommu(struct iommu_attach_list *alist,
-			    struct iommu_device *iommu_device,
-			    void (*release)(struct iommu_attach_elm *elm,
-					    void *arg),
-			    void *arg);
-void iommu_attach_drain(void);
 
 int iommu_attach_enable_atc(struct iommu_attach_elm *elm);
 void iommu_attach_disable_atc(struct iommu_attach_elm *elm);
-int iommu_attach_nest_enable_atc(struct iommu_attach_nest *nest);
-void iommu_attach_nest_disable_atc(struct iommu_attach_nest *nest);
 
 int iommu_attach_find_tag(struct iommu_attach_list *alist,
 			  struct iommu_device *iommu_device, u64 *tag);
+
+/*
+ * Fences
+ */
+
+int iommu_attach_fence_init(struct iommu_attach_fence *fence);
+void iommu_attach_fence_destroy(struct iommu_attach_fence *fence);
+unsigned long iommu_attach_fence_begin(struct iommu_attach_fence *fence);
+bool iommu_attach_fence_poll(struct iommu_attach_fence *fence, unsigned long cookie);
+void iommu_attach_fence_wait(struct iommu_attach_fence *fence, unsigned long cookie);
+void iommu_attach_drain(struct iommu_attach_fence *fence);
+
+/**
+ * iommu_attach_fence() - Wait for the flushes that may still send to a device
+ * @fence: The fence of the IOMMU that the device is behind.
+ *
+ * When this returns, no ATC command for an attachment that was deleted before is in
+ * flight or will be sent by a flush. Several devices behind one IOMMU need one fence.
+ *
+ * Context: Process context. Sleeps if a flush is waiting for hardware.
+ */
+static inline void iommu_attach_fence(struct iommu_attach_fence *fence)
+{
+	iommu_attach_fence_wait(fence, iommu_attach_fence_begin(fence));
+}
+
+/*
+ * Devices that do not answer
+ */
+
+void iommu_attach_endpoint_init(struct iommu_attach_endpoint *endpoint);
+void iommu_attach_set_aside(struct iommu_attach_endpoint *endpoint);
+void iommu_attach_blocked(struct iommu_attach_endpoint *endpoint);
+void iommu_attach_resume(struct iommu_attach_endpoint *endpoint);
+bool iommu_attach_is_aside(struct iommu_attach_endpoint *endpoint);
 
 /**
  * iommu_attach_elm_set_device() - Say which device an attachment is about
@@ -227,9 +311,9 @@ static inline void iommu_attach_elm_set_device(struct iommu_attach_elm *elm,
  * @member: The name of the struct iommu_attach_elm in it, at any offset that
  *	kfree_rcu() takes (below 4096).
  *
- * Commands for the attachment may still be in flight when this returns; where
- * they must not be (the device or the IOMMU goes away), call
- * iommu_attach_drain() after the last of any number of deletes.
+ * ATC commands for the attachment may still be in flight when this returns. Where they
+ * must not be (ATS goes off in the device, it is reset or removed), call
+ * iommu_attach_fence() after the last of any number of deletes.
  *
  * Context: Process context. Takes and releases the list's lock. Does not sleep.
  * Return: As iommu_attach_del().
@@ -242,32 +326,6 @@ static inline void iommu_attach_elm_set_device(struct iommu_attach_elm *elm,
 	__gone = iommu_attach_del(alist, &__attachment->member);	\
 	if (__gone >= 0)						\
 		kfree_rcu(__attachment, member.rcu);			\
-	__gone;								\
-})
-
-/**
- * iommu_attach_del_free_sync() - Delete an attachment, drain and free
- * @alist: The list that the attachment is on.
- * @pos: The driver's structure, from kmalloc() and its like.
- * @member: The name of the struct iommu_attach_elm in it, at any offset.
- *
- * When this returns no command for the attachment is in flight or will be sent.
- * It waits for a grace period: to delete several, use iommu_attach_del() for each
- * and one iommu_attach_drain().
- *
- * Context: Process context. Takes and releases the list's lock. Sleeps.
- * Return: As iommu_attach_del().
- */
-#define iommu_attach_del_free_sync(alist, pos, member)			\
-({									\
-	typeof(pos) __attachment = (pos);				\
-	int __gone;							\
-									\
-	__gone = iommu_attach_del(alist, &__attachment->member);	\
-	if (__gone >= 0) {						\
-		iommu_attach_drain();					\
-		kfree(__attachment);					\
-	}								\
 	__gone;								\
 })
 
@@ -301,38 +359,60 @@ static inline void iommu_attach_elm_set_device(struct iommu_attach_elm *elm,
  */
 
 /**
- * struct iommu_attach_flush_ops - How a driver sends what a walk found
+ * struct iommu_attach_flush_ops - How a driver sends what a flush found
  * @iotlb: Queue the IOTLB command or commands of one group.
  * @atc: Queue the ATC command or commands of one target. For a group of kind
  *	IOMMU_ATTACH_NEST the whole ATC: what the parent maps is not what the
  *	device asked for. Optional for hardware without ATS.
- * @sync: Queue the completion wait of all that was queued for this IOMMU since
- *	the last @sync, and hand it to the hardware. Must not wait. Return: a value
- *	that @wait knows it by.
- * @wait: Wait until that completion wait has completed, and has been read to be.
- * @sync_before_nest: The hardware needs the commands for own tags to have
+ * @submit: Queue the completion wait of all that was queued for this IOMMU since
+ *	the last @submit, and hand it to the hardware. Must not wait for what it
+ *	submits. Return: a value that @wait knows it by.
+ * @wait: Look for a moment, microseconds at most, whether that completion wait has
+ *	completed, and read that it has. Called again until it returns something else
+ *	than -EINPROGRESS. Return:
+ *
+ *	0
+ *	  It has completed.
+ *	-EINPROGRESS
+ *	  It has not completed yet.
+ *	-EAGAIN
+ *	  It was aborted through no fault of its own, or the driver knows the device at
+ *	  fault and has set it aside: the flush sends to this IOMMU again.
+ *	-ETIMEDOUT
+ *	  An ATC command among what was submitted was not answered: the flush finds out
+ *	  whose, see @silent.
+ *	any other
+ *	  This IOMMU has failed for good; the flush returns the error.
+ *
+ * @silent: An ATC target did not answer; its IOMMU's fence is held, so the device is
+ *	there. The driver sets the device aside with iommu_attach_set_aside(). Optional.
+ * @wait_before_nest: The hardware needs the commands for own tags to have
  *	completed before those for the tags of nests are sent.
- * @sync_before_atc: The hardware needs the IOTLB commands to have completed
+ * @wait_before_atc: The hardware needs the IOTLB commands to have completed
  *	before ATC commands are sent. Else its queue keeps their order.
  *
- * All of them run inside an RCU read-side section of iommu_attach_flush(), in its
- * context, and must not sleep. Calls for one IOMMU are never interleaved with
- * @iotlb, @atc or @sync of another one, so a batch on the stack serves.
+ * All of them run in the context of the flush and must not sleep; @iotlb, @atc and
+ * @submit run inside an RCU read-side section. Calls for one IOMMU are never
+ * interleaved with @iotlb, @atc or @submit of another one, so a batch on the stack
+ * serves.
  */
 struct iommu_attach_flush_ops {
 	void (*iotlb)(const struct iommu_attach_group *group, void *arg);
 	void (*atc)(const struct iommu_attach_group *group, u64 atc, void *arg);
-	u64 (*sync)(struct iommu_device *iommu_device, void *arg);
-	void (*wait)(struct iommu_device *iommu_device, u64 cookie, void *arg);
-	bool sync_before_nest;
-	bool sync_before_atc;
+	u64 (*submit)(struct iommu_device *iommu_device, void *arg);
+	int (*wait)(struct iommu_device *iommu_device, u64 cookie, void *arg);
+	void (*silent)(struct iommu_device *iommu_device, u64 atc, void *arg);
+	bool wait_before_nest;
+	bool wait_before_atc;
 };
 
-void iommu_attach_flush(struct iommu_attach_list *alist,
-			const struct iommu_attach_flush_ops *ops, void *arg);
+int iommu_attach_flush(struct iommu_attach_list *alist,
+		       const struct iommu_attach_flush_ops *ops, void *arg);
+int iommu_attach_flush_lists(struct iommu_attach_list *const *lists, unsigned int nr,
+			     const struct iommu_attach_flush_ops *ops, void *arg);
 
 /*
- * Walks, for drivers that need more than iommu_attach_flush() gives
+ * Walks, for what is not a flush
  */
 
 /* Sorted by (IOMMU, kind, tag); constant once published. */
@@ -340,14 +420,20 @@ struct iommu_attach_table {
 	/* private: */
 	struct rcu_head rcu;
 	u32 nr;
+	u32 nr_iommus;
 	struct iommu_attach_group *group[] __counted_by(nr);
 };
 
-#define IOMMU_ATTACH_LIVE	BIT_ULL(63)
+/* What a slot holds besides the value of &iommu_attach_elm.atc. A free one is 0. */
+#define IOMMU_ATTACH_LIVE	BIT_ULL(63)	/* flushes send to it */
+#define IOMMU_ATTACH_SILENT	BIT_ULL(62)	/* set aside, may use stale translations */
+#define IOMMU_ATTACH_BLOCKED	BIT_ULL(61)	/* set aside, refused by its IOMMU */
+#define IOMMU_ATTACH_STATE	(IOMMU_ATTACH_LIVE | IOMMU_ATTACH_SILENT | \
+				 IOMMU_ATTACH_BLOCKED)
 
 /*
  * An ATC target stays in its slot while it lives. Its number tells a walk whether it
- * was there when the walk began: one that comes back beside the walk, to another slot,
+ * was there when the walk began: one that comes back during the walk, in another slot,
  * is not yielded twice.
  *
  * Targets are packed for walks, which look at a slot's number only where one of the
@@ -357,16 +443,16 @@ struct iommu_attach_slots {
 	/* private: */
 	struct hlist_node item;		/* &iommu_attach_group.slots */
 	atomic64_t seq;			/* the highest number */
-	u32 nr;				/* slots up to the last target */
-	u16 room;			/* slots */
-	u16 used;			/* targets; under the lock */
+	u32 end;			/* slots up to the last target */
+	u16 capacity;			/* slots */
+	u16 nr_used;			/* targets; under the lock */
 	union {
 		struct hlist_node spare_item;	/* &iommu_attach_group.spare */
 		struct rcu_head rcu;		/* no target is left */
 	};
 	/*
-	 * @room targets, IOMMU_ATTACH_LIVE and the value, or 0: free. Then their
-	 * numbers: &iommu_attach_list.atc_seq when added.
+	 * @capacity targets, their state and value, or 0: free. Then their numbers:
+	 * &iommu_attach_list.atc_seq when added.
 	 */
 	atomic64_t slot[];
 };
@@ -394,34 +480,37 @@ struct iommu_attach_walk {
 	const atomic64_t *slot;
 	const atomic64_t *end;
 	u64 atc_until;
+	bool silent;
 };
 
-static inline void __iommu_attach_load(struct iommu_attach_list *alist,
-				       struct iommu_attach_cursor *cursor)
+/* Return: how many IOMMUs the groups are of, at most. */
+static inline u32 __iommu_attach_load(struct iommu_attach_list *alist,
+				      struct iommu_attach_cursor *cursor)
 {
 	struct iommu_attach_table *table = rcu_dereference(alist->table);
 
 	if (likely(!table)) {
 		cursor->pos = &alist->only;
 		cursor->end = cursor->pos + 1;
-	} else {
-		cursor->pos = table->group;
-		cursor->end = cursor->pos + table->nr;
+		return 1;
 	}
+	cursor->pos = table->group;
+	cursor->end = cursor->pos + table->nr;
+	return table->nr_iommus;
 }
 
 /*
  * The IOTLB commands have completed, which the caller has read from what the hardware
- * wrote: does anybody use an ATC? If not, that is all that a domain pays for ATS.
+ * wrote. Without ATC users, this barrier and test are the only cost of ATS.
  */
-static inline bool __iommu_attach_load_atcs(struct iommu_attach_walk *walk)
+static inline bool __iommu_attach_load_atcs(struct iommu_attach_list *alist, u64 *until)
 {
 	/* Pairs with the barrier in iommu_attach_enable_atc(), see Barriers. */
 	dma_rmb();
-	if (likely(!READ_ONCE(walk->alist->nr_atc)))
+	if (likely(!READ_ONCE(alist->nr_atc)))
 		return false;
 	/* A number comes with its target. */
-	walk->atc_until = atomic64_read_acquire(&walk->alist->atc_seq);
+	*until = atomic64_read_acquire(&alist->atc_seq);
 	return true;
 }
 
@@ -456,7 +545,7 @@ static inline void iommu_attach_walk_begin(struct iommu_attach_walk *walk,
 					   struct iommu_attach_list *alist)
 	__acquires(RCU)
 {
-	/* Compilers do not see that no loop reads what it has not filled in. */
+	/* Silence false maybe-uninitialized warnings. */
 	*walk = (struct iommu_attach_walk){};
 	__iommu_attach_walk_begin(walk, alist);
 }
@@ -465,7 +554,7 @@ static inline void iommu_attach_walk_begin(struct iommu_attach_walk *walk,
  * iommu_attach_walk_end() - End a walk
  * @walk: The walk. What it yielded must not be used any more.
  *
- * Context: The one of iommu_attach_walk_begin(). Leaves its RCU section.
+ * Context: Same as iommu_attach_walk_begin(). Leaves its RCU section.
  */
 static inline void iommu_attach_walk_end(struct iommu_attach_walk *walk)
 	__releases(RCU)
@@ -518,22 +607,29 @@ __iommu_attach_next_iommu(struct iommu_attach_walk *walk,
 static inline const atomic64_t *
 __iommu_attach_slots_end(const struct iommu_attach_slots *slots)
 {
-	return &slots->slot[READ_ONCE(slots->nr)];
+	return &slots->slot[READ_ONCE(slots->end)];
 }
 
-/* The value of a slot if it is a target with a number in (after, until], else 0. */
+/*
+ * The value of a slot if it is a target with a number in (after, until] and is not set
+ * aside, else 0. Notes in @silent that one is left out that may use stale translations.
+ */
 static inline u64 __iommu_attach_target(const struct iommu_attach_slots *slots,
-					const atomic64_t *slot, u64 after, u64 until)
+					const atomic64_t *slot, u64 after, u64 until,
+					bool *silent)
 {
 	/* The target comes with its number, and with its group's key. */
 	u64 atc = atomic64_read_acquire(slot);
 	u64 seq;
 
-	if (unlikely(!(atc & IOMMU_ATTACH_LIVE)))
+	if (unlikely(!(atc & IOMMU_ATTACH_LIVE))) {
+		if (atc & IOMMU_ATTACH_SILENT)
+			*silent = true;
 		return 0;
+	}
 	seq = atomic64_read(&slots->seq);
 	if (unlikely(after || seq > until)) {
-		seq = atomic64_read(&slot[slots->room]);
+		seq = atomic64_read(&slot[slots->capacity]);
 		if (seq <= after || seq > until)
 			return 0;
 	}
@@ -561,7 +657,7 @@ static inline void __iommu_attach_seek_slots(struct iommu_attach_walk *walk,
 static inline bool __iommu_attach_atc_begin(struct iommu_attach_walk *walk)
 {
 	__iommu_attach_assert_walk();
-	if (!__iommu_attach_load_atcs(walk))
+	if (!__iommu_attach_load_atcs(walk->alist, &walk->atc_until))
 		return false;
 	/* An ATC may have been announced in a group of a newer table. */
 	__iommu_attach_load(walk->alist, &walk->atcs);
@@ -580,10 +676,10 @@ __iommu_attach_next_atc(struct iommu_attach_walk *walk,
 	while (walk->slots) {
 		while (walk->slot != walk->end) {
 			value = __iommu_attach_target(walk->slots, walk->slot++, 0,
-						      walk->atc_until);
+						      walk->atc_until, &walk->silent);
 			if (likely(value)) {
 				*group = walk->of;
-				*atc = value & ~IOMMU_ATTACH_LIVE;
+				*atc = value & ~IOMMU_ATTACH_STATE;
 				return true;
 			}
 		}
@@ -628,7 +724,9 @@ __iommu_attach_next_atc(struct iommu_attach_walk *walk,
  * @walk: The walk.
  *
  * Who uses an ATC is looked up when this loop begins: begin it after the IOTLB
- * commands have completed. Targets come sorted by IOMMU.
+ * commands have completed. Targets come sorted by IOMMU; those that are set aside
+ * are left out. A fence does not wait for walks: where a walk sends ATC commands,
+ * detach needs iommu_attach_drain().
  *
  * Context: Between iommu_attach_walk_begin() and iommu_attach_walk_end().
  */
@@ -722,6 +820,466 @@ iommu_attach_elm_device(const struct iommu_attach_elm *elm)
 static inline bool iommu_attach_empty(const struct iommu_attach_list *alist)
 {
 	return !READ_ONCE(alist->nr);
+}
+
+/*
+ * The flush, compiled into the driver
+ */
+
+/* IOMMUs that a flush sends to before it waits for the first one, if it is inline. */
+#define IOMMU_ATTACH_WINDOW	8
+
+/* What a pass sends. */
+#define IOMMU_ATTACH_SEND_OWN	BIT(IOMMU_ATTACH_OWN)
+#define IOMMU_ATTACH_SEND_NEST	BIT(IOMMU_ATTACH_NEST)
+#define IOMMU_ATTACH_SEND_ATC	BIT(2)	/* targets with a number in (after, until] */
+
+#define IOMMU_ATTACH_SEVERAL	1	/* no target's value: they have IOMMU_ATTACH_LIVE */
+
+/* An IOMMU that a pass has sent to. */
+struct iommu_attach_sent {
+	/* private: */
+	union {
+		const struct iommu_attach_group *group;	/* while in RCU, without ATCs */
+		struct iommu_device *iommu_device;
+	};
+	u64 cookie;
+	struct iommu_attach_fence_ctr __percpu *ctr;	/* entered */
+	u64 atc;	/* the target that was sent, IOMMU_ATTACH_SEVERAL, or 0: none */
+};
+
+/* What one flush has sent, for those who watch. */
+struct iommu_attach_count {
+#if IS_ENABLED(CONFIG_TRACEPOINTS) || IS_ENABLED(CONFIG_IOMMU_ALIST_DEBUGFS)
+	/* private: */
+	u32 groups;
+	u32 atcs;
+	u32 submits;
+#endif
+};
+
+#if IS_ENABLED(CONFIG_TRACEPOINTS) || IS_ENABLED(CONFIG_IOMMU_ALIST_DEBUGFS)
+#define __iommu_attach_count(count, what)	((count)->what++)
+DECLARE_TRACEPOINT(iommu_alist_flush);
+#else
+#define __iommu_attach_count(count, what)	((void)(count))
+#endif
+
+/* A flush, as its passes see it. On the stack. */
+struct iommu_attach_flush {
+	/* private: */
+	struct iommu_attach_list *const *lists;
+	u32 nr_lists;
+	u32 what;
+	u64 after;
+	const struct iommu_attach_flush_ops *ops;
+	void *arg;
+};
+
+#ifdef CONFIG_DEBUG_LOCK_ALLOC
+extern struct lockdep_map iommu_attach_fence_map;
+
+static inline void __iommu_attach_flush_acquire(void)
+{
+	lock_acquire(&iommu_attach_fence_map, 0, 0, 2, 0, NULL, _THIS_IP_);
+}
+
+static inline void __iommu_attach_flush_release(void)
+{
+	lock_release(&iommu_attach_fence_map, _THIS_IP_);
+}
+#else
+static inline void __iommu_attach_flush_acquire(void) {}
+static inline void __iommu_attach_flush_release(void) {}
+#endif
+
+int __iommu_attach_flush_slow(const struct iommu_attach_flush *flush,
+			      struct iommu_attach_sent *sent, u32 nr, int error,
+			      bool *silent);
+int __iommu_attach_flush_late(struct iommu_attach_list *alist,
+			      const struct iommu_attach_flush_ops *ops, void *arg,
+			      u64 after, bool *silent, struct iommu_attach_count *count);
+int __iommu_attach_flush_many(struct iommu_attach_list *const *lists, u32 nr_lists,
+			      const struct iommu_attach_flush_ops *ops, void *arg);
+void __iommu_attach_flush_account(struct iommu_attach_list *alist,
+				  const struct iommu_attach_count *count, int error);
+void __iommu_attach_fence_enter(struct iommu_attach_sent *sent, u32 nr);
+
+static __always_inline struct iommu_attach_fence_ctr __percpu *
+__iommu_attach_enter(struct iommu_attach_fence *fence)
+{
+	struct iommu_attach_fence_ctr __percpu *ctr = READ_ONCE(fence->cur);
+
+	this_cpu_inc(ctr->enter);
+	return ctr;
+}
+
+/* Behind a full barrier: what the flush has read and sent comes before it is gone. */
+static __always_inline void
+__iommu_attach_leave(struct iommu_attach_fence_ctr __percpu *ctr)
+{
+	this_cpu_inc(ctr->leave);
+}
+
+/*
+ * Enters the fences of IOMMUs with live groups, in the order of the groups.
+ * Return: the end of @sent; there may be more IOMMUs if that is @room.
+ */
+static __always_inline struct iommu_attach_sent *
+__iommu_attach_enter_all(const struct iommu_attach_cursor *groups,
+			 struct iommu_attach_sent *sent,
+			 const struct iommu_attach_sent *room)
+{
+	const struct iommu_device *last = NULL;
+	struct iommu_attach_group *const *pos;
+
+	for (pos = groups->pos; pos != groups->end; pos++) {
+		if (!__iommu_attach_live(*pos) || (*pos)->iommu_device == last)
+			continue;
+		if (unlikely(sent == room))
+			break;
+		last = (*pos)->iommu_device;
+		sent->iommu_device = (*pos)->iommu_device;
+		sent->ctr = __iommu_attach_enter((*pos)->fence);
+		sent++;
+	}
+	return sent;
+}
+
+/* Does the pass send to groups of this kind? It need not look if there is no other. */
+static __always_inline bool
+__iommu_attach_wanted(const struct iommu_attach_group *group, const u32 what)
+{
+	const u32 kinds = IOMMU_ATTACH_SEND_OWN | IOMMU_ATTACH_SEND_NEST;
+
+	return (what & kinds) == kinds || what & kinds & BIT(group->kind);
+}
+
+/* The ATC targets of one group. Return: what struct iommu_attach_sent has in @atc. */
+static __always_inline u64
+__iommu_attach_send_atcs(const struct iommu_attach_group *group,
+			 const struct iommu_attach_flush_ops *ops, void *arg,
+			 u64 after, u64 until, u64 sent, bool *silent,
+			 struct iommu_attach_count *count)
+{
+	const struct iommu_attach_slots *slots;
+	const atomic64_t *slot, *end;
+	u64 atc;
+
+	hlist_for_each_entry_rcu(slots, &group->slots, item) {
+		end = __iommu_attach_slots_end(slots);
+		for (slot = slots->slot; slot != end; slot++) {
+			atc = __iommu_attach_target(slots, slot, after, until, silent);
+			if (unlikely(!atc))
+				continue;
+			ops->atc(group, atc & ~IOMMU_ATTACH_STATE, arg);
+			__iommu_attach_count(count, atcs);
+			sent = sent ? IOMMU_ATTACH_SEVERAL : atc;
+		}
+	}
+	return sent;
+}
+
+/*
+ * Sends to the IOMMUs of one list. Where they may not all fit below @room: to those above
+ * @resume, which is set to the last one if there are more, else to NULL.
+ *
+ * @windows: there may be more IOMMUs than there is room for. If not, nothing is sent if
+ * there are, and @many is set.
+ *
+ * Return: the end of @sent.
+ */
+static __always_inline struct iommu_attach_sent *
+__iommu_attach_send(struct iommu_attach_list *alist,
+		    const struct iommu_attach_flush_ops *ops, void *arg, const u32 what,
+		    u64 after, u64 *until, struct iommu_attach_sent *sent,
+		    const struct iommu_attach_sent *room, const bool windows,
+		    struct iommu_device **resume, bool *many, bool *silent,
+		    struct iommu_attach_count *count)
+{
+	const bool fenced = what & IOMMU_ATTACH_SEND_ATC;
+	struct iommu_attach_group *const *pos, *const *next, *const *atcs_of;
+	const struct iommu_attach_sent *entered = sent, *end = NULL;
+	const struct iommu_attach_group *group;
+	struct iommu_attach_cursor groups;
+	bool full = false, sending;
+	u32 nr_iommus;
+	u64 atcs;
+
+	/*
+	 * The page table that the caller has written comes before what is seen in the
+	 * list. Pairs with the barrier in iommu_attach_add(), see Barriers.
+	 */
+	smp_mb();
+	nr_iommus = __iommu_attach_load(alist, &groups);
+	if (!windows && unlikely(nr_iommus > IOMMU_ATTACH_WINDOW)) {
+		*many = true;
+		return sent;
+	}
+	if (windows && *resume) {
+		while (groups.pos != groups.end &&
+		       (*groups.pos)->iommu_device <= *resume)
+			groups.pos++;
+		if (groups.pos == groups.end) {
+			*resume = NULL;
+			return sent;
+		}
+	}
+	if (fenced) {
+		end = __iommu_attach_enter_all(&groups, sent, room);
+		full = end == room;
+		/* Pairs with the one in fence_idle(), see Barriers. */
+		smp_mb();
+		/*
+		 * Every target up to this number, in a group of this table, is seen from
+		 * here on. One in a newer group came after the walk's barrier: its
+		 * hardware sees the page table. Later windows keep the number.
+		 */
+		if (!windows || !*resume)
+			*until = atomic64_read_acquire(&alist->atc_seq);
+	}
+
+	/* There is at least one group. */
+	pos = groups.pos;
+	do {
+		next = pos + 1;
+		/* What was not live when fences were entered has been attached since. */
+		if (fenced && entered == end)
+			break;
+		if (fenced && (*pos)->iommu_device != entered->iommu_device)
+			continue;
+		if (!fenced && windows && unlikely(sent == room)) {
+			full = true;
+			break;
+		}
+
+		/* Own tags come before those of nests in the table. */
+		sending = false;
+		atcs = 0;
+		next = pos;
+		do {
+			group = *next++;
+			if (__iommu_attach_wanted(group, what) && __iommu_attach_live(group)) {
+				ops->iotlb(group, arg);
+				__iommu_attach_count(count, groups);
+				sending = true;
+			}
+		} while (next != groups.end && (*next)->iommu_device == group->iommu_device);
+
+		if (fenced) {
+			for (atcs_of = pos; atcs_of != next; atcs_of++)
+				atcs = __iommu_attach_send_atcs(*atcs_of, ops, arg, after,
+								*until, atcs, silent,
+								count);
+			if (unlikely(!sending && !atcs)) {
+				smp_mb();
+				__iommu_attach_leave(entered++->ctr);
+				continue;
+			}
+			sent->iommu_device = group->iommu_device;
+			sent->ctr = entered++->ctr;
+			sent->atc = atcs;
+		} else {
+			if (unlikely(!sending))
+				continue;
+			sent->group = group;
+		}
+		sent->cookie = ops->submit(group->iommu_device, arg);
+		__iommu_attach_count(count, submits);
+		sent++;
+	} while (pos = next, pos != groups.end);
+
+	if (windows)
+		*resume = !full || pos == groups.end ? NULL :
+			  fenced ? room[-1].iommu_device : room[-1].group->iommu_device;
+	return sent;
+}
+
+/*
+ * One pass of a flush: sends to all IOMMUs, then waits for all that it sent to. What was
+ * sent to is kept on the stack, so that a detach in between cannot take it away.
+ *
+ * No hardware is waited for in an RCU read-side section, but for the moment that @wait
+ * looks: who is not done by then enters the fence of the IOMMU, which keeps it, and
+ * leaves RCU. To send to an ATC, which may not answer for minutes, takes the fence
+ * before the target is looked up: so a detach has to wait for fences only.
+ *
+ * Return: 0, or the first error; @many is set if nothing was sent, see above.
+ */
+static __always_inline int
+__iommu_attach_pass(struct iommu_attach_list *const *lists, const u32 nr_lists,
+		    const struct iommu_attach_flush_ops *ops, void *arg, const u32 what,
+		    u64 after, u64 *until, struct iommu_attach_sent *sent, const u32 room,
+		    bool *many, bool *silent, struct iommu_attach_count *count)
+{
+	const bool fenced = what & IOMMU_ATTACH_SEND_ATC;
+	const bool windows = room > IOMMU_ATTACH_WINDOW;
+	struct iommu_attach_sent *end, *pos, *done;
+	struct iommu_device *resume = NULL;
+	int ret = 0, error;
+	u32 list = 0;
+
+	do {
+		end = sent;
+		rcu_read_lock();
+		do {
+			end = __iommu_attach_send(lists[list], ops, arg, what, after, until,
+						  end, sent + room, windows, &resume, many,
+						  silent, count);
+			list += !resume;
+		} while (windows && list < nr_lists && !resume && end < sent + room);
+		if (unlikely(*many)) {
+			rcu_read_unlock();
+			return 0;
+		}
+		if (fenced)
+			rcu_read_unlock();
+
+		error = 0;
+		for (done = sent; done != end; done++) {
+			error = ops->wait(fenced ? done->iommu_device :
+						   done->group->iommu_device,
+					  done->cookie, arg);
+			if (unlikely(error))
+				break;
+		}
+		if (fenced) {
+			/* Pairs with the one in fence_idle(), see Barriers. */
+			smp_mb();
+			for (pos = sent; pos != done; pos++)
+				__iommu_attach_leave(pos->ctr);
+		} else {
+			if (unlikely(error))
+				__iommu_attach_fence_enter(done, end - done);
+			rcu_read_unlock();
+		}
+		if (unlikely(error)) {
+			struct iommu_attach_list *const only = lists[0];
+			const struct iommu_attach_flush flush = {
+				.lists = nr_lists == 1 ? &only : lists,
+				.nr_lists = nr_lists,
+				.what = what,
+				.after = after,
+				.ops = ops,
+				.arg = arg,
+			};
+
+			error = __iommu_attach_flush_slow(&flush, done, end - done, error,
+							  silent);
+			ret = ret ?: error;
+		}
+	} while (windows && list < nr_lists);
+	return ret;
+}
+
+/* A flush is made of passes. */
+static __always_inline int
+__iommu_attach_flush(struct iommu_attach_list *const *lists, const u32 nr_lists,
+		     const struct iommu_attach_flush_ops *ops, void *arg,
+		     struct iommu_attach_sent *sent, const u32 room, bool *many)
+{
+	/* Numbers of targets are those of one list. */
+	const bool with_atc = ops->atc && !ops->wait_before_atc && nr_lists == 1;
+	const u32 nest = IOMMU_ATTACH_SEND_NEST;
+	const u32 own = IOMMU_ATTACH_SEND_OWN;
+	struct iommu_attach_list *alist = lists[0];
+	struct iommu_attach_count count = {};
+	u64 after = 0, until = 0;
+	bool silent = false;
+	int ret = 0, error;
+
+	__iommu_attach_flush_acquire();
+	if (ops->wait_before_nest) {
+		ret = __iommu_attach_pass(lists, nr_lists, ops, arg, own, 0, &until, sent,
+					  room, many, &silent, &count);
+		if (unlikely(*many))
+			goto out;
+	}
+	if (with_atc && unlikely(READ_ONCE(alist->nr_atc))) {
+		if (ops->wait_before_nest)
+			error = __iommu_attach_pass(lists, nr_lists, ops, arg,
+						    nest | IOMMU_ATTACH_SEND_ATC, 0, &until,
+						    sent, room, many, &silent, &count);
+		else
+			error = __iommu_attach_pass(lists, nr_lists, ops, arg,
+						    own | nest | IOMMU_ATTACH_SEND_ATC, 0,
+						    &until, sent, room, many, &silent,
+						    &count);
+	} else {
+		if (ops->wait_before_nest)
+			error = __iommu_attach_pass(lists, nr_lists, ops, arg, nest, 0,
+						    &until, sent, room, many, &silent,
+						    &count);
+		else
+			error = __iommu_attach_pass(lists, nr_lists, ops, arg, own | nest, 0,
+						    &until, sent, room, many, &silent,
+						    &count);
+	}
+	ret = ret ?: error;
+	if (unlikely(*many))
+		goto out;
+
+	if (with_atc) {
+		/* What came to use its ATC in between gets a pass of its own. */
+		after = until;
+		if (__iommu_attach_load_atcs(alist, &until) && unlikely(until != after)) {
+			error = __iommu_attach_flush_late(alist, ops, arg, after, &silent,
+							  &count);
+			ret = ret ?: error;
+		}
+	} else if (ops->atc) {
+		if (__iommu_attach_load_atcs(alist, &until) || nr_lists > 1) {
+			error = __iommu_attach_pass(lists, nr_lists, ops, arg,
+						    IOMMU_ATTACH_SEND_ATC, 0, &until, sent,
+						    room, many, &silent, &count);
+			if (unlikely(*many))
+				error = __iommu_attach_flush_late(alist, ops, arg, 0,
+								  &silent, &count);
+			*many = false;
+			ret = ret ?: error;
+		}
+	}
+	if (unlikely(silent))
+		ret = ret ?: -ETIMEDOUT;
+#if IS_ENABLED(CONFIG_IOMMU_ALIST_DEBUGFS)
+	__iommu_attach_flush_account(alist, &count, ret);
+#elif IS_ENABLED(CONFIG_TRACEPOINTS)
+	if (tracepoint_enabled(iommu_alist_flush))
+		__iommu_attach_flush_account(alist, &count, ret);
+#endif
+out:
+	__iommu_attach_flush_release();
+	return ret;
+}
+
+/**
+ * iommu_attach_flush_inline() - iommu_attach_flush(), compiled into the driver
+ * @alist: The domain's list.
+ * @ops: A constant: the compiler calls its functions directly.
+ * @arg: What the flush is about, for the callbacks.
+ *
+ * The same algorithm, without an indirect call as long as all goes well. Keep it to one
+ * or two places of a driver: it is a kilobyte of code each.
+ *
+ * Context: Same as iommu_attach_flush().
+ * Return: Same as iommu_attach_flush().
+ */
+static __always_inline int
+iommu_attach_flush_inline(struct iommu_attach_list *alist,
+			  const struct iommu_attach_flush_ops *ops, void *arg)
+{
+	struct iommu_attach_sent sent[IOMMU_ATTACH_WINDOW] __uninitialized;
+	bool many = false;
+	int ret;
+
+	ret = __iommu_attach_flush(&alist, 1, ops, arg, sent, IOMMU_ATTACH_WINDOW, &many);
+	if (unlikely(many)) {
+		/* @alist itself can stay in a register. */
+		struct iommu_attach_list *const only = alist;
+
+		ret = __iommu_attach_flush_many(&only, 1, ops, arg);
+	}
+	return ret;
 }
 
 #endif /* __LINUX_IOMMU_ALIST_H */

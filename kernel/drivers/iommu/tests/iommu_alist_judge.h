@@ -6,8 +6,12 @@
  * flush has to send is found by looking at all of it for every question; nothing is
  * sorted, hashed or counted along, so that nothing of the list's own thinking is
  * repeated here. A record takes down what a flush calls, and judge() compares it
- * with the facts: the groups, the ATC targets, their order, the syncs and waits. It
+ * with the facts: the groups, the ATC targets, their order, the submits and waits. It
  * names the first fault that it finds.
+ *
+ * The hardware that a flush talks to is simulated: it is slow, aborts what it was sent,
+ * fails for good, or has devices that do not answer. What was sent counts once its wait
+ * has said that it was done.
  *
  * What runs beside a flush is done by a hook in the flush's callbacks, at a chosen
  * call, so each interleaving is the same in every run. Callbacks must not sleep:
@@ -32,7 +36,7 @@
 #define NO_ATC		U64_MAX
 
 /* IOMMUs that a flush sends to before it has to wait. */
-#define WINDOW		64
+#define WINDOW		32
 
 /*
  * The list sorts them by address. In the kernel, what watches it looks for a name, so
@@ -40,6 +44,11 @@
  */
 static u64 fake_iommus[NR_IOMMUS][16];
 static u64 fake_devices[16][256];
+static struct iommu_attach_fence fake_fences[NR_IOMMUS];
+
+/* The devices behind each IOMMU, which may have several targets. */
+#define NR_ENDPOINTS	16
+static struct iommu_attach_endpoint fake_endpoints[NR_IOMMUS][NR_ENDPOINTS];
 
 /* What a driver allocates for an attachment, or for a nest. */
 struct thing {
@@ -63,21 +72,41 @@ struct fact {
 	bool atc_late;		/* and is served after all others */
 };
 
-enum call { CALL_IOTLB, CALL_ATC, CALL_SYNC, CALL_WAIT };
+enum call { CALL_IOTLB, CALL_ATC, CALL_SUBMIT, CALL_WAIT, CALL_SILENT };
 
 struct event {
-	enum call call;
+	u8 call;
 	u8 kind;
+	s16 error;			/* of a wait */
+	bool done;			/* a command that the hardware has executed */
+	bool in_rcu;			/* a wait */
 	struct iommu_device *iommu_device;
 	u64 tag;
 	u64 value;			/* the ATC target, or the cookie */
 };
 
+/* What is wrong with an IOMMU. */
+struct hardware {
+	u32 slow;			/* looks until something has completed */
+	u32 aborts;			/* of what is submitted next */
+	int error;			/* of all that is submitted */
+	u32 looks;			/* at what was submitted last */
+};
+
+/* A device as its driver and the hardware see it. */
+struct device_state {
+	bool dead;			/* does not answer */
+	u64 aside;			/* IOMMU_ATTACH_SILENT or IOMMU_ATTACH_BLOCKED */
+	u64 was_aside;			/* when the flush began */
+};
+
 enum {
-	NEST_WAITS	= BIT(0),	/* sync_before_nest */
-	ATC_WAITS	= BIT(1),	/* sync_before_atc */
+	NEST_WAITS	= BIT(0),	/* wait_before_nest */
+	ATC_WAITS	= BIT(1),	/* wait_before_atc */
 	NR_MODES	= 4,		/* of these two */
 	WITHOUT_ATC	= BIT(2),	/* hardware without ATS */
+	LEAVE_SILENT	= BIT(3),	/* the driver sets no device aside */
+	JUST_A_WALK	= BIT(4),	/* nothing is sent */
 };
 
 /* One flush: what it called, and what happens beside it. */
@@ -88,9 +117,13 @@ struct record {
 	u32 max;
 	u32 mode;
 	u64 cookie;
+	int error;				/* what it returned */
 	bool overflow;
+	bool trouble;				/* a wait has failed */
+	bool in_rcu;				/* of the caller's own */
 	void (*hook)(struct record *record);	/* after each call */
 	u32 hook_at;				/* number of the call */
+	u32 last_part;				/* calls before who uses an ATC is looked up */
 	struct thing *hook_thing;
 	void *hook_data;
 };
@@ -102,6 +135,8 @@ struct world {
 	u32 nr;
 	u32 max;
 	struct record record;
+	struct hardware hardware[NR_IOMMUS];
+	struct device_state device[NR_IOMMUS][NR_ENDPOINTS];
 	/* Of the list's allocations: */
 	unsigned long allocs;
 	size_t largest;
@@ -110,7 +145,10 @@ struct world {
 	void (*race)(struct world *world);	/* before that one */
 	bool atomic;
 	/* judge() at work, by IOMMU: */
-	bool synced[NR_IOMMUS];
+	bool submitted[NR_IOMMUS];
+	bool failed[NR_IOMMUS];
+	bool looked[NR_IOMMUS];
+	bool before[NR_IOMMUS];
 	u64 cookie[NR_IOMMUS];
 };
 
@@ -128,6 +166,24 @@ static u32 iommu_number(const struct iommu_device *iommu_device)
 static struct device *fake_device(u32 i)
 {
 	return (struct device *)fake_devices[i % ARRAY_SIZE(fake_devices)];
+}
+
+static bool fence_is_idle(u32 iommu)
+{
+	struct iommu_attach_fence *fence = &fake_fences[iommu];
+
+	return iommu_attach_fence_poll(fence, iommu_attach_fence_begin(fence));
+}
+
+/* Some of the devices are of a driver that sets none aside. */
+static struct iommu_attach_endpoint *endpoint_of(u32 iommu, u64 atc)
+{
+	return atc % 8 == 7 ? NULL : &fake_endpoints[iommu][atc % NR_ENDPOINTS];
+}
+
+static struct device_state *state_of(struct world *world, u32 iommu, u64 atc)
+{
+	return &world->device[iommu][atc % NR_ENDPOINTS];
 }
 
 /* The same numbers in both worlds. */
@@ -198,26 +254,149 @@ static void note_atc(const struct iommu_attach_group *group, u64 atc, void *arg)
 	});
 }
 
-static u64 note_sync(struct iommu_device *iommu_device, void *arg)
+static u64 note_submit(struct iommu_device *iommu_device, void *arg)
 {
 	struct record *record = arg;
 	u64 cookie = ++record->cookie;
 
 	note_call(record, &(struct event){
-		.call = CALL_SYNC,
+		.call = CALL_SUBMIT,
 		.iommu_device = iommu_device,
 		.value = cookie,
 	});
 	return cookie;
 }
 
-static void note_wait(struct iommu_device *iommu_device, u64 cookie, void *arg)
+/*
+ * What was sent to an IOMMU before event @at, which is its submit.
+ * Return: is a device among it that does not answer?
+ */
+static bool look_at_commands(struct record *record, u32 at, bool done)
 {
-	note_call(arg, &(struct event){
+	struct event *event = &record->event[at];
+	u32 n = iommu_number(event->iommu_device);
+	bool dead = false;
+
+	while (at--) {
+		event = &record->event[at];
+		if ((event->call != CALL_IOTLB && event->call != CALL_ATC) ||
+		    iommu_number(event->iommu_device) != n)
+			break;
+		event->done = done;
+		dead |= event->call == CALL_ATC &&
+			state_of(record->world, n, event->value)->dead;
+	}
+	return dead;
+}
+
+/* What the hardware has to say about what was submitted as @cookie. */
+static int answer(struct record *record, u32 n, u64 cookie)
+{
+	struct hardware *hardware = &record->world->hardware[n];
+	u32 at = record->nr;
+
+	if (hardware->looks++ < hardware->slow)
+		return -EINPROGRESS;
+	hardware->looks = 0;
+	if (hardware->error)
+		return hardware->error;
+	if (hardware->aborts) {
+		hardware->aborts--;
+		return -EAGAIN;
+	}
+	while (at--) {
+		if (record->event[at].call == CALL_SUBMIT &&
+		    record->event[at].value == cookie)
+			break;
+	}
+	if (look_at_commands(record, at, false))
+		return -ETIMEDOUT;
+	look_at_commands(record, at, true);
+	return 0;
+}
+
+/* Without lockdep the kernel says yes to be on the safe side. */
+static bool is_in_rcu(void)
+{
+	return IS_ENABLED(CONFIG_DEBUG_LOCK_ALLOC) && rcu_read_lock_held();
+}
+
+static int note_wait(struct iommu_device *iommu_device, u64 cookie, void *arg)
+{
+	struct record *record = arg;
+	int error = answer(record, iommu_number(iommu_device), cookie);
+
+	record->trouble |= error && error != -EINPROGRESS;
+	note_call(record, &(struct event){
 		.call = CALL_WAIT,
+		.error = error,
+		.in_rcu = is_in_rcu() && !record->in_rcu,
 		.iommu_device = iommu_device,
 		.value = cookie,
 	});
+	return error;
+}
+
+static void set_aside(struct world *world, u32 iommu, u64 atc)
+{
+	struct device_state *state = state_of(world, iommu, atc);
+
+	if (!endpoint_of(iommu, atc))
+		return;
+	iommu_attach_set_aside(endpoint_of(iommu, atc));
+	/* What its IOMMU refuses already stays refused. */
+	if (!state->aside)
+		state->aside = IOMMU_ATTACH_SILENT;
+}
+
+static void block(struct world *world, u32 iommu, u64 atc)
+{
+	struct device_state *state = state_of(world, iommu, atc);
+
+	if (!endpoint_of(iommu, atc))
+		return;
+	iommu_attach_blocked(endpoint_of(iommu, atc));
+	/* A device that has come back meanwhile is not left out. */
+	if (state->aside)
+		state->aside = IOMMU_ATTACH_BLOCKED;
+}
+
+static void resume(struct world *world, u32 iommu, u64 atc)
+{
+	if (!endpoint_of(iommu, atc))
+		return;
+	iommu_attach_resume(endpoint_of(iommu, atc));
+	state_of(world, iommu, atc)->aside = 0;
+}
+
+static void note_silent(struct iommu_device *iommu_device, u64 atc, void *arg)
+{
+	struct record *record = arg;
+
+	note_call(record, &(struct event){
+		.call = CALL_SILENT,
+		.iommu_device = iommu_device,
+		.value = atc,
+	});
+	if (!(record->mode & LEAVE_SILENT))
+		set_aside(record->world, iommu_number(iommu_device), atc);
+}
+
+static void begin_record(struct record *record, u32 mode)
+{
+	struct world *world = record->world;
+	u32 i, j;
+
+	record->nr = 0;
+	record->overflow = false;
+	record->trouble = false;
+	record->mode = mode;
+	record->in_rcu = is_in_rcu();
+	for (i = 0; i < NR_IOMMUS; i++) {
+		world->hardware[i].looks = 0;
+		for (j = 0; j < NR_ENDPOINTS; j++)
+			world->device[i][j].was_aside = world->device[i][j].aside;
+	}
 }
 
 static void flush_into(struct record *record, struct iommu_attach_list *alist,
@@ -226,19 +405,18 @@ static void flush_into(struct record *record, struct iommu_attach_list *alist,
 	struct iommu_attach_flush_ops ops = {
 		.iotlb = note_iotlb,
 		.atc = mode & WITHOUT_ATC ? NULL : note_atc,
-		.sync = note_sync,
+		.submit = note_submit,
 		.wait = note_wait,
-		.sync_before_nest = mode & NEST_WAITS,
-		.sync_before_atc = mode & ATC_WAITS,
+		.silent = note_silent,
+		.wait_before_nest = mode & NEST_WAITS,
+		.wait_before_atc = mode & ATC_WAITS,
 	};
 	struct world *world = record->world;
 	bool atomic = world->atomic;
 
-	record->nr = 0;
-	record->overflow = false;
-	record->mode = mode;
+	begin_record(record, mode);
 	world->atomic = true;
-	iommu_attach_flush(alist, &ops, record);
+	record->error = iommu_attach_flush(alist, &ops, record);
 	world->atomic = atomic;
 }
 
@@ -255,13 +433,19 @@ enum fault {
 	ATC_MISSED,
 	ATC_TWICE,
 	ATC_FOREIGN,
+	ATC_ASIDE,	/* sent to although it was set aside */
+	SILENT_MISSED,
+	SILENT_TWICE,
+	SILENT_FOREIGN,	/* it answers, or was not asked */
+	WRONG_ERROR,
 	OUT_OF_ORDER,	/* or sent before what it depends on has completed */
-	SYNC_MISSED,	/* the next IOMMU, or a wait, came before it */
-	SYNC_EXTRA,	/* nothing was sent before it */
-	SYNC_TWICE,	/* in one phase */
+	SUBMIT_MISSED,	/* the next IOMMU, or a wait, came before it */
+	SUBMIT_EXTRA,	/* nothing was sent before it */
+	SUBMIT_TWICE,	/* in one phase */
 	WAIT_MISSED,
 	WAIT_EXTRA,	/* for what was not handed out */
 	WAIT_EARLY,	/* others had yet to be sent to */
+	WAIT_IN_RCU,
 	NR_FAULTS,
 };
 
@@ -274,20 +458,29 @@ static const char *const fault_names[NR_FAULTS] = {
 	[ATC_MISSED] = "ATC target missed",
 	[ATC_TWICE] = "ATC target sent twice",
 	[ATC_FOREIGN] = "ATC target that is not there",
+	[ATC_ASIDE] = "ATC target that is set aside",
+	[SILENT_MISSED] = "silent target not named",
+	[SILENT_TWICE] = "silent target named twice",
+	[SILENT_FOREIGN] = "target named that is not silent",
+	[WRONG_ERROR] = "the wrong error, or none",
 	[OUT_OF_ORDER] = "out of order",
-	[SYNC_MISSED] = "no sync after commands",
-	[SYNC_EXTRA] = "sync without commands",
-	[SYNC_TWICE] = "more than one sync in a phase",
-	[WAIT_MISSED] = "sync not waited for",
-	[WAIT_EXTRA] = "wait without sync",
+	[SUBMIT_MISSED] = "no submit after commands",
+	[SUBMIT_EXTRA] = "submit without commands",
+	[SUBMIT_TWICE] = "more than one submit in a phase",
+	[WAIT_MISSED] = "submit not waited for",
+	[WAIT_EXTRA] = "wait without submit",
 	[WAIT_EARLY] = "wait before all were sent to",
+	[WAIT_IN_RCU] = "wait in an RCU section",
 };
 
 static bool about_fact(const struct event *event, const struct fact *fact,
 		       enum call call)
 {
-	if (event->call != call || event->iommu_device != fact->iommu_device ||
-	    event->kind != fact->kind || event->tag != fact->tag)
+	if (event->call != call || event->iommu_device != fact->iommu_device)
+		return false;
+	if (call == CALL_SILENT)
+		return fact->using_atc && event->value == fact->atc;
+	if (event->kind != fact->kind || event->tag != fact->tag)
 		return false;
 	return call == CALL_IOTLB ||
 	       (fact->using_atc && event->value == fact->atc);
@@ -300,60 +493,186 @@ static const struct fact *find_fact(const struct world *world,
 	u32 i;
 
 	for (i = 0; i < world->nr; i++) {
-		if (world->fact[i].alist == alist &&
+		if ((!alist || world->fact[i].alist == alist) &&
 		    about_fact(event, &world->fact[i], event->call))
 			return &world->fact[i];
 	}
 	return NULL;
 }
 
+/* Commands count when they are done. */
 static u32 count_calls(const struct record *record, const struct fact *fact,
 		       enum call call)
 {
 	u32 i, nr = 0;
 
 	for (i = 0; i < record->nr; i++)
-		nr += about_fact(&record->event[i], fact, call);
+		nr += about_fact(&record->event[i], fact, call) &&
+		      (record->event[i].done || call == CALL_SILENT);
 	return nr;
 }
 
-/* Was sent what had to be, and nothing else? */
+static struct device_state *fact_state(const struct record *record,
+				       const struct fact *fact)
+{
+	return state_of(record->world, iommu_number(fact->iommu_device), fact->atc);
+}
+
+static u32 phase_of(const struct record *record,
+		    const struct iommu_attach_list *alist,
+		    const struct event *event);
+
+/* What an IOMMU said in the end of a phase if it has failed for good, else 0. */
+static int failure(const struct record *record, const struct iommu_attach_list *alist,
+		   const struct iommu_device *iommu_device)
+{
+	const struct event *event;
+	u32 i, at, phase = 0;
+	int error = 0;
+
+	for (i = 0; record->trouble && i < record->nr; i++) {
+		event = &record->event[i];
+		if (event->iommu_device != iommu_device)
+			continue;
+		if (event->call == CALL_IOTLB || event->call == CALL_ATC) {
+			at = phase_of(record, alist, event);
+			if (at > phase && error)
+				break;
+			phase = at;
+		}
+		if (event->call == CALL_WAIT && event->error != -EINPROGRESS)
+			error = event->error == -ETIMEDOUT ? 0 : event->error;
+	}
+	return error;
+}
+
+/* Has a target of the same device been named? */
+static bool is_named(const struct record *record, const struct fact *fact)
+{
+	const struct event *event;
+	u32 i;
+
+	for (i = 0; i < record->nr; i++) {
+		event = &record->event[i];
+		if (event->call == CALL_SILENT &&
+		    event->iommu_device == fact->iommu_device &&
+		    event->value % NR_ENDPOINTS == fact->atc % NR_ENDPOINTS)
+			return true;
+	}
+	return false;
+}
+
+/* Targets of one IOMMU with the same value: of several groups. */
+static u32 count_alike(const struct record *record, const struct fact *fact)
+{
+	const struct world *world = record->world;
+	const struct fact *a, *b;
+	u32 i, j, nr = 0;
+
+	for (i = 0; i < world->nr; i++) {
+		a = &world->fact[i];
+		if (a->iommu_device != fact->iommu_device || !a->using_atc ||
+		    a->atc != fact->atc || a->alist != fact->alist)
+			continue;
+		for (j = 0; j < i; j++) {
+			b = &world->fact[j];
+			if (b->alist == a->alist && b->iommu_device == a->iommu_device &&
+			    b->kind == a->kind && b->tag == a->tag && b->using_atc &&
+			    b->atc == a->atc)
+				break;
+		}
+		nr += j == i;
+	}
+	return nr;
+}
+
+static enum fault judge_target(const struct record *record, const struct fact *fact)
+{
+	const struct device_state *state = fact_state(record, fact);
+	bool maybe = fact->beside || fact->atc_beside;
+	u32 nr;
+
+	if (count_calls(record, fact, CALL_SILENT) > count_alike(record, fact))
+		return SILENT_TWICE;
+	if (state->was_aside)
+		return FINE;
+	if (state->dead && !(record->mode & JUST_A_WALK))
+		return maybe || failure(record, fact->alist, fact->iommu_device) ||
+		       is_named(record, fact) ? FINE : SILENT_MISSED;
+	nr = count_calls(record, fact, CALL_ATC);
+	if (nr > 1)
+		return ATC_TWICE;
+	return nr || maybe || failure(record, fact->alist, fact->iommu_device) ? FINE : ATC_MISSED;
+}
+
+/* Was done what had to be, and nothing else? */
 static enum fault judge_sets(const struct record *record,
 			     const struct iommu_attach_list *alist)
 {
 	const struct world *world = record->world;
 	const struct event *event;
 	const struct fact *fact;
+	enum fault fault;
 	u32 i, nr;
 
 	for (i = 0; i < world->nr; i++) {
 		fact = &world->fact[i];
-		if (fact->alist != alist)
+		if (alist && fact->alist != alist)
 			continue;
 		nr = count_calls(record, fact, CALL_IOTLB);
 		if (nr > 1)
 			return GROUP_TWICE;
-		if (!nr && !fact->beside)
+		if (!nr && !fact->beside && !failure(record, fact->alist, fact->iommu_device))
 			return GROUP_MISSED;
 		if (!fact->using_atc || record->mode & WITHOUT_ATC)
 			continue;
-		nr = count_calls(record, fact, CALL_ATC);
-		if (nr > 1)
-			return ATC_TWICE;
-		if (!nr && !fact->beside && !fact->atc_beside)
-			return ATC_MISSED;
+		fault = judge_target(record, fact);
+		if (fault != FINE)
+			return fault;
 	}
 	for (i = 0; i < record->nr; i++) {
 		event = &record->event[i];
-		if (event->call != CALL_IOTLB && event->call != CALL_ATC)
+		if (event->call == CALL_SUBMIT || event->call == CALL_WAIT)
 			continue;
-		if (event->call == CALL_ATC && record->mode & WITHOUT_ATC)
-			return ATC_FOREIGN;
-		if (!find_fact(world, alist, event))
-			return event->call == CALL_ATC ? ATC_FOREIGN :
-							 GROUP_FOREIGN;
+		fact = find_fact(world, alist, event);
+		if (event->call == CALL_SILENT) {
+			if (!fact || !fact_state(record, fact)->dead)
+				return SILENT_FOREIGN;
+		} else if (!fact || (event->call == CALL_ATC && record->mode & WITHOUT_ATC)) {
+			return event->call == CALL_ATC ? ATC_FOREIGN : GROUP_FOREIGN;
+		} else if (event->call == CALL_ATC &&
+			   fact_state(record, fact)->was_aside) {
+			return ATC_ASIDE;
+		}
 	}
 	return FINE;
+}
+
+/* Did it return what it had to, or one of it? */
+static enum fault judge_error(const struct record *record,
+			      const struct iommu_attach_list *alist)
+{
+	const struct world *world = record->world;
+	const struct device_state *state;
+	bool expected = !record->error, must = false;
+	const struct fact *fact;
+	int error;
+	u32 i;
+
+	for (i = 0; i < world->nr; i++) {
+		fact = &world->fact[i];
+		if (alist && fact->alist != alist)
+			continue;
+		error = failure(record, fact->alist, fact->iommu_device);
+		state = fact_state(record, fact);
+		if (!error && fact->using_atc && !(record->mode & WITHOUT_ATC) &&
+		    (state->was_aside ? state->was_aside == IOMMU_ATTACH_SILENT :
+					state->dead))
+			error = -ETIMEDOUT;
+		expected |= error && record->error == error;
+		must |= error && !fact->beside && !fact->atc_beside;
+	}
+	return expected && must <= !!record->error ? FINE : WRONG_ERROR;
 }
 
 /* Everything of a phase has completed before the next one begins. */
@@ -377,15 +696,34 @@ static u32 rank_of(const struct event *event)
 	return event->call == CALL_ATC ? 2 : event->kind == IOMMU_ATTACH_NEST;
 }
 
+/* How many IOMMUs of the list come before this one? */
+static u32 place_of(const struct record *record, const struct iommu_attach_list *alist,
+		    u32 iommu)
+{
+	struct world *world = record->world;
+	u32 i, nr = 0;
+
+	memset(world->before, 0, sizeof(world->before));
+	for (i = 0; i < world->nr; i++) {
+		if (world->fact[i].alist == alist)
+			world->before[iommu_number(world->fact[i].iommu_device)] = true;
+	}
+	for (i = 0; i < iommu; i++)
+		nr += world->before[i];
+	return nr;
+}
+
 static enum fault judge_order(const struct record *record,
 			      const struct iommu_attach_list *alist)
 {
-	u32 i, n, phase = 0, at, rank = 0, nr_synced = 0, nr_open = 0, nr_waited = 0;
+	u32 i, n, phase = 0, at, rank = 0, nr_open = 0, nr_waited = 0, windows = 0;
+	bool with_atc = false;
 	const struct iommu_device *sending = NULL;
 	struct world *world = record->world;
 	const struct event *event;
 
-	memset(world->synced, 0, sizeof(world->synced));
+	memset(world->submitted, 0, sizeof(world->submitted));
+	memset(world->failed, 0, sizeof(world->failed));
 	memset(world->cookie, 0, sizeof(world->cookie));
 
 	for (i = 0; i < record->nr; i++) {
@@ -399,50 +737,64 @@ static enum fault judge_order(const struct record *record,
 			if (at < phase)
 				return OUT_OF_ORDER;
 			if (sending && (sending != event->iommu_device || at > phase))
-				return SYNC_MISSED;
+				return SUBMIT_MISSED;
 			if (at > phase) {
 				if (nr_open)
 					return WAIT_MISSED;
 				phase = at;
-				nr_synced = 0;
+				windows = 0;
 				nr_waited = 0;
-				memset(world->synced, 0, sizeof(world->synced));
+				memset(world->submitted, 0, sizeof(world->submitted));
+				memset(world->failed, 0, sizeof(world->failed));
 			}
-			if (world->synced[n])
-				return SYNC_TWICE;
-			if (nr_waited && nr_synced % WINDOW)
-				return WAIT_EARLY;
+			/* Only who has failed is sent to again. */
+			if (world->failed[n] ? world->cookie[n] : world->submitted[n])
+				return SUBMIT_TWICE;
+			if (nr_waited && !world->failed[n]) {
+				/* A full window is waited for as a whole. */
+				if (nr_open || place_of(record, alist, n) < ++windows * WINDOW)
+					return WAIT_EARLY;
+				nr_waited = 0;
+			}
 			if (sending && rank_of(event) < rank)
 				return OUT_OF_ORDER;
 			sending = event->iommu_device;
 			rank = rank_of(event);
+			with_atc = rank == 2;
 			break;
-		case CALL_SYNC:
+		case CALL_SUBMIT:
 			if (sending != event->iommu_device)
-				return SYNC_EXTRA;
-			if (nr_waited && nr_open)
-				return WAIT_EARLY;
+				return SUBMIT_EXTRA;
 			sending = NULL;
-			nr_waited = 0;
-			world->synced[n] = true;
+			world->submitted[n] = true;
 			world->cookie[n] = event->value;
-			nr_synced++;
+			world->looked[n] = with_atc;
 			nr_open++;
 			break;
 		case CALL_WAIT:
-			/* A full window is waited for before the next sync. */
-			if (sending && (!nr_synced || nr_synced % WINDOW))
-				return SYNC_MISSED;
-			if (world->cookie[n] != event->value)
+			if (sending)
+				return SUBMIT_MISSED;
+			if (!event->value || world->cookie[n] != event->value)
 				return WAIT_EXTRA;
+			/* A moment is all right, once, where no device can hold it up. */
+			if (event->in_rcu && world->looked[n])
+				return WAIT_IN_RCU;
+			nr_waited++;
+			world->looked[n] = true;
+			if (event->error == -EINPROGRESS)
+				break;
+			world->failed[n] |= event->error;
 			world->cookie[n] = 0;
 			nr_open--;
-			nr_waited++;
+			break;
+		case CALL_SILENT:
+			if (!world->failed[n])
+				return SILENT_FOREIGN;
 			break;
 		}
 	}
 	if (sending)
-		return SYNC_MISSED;
+		return SUBMIT_MISSED;
 	return nr_open ? WAIT_MISSED : FINE;
 }
 
@@ -451,6 +803,8 @@ static enum fault judge(const struct record *record,
 {
 	enum fault fault = record->overflow ? OVERFLOW : judge_sets(record, alist);
 
+	if (fault == FINE)
+		fault = judge_error(record, alist);
 	return fault == FINE ? judge_order(record, alist) : fault;
 }
 
@@ -511,7 +865,7 @@ static void count_distinct(const struct world *world,
 			continue;
 		group = true;
 		iommu = true;
-		target = a->using_atc;
+		target = a->using_atc && !fact_state(&world->record, a)->aside;
 		for (j = 0; j < i; j++) {
 			b = &world->fact[j];
 			if (b->alist != alist)
@@ -584,8 +938,8 @@ static u32 alone_in(const struct world *world, struct thing *thing, u32 others)
 	for (half = 0; half < thing->nr; half++) {
 		fact = fact_of(thing, half);
 		if (count_group(world, &fact) == others)
-			alone |= half ? IOMMU_ATTACH_GROUP_S2 :
-					IOMMU_ATTACH_GROUP_S1;
+			alone |= half ? IOMMU_ATTACH_GROUP_PARENT :
+					IOMMU_ATTACH_GROUP_DOMAIN;
 	}
 	return alone;
 }
@@ -593,10 +947,12 @@ static u32 alone_in(const struct world *world, struct thing *thing, u32 others)
 static void fill_elm(struct iommu_attach_elm *elm, u32 iommu, u64 tag, u64 atc)
 {
 	elm->iommu_device = fake_iommu(iommu);
+	elm->fence = &fake_fences[iommu];
 	elm->tag = tag;
 	elm->atc = atc == NO_ATC ? 0 : atc;
 	elm->pasid = atc == NO_ATC ? IOMMU_NO_PASID : atc >> 16;
 	elm->using_atc = atc != NO_ATC;
+	elm->endpoint = endpoint_of(iommu, elm->atc);
 	iommu_attach_elm_set_device(elm, fake_device(elm->atc));
 }
 
@@ -698,18 +1054,17 @@ static void detach(struct world *world, struct thing *thing)
 
 static int enable_atc(struct thing *thing)
 {
-	return thing->nr == 2 ? iommu_attach_nest_enable_atc(&thing->nest) :
-				iommu_attach_enable_atc(&thing->nest.s1);
+	/* Either half of a nest stands for both. */
+	return iommu_attach_enable_atc(thing->nr == 2 && thing->nest.s1.tag % 2 ?
+				       &thing->nest.s2 : &thing->nest.s1);
 }
 
 static void disable_atc(struct world *world, struct thing *thing)
 {
 	unsigned long allocs = world->allocs;
 
-	if (thing->nr == 2)
-		iommu_attach_nest_disable_atc(&thing->nest);
-	else
-		iommu_attach_disable_atc(&thing->nest.s1);
+	iommu_attach_disable_atc(thing->nr == 2 && thing->nest.s1.tag % 2 ?
+				 &thing->nest.s2 : &thing->nest.s1);
 	note_atc_use(world, thing, false);
 	KUNIT_EXPECT_EQ(world->test, world->allocs, allocs);
 }
@@ -739,16 +1094,14 @@ static void verify_walk(struct world *world, struct iommu_attach_list *alist,
 {
 	struct record *record = &world->record;
 	const struct iommu_attach_group *group;
-	u32 again = 0, nr_iommus = 0, nr_all = 0, nr_foreign = 0;
+	u32 again = 0, nr_iommus = 0, nr_all = 0, nr_foreign = 0, i;
 	struct iommu_attach_walk walk;
 	struct kunit *test = world->test;
 	struct iommu_device *before = NULL;
 	struct bare *bare;
 	u64 atc;
 
-	record->nr = 0;
-	record->mode = 0;
-
+	begin_record(record, JUST_A_WALK);
 	iommu_attach_walk_begin(&walk, alist);
 	iommu_attach_for_each_group(group, &walk)
 		note_iotlb(group, record);
@@ -767,6 +1120,8 @@ static void verify_walk(struct world *world, struct iommu_attach_list *alist,
 		nr_foreign += count_elm(world, alist, &bare->elm) != 1;
 	}
 	iommu_attach_walk_end(&walk);
+	for (i = 0; i < record->nr; i++)
+		record->event[i].done = true;
 
 	KUNIT_EXPECT_EQ_MSG(test, judge_sets(record, alist), FINE, "%s",
 			    fault_names[judge_sets(record, alist)]);
@@ -810,6 +1165,26 @@ static const char *check_locked(struct iommu_attach_list *alist)
 	return fault;
 }
 
+/* Those that are set aside, too: they are on record. */
+static u32 count_targets(const struct world *world, const struct iommu_attach_list *alist)
+{
+	const struct fact *a, *b;
+	u32 i, j, nr = 0;
+
+	for (i = 0; i < world->nr; i++) {
+		a = &world->fact[i];
+		if (a->alist != alist || !a->using_atc)
+			continue;
+		for (j = 0; j < i; j++) {
+			b = &world->fact[j];
+			if (same_group(a, b) && b->using_atc && b->atc == a->atc)
+				break;
+		}
+		nr += j == i;
+	}
+	return nr;
+}
+
 static void verify(struct world *world, struct iommu_attach_list *alist)
 {
 	static const u32 modes[] = { 0, NEST_WAITS, ATC_WAITS,
@@ -830,6 +1205,8 @@ static void verify(struct world *world, struct iommu_attach_list *alist)
 			!count_facts(world, alist));
 	KUNIT_EXPECT_EQ_MSG(world->test, world->allocs, allocs,
 			    "walks and flushes take no memory");
+	KUNIT_EXPECT_EQ_MSG(world->test, alist->nr_atc, count_targets(world, alist),
+			    "ATC targets");
 }
 
 static void verify_all(struct world *world)
@@ -848,7 +1225,7 @@ static struct world *new_world(struct kunit *test, u32 max)
 	world->fact = kunit_kcalloc(test, max, sizeof(*world->fact), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, world->fact);
 	world->record.world = world;
-	/* An IOTLB, an ATC command, and syncs in four phases, of each. */
+	/* An IOTLB, an ATC command, and submits in four phases, of each. */
 	world->record.max = 12 * max + 16;
 	world->record.event = kunit_kcalloc(test, world->record.max,
 					    sizeof(*world->record.event),
@@ -860,13 +1237,19 @@ static struct world *new_world(struct kunit *test, u32 max)
 static int alist_test_init(struct kunit *test)
 {
 	struct world *world = kunit_kzalloc(test, sizeof(*world), GFP_KERNEL);
-	u32 i;
+	u32 i, j;
 
 	if (!world)
 		return -ENOMEM;
 	world->test = test;
 	for (i = 0; i < NR_LISTS; i++)
 		iommu_attach_init(&world->list[i]);
+	for (i = 0; i < NR_IOMMUS; i++) {
+		if (iommu_attach_fence_init(&fake_fences[i]))
+			return -ENOMEM;
+		for (j = 0; j < NR_ENDPOINTS; j++)
+			iommu_attach_endpoint_init(&fake_endpoints[i][j]);
+	}
 	test->priv = world;
 	kunit_activate_static_stub(test, iommu_attach_alloc, counting_alloc);
 	return 0;
@@ -878,6 +1261,16 @@ static void detach_all(struct world *world)
 		detach(world, world->fact[world->nr - 1].thing);
 }
 
+/* What has been deleted may be freed. */
+static void drain_all(void)
+{
+	u32 i;
+
+	iommu_attach_drain(&fake_fences[0]);
+	for (i = 1; i < NR_IOMMUS; i++)
+		iommu_attach_fence(&fake_fences[i]);
+}
+
 static void alist_test_exit(struct kunit *test)
 {
 	struct world *world = test->priv;
@@ -886,9 +1279,14 @@ static void alist_test_exit(struct kunit *test)
 	if (!world)
 		return;
 	detach_all(world);
-	iommu_attach_drain();
+	/* Nothing runs any more: a flush that did not leave its fences is found here. */
+	for (i = 0; i < NR_IOMMUS; i++)
+		KUNIT_EXPECT_TRUE_MSG(test, fence_is_idle(i), "fence of IOMMU %u", i);
+	synchronize_rcu();
 	for (i = 0; i < NR_LISTS; i++)
 		iommu_attach_destroy(&world->list[i]);
+	for (i = 0; i < NR_IOMMUS; i++)
+		iommu_attach_fence_destroy(&fake_fences[i]);
 }
 
 #endif /* __IOMMU_ALIST_JUDGE_H */

@@ -16,8 +16,6 @@
 #include <linux/iommu-alist.h>
 #include <linux/tracepoint.h>
 
-struct iommu_attach_sent;		/* drivers/iommu/iommu-alist-priv.h */
-
 #define iommu_alist_dev_name(dev)	((dev) ? dev_name(dev) : NULL)
 
 DECLARE_EVENT_CLASS(iommu_alist_elm,
@@ -75,47 +73,82 @@ DEFINE_EVENT(iommu_alist_elm, iommu_alist_atc,
 	TP_ARGS(elm)
 );
 
-TRACE_EVENT(iommu_alist_drain,
+/* Waiting for flushes, and with a grace period: the fence of an IOMMU. */
+DECLARE_EVENT_CLASS(iommu_alist_fence,
 
-	TP_PROTO(bool done),
+	TP_PROTO(const struct iommu_attach_fence *fence, bool done),
 
-	TP_ARGS(done),
+	TP_ARGS(fence, done),
 
 	TP_STRUCT__entry(
+		__field(const void *, fence)
 		__field(bool, done)
 	),
 
 	TP_fast_assign(
+		__entry->fence = fence;
 		__entry->done = done;
 	),
 
-	TP_printk("%s", __entry->done ? "end" : "begin")
+	TP_printk("fence=%p %s", __entry->fence, __entry->done ? "end" : "begin")
+);
+
+DEFINE_EVENT(iommu_alist_fence, iommu_alist_fence,
+	TP_PROTO(const struct iommu_attach_fence *fence, bool done),
+	TP_ARGS(fence, done)
+);
+
+DEFINE_EVENT(iommu_alist_fence, iommu_alist_drain,
+	TP_PROTO(const struct iommu_attach_fence *fence, bool done),
+	TP_ARGS(fence, done)
 );
 
 /* What was sent: commands for groups and for ATC targets, and completion waits. */
 TRACE_EVENT(iommu_alist_flush,
 
 	TP_PROTO(const struct iommu_attach_list *alist,
-		 const struct iommu_attach_sent *sent),
+		 const struct iommu_attach_count *count, int error),
 
-	TP_ARGS(alist, sent),
+	TP_ARGS(alist, count, error),
 
 	TP_STRUCT__entry(
 		__field(const void *, alist)
 		__field(u32, groups)
 		__field(u32, atcs)
-		__field(u32, syncs)
+		__field(u32, submits)
+		__field(int, error)
 	),
 
 	TP_fast_assign(
 		__entry->alist = alist;
-		__entry->groups = sent->groups;
-		__entry->atcs = sent->atcs;
-		__entry->syncs = sent->syncs;
+		__entry->groups = count->groups;
+		__entry->atcs = count->atcs;
+		__entry->submits = count->submits;
+		__entry->error = error;
 	),
 
-	TP_printk("alist=%p groups=%u atcs=%u syncs=%u", __entry->alist,
-		  __entry->groups, __entry->atcs, __entry->syncs)
+	TP_printk("alist=%p groups=%u atcs=%u submits=%u error=%d", __entry->alist,
+		  __entry->groups, __entry->atcs, __entry->submits, __entry->error)
+);
+
+/* An ATC target did not answer a flush. */
+TRACE_EVENT(iommu_alist_silent,
+
+	TP_PROTO(const struct iommu_device *iommu_device, u64 atc),
+
+	TP_ARGS(iommu_device, atc),
+
+	TP_STRUCT__entry(
+		__field(u64, atc)
+		__string(iommu, iommu_alist_dev_name(iommu_device->dev))
+	),
+
+	TP_fast_assign(
+		__entry->atc = atc;
+		__assign_str(iommu);
+	),
+
+	TP_printk("iommu=%s atc=%llx", __get_str(iommu), __entry->atc)
 );
 
 #endif /* _TRACE_IOMMU_ALIST_H */

@@ -4,6 +4,14 @@
 
 #include <linux/types.h>
 
+/* See shim.h. */
+#ifdef CONFIG_PROVE_LOCKING
+extern void (*shim_read_hook)(void);
+#define shim_was_read()		(shim_read_hook ? shim_read_hook() : (void)0)
+#else
+#define shim_was_read()		((void)0)
+#endif
+
 typedef struct {
 	int counter;
 } atomic_t;
@@ -12,16 +20,21 @@ typedef struct {
 	s64 counter;
 } atomic64_t;
 
-
 /* One set of functions for each of the two types. */
 #define SHIM_ATOMIC(prefix, type)					\
 static inline type prefix##_read(const prefix##_t *v)			\
 {									\
-	return __atomic_load_n(&v->counter, __ATOMIC_RELAXED);		\
+	type value = __atomic_load_n(&v->counter, __ATOMIC_RELAXED);	\
+									\
+	shim_was_read();						\
+	return value;							\
 }									\
 static inline type prefix##_read_acquire(const prefix##_t *v)		\
 {									\
-	return __atomic_load_n(&v->counter, __ATOMIC_ACQUIRE);		\
+	type value = __atomic_load_n(&v->counter, __ATOMIC_ACQUIRE);	\
+									\
+	shim_was_read();						\
+	return value;							\
 }									\
 static inline void prefix##_set(prefix##_t *v, type i)			\
 {									\
@@ -48,5 +61,6 @@ SHIM_ATOMIC(atomic, int)
 SHIM_ATOMIC(atomic64, s64)
 
 #undef SHIM_ATOMIC
+#undef shim_was_read
 
 #endif

@@ -26,6 +26,8 @@
 #undef __counted_by			/* newer systems' own headers have one */
 #define __counted_by(member)
 #define noinline			__attribute__((__noinline__))
+#undef __always_inline
+#define __always_inline			inline __attribute__((__always_inline__))
 #define fallthrough			__attribute__((__fallthrough__))
 
 #define likely(x)			__builtin_expect(!!(x), 1)

@@ -88,6 +88,7 @@ static inline bool rcu_read_lock_held(void)
 	READ_ONCE(ptr);							\
 })
 #define rcu_assign_pointer(ptr, value)	smp_store_release(&(ptr), value)
+#define RCU_INIT_POINTER(ptr, value)	WRITE_ONCE(ptr, value)
 
 #define kvfree_rcu(ptr, member)						\
 do {									\

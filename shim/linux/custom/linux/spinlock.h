@@ -27,6 +27,21 @@ static inline void spin_lock_init(spinlock_t *lock)
 	*lock = (spinlock_t)__SPIN_LOCK_UNLOCKED(lock);
 }
 
+/* A leaf, which interrupts and callbacks may take, too. */
+typedef spinlock_t raw_spinlock_t;
+
+void shim_raw_spin_lock(raw_spinlock_t *lock);
+bool shim_raw_spin_trylock(raw_spinlock_t *lock);
+void shim_raw_spin_unlock(raw_spinlock_t *lock);
+
+#define raw_spin_lock_init(lock)	spin_lock_init(lock)
+#define raw_spin_lock_irqsave(lock, flags)				\
+	((flags) = 0, (void)(flags), shim_raw_spin_lock(lock))
+#define raw_spin_trylock_irqsave(lock, flags)				\
+	((flags) = 0, (void)(flags), shim_raw_spin_trylock(lock))
+#define raw_spin_unlock_irqrestore(lock, flags)				\
+	((void)(flags), shim_raw_spin_unlock(lock))
+
 #define spin_lock(lock)			shim_spin_lock(lock, 0)
 #define spin_lock_nested(lock, sub)	shim_spin_lock(lock, sub)
 #define spin_unlock(lock)		shim_spin_unlock(lock)

@@ -6,5 +6,6 @@
 
 #define msleep(ms)		usleep((ms) * 1000)
 #define mdelay(ms)		usleep((ms) * 1000)
+#define usleep_range(min, max)	((void)(max), usleep(min))
 
 #endif

@@ -5,7 +5,10 @@
 #define trace_iommu_alist_add(elm)		((void)(elm))
 #define trace_iommu_alist_del(elm)		((void)(elm))
 #define trace_iommu_alist_atc(elm)		((void)(elm))
-#define trace_iommu_alist_drain(done)		((void)(done))
-#define trace_iommu_alist_flush(alist, sent)	((void)(alist), (void)(sent))
+#define trace_iommu_alist_fence(fence, done)	((void)(fence), (void)(done))
+#define trace_iommu_alist_drain(fence, done)	((void)(fence), (void)(done))
+#define trace_iommu_alist_flush(alist, count, error)			\
+	((void)(alist), (void)(count), (void)(error))
+#define trace_iommu_alist_silent(iommu, atc)	((void)(iommu), (void)(atc))
 
 #endif

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Counters of which each thread has its own, as each CPU has in the kernel
+ *
+ * A thread that counts for the first time gets a block of memory, and gives it back when
+ * it ends, with what it has counted; the next new thread counts on from there. What
+ * alloc_percpu() returns is an offset into all blocks. Block 0 is shared by threads that
+ * could not get one.
+ */
+#ifndef _LINUX_PERCPU_H
+#define _LINUX_PERCPU_H
+
+#include <linux/compiler.h>
+#include <linux/types.h>
+
+#define __percpu
+
+extern __thread char *shim_percpu_block;	/* NULL: none yet */
+
+void *shim_alloc_percpu(size_t size);
+void free_percpu(void *ptr);
+int shim_percpu_blocks(void);
+char *shim_percpu_at(int block);
+void shim_percpu_inc(uintptr_t offset);
+
+#define alloc_percpu(type)	((type *)shim_alloc_percpu(sizeof(type)))
+#define per_cpu_ptr(ptr, cpu)						\
+	((typeof(ptr))(void *)(shim_percpu_at(cpu) + (uintptr_t)(ptr)))
+#define for_each_possible_cpu(cpu)					\
+	for ((cpu) = 0; (cpu) < shim_percpu_blocks(); (cpu)++)
+
+/* Whole with regard to signals. Only the thread itself writes to its block. */
+static inline void shim_this_cpu_inc(uintptr_t offset)
+{
+	char *block = shim_percpu_block;
+	unsigned long *counter = (unsigned long *)(void *)(block + offset);
+
+	if (unlikely(!block))
+		shim_percpu_inc(offset);
+	else
+#if defined(__x86_64__) && !defined(SHIM_TSAN)
+		__asm__ __volatile__("incq %0" : "+m"(*counter) : : "cc");
+#else
+		__atomic_fetch_add(counter, 1, __ATOMIC_ACQ_REL);
+#endif
+}
+
+/* Of an unsigned long, which all are. */
+#define this_cpu_inc(counter)						\
+do {									\
+	_Static_assert(sizeof(counter) == sizeof(unsigned long), "");	\
+	shim_this_cpu_inc((uintptr_t)&(counter));			\
+} while (0)
+
+#endif
