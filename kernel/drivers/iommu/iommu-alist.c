@@ -1788,29 +1788,26 @@ int __iommu_attach_flush_slow(const struct iommu_attach_flush *flush,
 }
 EXPORT_SYMBOL_GPL(__iommu_attach_flush_slow);
 
-/* The pass for targets that came to use their ATC while the flush ran. */
-int __iommu_attach_flush_late(struct iommu_attach_list *alist,
-			      const struct iommu_attach_flush_ops *ops, void *arg,
-			      u64 after, bool *silent, struct iommu_attach_count *count)
+/*
+ * A pass over more IOMMUs than an inline flush has room for, or one that is rare: for
+ * targets that came to use their ATC while the flush ran.
+ */
+noinline int
+__iommu_attach_pass_many(struct iommu_attach_list *const *lists, u32 nr_lists,
+			 const struct iommu_attach_flush_ops *ops, void *arg, u32 what,
+			 u64 after, u64 *until, bool *silent,
+			 struct iommu_attach_count *count)
 {
 	struct iommu_attach_sent sent[FLUSH_WINDOW] __uninitialized;
-	bool many = false;
-	u64 until;
 
-	return __iommu_attach_pass(&alist, 1, ops, arg, IOMMU_ATTACH_SEND_ATC, after, &until,
-				   sent, FLUSH_WINDOW, &many, silent, count);
+	if (what & IOMMU_ATTACH_SEND_ATC)
+		return __iommu_attach_pass(lists, nr_lists, ops, arg,
+					   what | IOMMU_ATTACH_SEND_ATC, after, until, sent,
+					   FLUSH_WINDOW, silent, count);
+	return __iommu_attach_pass(lists, nr_lists, ops, arg, what & ~IOMMU_ATTACH_SEND_ATC,
+				   after, until, sent, FLUSH_WINDOW, silent, count);
 }
-EXPORT_SYMBOL_GPL(__iommu_attach_flush_late);
-
-int __iommu_attach_flush_many(struct iommu_attach_list *const *lists, u32 nr_lists,
-			      const struct iommu_attach_flush_ops *ops, void *arg)
-{
-	struct iommu_attach_sent sent[FLUSH_WINDOW] __uninitialized;
-	bool many = false;
-
-	return __iommu_attach_flush(lists, nr_lists, ops, arg, sent, FLUSH_WINDOW, &many);
-}
-EXPORT_SYMBOL_GPL(__iommu_attach_flush_many);
+EXPORT_SYMBOL_GPL(__iommu_attach_pass_many);
 
 /**
  * iommu_attach_flush() - Send the invalidations of a domain and wait for them
@@ -1863,6 +1860,8 @@ EXPORT_SYMBOL_GPL(iommu_attach_flush);
 int iommu_attach_flush_lists(struct iommu_attach_list *const *lists, unsigned int nr,
 			     const struct iommu_attach_flush_ops *ops, void *arg)
 {
-	return nr ? __iommu_attach_flush_many(lists, nr, ops, arg) : 0;
+	struct iommu_attach_sent sent[FLUSH_WINDOW] __uninitialized;
+
+	return nr ? __iommu_attach_flush(lists, nr, ops, arg, sent, FLUSH_WINDOW) : 0;
 }
 EXPORT_SYMBOL_GPL(iommu_attach_flush_lists);

@@ -896,11 +896,10 @@ static inline void __iommu_attach_flush_release(void) {}
 int __iommu_attach_flush_slow(const struct iommu_attach_flush *flush,
 			      struct iommu_attach_sent *sent, u32 nr, int error,
 			      bool *silent);
-int __iommu_attach_flush_late(struct iommu_attach_list *alist,
-			      const struct iommu_attach_flush_ops *ops, void *arg,
-			      u64 after, bool *silent, struct iommu_attach_count *count);
-int __iommu_attach_flush_many(struct iommu_attach_list *const *lists, u32 nr_lists,
-			      const struct iommu_attach_flush_ops *ops, void *arg);
+int __iommu_attach_pass_many(struct iommu_attach_list *const *lists, u32 nr_lists,
+			     const struct iommu_attach_flush_ops *ops, void *arg, u32 what,
+			     u64 after, u64 *until, bool *silent,
+			     struct iommu_attach_count *count);
 void __iommu_attach_flush_account(struct iommu_attach_list *alist,
 				  const struct iommu_attach_count *count, int error);
 void __iommu_attach_fence_enter(struct iommu_attach_sent *sent, u32 nr);
@@ -1104,19 +1103,20 @@ __iommu_attach_send(struct iommu_attach_list *alist,
  * leaves RCU. To send to an ATC, which may not answer for minutes, takes the fence
  * before the target is looked up: so a detach has to wait for fences only.
  *
- * Return: 0, or the first error; @many is set if nothing was sent, see above.
+ * Return: 0, or the first error.
  */
 static __always_inline int
 __iommu_attach_pass(struct iommu_attach_list *const *lists, const u32 nr_lists,
 		    const struct iommu_attach_flush_ops *ops, void *arg, const u32 what,
 		    u64 after, u64 *until, struct iommu_attach_sent *sent, const u32 room,
-		    bool *many, bool *silent, struct iommu_attach_count *count)
+		    bool *silent, struct iommu_attach_count *count)
 {
 	const bool fenced = what & IOMMU_ATTACH_SEND_ATC;
 	const bool windows = room > IOMMU_ATTACH_WINDOW;
 	struct iommu_attach_sent *end, *pos, *done;
 	struct iommu_device *resume = NULL;
 	int ret = 0, error;
+	bool many = false;
 	u32 list = 0;
 
 	do {
@@ -1124,13 +1124,16 @@ __iommu_attach_pass(struct iommu_attach_list *const *lists, const u32 nr_lists,
 		rcu_read_lock();
 		do {
 			end = __iommu_attach_send(lists[list], ops, arg, what, after, until,
-						  end, sent + room, windows, &resume, many,
+						  end, sent + room, windows, &resume, &many,
 						  silent, count);
 			list += !resume;
 		} while (windows && list < nr_lists && !resume && end < sent + room);
-		if (unlikely(*many)) {
+		if (!windows && unlikely(many)) {
+			struct iommu_attach_list *const only = lists[0];
+
 			rcu_read_unlock();
-			return 0;
+			return __iommu_attach_pass_many(&only, 1, ops, arg, what, after, until,
+							silent, count);
 		}
 		if (fenced)
 			rcu_read_unlock();
@@ -1176,7 +1179,7 @@ __iommu_attach_pass(struct iommu_attach_list *const *lists, const u32 nr_lists,
 static __always_inline int
 __iommu_attach_flush(struct iommu_attach_list *const *lists, const u32 nr_lists,
 		     const struct iommu_attach_flush_ops *ops, void *arg,
-		     struct iommu_attach_sent *sent, const u32 room, bool *many)
+		     struct iommu_attach_sent *sent, const u32 room)
 {
 	/* Numbers of targets are those of one list. */
 	const bool with_atc = ops->atc && !ops->wait_before_atc && nr_lists == 1;
@@ -1189,53 +1192,44 @@ __iommu_attach_flush(struct iommu_attach_list *const *lists, const u32 nr_lists,
 	int ret = 0, error;
 
 	__iommu_attach_flush_acquire();
-	if (ops->wait_before_nest) {
+	if (ops->wait_before_nest)
 		ret = __iommu_attach_pass(lists, nr_lists, ops, arg, own, 0, &until, sent,
-					  room, many, &silent, &count);
-		if (unlikely(*many))
-			goto out;
-	}
+					  room, &silent, &count);
 	if (with_atc && unlikely(READ_ONCE(alist->nr_atc))) {
 		if (ops->wait_before_nest)
 			error = __iommu_attach_pass(lists, nr_lists, ops, arg,
 						    nest | IOMMU_ATTACH_SEND_ATC, 0, &until,
-						    sent, room, many, &silent, &count);
+						    sent, room, &silent, &count);
 		else
 			error = __iommu_attach_pass(lists, nr_lists, ops, arg,
 						    own | nest | IOMMU_ATTACH_SEND_ATC, 0,
-						    &until, sent, room, many, &silent,
-						    &count);
+						    &until, sent, room, &silent, &count);
 	} else {
 		if (ops->wait_before_nest)
 			error = __iommu_attach_pass(lists, nr_lists, ops, arg, nest, 0,
-						    &until, sent, room, many, &silent,
-						    &count);
+						    &until, sent, room, &silent, &count);
 		else
 			error = __iommu_attach_pass(lists, nr_lists, ops, arg, own | nest, 0,
-						    &until, sent, room, many, &silent,
-						    &count);
+						    &until, sent, room, &silent, &count);
 	}
 	ret = ret ?: error;
-	if (unlikely(*many))
-		goto out;
 
 	if (with_atc) {
 		/* What came to use its ATC in between gets a pass of its own. */
 		after = until;
 		if (__iommu_attach_load_atcs(alist, &until) && unlikely(until != after)) {
-			error = __iommu_attach_flush_late(alist, ops, arg, after, &silent,
-							  &count);
+			struct iommu_attach_list *const only = alist;
+
+			error = __iommu_attach_pass_many(&only, 1, ops, arg,
+							 IOMMU_ATTACH_SEND_ATC, after,
+							 &until, &silent, &count);
 			ret = ret ?: error;
 		}
 	} else if (ops->atc) {
 		if (__iommu_attach_load_atcs(alist, &until) || nr_lists > 1) {
 			error = __iommu_attach_pass(lists, nr_lists, ops, arg,
 						    IOMMU_ATTACH_SEND_ATC, 0, &until, sent,
-						    room, many, &silent, &count);
-			if (unlikely(*many))
-				error = __iommu_attach_flush_late(alist, ops, arg, 0,
-								  &silent, &count);
-			*many = false;
+						    room, &silent, &count);
 			ret = ret ?: error;
 		}
 	}
@@ -1247,7 +1241,6 @@ __iommu_attach_flush(struct iommu_attach_list *const *lists, const u32 nr_lists,
 	if (tracepoint_enabled(iommu_alist_flush))
 		__iommu_attach_flush_account(alist, &count, ret);
 #endif
-out:
 	__iommu_attach_flush_release();
 	return ret;
 }
@@ -1269,17 +1262,8 @@ iommu_attach_flush_inline(struct iommu_attach_list *alist,
 			  const struct iommu_attach_flush_ops *ops, void *arg)
 {
 	struct iommu_attach_sent sent[IOMMU_ATTACH_WINDOW] __uninitialized;
-	bool many = false;
-	int ret;
 
-	ret = __iommu_attach_flush(&alist, 1, ops, arg, sent, IOMMU_ATTACH_WINDOW, &many);
-	if (unlikely(many)) {
-		/* @alist itself can stay in a register. */
-		struct iommu_attach_list *const only = alist;
-
-		ret = __iommu_attach_flush_many(&only, 1, ops, arg);
-	}
-	return ret;
+	return __iommu_attach_flush(&alist, 1, ops, arg, sent, IOMMU_ATTACH_WINDOW);
 }
 
 #endif /* __LINUX_IOMMU_ALIST_H */

@@ -741,6 +741,50 @@ static void pitfall_03_ats_enabled_beside_flush(struct kunit *test)
 	verify_all(world);
 }
 
+/*
+ * While the flush of a few IOMMUs runs they become more than it has room for: it goes on,
+ * and does not begin anew. Newcomers are sent to or not.
+ */
+static void hook_attach_many(struct record *record)
+{
+	struct world *world = record->world;
+	struct thing *thing;
+	u32 i;
+
+	for (i = 8; i < 50; i++) {
+		thing = new_thing(world, &world->list[2], i, 1, i % 2 ? i : NO_ATC);
+		if (try_attach(world, thing) < 0)
+			continue;
+		mark_beside(world, thing);
+		mark_atc_late(world, thing, record->nr, true);
+	}
+}
+
+static void rule_02_iommus_become_many_beside_flush(struct kunit *test)
+{
+	struct world *world = new_world(test, 120);
+	struct iommu_attach_list *alist = &world->list[2];
+	u32 mode, at, nr, i;
+
+	for (mode = 0; mode < NR_MODES; mode++) {
+		for (at = 1, nr = 1; at <= nr; at++) {
+			for (i = 0; i < 8; i++) {
+				add(world, alist, i, 1, i);
+				add_nest(world, &world->list[0], alist, i, 3, 4, 20 + i);
+			}
+			nr = count_flush_calls(world, alist, mode);
+			flush_beside(world, alist, mode, at, hook_attach_many, NULL);
+			EXPECT_FAULT(&world->record, alist, FINE,
+				     "mode %u, more IOMMUs at call %u", mode, at);
+			unmark_all(world);
+			flush_into(&world->record, alist, mode);
+			EXPECT_FAULT(&world->record, alist, FINE,
+				     "mode %u, the flush after call %u", mode, at);
+			detach_all(world);
+		}
+	}
+}
+
 /* Its group is new, too: it is not in the table that the flush began with. */
 static void hook_attach_and_enable(struct record *record)
 {
@@ -2231,6 +2275,7 @@ static struct kunit_case alist_test_cases[] = {
 	KUNIT_CASE(rule_02_whatever_the_order_of_attaches),
 	KUNIT_CASE(rule_02_attach_beside_attach),
 	KUNIT_CASE(rule_02_detach_beside_flush),
+	KUNIT_CASE(rule_02_iommus_become_many_beside_flush),
 	KUNIT_CASE(rule_02_groups_keep_their_keys),
 	KUNIT_CASE(rule_02_target_moved_beside_flush),
 	KUNIT_CASE(rule_03_own_then_nests_then_atc),
