@@ -641,7 +641,8 @@ static bool part_add(struct attach_part *part)
 	users = group->users;
 	WARN_ON_ONCE(group->fence != elm->fence);
 
-	elm->alist = alist;
+	/* iommu_attach_enable_atc() looks without the lock. */
+	WRITE_ONCE(elm->alist, alist);
 	elm->kind = part->kind;
 	elm->group = group;
 	elm->slots = NULL;
@@ -670,7 +671,7 @@ static bool del_locked(struct iommu_attach_list *alist,
 	list_del_rcu(&elm->all_item);
 	trace_iommu_alist_del(elm);
 	elm->group = NULL;
-	elm->alist = NULL;
+	WRITE_ONCE(elm->alist, NULL);
 	if (group->users)
 		return false;
 	alist->nr_idle++;
@@ -859,7 +860,7 @@ void iommu_attach_init(struct iommu_attach_list *alist)
 EXPORT_SYMBOL_GPL(iommu_attach_init);
 
 /**
- * iommu_attach_destroy() - Free what an empty list holds
+ * iommu_attach_destroy() - Say that a list is not used any more
  * @alist: The list.
  *
  * Everything must have been deleted, and no walk may be running: the list itself
@@ -870,21 +871,10 @@ EXPORT_SYMBOL_GPL(iommu_attach_init);
  */
 void iommu_attach_destroy(struct iommu_attach_list *alist)
 {
-	struct iommu_attach_table *table;
-	u32 i;
-
 	iommu_attach_debugfs_del(alist);
-	if (WARN_ON_ONCE(alist->nr))
-		return;
-
-	table = rcu_dereference_protected(alist->table, !alist->nr);
-	for (i = 0; table && i < table->nr; i++) {
-		if (table->group[i] != &alist->first)
-			kvfree(table->group[i]);
-	}
-	kvfree(table);
-	kvfree(alist->index);
-	iommu_attach_init(alist);
+	/* Without attachments it holds no memory, see take_rest(). */
+	if (!WARN_ON_ONCE(alist->nr))
+		iommu_attach_init(alist);
 }
 EXPORT_SYMBOL_GPL(iommu_attach_destroy);
 

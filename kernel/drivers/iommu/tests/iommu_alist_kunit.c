@@ -23,14 +23,17 @@
  * The judge is judged: each stream has one fault
  */
 
-enum edit { DROP, COPY, MOVE, ALTER, COPY_ALTERED };
+enum edit {
+	DROP, COPY, MOVE, ALTER, COPY_ALTERED, ALTER_RCU, UNDO, FAIL, COPY_UNDONE, NAME,
+	ASIDE, SUCCEED,
+};
 
 struct wrong {
 	const char *name;
 	u32 mode;
 	enum edit edit;
 	u32 from;
-	u32 to;
+	s32 to;
 	enum fault fault;
 };
 
@@ -64,6 +67,30 @@ static const struct wrong wrongs[] = {
 	{ "wait twice", 0, COPY, 9, 9, WAIT_EXTRA },
 	{ "wait for another cookie", 0, ALTER, 8, 0, WAIT_EXTRA },
 	{ "each waited for in turn", 0, MOVE, 8, 5, WAIT_EARLY },
+	{ "wait in RCU", 0, ALTER_RCU, 8, 0, WAIT_IN_RCU },
+	{ "group not done", 0, UNDO, 0, 0, GROUP_MISSED },
+	{ "ATC not done", 0, UNDO, 3, 0, ATC_MISSED },
+	{ "wait says no", 0, FAIL, 8, 0, WRONG_ERROR },
+	{ "sent again for nothing", 0, COPY_UNDONE, 5, 10, SUBMIT_TWICE },
+	{ "named for nothing", 0, NAME, 2, 9, SILENT_FOREIGN },
+};
+
+/*
+ * The second ATC target does not answer, the device of the first one is set aside:
+ *   0 own, 1 nest, 2 ATC, 3 submit; 4 own, 5 nest, 6 submit; 7 wait, 8 wait;
+ *   9 named; 10 own, 11 nest, 12 submit; 13 wait
+ */
+static const struct wrong silent_wrongs[] = {
+	{ "not named", 0, DROP, 9, 0, SILENT_MISSED },
+	{ "named twice", 0, COPY, 9, 9, SILENT_TWICE },
+	{ "named before it was asked", 0, MOVE, 9, 0, SILENT_FOREIGN },
+	{ "another one named", 0, ALTER, 9, 0, SILENT_MISSED },
+	{ "a foreign one named", 0, COPY_ALTERED, 9, 9, SILENT_FOREIGN },
+	{ "the one set aside sent to", 0, ASIDE, 2, 2, ATC_ASIDE },
+	{ "the rest not done", 0, UNDO, 10, 0, GROUP_MISSED },
+	{ "the others sent to again", 0, COPY_UNDONE, 4, 10, SUBMIT_TWICE },
+	{ "no error", 0, SUCCEED, 0, 0, WRONG_ERROR },
+	{ "another error", 0, SUCCEED, 0, -EIO, WRONG_ERROR },
 };
 
 static void describe_wrong(const struct wrong *wrong, char *text)
@@ -72,6 +99,7 @@ static void describe_wrong(const struct wrong *wrong, char *text)
 }
 
 KUNIT_ARRAY_PARAM(wrong, wrongs, describe_wrong);
+KUNIT_ARRAY_PARAM(silent_wrong, silent_wrongs, describe_wrong);
 
 static struct event take_event(struct record *record, u32 at)
 {
@@ -120,6 +148,33 @@ static void edit_stream(struct record *record, const struct wrong *wrong)
 	case ALTER:
 		alter_event(&record->event[wrong->from]);
 		break;
+	case ALTER_RCU:
+		record->event[wrong->from].in_rcu = true;
+		break;
+	case UNDO:
+		record->event[wrong->from].done = false;
+		break;
+	case FAIL:
+		record->event[wrong->from].error = -EIO;
+		record->trouble = true;
+		break;
+	case COPY_UNDONE:
+		event.done = false;
+		put_event(record, wrong->to, event);
+		break;
+	case NAME:
+		event.call = CALL_SILENT;
+		put_event(record, wrong->to, event);
+		break;
+	case ASIDE:
+		event.kind = IOMMU_ATTACH_OWN;
+		event.tag = 5;
+		event.value = 20;
+		put_event(record, wrong->to, event);
+		break;
+	case SUCCEED:
+		record->error = wrong->to;
+		break;
 	}
 }
 
@@ -136,6 +191,26 @@ static void judge_sees_wrong_stream(struct kunit *test)
 
 	flush_into(&world->record, s2, wrong->mode);
 	KUNIT_ASSERT_EQ_MSG(test, judge(&world->record, s2), FINE, "before the edit");
+	edit_stream(&world->record, wrong);
+	EXPECT_FAULT(&world->record, s2, wrong->fault, "after the edit");
+}
+
+static void judge_sees_wrong_stream_of_failure(struct kunit *test)
+{
+	const struct wrong *wrong = test->param_value;
+	struct world *world = new_world(test, 8);
+	struct iommu_attach_list *s1 = &world->list[0], *s2 = &world->list[2];
+
+	add(world, s2, 0, 5, 20);
+	add_nest(world, s1, s2, 0, 6, 7, 13);
+	add(world, s2, 1, 5, NO_ATC);
+	add_nest(world, s1, s2, 1, 6, 7, NO_ATC);
+	set_aside(world, 0, 20);
+	state_of(world, 0, 13)->dead = true;
+
+	flush_into(&world->record, s2, wrong->mode);
+	KUNIT_ASSERT_EQ_MSG(test, judge(&world->record, s2), FINE, "before the edit");
+	KUNIT_ASSERT_EQ(test, world->record.nr, 14);
 	edit_stream(&world->record, wrong);
 	EXPECT_FAULT(&world->record, s2, wrong->fault, "after the edit");
 }
@@ -2264,6 +2339,7 @@ static void sketch_free_does_not_sleep(struct kunit *test)
 
 static struct kunit_case alist_test_cases[] = {
 	KUNIT_CASE_PARAM(judge_sees_wrong_stream, wrong_gen_params),
+	KUNIT_CASE_PARAM(judge_sees_wrong_stream_of_failure, silent_wrong_gen_params),
 	KUNIT_CASE(judge_sees_overflow),
 	KUNIT_CASE(check_sees_wrong_list),
 
