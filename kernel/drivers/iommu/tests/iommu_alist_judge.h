@@ -106,7 +106,8 @@ enum {
 	NR_MODES	= 4,		/* of these two */
 	WITHOUT_ATC	= BIT(2),	/* hardware without ATS */
 	LEAVE_SILENT	= BIT(3),	/* the driver sets no device aside */
-	JUST_A_WALK	= BIT(4),	/* nothing is sent */
+	NAMELESS	= BIT(4),	/* nor is it told which one is silent */
+	JUST_A_WALK	= BIT(5),	/* nothing is sent */
 };
 
 /* One flush: what it called, and what happens beside it. */
@@ -119,6 +120,7 @@ struct record {
 	u64 cookie;
 	int error;				/* what it returned */
 	bool overflow;
+	u32 nr_answers;
 	bool trouble;				/* a wait has failed */
 	bool in_rcu;				/* of the caller's own */
 	void (*hook)(struct record *record);	/* after each call */
@@ -137,6 +139,10 @@ struct world {
 	struct record record;
 	struct hardware hardware[NR_IOMMUS];
 	struct device_state device[NR_IOMMUS][NR_ENDPOINTS];
+	/* What the first wait of a flush says, and one chosen later. */
+	int script_first;
+	int script_error;
+	u32 script_at;			/* 0: none */
 	/* Of the list's allocations: */
 	unsigned long allocs;
 	size_t largest;
@@ -293,8 +299,14 @@ static bool look_at_commands(struct record *record, u32 at, bool done)
 static int answer(struct record *record, u32 n, u64 cookie)
 {
 	struct hardware *hardware = &record->world->hardware[n];
+	struct world *world = record->world;
 	u32 at = record->nr;
 
+	record->nr_answers++;
+	if (world->script_at == record->nr_answers && world->script_error)
+		return world->script_error;
+	if (world->script_at != 1 && record->nr_answers == 1 && world->script_first)
+		return world->script_first;
 	if (hardware->looks++ < hardware->slow)
 		return -EINPROGRESS;
 	hardware->looks = 0;
@@ -390,6 +402,7 @@ static void begin_record(struct record *record, u32 mode)
 	record->nr = 0;
 	record->overflow = false;
 	record->trouble = false;
+	record->nr_answers = 0;
 	record->mode = mode;
 	record->in_rcu = is_in_rcu();
 	for (i = 0; i < NR_IOMMUS; i++) {
@@ -407,7 +420,7 @@ static void flush_into(struct record *record, struct iommu_attach_list *alist,
 		.atc = mode & WITHOUT_ATC ? NULL : note_atc,
 		.submit = note_submit,
 		.wait = note_wait,
-		.silent = note_silent,
+		.silent = mode & NAMELESS ? NULL : note_silent,
 		.wait_before_nest = mode & NEST_WAITS,
 		.wait_before_atc = mode & ATC_WAITS,
 	};

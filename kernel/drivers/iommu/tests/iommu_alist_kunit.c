@@ -1864,6 +1864,388 @@ static void pitfall_12_memory_outlives_walks(struct kunit *test)
 	verify(world, alist);
 }
 
+
+/*
+ * Flushes that fail
+ */
+
+static u32 count_at(const struct record *record, enum call call, u32 iommu)
+{
+	u32 i, nr = 0;
+
+	for (i = 0; i < record->nr; i++)
+		nr += record->event[i].call == call &&
+		      record->event[i].iommu_device == fake_iommu(iommu);
+	return nr;
+}
+
+/* The others are sent to once, and the one no more often than it has to be. */
+static void rule_13_only_what_failed_is_sent_again(struct kunit *test)
+{
+	struct world *world = new_world(test, 32);
+	struct iommu_attach_list *alist = &world->list[2];
+	u32 mode, aborts, i;
+
+	for (i = 0; i < 9; i++)
+		add_nest(world, &world->list[0], alist, i % 3, 1, 2 + i % 2, i);
+	for (mode = 0; mode < NR_MODES; mode++) {
+		for (aborts = 0; aborts < 4; aborts++) {
+			u32 phases = mode & ATC_WAITS ? 2 : 1;
+
+			world->hardware[1].aborts = aborts;
+			flush_into(&world->record, alist, mode);
+			EXPECT_FAULT(&world->record, alist, FINE, "mode %u, %u aborts",
+				     mode, aborts);
+			KUNIT_EXPECT_EQ(test, world->record.error, 0);
+			for (i = 0; i < 3; i++)
+				KUNIT_EXPECT_EQ(test,
+						count_at(&world->record, CALL_SUBMIT, i),
+						phases + (i == 1 ? aborts : 0));
+		}
+	}
+}
+
+/* An IOMMU that aborts whatever it is sent is not asked for ever. */
+static void rule_13_aborts_are_borne_within_reason(struct kunit *test)
+{
+	struct world *world = new_world(test, 32);
+	struct iommu_attach_list *alist = &world->list[0];
+	u32 i, mode, submits;
+
+	for (i = 0; i < 9; i++)
+		add(world, alist, i % 3, i % 2, i);
+	for (mode = 0; mode < NR_MODES; mode++) {
+		world->hardware[1].aborts = U32_MAX;
+		flush_into(&world->record, alist, mode);
+		EXPECT_FAULT(&world->record, alist, FINE, "mode %u", mode);
+		KUNIT_EXPECT_EQ(test, world->record.error, -EAGAIN);
+		submits = count_at(&world->record, CALL_SUBMIT, 1);
+		/* Own tags, no nests, ATCs. */
+		KUNIT_EXPECT_EQ(test, submits, mode ? 34 : 17);
+	}
+}
+
+static void rule_13_first_error_is_told(struct kunit *test)
+{
+	struct world *world = new_world(test, 32);
+	struct iommu_attach_list *alist = &world->list[0];
+	u32 i, mode;
+
+	for (i = 0; i < 9; i++)
+		add(world, alist, i % 3, 1, i);
+	for (mode = 0; mode < NR_MODES; mode++) {
+		world->hardware[1].error = -EIO;
+		world->hardware[2].error = -ENODEV;
+		flush_into(&world->record, alist, mode);
+		EXPECT_FAULT(&world->record, alist, FINE, "mode %u", mode);
+		KUNIT_EXPECT_EQ(test, world->record.error, -EIO);
+		/* A timeout without ATC commands is such an error. */
+		world->hardware[1].error = 0;
+		world->hardware[2].error = -ETIMEDOUT;
+		flush_into(&world->record, alist, mode | WITHOUT_ATC);
+		KUNIT_EXPECT_EQ(test, world->record.error, -ETIMEDOUT);
+		KUNIT_EXPECT_EQ(test, count_of(&world->record, CALL_SILENT), 0);
+		KUNIT_EXPECT_EQ(test, count_of(&world->record, CALL_SUBMIT), 3);
+	}
+}
+
+/* There is no doubt who is silent: the device is asked once, and not again. */
+static void pitfall_33_single_target_is_named(struct kunit *test)
+{
+	struct world *world = new_world(test, 8);
+	struct iommu_attach_list *alist = &world->list[0];
+	u32 mode, round;
+
+	add(world, alist, 0, 1, 5);
+	add(world, alist, 0, 1, NO_ATC);
+	add(world, alist, 1, 1, 6);
+	state_of(world, 0, 5)->dead = true;
+	for (mode = 0; mode < NR_MODES; mode++) {
+		for (round = 0; round < 2; round++) {
+			flush_into(&world->record, alist, mode);
+			EXPECT_FAULT(&world->record, alist, FINE, "mode %u", mode);
+			KUNIT_EXPECT_EQ(test, world->record.error, -ETIMEDOUT);
+			/* And once it is known, not at all. */
+			KUNIT_EXPECT_EQ(test, count_at(&world->record, CALL_ATC, 0), !round);
+			KUNIT_EXPECT_EQ(test, count_of(&world->record, CALL_SILENT), !round);
+		}
+		resume(world, 0, 5);
+	}
+}
+
+/* Which one of ten? Each of them in turn, and some of them together. */
+static void pitfall_33_silent_targets_are_found(struct kunit *test)
+{
+	struct world *world = new_world(test, 64);
+	struct iommu_attach_list *alist = &world->list[2];
+	u32 mode, dead, i, named;
+
+	for (i = 0; i < 10; i++) {
+		if (i % 3)
+			add(world, alist, 0, i % 2, i);
+		else
+			add_nest(world, &world->list[0], alist, 0, 3, 4 + i % 2, i);
+		add(world, alist, 1, 1, i);
+	}
+	for (mode = 0; mode < NR_MODES; mode++) {
+		for (dead = 1; dead < BIT(10); dead = dead < BIT(9) ? 2 * dead : dead + 37) {
+			for (i = 0; i < 10; i++)
+				state_of(world, 0, i)->dead = dead & BIT(i);
+			world->hardware[0].slow = dead % 3;
+			flush_into(&world->record, alist, mode);
+			EXPECT_FAULT(&world->record, alist, FINE, "mode %u, silent %x", mode,
+				     dead);
+			KUNIT_EXPECT_EQ(test, world->record.error, -ETIMEDOUT);
+			named = 0;
+			for (i = 0; i < world->record.nr; i++)
+				if (world->record.event[i].call == CALL_SILENT)
+					named |= BIT(world->record.event[i].value);
+			KUNIT_EXPECT_EQ(test, named, dead);
+			for (i = 0; i < 10; i++)
+				resume(world, 0, i);
+		}
+	}
+}
+
+/* While they are asked one by one, an IOMMU aborts, fails, or all is well this time. */
+static void pitfall_33_search_meets_other_errors(struct kunit *test)
+{
+	static const int errors[] = { 0, -EAGAIN, -EIO, -ETIMEDOUT };
+	struct world *world = new_world(test, 200);
+	struct iommu_attach_list *alist = &world->list[0];
+	struct record *record = &world->record;
+	u32 i, at, error, waits;
+	int expected;
+
+	for (i = 0; i < 5; i++)
+		add(world, alist, 0, 1, i);
+	/* Waits: of all; of the IOTLB command again; of each target. */
+	for (error = 0; error < ARRAY_SIZE(errors); error++) {
+		for (at = 1; at <= 7; at++) {
+			world->script_at = at;
+			world->script_error = errors[error];
+			world->script_first = -ETIMEDOUT;
+			flush_into(record, alist, 0);
+			world->script_at = 0;
+			world->script_first = 0;
+			waits = count_of(record, CALL_WAIT);
+			/* The first timeout alone is nobody's fault. */
+			expected = errors[error];
+			if (expected == -EAGAIN || (expected == -ETIMEDOUT && at == 1))
+				expected = 0;
+			KUNIT_EXPECT_EQ_MSG(test, record->error, expected,
+					    "wait %u says %d", at, errors[error]);
+			KUNIT_EXPECT_EQ_MSG(test, count_of(record, CALL_SILENT),
+					    at > 2 && errors[error] == -ETIMEDOUT,
+					    "wait %u says %d", at, errors[error]);
+			KUNIT_EXPECT_LE(test, waits, 8);
+			if (!record->error) {
+				for (i = 0; i < 5; i++)
+					KUNIT_EXPECT_EQ_MSG(test, count_calls(record, &world->fact[i],
+									      CALL_ATC), 1,
+							    "target %u, wait %u says %d", i, at,
+							    errors[error]);
+			}
+			for (i = 0; i < 5; i++)
+				resume(world, 0, i);
+		}
+	}
+}
+
+/* Another domain behind the same IOMMU has no part in it. */
+static void pitfall_32_only_who_sent_to_it_is_told(struct kunit *test)
+{
+	struct world *world = new_world(test, 8);
+	u32 mode;
+
+	add(world, &world->list[0], 0, 1, 5);
+	add(world, &world->list[1], 0, 2, 6);
+	state_of(world, 0, 5)->dead = true;
+	for (mode = 0; mode < NR_MODES; mode++) {
+		flush_into(&world->record, &world->list[0], mode);
+		KUNIT_EXPECT_EQ(test, world->record.error, -ETIMEDOUT);
+		flush_into(&world->record, &world->list[1], mode);
+		KUNIT_EXPECT_EQ(test, world->record.error, 0);
+		EXPECT_FAULT(&world->record, &world->list[1], FINE, "mode %u", mode);
+	}
+}
+
+/* A driver that cannot name devices, or has no way to set them aside: bounded all the same. */
+static void pitfall_31_silent_device_that_is_not_set_aside(struct kunit *test)
+{
+	struct world *world = new_world(test, 64);
+	struct iommu_attach_list *alist = &world->list[0];
+	u32 mode, i;
+
+	for (i = 0; i < 8; i++)
+		add(world, alist, 0, 1, i);
+	state_of(world, 0, 3)->dead = true;
+	state_of(world, 0, 7)->dead = true;
+	for (mode = 0; mode < NR_MODES; mode++) {
+		flush_into(&world->record, alist, mode | LEAVE_SILENT);
+		EXPECT_FAULT(&world->record, alist, FINE, "mode %u", mode);
+		KUNIT_EXPECT_EQ(test, world->record.error, -ETIMEDOUT);
+		KUNIT_EXPECT_EQ(test, count_of(&world->record, CALL_SILENT), 2);
+		flush_into(&world->record, alist, mode | LEAVE_SILENT | NAMELESS);
+		KUNIT_EXPECT_EQ(test, world->record.error, -ETIMEDOUT);
+		KUNIT_EXPECT_EQ(test, count_of(&world->record, CALL_SILENT), 0);
+	}
+}
+
+/*
+ * Devices that are set aside
+ */
+
+static void expect_flush(struct world *world, struct iommu_attach_list *alist, int error,
+			 u32 atcs)
+{
+	u32 mode;
+
+	for (mode = 0; mode < NR_MODES; mode++) {
+		flush_into(&world->record, alist, mode);
+		EXPECT_FAULT(&world->record, alist, FINE, "mode %u", mode);
+		KUNIT_EXPECT_EQ(world->test, world->record.error, error);
+		KUNIT_EXPECT_EQ(world->test, count_of(&world->record, CALL_ATC), atcs);
+	}
+}
+
+/* A device is in three domains, by PASID, and in a nest; a sibling is in one of them. */
+static void rule_14_set_aside_in_all_domains(struct kunit *test)
+{
+	struct world *world = new_world(test, 32);
+	struct iommu_attach_list *list = world->list;
+	struct thing *joined[3];
+
+	add(world, &list[0], 0, 1, 5);
+	add(world, &list[0], 0, 1, 6);
+	add(world, &list[1], 0, 2, 5 | 1 << 16);
+	add_nest(world, &list[1], &list[2], 0, 3, 4, 5 | 2 << 16);
+
+	set_aside(world, 0, 5);
+	expect_flush(world, &list[0], -ETIMEDOUT, 1);
+	expect_flush(world, &list[1], -ETIMEDOUT, 0);
+	expect_flush(world, &list[2], -ETIMEDOUT, 0);
+	verify_all(world);
+	KUNIT_EXPECT_TRUE(test, iommu_attach_is_aside(endpoint_of(0, 5)));
+	KUNIT_EXPECT_FALSE(test, iommu_attach_is_aside(endpoint_of(0, 6)));
+
+	/* What is attached meanwhile: to a target that is there, to a new one, later. */
+	joined[0] = add(world, &list[0], 0, 1, 5);
+	joined[1] = add(world, &list[3], 0, 7, 5 | 3 << 16);
+	joined[2] = add(world, &list[3], 0, 7, NO_ATC);
+	joined[2]->nest.s1.atc = 5 | 4 << 16;
+	joined[2]->nest.s1.endpoint = endpoint_of(0, 5);
+	KUNIT_ASSERT_EQ(test, enable_atc(joined[2]), 0);
+	forget_thing(world, joined[2]);
+	note_thing(world, joined[2]);
+	note_atc_use(world, joined[2], true);
+	expect_flush(world, &list[0], -ETIMEDOUT, 1);
+	expect_flush(world, &list[3], -ETIMEDOUT, 0);
+	verify_all(world);
+
+	/* Blocked, it does no harm; that it is set aside once more does not change that. */
+	block(world, 0, 5);
+	expect_flush(world, &list[0], 0, 1);
+	set_aside(world, 0, 5);
+	expect_flush(world, &list[2], 0, 0);
+	expect_flush(world, &list[3], 0, 0);
+	KUNIT_EXPECT_TRUE(test, iommu_attach_is_aside(endpoint_of(0, 5)));
+	verify_all(world);
+
+	/* Back again, and to be blocked comes too late. */
+	resume(world, 0, 5);
+	block(world, 0, 5);
+	KUNIT_EXPECT_FALSE(test, iommu_attach_is_aside(endpoint_of(0, 5)));
+	expect_flush(world, &list[0], 0, 2);
+	expect_flush(world, &list[1], 0, 2);
+	expect_flush(world, &list[2], 0, 1);
+	expect_flush(world, &list[3], 0, 2);
+	verify_all(world);
+}
+
+/* Detach works as always; the place of a target says nothing about who has it next. */
+static void rule_14_detach_while_aside(struct kunit *test)
+{
+	struct world *world = new_world(test, 32);
+	struct iommu_attach_list *alist = &world->list[0];
+	struct thing *twin[2], *other;
+	u32 i;
+
+	other = add(world, alist, 0, 1, 9);
+	for (i = 0; i < 2; i++)
+		twin[i] = add(world, alist, 0, 1, 5);
+	set_aside(world, 0, 5);
+	world->fail_at = world->allocs + 1;
+	detach(world, twin[0]);
+	expect_flush(world, alist, -ETIMEDOUT, 1);
+	detach(world, twin[1]);
+	expect_flush(world, alist, 0, 1);
+	world->fail_at = 0;
+
+	add(world, alist, 0, 1, 6);
+	expect_flush(world, alist, 0, 2);
+	/* It was set aside while it was attached nowhere: that counts, too. */
+	twin[0] = add(world, alist, 0, 1, 5);
+	expect_flush(world, alist, -ETIMEDOUT, 2);
+	disable_atc(world, twin[0]);
+	expect_flush(world, alist, 0, 2);
+	resume(world, 0, 5);
+	KUNIT_ASSERT_EQ(test, enable_atc(twin[0]), 0);
+	note_atc_use(world, twin[0], true);
+	expect_flush(world, alist, 0, 3);
+	detach(world, other);
+	verify(world, alist);
+}
+
+static void hook_set_aside(struct record *record)
+{
+	set_aside(record->world, 0, 5);
+}
+
+static void hook_resume(struct record *record)
+{
+	resume(record->world, 0, 5);
+}
+
+/* At any call of a flush: it is sent to or not, but a flush that leaves it out tells. */
+static void rule_14_aside_beside_flush(struct kunit *test)
+{
+	struct world *world = new_world(test, 16);
+	struct iommu_attach_list *alist = &world->list[2];
+	u32 mode, at, nr, sent, i, back;
+	struct thing *thing;
+
+	add(world, alist, 0, 1, 4);
+	thing = add(world, alist, 0, 1, 5);
+	add_nest(world, &world->list[0], alist, 0, 3, 4, 6);
+	add(world, alist, 1, 1, 4);
+	for (mode = 0; mode < NR_MODES; mode++) {
+		for (back = 0; back < 2; back++) {
+			nr = count_flush_calls(world, alist, mode);
+			for (at = 1; at <= nr - back; at++) {
+				if (back)
+					set_aside(world, 0, 5);
+				mark_atc_late(world, thing, 0, true);
+				flush_beside(world, alist, mode, at,
+					     back ? hook_resume : hook_set_aside, NULL);
+				sent = 0;
+				for (i = 0; i < world->record.nr; i++)
+					sent += world->record.event[i].call == CALL_ATC &&
+						world->record.event[i].value == 5;
+				KUNIT_EXPECT_LE(test, sent, 1);
+				KUNIT_EXPECT_EQ_MSG(test, world->record.error,
+						    sent ? 0 : -ETIMEDOUT,
+						    "mode %u, call %u", mode, at);
+				unmark_all(world);
+				resume(world, 0, 5);
+				flush_into(&world->record, alist, mode);
+				EXPECT_FAULT(&world->record, alist, FINE, "mode %u, call %u",
+					     mode, at);
+			}
+		}
+	}
+}
+
 /*
  * Fences
  */
@@ -2377,6 +2759,12 @@ static struct kunit_case alist_test_cases[] = {
 	KUNIT_CASE(rule_10_locked_view),
 	KUNIT_CASE(rule_12_fences_are_left_one_by_one),
 	KUNIT_CASE_PARAM(rule_13_random_faults, seed_gen_params),
+	KUNIT_CASE(rule_13_only_what_failed_is_sent_again),
+	KUNIT_CASE(rule_13_aborts_are_borne_within_reason),
+	KUNIT_CASE(rule_13_first_error_is_told),
+	KUNIT_CASE(rule_14_set_aside_in_all_domains),
+	KUNIT_CASE(rule_14_detach_while_aside),
+	KUNIT_CASE(rule_14_aside_beside_flush),
 
 	KUNIT_CASE(pitfall_01_parent_flush_reaches_nests),
 	KUNIT_CASE(pitfall_03_ats_enabled_beside_flush),
@@ -2404,6 +2792,11 @@ static struct kunit_case alist_test_cases[] = {
 	KUNIT_CASE(pitfall_23_all_sent_before_the_first_wait),
 	KUNIT_CASE(pitfall_24_nest_leaks_into_nothing),
 	KUNIT_CASE(pitfall_26_no_ats_no_atc_part),
+	KUNIT_CASE(pitfall_33_single_target_is_named),
+	KUNIT_CASE(pitfall_33_silent_targets_are_found),
+	KUNIT_CASE(pitfall_33_search_meets_other_errors),
+	KUNIT_CASE(pitfall_32_only_who_sent_to_it_is_told),
+	KUNIT_CASE(pitfall_31_silent_device_that_is_not_set_aside),
 
 	KUNIT_CASE(sketch_fresh_list_can_be_walked),
 	KUNIT_CASE(sketch_destroyed_list_can_be_used_again),
