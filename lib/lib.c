@@ -159,38 +159,23 @@ void iommu_attach_fence(struct iommu_attach_fence *fence)
 
 /* Memory */
 
-static char deferred;		/* where ThreadSanitizer meets liburcu's thread */
-
-static void call_release(struct urcu_head *urcu)
+static void call_release(struct rcu_head *head)
 {
-	struct rcu_head *head = caa_container_of(urcu, struct rcu_head, urcu);
-	void (*release)(struct iommu_attach_elm *elm);
+	void (*release)(struct iommu_attach_elm *elm) = head->object;
 
-	__tsan_acquire(&shim_rcu_readers);
-	__tsan_acquire(head);
-	release = head->object;
 	release(container_of(head, struct iommu_attach_elm, rcu));
-	__tsan_release(&deferred);
 }
 
-static void call_free(struct urcu_head *urcu)
+static void call_free(struct rcu_head *head)
 {
-	struct rcu_head *head = caa_container_of(urcu, struct rcu_head, urcu);
-
-	__tsan_acquire(&shim_rcu_readers);
-	__tsan_acquire(head);
 	free(head->object);
 }
 
 static void defer(struct rcu_head *head, void *object,
-		  void (*call)(struct urcu_head *urcu))
+		  void (*call)(struct rcu_head *head))
 {
-	/* call_rcu() is for threads that liburcu knows. */
-	if (!shim_rcu_known)
-		shim_rcu_register();
 	head->object = object;
-	__tsan_release(head);
-	urcu_memb_call_rcu(&head->urcu, call);
+	call_rcu(head, call);
 }
 
 int iommu_attach_defer(struct iommu_attach_elm *elm,
@@ -204,10 +189,8 @@ int iommu_attach_defer(struct iommu_attach_elm *elm,
 
 void iommu_attach_barrier(void)
 {
-	/* The shim's own waits for what the shim frees. */
 	shim_might_sleep("barrier");
-	urcu_memb_barrier();
-	__tsan_acquire(&deferred);
+	rcu_barrier();
 }
 
 int iommu_attach_del_free_at(struct iommu_attach_list *alist,

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The part of the kernel's API that is not inline: memory, warnings, locks, RCU and
- * threads. See shim.h for what is different from the kernel, and why.
+ * The part of the kernel's API that is not inline: memory, warnings, locks and threads.
+ * See shim.h for what is different from the kernel, and why.
  */
 #include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <linux/completion.h>
@@ -101,6 +100,7 @@ void shim_spin_lock(spinlock_t *lock, unsigned int subclass)
 #else
 	(void)subclass;
 #endif
+	shim_busy_begin();
 	pthread_mutex_lock(&lock->mutex);
 	spins_held++;
 	WRITE_ONCE(lock->owner, &spins_held);
@@ -114,6 +114,7 @@ void shim_spin_unlock(spinlock_t *lock)
 	WRITE_ONCE(lock->owner, NULL);
 	spins_held--;
 	pthread_mutex_unlock(&lock->mutex);
+	shim_busy_end();
 }
 
 bool shim_spin_is_held(const spinlock_t *lock)
@@ -124,14 +125,18 @@ bool shim_spin_is_held(const spinlock_t *lock)
 /* No class, and no part in who may sleep. */
 void shim_raw_spin_lock(raw_spinlock_t *lock)
 {
+	shim_busy_begin();
 	pthread_mutex_lock(&lock->mutex);
 	WRITE_ONCE(lock->owner, &spins_held);
 }
 
 bool shim_raw_spin_trylock(raw_spinlock_t *lock)
 {
-	if (pthread_mutex_trylock(&lock->mutex))
+	shim_busy_begin();
+	if (pthread_mutex_trylock(&lock->mutex)) {
+		shim_busy_end();
 		return false;
+	}
 	WRITE_ONCE(lock->owner, &spins_held);
 	return true;
 }
@@ -140,6 +145,7 @@ void shim_raw_spin_unlock(raw_spinlock_t *lock)
 {
 	WRITE_ONCE(lock->owner, NULL);
 	pthread_mutex_unlock(&lock->mutex);
+	shim_busy_end();
 }
 
 /* Memory */
@@ -166,14 +172,21 @@ unsigned long shim_live_bytes(void)
 	return __atomic_load_n(&live_bytes, __ATOMIC_RELAXED);
 }
 
-void *shim_alloc(size_t size, gfp_t gfp)
+/* Is this the one that was asked to fail? */
+bool shim_alloc_fails(void)
 {
 	unsigned long nr = __atomic_add_fetch(&allocs, 1, __ATOMIC_RELAXED);
+
+	return nr == __atomic_load_n(&fail_at, __ATOMIC_RELAXED);
+}
+
+void *shim_alloc(size_t size, gfp_t gfp)
+{
 	void *object;
 
 	if (gfp & GFP_KERNEL)
 		shim_might_sleep("allocation");
-	if (nr == __atomic_load_n(&fail_at, __ATOMIC_RELAXED))
+	if (shim_alloc_fails())
 		return NULL;
 	/* The address space ends well below: a size that saturated is no request. */
 	if (size > PTRDIFF_MAX)
@@ -193,202 +206,6 @@ void kfree(const void *object)
 	__atomic_sub_fetch(&live, 1, __ATOMIC_RELAXED);
 	__atomic_sub_fetch(&live_bytes, malloc_usable_size((void *)object), __ATOMIC_RELAXED);
 	free((void *)object);
-}
-
-/* Counters of each thread */
-
-#define BLOCK_SIZE	(1UL << 20)	/* reserved; what is not counted in takes no memory */
-#define BLOCKS_MAX	32768
-#define COUNTER_ALIGN	16
-
-__thread char *shim_percpu_block;
-
-/* percpu_lock guards all of it; blocks are never freed, and read without it. */
-static pthread_mutex_t percpu_lock = PTHREAD_MUTEX_INITIALIZER;
-static char shared_block[BLOCK_SIZE] __attribute__((aligned(64)));
-static char *blocks[BLOCKS_MAX] = { shared_block };
-static bool block_used[BLOCKS_MAX] = { true };
-static int nr_blocks = 1;
-static unsigned char counter_used[BLOCK_SIZE / COUNTER_ALIGN] = { 1 };	/* 0 is NULL */
-static pthread_key_t percpu_key;
-static pthread_once_t percpu_once = PTHREAD_ONCE_INIT;
-
-static void give_block_back(void *block)
-{
-	int i;
-
-	pthread_mutex_lock(&percpu_lock);
-	for (i = 1; i < nr_blocks; i++) {
-		if (blocks[i] == block)
-			block_used[i] = false;
-	}
-	pthread_mutex_unlock(&percpu_lock);
-	shim_percpu_block = NULL;
-}
-
-static void make_percpu_key(void)
-{
-	if (pthread_key_create(&percpu_key, give_block_back))
-		abort();
-}
-
-static char *take_block(void)
-{
-	char *block = NULL;
-	int i;
-
-	pthread_once(&percpu_once, make_percpu_key);
-	pthread_mutex_lock(&percpu_lock);
-	for (i = 1; i < nr_blocks && block_used[i]; i++)
-		;
-	if (i < nr_blocks) {
-		block = blocks[i];
-	} else if (i < BLOCKS_MAX) {
-		block = mmap(NULL, BLOCK_SIZE, PROT_READ | PROT_WRITE,
-			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-		if (block == MAP_FAILED) {
-			block = NULL;
-		} else {
-			blocks[i] = block;
-			__atomic_store_n(&nr_blocks, i + 1, __ATOMIC_RELEASE);
-		}
-	}
-	if (block && pthread_setspecific(percpu_key, block))
-		block = NULL;
-	else if (block)
-		block_used[i] = true;
-	pthread_mutex_unlock(&percpu_lock);
-	return block;
-}
-
-/* The first time that a thread counts, or each time if there is no memory for a block. */
-void shim_percpu_inc(uintptr_t offset)
-{
-	char *block = take_block();
-
-	shim_percpu_block = block;
-	if (!block)
-		block = shared_block;
-	__atomic_fetch_add((unsigned long *)(void *)(block + offset), 1, __ATOMIC_ACQ_REL);
-}
-
-int shim_percpu_blocks(void)
-{
-	return __atomic_load_n(&nr_blocks, __ATOMIC_ACQUIRE);
-}
-
-char *shim_percpu_at(int block)
-{
-	return blocks[block];
-}
-
-void *shim_alloc_percpu(size_t size)
-{
-	unsigned long nr = __atomic_add_fetch(&allocs, 1, __ATOMIC_RELAXED);
-	size_t need = (size + COUNTER_ALIGN - 1) / COUNTER_ALIGN, i, run = 0;
-	void *ptr = NULL;
-	int block;
-
-	if (nr == __atomic_load_n(&fail_at, __ATOMIC_RELAXED))
-		return NULL;
-	pthread_mutex_lock(&percpu_lock);
-	for (i = 0; i < sizeof(counter_used) && run < need; i++)
-		run = counter_used[i] ? 0 : run + 1;
-	if (run == need) {
-		i -= need;
-		ptr = (void *)(i * COUNTER_ALIGN);
-		memset(&counter_used[i], 1, need);
-		counter_used[i] = need;
-		for (block = 0; block < nr_blocks; block++)
-			memset(blocks[block] + (uintptr_t)ptr, 0, size);
-	}
-	pthread_mutex_unlock(&percpu_lock);
-	return ptr;
-}
-
-void free_percpu(void *ptr)
-{
-	size_t i = (uintptr_t)ptr / COUNTER_ALIGN;
-
-	if (!ptr)
-		return;
-	pthread_mutex_lock(&percpu_lock);
-	memset(&counter_used[i], 0, counter_used[i]);
-	pthread_mutex_unlock(&percpu_lock);
-}
-
-/* RCU */
-
-__thread bool shim_rcu_known;
-char shim_rcu_readers;
-
-static unsigned long frees_pending, grace_periods;
-static pthread_key_t rcu_key;
-static pthread_once_t rcu_once = PTHREAD_ONCE_INIT;
-
-static void forget_thread(void *unused)
-{
-	(void)unused;
-	shim_urcu(unregister_thread)();
-	shim_rcu_known = false;
-}
-
-static void make_rcu_key(void)
-{
-	if (pthread_key_create(&rcu_key, forget_thread))
-		abort();
-}
-
-void shim_rcu_register(void)
-{
-	pthread_once(&rcu_once, make_rcu_key);
-	shim_urcu(register_thread)();
-	/* Any value but NULL calls forget_thread() when the thread ends. */
-	if (pthread_setspecific(rcu_key, &shim_rcu_known))
-		abort();
-	shim_rcu_known = true;
-}
-
-void synchronize_rcu(void)
-{
-	shim_might_sleep("grace period");
-	__atomic_add_fetch(&grace_periods, 1, __ATOMIC_RELAXED);
-	shim_urcu(synchronize_rcu)();
-	__tsan_acquire(&shim_rcu_readers);
-}
-
-unsigned long shim_grace_periods(void)
-{
-	return __atomic_load_n(&grace_periods, __ATOMIC_RELAXED);
-}
-
-static void free_object(struct urcu_head *urcu)
-{
-	struct rcu_head *head = caa_container_of(urcu, struct rcu_head, urcu);
-
-	__tsan_acquire(&shim_rcu_readers);
-	__tsan_acquire(head);
-	kfree(head->object);
-	__atomic_sub_fetch(&frees_pending, 1, __ATOMIC_RELEASE);
-}
-
-void shim_free_rcu(struct rcu_head *head, void *object)
-{
-	/* call_rcu() is for threads that liburcu knows. */
-	if (!shim_rcu_known)
-		shim_rcu_register();
-	head->object = object;
-	__atomic_add_fetch(&frees_pending, 1, __ATOMIC_RELAXED);
-	__tsan_release(head);
-	shim_urcu(call_rcu)(&head->urcu, free_object);
-}
-
-void shim_rcu_barrier(void)
-{
-	shim_might_sleep("RCU barrier");
-	/* liburcu's own has a race that ThreadSanitizer takes for ours. */
-	while (__atomic_load_n(&frees_pending, __ATOMIC_ACQUIRE))
-		usleep(100);
 }
 
 /* Threads */

@@ -21,6 +21,7 @@
  */
 void shim_fail_nth(unsigned long n);
 unsigned long shim_allocs(void);	/* attempts so far */
+bool shim_alloc_fails(void);		/* for those who allocate */
 unsigned long shim_live(void);		/* objects allocated and not freed */
 unsigned long shim_live_bytes(void);	/* in them */
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Counters of which each thread has its own, as each CPU has in the kernel
+ * What each thread has of its own, as each CPU has in the kernel
  *
- * A thread that counts for the first time gets a block of memory, and gives it back when
- * it ends, with what it has counted; the next new thread counts on from there. What
- * alloc_percpu() returns is an offset into all blocks. Block 0 is shared by threads that
- * could not get one.
+ * A thread that counts, locks or reads for the first time gets a block of memory, and
+ * gives it back when it ends, with what it has counted; the next new thread counts on
+ * from there. What alloc_percpu() returns is an offset into all blocks. Block 0 is shared
+ * by threads that could not get one.
  */
 #ifndef _LINUX_PERCPU_H
 #define _LINUX_PERCPU_H
@@ -15,13 +15,44 @@
 
 #define __percpu
 
-extern __thread char *shim_percpu_block;	/* NULL: none yet */
+/* At the begin of each block. Written by the thread, read by all. */
+struct shim_thread {
+	unsigned long rcu;		/* read-side sections, see rcupdate.h */
+	unsigned long busy;		/* fork() waits, see shim_busy_begin() */
+};
 
+extern __thread struct shim_thread *shim_thread;	/* NULL: none yet */
+
+/* Barriers between threads that are seldom waited for and those that wait for them. */
+extern bool shim_has_membarrier;
+void shim_barrier_all(void);		/* a full one in all threads */
+
+static inline void shim_barrier_light(void)
+{
+#ifdef SHIM_TSAN
+	__smp_mb();
+#else
+	if (likely(READ_ONCE(shim_has_membarrier)))
+		barrier();
+	else
+		__smp_mb();
+#endif
+}
+
+bool shim_take_block(void);
 void *shim_alloc_percpu(size_t size);
 void free_percpu(void *ptr);
 int shim_percpu_blocks(void);
 char *shim_percpu_at(int block);
 void shim_percpu_inc(uintptr_t offset);
+
+/*
+ * What a child of fork() needs whole: in between, no other thread forks. Nests; a thread
+ * that forks in between does not wait for itself.
+ */
+void shim_busy_begin(void);
+void shim_busy_end(void);
+bool shim_busy(void);
 
 #define alloc_percpu(type)	((type *)shim_alloc_percpu(sizeof(type)))
 #define per_cpu_ptr(ptr, cpu)						\
@@ -32,7 +63,7 @@ void shim_percpu_inc(uintptr_t offset);
 /* Whole with regard to signals. Only the thread itself writes to its block. */
 static inline void shim_this_cpu_inc(uintptr_t offset)
 {
-	char *block = shim_percpu_block;
+	char *block = (char *)shim_thread;
 	unsigned long *counter = (unsigned long *)(void *)(block + offset);
 
 	if (unlikely(!block))

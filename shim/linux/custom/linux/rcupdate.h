@@ -1,32 +1,33 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * RCU on liburcu. A thread becomes known to it at its first read-side
- * section and is forgotten when it ends.
+ * RCU whose readers are seen in their threads' blocks
  *
- * ThreadSanitizer does not see through liburcu's barriers, so grace periods are
- * told to it: what a reader did happens before what comes after one.
+ * No thread is registered, with anything: so the program, its plugins and other copies of
+ * this code have RCU of their own. The algorithm is the one of liburcu's memb flavour.
+ *
+ * ThreadSanitizer does not see through barriers, so grace periods are told to it: what a
+ * reader did happens before what comes after one.
  */
 #ifndef _LINUX_RCUPDATE_H
 #define _LINUX_RCUPDATE_H
 
 #include <linux/lockdep.h>
+#include <linux/percpu.h>
 #include <linux/types.h>
 
-/* liburcu's struct of this name has no room for the object. */
+#ifdef SHIM_QSBR			/* the bench: readers that cost nothing */
+/* liburcu's struct of this name is another. */
 #define rcu_head urcu_head
+#define call_rcu urcu_call_rcu
 #ifndef SHIM_TSAN
 #define _LGPL_SOURCE			/* read-side sections inline */
 #endif
-#ifdef SHIM_QSBR			/* the bench: readers that cost nothing */
 #include <urcu/urcu-qsbr.h>
-#define shim_urcu(name)		urcu_qsbr_##name
-#else
-#include <urcu/urcu-memb.h>
-#define shim_urcu(name)		urcu_memb_##name
-#endif
 #undef rcu_head
+#undef call_rcu
 #undef rcu_dereference
 #undef rcu_assign_pointer
+#endif
 
 #ifdef SHIM_TSAN
 void __tsan_acquire(void *addr);
@@ -37,37 +38,99 @@ void __tsan_release(void *addr);
 #endif
 
 struct rcu_head {
-	struct urcu_head urcu;
+	struct rcu_head *next;
+	void (*func)(struct rcu_head *head);
 	void *object;
 };
 
-extern __thread bool shim_rcu_known;
 extern char shim_rcu_readers;		/* where ThreadSanitizer meets readers */
 
-void shim_rcu_register(void);
-void shim_free_rcu(struct rcu_head *head, void *object);
+void shim_rcu_register(void);		/* QSBR: each thread that reads */
 void synchronize_rcu(void);
+void call_rcu(struct rcu_head *head, void (*func)(struct rcu_head *head));
+void rcu_barrier(void);
+bool shim_rcu_in_callback(void);
+void shim_free_rcu(struct rcu_head *head, void *object);
+
+/* Has a grace period passed? As the kernel's, which are numbers, too. */
+unsigned long get_state_synchronize_rcu(void);
+bool poll_state_synchronize_rcu(unsigned long state);
+
+/* See percpu.c. */
+void shim_rcu_fork_prepare(void);
+void shim_rcu_fork_parent(void);
+void shim_rcu_fork_child(void);
+
+#ifdef SHIM_QSBR
 
 static inline void rcu_read_lock(void)
 {
-	/* Threads of a QSBR program register themselves, as they report themselves. */
-#ifndef SHIM_QSBR
-	if (unlikely(!shim_rcu_known))
-		shim_rcu_register();
-#endif
-	shim_urcu(read_lock)();
+	urcu_qsbr_read_lock();
 }
 
 static inline void rcu_read_unlock(void)
 {
-	__tsan_release(&shim_rcu_readers);
-	shim_urcu(read_unlock)();
+	urcu_qsbr_read_unlock();
 }
 
 static inline bool rcu_read_lock_held(void)
 {
-	return shim_rcu_known && shim_urcu(read_ongoing)();
+	return urcu_qsbr_read_ongoing();
 }
+
+#else
+
+/* A thread's word: how deep it is in sections, and in which phase it entered. */
+#define SHIM_RCU_NEST		0xffffffffUL
+#define SHIM_RCU_PHASE		(SHIM_RCU_NEST + 1)
+
+extern unsigned long shim_rcu_gp;	/* the phase now, nested once */
+
+void shim_rcu_shared_lock(void);	/* of threads without a block */
+void shim_rcu_shared_unlock(void);
+bool shim_rcu_shared_held(void);
+
+/* Whole with regard to signals: their handlers leave the word as it was. */
+static inline void rcu_read_lock(void)
+{
+	struct shim_thread *thread = shim_thread;
+	unsigned long word;
+
+	if (unlikely(!thread)) {
+		if (!shim_take_block()) {
+			shim_rcu_shared_lock();
+			return;
+		}
+		thread = shim_thread;
+	}
+	word = READ_ONCE(thread->rcu);
+	if (likely(!(word & SHIM_RCU_NEST))) {
+		WRITE_ONCE(thread->rcu, READ_ONCE(shim_rcu_gp));
+		/* Pairs with those in synchronize_rcu(). */
+		shim_barrier_light();
+	} else {
+		WRITE_ONCE(thread->rcu, word + 1);
+	}
+}
+
+static inline void rcu_read_unlock(void)
+{
+	struct shim_thread *thread = shim_thread;
+
+	__tsan_release(&shim_rcu_readers);
+	if (unlikely(!thread)) {
+		shim_rcu_shared_unlock();
+		return;
+	}
+	smp_store_release(&thread->rcu, thread->rcu - 1);
+}
+
+static inline bool rcu_read_lock_held(void)
+{
+	return shim_thread ? shim_thread->rcu & SHIM_RCU_NEST : shim_rcu_shared_held();
+}
+
+#endif
 
 #ifdef CONFIG_PROVE_LOCKING
 #define RCU_LOCKDEP_WARN(condition, message)				\

@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Blocks of memory of each thread, and what happens to them when the process forks
+ *
+ * Nothing here is shared with another copy of the shim in the process.
+ */
+#include <dlfcn.h>
+#include <linux/membarrier.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <linux/percpu.h>
+#include <linux/rcupdate.h>
+
+#include "shim.h"
+
+#define BLOCK_SIZE	(1UL << 20)	/* reserved; what is not counted in takes no memory */
+#define BLOCKS_MAX	32768
+#define COUNTER_ALIGN	16
+#define OWN_SIZE	64		/* struct shim_thread, in a cache line of its own */
+
+__thread struct shim_thread *shim_thread;
+static __thread bool without_block;	/* there was no memory: it goes on without */
+
+/* lock guards all of it; blocks are never freed, and read without it. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static char shared_block[BLOCK_SIZE] __attribute__((aligned(64)));
+static char *blocks[BLOCKS_MAX] = { shared_block };
+static bool block_used[BLOCKS_MAX] = { true };
+static int nr_blocks = 1;
+static unsigned char counter_used[BLOCK_SIZE / COUNTER_ALIGN] = {
+	[0 ... OWN_SIZE / COUNTER_ALIGN - 1] = 1	/* so that 0 is NULL */
+};
+static pthread_key_t block_key;
+
+static void give_block_back(void *block)
+{
+	int i;
+
+	pthread_mutex_lock(&lock);
+	for (i = 1; i < nr_blocks; i++) {
+		if (blocks[i] == block)
+			block_used[i] = false;
+	}
+	pthread_mutex_unlock(&lock);
+	shim_thread = NULL;
+}
+
+/*
+ * Return: false if there is no memory. Signals are blocked meanwhile: their handlers may
+ * read and count, too.
+ */
+bool shim_take_block(void)
+{
+	sigset_t all, old;
+	char *block = NULL;
+	int i;
+
+	if (without_block)
+		return false;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	pthread_mutex_lock(&lock);
+	for (i = 1; i < nr_blocks && block_used[i]; i++)
+		;
+	if (i < nr_blocks) {
+		block = blocks[i];
+	} else if (i < BLOCKS_MAX) {
+		block = mmap(NULL, BLOCK_SIZE, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		if (block == MAP_FAILED) {
+			block = NULL;
+		} else {
+			blocks[i] = block;
+			__atomic_store_n(&nr_blocks, i + 1, __ATOMIC_RELEASE);
+		}
+	}
+	if (block && pthread_setspecific(block_key, block))
+		block = NULL;
+	if (!block) {
+		without_block = true;
+	} else {
+		block_used[i] = true;
+		shim_thread = (struct shim_thread *)(void *)block;
+	}
+	pthread_mutex_unlock(&lock);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return block;
+}
+
+/* The first time that a thread counts, or each time if it has no block. */
+void shim_percpu_inc(uintptr_t offset)
+{
+	char *block = shim_take_block() ? (char *)shim_thread : shared_block;
+
+	__atomic_fetch_add((unsigned long *)(void *)(block + offset), 1, __ATOMIC_ACQ_REL);
+}
+
+int shim_percpu_blocks(void)
+{
+	return __atomic_load_n(&nr_blocks, __ATOMIC_ACQUIRE);
+}
+
+char *shim_percpu_at(int block)
+{
+	return blocks[block];
+}
+
+void *shim_alloc_percpu(size_t size)
+{
+	size_t need = (size + COUNTER_ALIGN - 1) / COUNTER_ALIGN, i, run = 0;
+	void *ptr = NULL;
+	int block;
+
+	if (shim_alloc_fails())
+		return NULL;
+	pthread_mutex_lock(&lock);
+	for (i = 0; i < sizeof(counter_used) && run < need; i++)
+		run = counter_used[i] ? 0 : run + 1;
+	if (run == need) {
+		i -= need;
+		ptr = (void *)(i * COUNTER_ALIGN);
+		memset(&counter_used[i], 1, need);
+		counter_used[i] = need;
+		for (block = 0; block < nr_blocks; block++)
+			memset(blocks[block] + (uintptr_t)ptr, 0, size);
+	}
+	pthread_mutex_unlock(&lock);
+	return ptr;
+}
+
+void free_percpu(void *ptr)
+{
+	size_t i = (uintptr_t)ptr / COUNTER_ALIGN;
+
+	if (!ptr)
+		return;
+	pthread_mutex_lock(&lock);
+	memset(&counter_used[i], 0, counter_used[i]);
+	pthread_mutex_unlock(&lock);
+}
+
+/* Barriers in all threads */
+
+bool shim_has_membarrier;
+
+static int membarrier(int command)
+{
+	return syscall(SYS_membarrier, command, 0, 0);
+}
+
+static void register_membarrier(void)
+{
+	bool has = !membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
+
+	WRITE_ONCE(shim_has_membarrier, has);
+}
+
+void shim_barrier_all(void)
+{
+	__smp_mb();
+	/* It fails if it is not registered, and does nothing else. */
+	if (READ_ONCE(shim_has_membarrier) &&
+	    membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED))
+		abort();
+}
+
+/* Fork */
+
+static pthread_mutex_t fork_lock = PTHREAD_MUTEX_INITIALIZER;	/* held from begin to end */
+static bool forking;
+
+/*
+ * Threads that have no block count in the shared one, and by themselves how often: the
+ * outermost begins and ends.
+ */
+static struct shim_thread *const shared = (struct shim_thread *)(void *)shared_block;
+static __thread unsigned int shared_busy, shared_readers;
+
+static void wait_for_fork(void)
+{
+	pthread_mutex_lock(&fork_lock);
+	pthread_mutex_unlock(&fork_lock);
+}
+
+void shim_busy_begin(void)
+{
+	if (unlikely(!shim_thread && !shim_take_block())) {
+		if (shared_busy++)
+			return;
+		__atomic_fetch_add(&shared->busy, 1, __ATOMIC_SEQ_CST);
+		while (__atomic_load_n(&forking, __ATOMIC_SEQ_CST)) {
+			__atomic_fetch_sub(&shared->busy, 1, __ATOMIC_SEQ_CST);
+			wait_for_fork();
+			__atomic_fetch_add(&shared->busy, 1, __ATOMIC_SEQ_CST);
+		}
+		return;
+	}
+	WRITE_ONCE(shim_thread->busy, shim_thread->busy + 1);
+	if (shim_thread->busy > 1)
+		return;
+	/* Pairs with the one in fork_prepare(). */
+	shim_barrier_light();
+	while (unlikely(__atomic_load_n(&forking, __ATOMIC_SEQ_CST))) {
+		WRITE_ONCE(shim_thread->busy, 0);
+		wait_for_fork();
+		WRITE_ONCE(shim_thread->busy, 1);
+		shim_barrier_light();
+	}
+}
+
+void shim_busy_end(void)
+{
+	if (likely(shim_thread))
+		smp_store_release(&shim_thread->busy, shim_thread->busy - 1);
+	else if (!--shared_busy)
+		__atomic_fetch_sub(&shared->busy, 1, __ATOMIC_SEQ_CST);
+}
+
+bool shim_busy(void)
+{
+	return shim_thread ? shim_thread->busy : shared_busy;
+}
+
+void shim_rcu_shared_lock(void)
+{
+	if (!shared_readers++)
+		__atomic_fetch_add(&shared->rcu, 1, __ATOMIC_SEQ_CST);
+}
+
+void shim_rcu_shared_unlock(void)
+{
+	if (!--shared_readers)
+		__atomic_fetch_sub(&shared->rcu, 1, __ATOMIC_SEQ_CST);
+}
+
+bool shim_rcu_shared_held(void)
+{
+	return shared_readers;
+}
+
+/* Is another thread within what a child needs whole? */
+static bool others_busy(void)
+{
+	unsigned long busy = READ_ONCE(shared->busy) - !!shared_busy;
+	int i;
+
+	for (i = 1; i < shim_percpu_blocks(); i++) {
+		struct shim_thread *thread = (struct shim_thread *)(void *)blocks[i];
+
+		if (thread != shim_thread)
+			busy += smp_load_acquire(&thread->busy);
+	}
+	return busy;
+}
+
+/*
+ * Before the process forks: no other thread is in the middle of a change, so lists,
+ * counters and what is to be freed are whole in the child. Flushes and walks are not
+ * waited for; the child forgets those of other threads.
+ */
+static void fork_prepare(void)
+{
+	pthread_mutex_lock(&fork_lock);
+	__atomic_store_n(&forking, true, __ATOMIC_SEQ_CST);
+	/* Pairs with the one in shim_busy_begin(). */
+	shim_barrier_all();
+	/* Who is busy may wait for what this thread is in: a child of it may only exec. */
+	while (others_busy() && !shim_busy() && !rcu_read_lock_held())
+		sched_yield();
+	shim_rcu_fork_prepare();
+	pthread_mutex_lock(&lock);
+}
+
+static void fork_parent(void)
+{
+	pthread_mutex_unlock(&lock);
+	shim_rcu_fork_parent();
+	__atomic_store_n(&forking, false, __ATOMIC_SEQ_CST);
+	pthread_mutex_unlock(&fork_lock);
+}
+
+static void fork_child(void)
+{
+	size_t used = sizeof(counter_used);
+	int i;
+
+	lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+	while (!counter_used[used - 1])
+		used--;
+	/* What other threads had begun, nobody ends here. */
+	for (i = 0; i < nr_blocks; i++) {
+		if (blocks[i] == (char *)shim_thread)
+			continue;
+		memset(blocks[i], 0, used * COUNTER_ALIGN);
+		block_used[i] = !i;
+	}
+	shared->busy = !!shared_busy;
+	shared->rcu = !!shared_readers;
+	register_membarrier();
+	shim_rcu_fork_child();
+	forking = false;
+	fork_lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+}
+
+/* In a program that is linked statically there are no such functions, and no need. */
+int dladdr(const void *address, Dl_info *info) __attribute__((weak));
+void *dlopen(const char *name, int flags) __attribute__((weak));
+
+__attribute__((constructor))
+static void begin(void)
+{
+	Dl_info info;
+
+	register_membarrier();
+	if (pthread_key_create(&block_key, give_block_back) ||
+	    pthread_atfork(fork_prepare, fork_parent, fork_child))
+		abort();
+	/* Threads that end call give_block_back(): a plugin with this code stays. */
+	if (dladdr && dlopen && dladdr(&nr_blocks, &info) && info.dli_fname)
+		dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+}

@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Grace periods, and what is called after them
+ */
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <linux/percpu.h>
+#include <linux/rcupdate.h>
+#include <linux/slab.h>
+
+#include "shim.h"
+
+/* Grace periods */
+
+char shim_rcu_readers;
+
+static unsigned long grace_periods;
+
+unsigned long shim_grace_periods(void)
+{
+	return __atomic_load_n(&grace_periods, __ATOMIC_RELAXED);
+}
+
+/* Guards @begun and @ended, and changes of shim_rcu_gp. */
+static pthread_mutex_t gp_lock = PTHREAD_MUTEX_INITIALIZER;
+static unsigned long begun, ended;	/* grace periods */
+
+#ifdef SHIM_QSBR
+
+void shim_rcu_register(void)
+{
+	urcu_qsbr_register_thread();
+}
+
+static void wait_for_readers(void)
+{
+	urcu_qsbr_synchronize_rcu();
+}
+
+#else
+
+unsigned long shim_rcu_gp = 1;
+
+void shim_rcu_register(void)
+{
+	if (!shim_thread)
+		shim_take_block();
+}
+
+/* In a section that it entered in the other phase. */
+static bool reads(int block)
+{
+	unsigned long word = smp_load_acquire(
+		&((struct shim_thread *)(void *)shim_percpu_at(block))->rcu);
+
+	/* The shared block has no phase. */
+	return word & SHIM_RCU_NEST &&
+	       (!block || (word ^ shim_rcu_gp) & SHIM_RCU_PHASE);
+}
+
+static void wait_for_phase(void)
+{
+	unsigned int tries = 0, delay = 10;
+	int block;
+
+	for (block = 0; block < shim_percpu_blocks(); block++) {
+		while (reads(block)) {
+			/* Most sections take less than a microsecond. */
+			if (tries++ < 200) {
+				cpu_relax();
+			} else if (tries < 210) {
+				sched_yield();	/* one that was preempted */
+			} else {
+				usleep(delay);
+				delay = delay < 500 ? 2 * delay : 1000;
+			}
+		}
+	}
+}
+
+/*
+ * A reader may have read the phase before it changed and enter after it was looked at, so
+ * that there are two changes: what began before the first is gone after the second.
+ */
+static void wait_for_readers(void)
+{
+	/* Pairs with the one in rcu_read_lock(). */
+	shim_barrier_all();
+	WRITE_ONCE(shim_rcu_gp, shim_rcu_gp ^ SHIM_RCU_PHASE);
+	__smp_mb();
+	wait_for_phase();
+	__smp_mb();
+	WRITE_ONCE(shim_rcu_gp, shim_rcu_gp ^ SHIM_RCU_PHASE);
+	__smp_mb();
+	wait_for_phase();
+	/* What readers did comes before what follows. */
+	shim_barrier_all();
+}
+
+#endif
+
+unsigned long get_state_synchronize_rcu(void)
+{
+	/* What the caller has taken away comes before a grace period that begins later. */
+	__smp_mb();
+	return READ_ONCE(begun) + 1;
+}
+
+bool poll_state_synchronize_rcu(unsigned long state)
+{
+	return (long)(smp_load_acquire(&ended) - state) >= 0;
+}
+
+/* One that another thread has waited for meanwhile serves, if it began late enough. */
+static void wait_for_state(unsigned long state)
+{
+	pthread_mutex_lock(&gp_lock);
+	if (!poll_state_synchronize_rcu(state)) {
+		WRITE_ONCE(begun, begun + 1);
+		wait_for_readers();
+		smp_store_release(&ended, begun);
+	}
+	pthread_mutex_unlock(&gp_lock);
+	__tsan_acquire(&shim_rcu_readers);
+}
+
+void synchronize_rcu(void)
+{
+	shim_might_sleep("grace period");
+	__atomic_add_fetch(&grace_periods, 1, __ATOMIC_RELAXED);
+	wait_for_state(get_state_synchronize_rcu());
+}
+
+/* What is called after a grace period */
+
+struct queue {
+	struct rcu_head *first, **end;
+};
+
+/* Guards all of it. */
+static pthread_mutex_t call_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t call_more = PTHREAD_COND_INITIALIZER;	/* the thread sleeps */
+static pthread_cond_t call_done = PTHREAD_COND_INITIALIZER;
+static struct queue waiting = { NULL, &waiting.first };		/* for a grace period */
+static struct queue batch = { NULL, &batch.first };		/* its grace period runs */
+static unsigned long queued, called;
+static bool has_thread, sleeping, batch_taken;
+static __thread bool in_callback;
+
+static void queue_move(struct queue *to, struct queue *from)
+{
+	if (!from->first)
+		return;
+	*to->end = from->first;
+	to->end = from->end;
+	from->first = NULL;
+	from->end = &from->first;
+}
+
+/* Calls what is queued; with the lock held, which is released meanwhile. */
+static void call_batch(void)
+{
+	struct rcu_head *head, *next;
+	unsigned long nr = 0;
+
+	batch_taken = true;
+	queue_move(&batch, &waiting);
+	pthread_mutex_unlock(&call_lock);
+	wait_for_state(get_state_synchronize_rcu());
+
+	/* A child of fork() has all of it to call, or nothing. */
+	shim_busy_begin();
+	pthread_mutex_lock(&call_lock);
+	head = batch.first;
+	batch.first = NULL;
+	batch.end = &batch.first;
+	pthread_mutex_unlock(&call_lock);
+	in_callback = true;
+	for (; head; head = next) {
+		next = head->next;
+		__tsan_acquire(head);
+		head->func(head);
+		nr++;
+	}
+	in_callback = false;
+	pthread_mutex_lock(&call_lock);
+	called += nr;
+	batch_taken = false;
+	pthread_cond_broadcast(&call_done);
+	pthread_mutex_unlock(&call_lock);
+	shim_busy_end();
+	pthread_mutex_lock(&call_lock);
+}
+
+static void *call_thread(void *unused)
+{
+	pthread_mutex_lock(&call_lock);
+	for (;;) {
+		while (!waiting.first || batch_taken) {
+			sleeping = true;
+			pthread_cond_wait(&call_more, &call_lock);
+			sleeping = false;
+		}
+		call_batch();
+	}
+	return unused;
+}
+
+/* With the lock held. Without memory for a thread, rcu_barrier() does its work. */
+static void need_thread(void)
+{
+	sigset_t all, old;
+	pthread_t thread;
+
+	if (has_thread)
+		return;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	has_thread = !pthread_create(&thread, NULL, call_thread, NULL);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (has_thread)
+		pthread_detach(thread);
+}
+
+void call_rcu(struct rcu_head *head, void (*func)(struct rcu_head *head))
+{
+	head->next = NULL;
+	head->func = func;
+	__tsan_release(head);
+	pthread_mutex_lock(&call_lock);
+	*waiting.end = head;
+	waiting.end = &head->next;
+	queued++;
+	need_thread();
+	if (sleeping)
+		pthread_cond_signal(&call_more);
+	pthread_mutex_unlock(&call_lock);
+}
+
+bool shim_rcu_in_callback(void)
+{
+	return in_callback;
+}
+
+void rcu_barrier(void)
+{
+	unsigned long until;
+
+	pthread_mutex_lock(&call_lock);
+	until = queued;
+	while ((long)(called - until) < 0) {
+		need_thread();
+		if (has_thread || batch_taken)
+			pthread_cond_wait(&call_done, &call_lock);
+		else
+			call_batch();
+	}
+	pthread_mutex_unlock(&call_lock);
+}
+
+static void free_object(struct rcu_head *head)
+{
+	kfree(head->object);
+}
+
+void shim_free_rcu(struct rcu_head *head, void *object)
+{
+	head->object = object;
+	call_rcu(head, free_object);
+}
+
+void shim_rcu_barrier(void)
+{
+	shim_might_sleep("RCU barrier");
+	rcu_barrier();
+}
+
+/* Fork */
+
+void shim_rcu_fork_prepare(void)
+{
+	pthread_mutex_lock(&call_lock);
+}
+
+void shim_rcu_fork_parent(void)
+{
+	pthread_mutex_unlock(&call_lock);
+}
+
+/* The thread is started again when there is something to call, all of it once more. */
+void shim_rcu_fork_child(void)
+{
+	gp_lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+	call_lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+	call_more = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
+	call_done = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
+	queue_move(&batch, &waiting);
+	queue_move(&waiting, &batch);
+	has_thread = in_callback;
+	sleeping = false;
+	batch_taken = in_callback;
+}
