@@ -31,6 +31,34 @@ extern "C" {
 struct device;
 struct iommu_device;
 
+/* This header's version, and as a number to compare; see iommu_attach_version(). */
+#define IOMMU_ALIST_VERSION_MAJOR	0
+#define IOMMU_ALIST_VERSION_MINOR	2
+#define IOMMU_ALIST_VERSION_PATCH	0
+#define IOMMU_ALIST_VERSION		(IOMMU_ALIST_VERSION_MAJOR << 16 |	\
+					 IOMMU_ALIST_VERSION_MINOR << 8 |	\
+					 IOMMU_ALIST_VERSION_PATCH)
+
+#define IOMMU_ATTACH_LIST_STATIC	0x616c69737467657aULL
+
+/* What iommu_attach_set_debug() turns on. */
+#define IOMMU_ATTACH_DEBUG_CHECK	1	/* the expensive checks */
+#define IOMMU_ATTACH_DEBUG_FATAL	2	/* a message ends the program */
+
+/* What was done so far, see iommu_attach_read_counters(3). */
+struct iommu_attach_counters {
+	uint64_t flushes;
+	uint64_t iotlb;			/* calls of the callbacks */
+	uint64_t atc;
+	uint64_t submits;
+	uint64_t errors;		/* flushes that failed */
+	uint64_t drains;		/* in sum only, as what follows */
+	uint64_t fences;
+	uint64_t fence_ns;		/* what they took */
+	uint64_t fence_ns_max;
+	uint64_t reserved[7];
+};
+
 /* The library's own build has all types and macros from the core. */
 #ifndef IOMMU_ALIST_CORE
 
@@ -71,6 +99,9 @@ struct iommu_attach_group {
 struct iommu_attach_list {
 	void *opaque[48];
 };
+
+/* For a list that is not given to iommu_attach_init(), such as a static one. */
+#define IOMMU_ATTACH_LIST_INIT	{ { (void *)IOMMU_ATTACH_LIST_STATIC } }
 
 /*
  * One attachment of a device to a domain. The program sets all but what is the list's
@@ -196,6 +227,15 @@ void *iommu_attach_first_locked(struct iommu_attach_list *alist, size_t offset);
 void *iommu_attach_next_locked(struct iommu_attach_list *alist,
 			       const struct iommu_attach_elm *elm, size_t offset);
 struct device *iommu_attach_elm_device(const struct iommu_attach_elm *elm);
+struct iommu_attach_elm *iommu_attach_find_elm(struct iommu_attach_list *alist,
+					       const struct device *dev, unsigned int pasid);
+
+/* Counters, and what the library says */
+void iommu_attach_read_counters(struct iommu_attach_list *alist,
+				struct iommu_attach_counters *counters);
+void iommu_attach_set_message(void (*message)(const char *text, void *arg), void *arg);
+void iommu_attach_set_debug(unsigned int flags);
+unsigned int iommu_attach_version(void);
 
 #ifndef IOMMU_ALIST_CORE
 

@@ -2,65 +2,576 @@
 /*
  * What the library has and the core has not
  *
- * The core's functions are the library's as they are. Here is the rest: what is inline
- * in the core's header, as functions, so that neither the layout of a list nor RCU is
- * part of a program; and memory, which in a program is not the kernel's: what was
- * attached goes to free() or to a function of the program's. For the same reason the
- * library has the flush as a function only: iommu_attach_flush_inline() would compile
- * the layout of lists, groups and slots into each program.
+ * Each function of the library is here. It looks at what a program may get wrong, and
+ * tells it; then it calls the core's, or is what is inline in the core's header, so that
+ * neither the layout of a list nor RCU is part of a program. For the same reason the
+ * library has the flush as a function only: iommu_attach_flush_inline() would compile the
+ * layout of lists, groups and slots into each program. And it has what the core leaves to
+ * the kernel: memory that goes to free() or to a function of the program's.
  *
- * The core's header is seen with its inline functions renamed, and behind it the
- * library's without its types: so the compiler compares the two.
+ * The core's functions are renamed, see names.h, and the inline ones here. Behind them
+ * the library's header is seen without its types: so the compiler compares the two.
  */
 #include <stdlib.h>
 
-#define iommu_attach_elm_device		inline_elm_device
-#define iommu_attach_elm_set_device	inline_elm_set_device
-#define iommu_attach_empty		inline_empty
-#define iommu_attach_fence(fence)	inline_fence(fence)	/* not the structure */
-#define iommu_attach_lock		inline_lock
-#define iommu_attach_unlock		inline_unlock
-#define iommu_attach_walk_begin		inline_walk_begin
-#define iommu_attach_walk_end		inline_walk_end
+#define iommu_attach_elm_device		__iommu_alist_elm_device
+#define iommu_attach_elm_set_device	__iommu_alist_elm_set_device
+#define iommu_attach_empty		__iommu_alist_empty
+#define iommu_attach_fence(fence)	__iommu_alist_fence(fence)	/* not the structure */
+#define iommu_attach_lock		__iommu_alist_lock
+#define iommu_attach_unlock		__iommu_alist_unlock
+#define iommu_attach_walk_begin		__iommu_alist_walk_begin
+#define iommu_attach_walk_end		__iommu_alist_walk_end
 #include <linux/iommu-alist.h>
-#undef iommu_attach_elm_device
-#undef iommu_attach_elm_set_device
-#undef iommu_attach_empty
-#undef iommu_attach_fence
-#undef iommu_attach_lock
-#undef iommu_attach_unlock
-#undef iommu_attach_walk_begin
-#undef iommu_attach_walk_end
+#include "nonames.h"
 
 #include <linux/bug.h>
 #include <linux/errno.h>
 
+#include "lib/lib.h"
+
 /* Of the same size, but not of the same type everywhere. */
 #define uint64_t u64
 #define IOMMU_ALIST_CORE
+#pragma GCC visibility push(default)
 #include "iommu-alist.h"
+#pragma GCC visibility pop
 #include "layout.h"
 
-/* Lists and their locked view */
+#define core(name)	__iommu_alist_##name
+
+/*
+ * What a thread is in the middle of: for messages, and to notice a signal handler that
+ * comes in between. Flushes and walks may be interrupted by others, and are not noted.
+ */
+static __thread const char *current_call;
+
+const char *lib_current_call(void)
+{
+	return current_call;
+}
+
+static void leave(const char **call)
+{
+	if (*call)
+		current_call = NULL;
+}
+
+#define ENTER()	__attribute__((__cleanup__(leave))) const char *call = current_call ? NULL : __func__; \
+	if (call)							\
+		current_call = call
+
+/* What no function may be called from that takes a lock or waits. */
+#define BAD_PLACE()							\
+	(WARN_ONCE(!call && !shim_rcu_in_callback(),			\
+		   "called by a signal handler that interrupts the library") || \
+	 WARN_ONCE(shim_spins_held(), "called between iommu_attach_lock() and unlock()"))
+
+/* And what waits for flushes and walks, from none of them. */
+#define BAD_PLACE_TO_WAIT()						\
+	(BAD_PLACE() ||							\
+	 WARN_ONCE(shim_map_held, "called by a callback of a flush, which it would wait for") || \
+	 WARN_ONCE(rcu_read_lock_held(), "called within a walk, which it would wait for"))
+
+/* Lists */
+
+/*
+ * Behind what the core has in a list: of how many nests it is the S1 domain's list, in
+ * the low half, and of how many the parent's. It must not be both, see lock_pair().
+ */
+#define PARENT	(1UL << 32)
+
+static unsigned long *roles(struct iommu_attach_list *alist)
+{
+	_Static_assert(sizeof(*alist) <= 47 * sizeof(void *), "");
+	return (unsigned long *)alist + 47;
+}
+
+/* IOMMU_ATTACH_LIST_INIT is in place of the table. */
+static bool init_static(struct iommu_attach_list *alist)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	bool good;
+
+	pthread_mutex_lock(&lock);
+	good = alist->only == &alist->first;
+	if (!good && !alist->only &&
+	    (uintptr_t)READ_ONCE(alist->table) == IOMMU_ATTACH_LIST_STATIC) {
+		RCU_INIT_POINTER(alist->table, NULL);
+		spin_lock_init(&alist->lock);
+		INIT_LIST_HEAD(&alist->all);
+		smp_store_release(&alist->only, &alist->first);
+		good = true;
+	}
+	pthread_mutex_unlock(&lock);
+	return good;
+}
+
+/* An initialised list refers to itself. */
+static inline bool good_list(struct iommu_attach_list *alist)
+{
+	return likely(alist && smp_load_acquire(&alist->only) == &alist->first) ||
+	       (alist && init_static(alist));
+}
+
+#define BAD_LIST(alist)							\
+	WARN_ONCE(!good_list(alist),					\
+		  "the list was never initialised, or has been copied or moved")
+
+void iommu_attach_init(struct iommu_attach_list *alist)
+{
+	if (WARN_ONCE(!alist, "the list is NULL"))
+		return;
+	core(init)(alist);
+	*roles(alist) = 0;
+}
+
+void iommu_attach_destroy(struct iommu_attach_list *alist)
+{
+	ENTER();
+
+	if (BAD_PLACE() || BAD_LIST(alist) ||
+	    WARN_ONCE(!core(empty)(alist), "the list is not empty"))
+		return;
+	core(destroy)(alist);
+}
 
 bool iommu_attach_empty(const struct iommu_attach_list *alist)
 {
-	return inline_empty(alist);
+	return BAD_LIST((struct iommu_attach_list *)alist) || core(empty)(alist);
+}
+
+/* After a change: all of what the core believes about the list. */
+static void check(struct iommu_attach_list *alist)
+{
+	const char *fault;
+
+	if (likely(!shim_checks))
+		return;
+	core(lock)(alist);
+	fault = iommu_attach_check(alist);
+	core(unlock)(alist);
+	if (fault)
+		lib_message(fault);
+}
+
+/* Attachments */
+
+static char deleted;		/* marks those that wait for a grace period */
+
+static void mark_deleted(struct iommu_attach_elm *elm)
+{
+	elm->rcu.object = &deleted;
+	elm->rcu.next = (void *)get_state_synchronize_rcu();
+}
+
+/* Return: 0 if it may be added, for which its fields have to be of use to the core. */
+static int check_new(struct iommu_attach_elm *elm)
+{
+	if (WARN_ONCE(!elm, "the attachment is NULL"))
+		return -EINVAL;
+	if (WARN_ONCE(elm->alist, "the attachment is on a list"))
+		return -EEXIST;
+	if (WARN_ONCE(elm->rcu.object == &deleted &&
+		      !poll_state_synchronize_rcu((unsigned long)elm->rcu.next),
+		      "the attachment was deleted, and added again before a drain") ||
+	    WARN_ONCE(elm->rcu.object && elm->rcu.object != &deleted,
+		      "the attachment is deferred, or its opaque part is not zero"))
+		return -EBUSY;
+	if (WARN_ONCE(!elm->iommu_device, "the attachment has no IOMMU") ||
+	    WARN_ONCE(!elm->fence || !elm->fence->cur,
+		      "the attachment has no fence, or one that is not initialised") ||
+	    WARN_ONCE(elm->kind > IOMMU_ATTACH_NEST, "the kind is out of range") ||
+	    WARN_ONCE(elm->using_atc && elm->atc & IOMMU_ATTACH_STATE,
+		      "the value of the ATC target is not below 2^61") ||
+	    WARN_ONCE(elm->endpoint && !elm->endpoint->elms.next,
+		      "the endpoint is not initialised"))
+		return -EINVAL;
+	elm->rcu.object = NULL;
+	return 0;
+}
+
+/* The core goes by the value that it was added with. */
+static void check_target(const struct iommu_attach_elm *elm)
+{
+	WARN_ONCE(elm->slots && (atomic64_read(&elm->slots->slot[elm->slot]) &
+				 ~IOMMU_ATTACH_STATE) != elm->atc,
+		  "the value of the ATC target was changed while attached");
 }
 
 void iommu_attach_elm_set_device(struct iommu_attach_elm *elm, struct device *dev)
 {
-	inline_elm_set_device(elm, dev);
+	core(elm_set_device)(elm, dev);
 }
 
-void iommu_attach_lock(struct iommu_attach_list *alist)
+int iommu_attach_add(struct iommu_attach_list *alist, struct iommu_attach_elm *elm)
 {
-	inline_lock(alist);
+	ENTER();
+	int ret;
+
+	if (BAD_PLACE())
+		return -EDEADLK;
+	if (BAD_LIST(alist))
+		return -EINVAL;
+	ret = check_new(elm);
+	if (!ret)
+		ret = core(add)(alist, elm);
+	if (ret >= 0)
+		check(alist);
+	return ret;
 }
 
-void iommu_attach_unlock(struct iommu_attach_list *alist)
+int iommu_attach_add_array(struct iommu_attach_list *alist, struct iommu_attach_elm *elm,
+			   unsigned int nr)
 {
-	inline_unlock(alist);
+	ENTER();
+	unsigned int i;
+	int ret = 0;
+
+	if (BAD_PLACE())
+		return -EDEADLK;
+	if (BAD_LIST(alist))
+		return -EINVAL;
+	for (i = 0; i < nr && !ret; i++)
+		ret = check_new(&elm[i]);
+	if (!ret)
+		ret = core(add_array)(alist, elm, nr);
+	if (ret >= 0)
+		check(alist);
+	return ret;
+}
+
+int iommu_attach_add_nest(struct iommu_attach_list *s1, struct iommu_attach_list *s2,
+			  struct iommu_attach_nest *nest)
+{
+	ENTER();
+	bool circle;
+	int ret;
+
+	if (BAD_PLACE())
+		return -EDEADLK;
+	if (BAD_LIST(s1) || BAD_LIST(s2) || WARN_ONCE(!nest, "the nest is NULL") ||
+	    WARN_ONCE(s1 == s2, "a list is its own parent") ||
+	    WARN_ONCE(nest->s1.iommu_device != nest->s2.iommu_device ||
+		      nest->s1.fence != nest->s2.fence ||
+		      nest->s1.using_atc != nest->s2.using_atc,
+		      "the halves of the nest have two IOMMUs, fences or uses of an ATC"))
+		return -EINVAL;
+	ret = check_new(&nest->s1) ?: check_new(&nest->s2);
+	if (ret)
+		return ret;
+
+	/* Both first, then the look: of two that close a circle one sees the other. */
+	circle = __atomic_fetch_add(roles(s1), 1, __ATOMIC_SEQ_CST) >= PARENT;
+	circle |= (u32)__atomic_fetch_add(roles(s2), PARENT, __ATOMIC_SEQ_CST);
+	if (WARN_ONCE(circle, "a list is the parent of one nest and the S1 domain of another"))
+		ret = -ELOOP;
+	else
+		ret = core(add_nest)(s1, s2, nest);
+	if (ret < 0) {
+		__atomic_fetch_sub(roles(s1), 1, __ATOMIC_SEQ_CST);
+		__atomic_fetch_sub(roles(s2), PARENT, __ATOMIC_SEQ_CST);
+		return ret;
+	}
+	check(s1);
+	check(s2);
+	return ret;
+}
+
+/* Deletes, and leaves the mark to the caller. */
+static int del(struct iommu_attach_list *alist, struct iommu_attach_elm *elm)
+{
+	int ret;
+
+	if (BAD_LIST(alist) || WARN_ONCE(!elm, "the attachment is NULL"))
+		return -EINVAL;
+	if (WARN_ONCE(elm->alist != alist, "the attachment is not on this list") ||
+	    WARN_ONCE(elm->nested, "the attachment is half of a nest"))
+		return -ENOENT;
+	check_target(elm);
+	ret = core(del)(alist, elm);
+	if (ret >= 0)
+		check(alist);
+	return ret;
+}
+
+int iommu_attach_del(struct iommu_attach_list *alist, struct iommu_attach_elm *elm)
+{
+	ENTER();
+	int ret;
+
+	if (BAD_PLACE())
+		return -EDEADLK;
+	ret = del(alist, elm);
+	if (ret >= 0)
+		mark_deleted(elm);
+	return ret;
+}
+
+static int del_nest(struct iommu_attach_list *s1, struct iommu_attach_list *s2,
+		    struct iommu_attach_nest *nest)
+{
+	int ret;
+
+	if (BAD_LIST(s1) || BAD_LIST(s2) || WARN_ONCE(!nest, "the nest is NULL"))
+		return -EINVAL;
+	if (WARN_ONCE(nest->s1.alist != s1 || nest->s2.alist != s2 || !nest->s1.nested ||
+		      !nest->s2.nested, "the nest is not on these lists"))
+		return -ENOENT;
+	check_target(&nest->s1);
+	check_target(&nest->s2);
+	ret = core(del_nest)(s1, s2, nest);
+	if (ret < 0)
+		return ret;
+	__atomic_fetch_sub(roles(s1), 1, __ATOMIC_SEQ_CST);
+	__atomic_fetch_sub(roles(s2), PARENT, __ATOMIC_SEQ_CST);
+	check(s1);
+	check(s2);
+	return ret;
+}
+
+int iommu_attach_del_nest(struct iommu_attach_list *s1, struct iommu_attach_list *s2,
+			  struct iommu_attach_nest *nest)
+{
+	ENTER();
+	int ret;
+
+	if (BAD_PLACE())
+		return -EDEADLK;
+	ret = del_nest(s1, s2, nest);
+	if (ret >= 0) {
+		mark_deleted(&nest->s1);
+		mark_deleted(&nest->s2);
+	}
+	return ret;
+}
+
+int iommu_attach_find_tag(struct iommu_attach_list *alist,
+			  struct iommu_device *iommu_device, u64 *tag)
+{
+	ENTER();
+
+	if (BAD_PLACE())
+		return -EDEADLK;
+	if (BAD_LIST(alist) || WARN_ONCE(!tag, "there is no place for the tag"))
+		return -EINVAL;
+	return core(find_tag)(alist, iommu_device, tag);
+}
+
+int iommu_attach_enable_atc(struct iommu_attach_elm *elm)
+{
+	ENTER();
+
+	if (BAD_PLACE())
+		return -EDEADLK;
+	if (WARN_ONCE(!elm, "the attachment is NULL") ||
+	    WARN_ONCE(elm->atc & IOMMU_ATTACH_STATE,
+		      "the value of the ATC target is not below 2^61"))
+		return -EINVAL;
+	check_target(elm);
+	return core(enable_atc)(elm);
+}
+
+void iommu_attach_disable_atc(struct iommu_attach_elm *elm)
+{
+	ENTER();
+
+	if (BAD_PLACE() || WARN_ONCE(!elm || !elm->alist, "the attachment is on no list"))
+		return;
+	check_target(elm);
+	core(disable_atc)(elm);
+}
+
+/* Fences */
+
+#define BAD_FENCE(fence)						\
+	WARN_ONCE(!(fence) || !(fence)->cur, "the fence is not initialised")
+
+int iommu_attach_fence_init(struct iommu_attach_fence *fence)
+{
+	ENTER();
+
+	if (BAD_PLACE())
+		return -EDEADLK;
+	if (WARN_ONCE(!fence, "the fence is NULL"))
+		return -EINVAL;
+	return core(fence_init)(fence);
+}
+
+void iommu_attach_fence_destroy(struct iommu_attach_fence *fence)
+{
+	ENTER();
+
+	if (!BAD_PLACE() && !WARN_ONCE(!fence, "the fence is NULL"))
+		core(fence_destroy)(fence);
+}
+
+unsigned long iommu_attach_fence_begin(struct iommu_attach_fence *fence)
+{
+	return BAD_FENCE(fence) ? 0 : core(fence_begin)(fence);
+}
+
+bool iommu_attach_fence_poll(struct iommu_attach_fence *fence, unsigned long cookie)
+{
+	return BAD_FENCE(fence) || core(fence_poll)(fence, cookie);
+}
+
+static void fence_wait(struct iommu_attach_fence *fence, unsigned long cookie)
+{
+	struct timespec begun;
+
+	clock_gettime(CLOCK_MONOTONIC, &begun);
+	core(fence_wait)(fence, cookie);
+	lib_count_fence(&begun);
+}
+
+void iommu_attach_fence_wait(struct iommu_attach_fence *fence, unsigned long cookie)
+{
+	ENTER();
+
+	if (!BAD_PLACE_TO_WAIT() && !BAD_FENCE(fence))
+		fence_wait(fence, cookie);
+}
+
+void iommu_attach_fence(struct iommu_attach_fence *fence)
+{
+	ENTER();
+
+	if (!BAD_PLACE_TO_WAIT() && !BAD_FENCE(fence))
+		fence_wait(fence, core(fence_begin)(fence));
+}
+
+void iommu_attach_drain(struct iommu_attach_fence *fence)
+{
+	ENTER();
+
+	if (BAD_PLACE_TO_WAIT() || BAD_FENCE(fence))
+		return;
+	core(drain)(fence);
+	lib_count_drain();
+}
+
+/* Endpoints */
+
+#define BAD_ENDPOINT(endpoint)						\
+	WARN_ONCE(!(endpoint) || !(endpoint)->elms.next, "the endpoint is not initialised")
+
+void iommu_attach_endpoint_init(struct iommu_attach_endpoint *endpoint)
+{
+	if (!WARN_ONCE(!endpoint, "the endpoint is NULL"))
+		core(endpoint_init)(endpoint);
+}
+
+void iommu_attach_set_aside(struct iommu_attach_endpoint *endpoint)
+{
+	if (!BAD_ENDPOINT(endpoint))
+		core(set_aside)(endpoint);
+}
+
+void iommu_attach_blocked(struct iommu_attach_endpoint *endpoint)
+{
+	if (!BAD_ENDPOINT(endpoint) &&
+	    !WARN_ONCE(!core(is_aside)(endpoint), "the device is not set aside"))
+		core(blocked)(endpoint);
+}
+
+void iommu_attach_resume(struct iommu_attach_endpoint *endpoint)
+{
+	if (!BAD_ENDPOINT(endpoint))
+		core(resume)(endpoint);
+}
+
+bool iommu_attach_is_aside(struct iommu_attach_endpoint *endpoint)
+{
+	return !BAD_ENDPOINT(endpoint) && core(is_aside)(endpoint);
+}
+
+/* The flush, and walks */
+
+#define BAD_OPS(ops)							\
+	WARN_ONCE(!(ops) || !(ops)->iotlb || !(ops)->submit || !(ops)->wait, \
+		  "the operations, or iotlb, submit or wait of them, are NULL")
+
+int iommu_attach_flush(struct iommu_attach_list *alist,
+		       const struct iommu_attach_flush_ops *ops, void *arg)
+{
+	if (BAD_LIST(alist) || BAD_OPS(ops))
+		return -EINVAL;
+	return core(flush)(alist, ops, arg);
+}
+
+int iommu_attach_flush_lists(struct iommu_attach_list *const *lists, unsigned int nr,
+			     const struct iommu_attach_flush_ops *ops, void *arg)
+{
+	unsigned int i;
+
+	if (BAD_OPS(ops))
+		return -EINVAL;
+	for (i = 0; i < nr; i++) {
+		if (BAD_LIST(lists[i]))
+			return -EINVAL;
+	}
+	return core(flush_lists)(lists, nr, ops, arg);
+}
+
+void iommu_attach_walk_begin(struct iommu_attach_walk *walk,
+			     struct iommu_attach_list *alist)
+{
+	static struct iommu_attach_list none;
+
+	if (BAD_LIST(alist)) {
+		core(init)(&none);
+		alist = &none;
+	}
+	core(walk_begin)(walk, alist);
+}
+
+void iommu_attach_walk_end(struct iommu_attach_walk *walk)
+{
+	if (!WARN_ONCE(!rcu_read_lock_held(), "the walk has ended before"))
+		core(walk_end)(walk);
+}
+
+#define BAD_WALK(walk)							\
+	WARN_ONCE(!rcu_read_lock_held(), "the walk has ended")
+
+const struct iommu_attach_group *
+iommu_attach_first_group(struct iommu_attach_walk *walk)
+{
+	if (BAD_WALK(walk))
+		return NULL;
+	walk->groups.pos = walk->first;
+	return iommu_attach_next_group(walk);
+}
+
+const struct iommu_attach_group *
+iommu_attach_next_group(struct iommu_attach_walk *walk)
+{
+	const struct iommu_attach_group *group;
+
+	return !BAD_WALK(walk) && __iommu_attach_next_group(walk, &group) ? group : NULL;
+}
+
+const struct iommu_attach_group *
+iommu_attach_next_iommu(struct iommu_attach_walk *walk,
+			const struct iommu_attach_group *group)
+{
+	return !BAD_WALK(walk) && __iommu_attach_next_iommu(walk, &group) ? group : NULL;
+}
+
+const struct iommu_attach_group *
+iommu_attach_first_atc(struct iommu_attach_walk *walk, u64 *atc)
+{
+	return !BAD_WALK(walk) && __iommu_attach_atc_begin(walk) ?
+	       iommu_attach_next_atc(walk, atc) : NULL;
+}
+
+const struct iommu_attach_group *
+iommu_attach_next_atc(struct iommu_attach_walk *walk, u64 *atc)
+{
+	const struct iommu_attach_group *group;
+
+	return !BAD_WALK(walk) && __iommu_attach_next_atc(walk, &group, atc) ? group : NULL;
 }
 
 /* The structure around an attachment; NULL behind the last one, at any offset. */
@@ -72,89 +583,75 @@ static void *around(const struct iommu_attach_list *alist, struct list_head *ite
 	return (char *)list_entry(item, struct iommu_attach_elm, all_item) - offset;
 }
 
-void *iommu_attach_first_locked(struct iommu_attach_list *alist, size_t offset)
-{
-	lockdep_assert_held(&alist->lock);
-	return around(alist, alist->all.next, offset);
-}
-
-void *iommu_attach_next_locked(struct iommu_attach_list *alist,
-			       const struct iommu_attach_elm *elm, size_t offset)
-{
-	lockdep_assert_held(&alist->lock);
-	return around(alist, elm->all_item.next, offset);
-}
-
-struct device *iommu_attach_elm_device(const struct iommu_attach_elm *elm)
-{
-	return inline_elm_device(elm);
-}
-
-/* Walks */
-
-void iommu_attach_walk_begin(struct iommu_attach_walk *walk,
-			     struct iommu_attach_list *alist)
-{
-	inline_walk_begin(walk, alist);
-}
-
-void iommu_attach_walk_end(struct iommu_attach_walk *walk)
-{
-	inline_walk_end(walk);
-}
-
-const struct iommu_attach_group *
-iommu_attach_first_group(struct iommu_attach_walk *walk)
-{
-	walk->groups.pos = walk->first;
-	return iommu_attach_next_group(walk);
-}
-
-const struct iommu_attach_group *
-iommu_attach_next_group(struct iommu_attach_walk *walk)
-{
-	const struct iommu_attach_group *group;
-
-	return __iommu_attach_next_group(walk, &group) ? group : NULL;
-}
-
-const struct iommu_attach_group *
-iommu_attach_next_iommu(struct iommu_attach_walk *walk,
-			const struct iommu_attach_group *group)
-{
-	return __iommu_attach_next_iommu(walk, &group) ? group : NULL;
-}
-
-const struct iommu_attach_group *
-iommu_attach_first_atc(struct iommu_attach_walk *walk, u64 *atc)
-{
-	return __iommu_attach_atc_begin(walk) ? iommu_attach_next_atc(walk, atc) : NULL;
-}
-
-const struct iommu_attach_group *
-iommu_attach_next_atc(struct iommu_attach_walk *walk, u64 *atc)
-{
-	const struct iommu_attach_group *group;
-
-	return __iommu_attach_next_atc(walk, &group, atc) ? group : NULL;
-}
-
 void *iommu_attach_first_all(struct iommu_attach_walk *walk, size_t offset)
 {
+	if (BAD_WALK(walk))
+		return NULL;
 	return around(walk->alist, rcu_dereference(walk->alist->all.next), offset);
 }
 
 void *iommu_attach_next_all(struct iommu_attach_walk *walk,
 			    const struct iommu_attach_elm *elm, size_t offset)
 {
+	if (BAD_WALK(walk))
+		return NULL;
 	return around(walk->alist, rcu_dereference(elm->all_item.next), offset);
 }
 
-/* Fences */
+/* The locked view */
 
-void iommu_attach_fence(struct iommu_attach_fence *fence)
+void iommu_attach_lock(struct iommu_attach_list *alist)
 {
-	inline_fence(fence);
+	ENTER();
+
+	if (!BAD_PLACE() && !BAD_LIST(alist))
+		core(lock)(alist);
+}
+
+#define NOT_LOCKED(alist)						\
+	WARN_ONCE(!shim_spin_is_held(&(alist)->lock), "iommu_attach_lock() was not called")
+
+void iommu_attach_unlock(struct iommu_attach_list *alist)
+{
+	if (!BAD_LIST(alist) && !NOT_LOCKED(alist))
+		core(unlock)(alist);
+}
+
+void *iommu_attach_first_locked(struct iommu_attach_list *alist, size_t offset)
+{
+	if (BAD_LIST(alist) || NOT_LOCKED(alist))
+		return NULL;
+	return around(alist, alist->all.next, offset);
+}
+
+void *iommu_attach_next_locked(struct iommu_attach_list *alist,
+			       const struct iommu_attach_elm *elm, size_t offset)
+{
+	if (BAD_LIST(alist) || NOT_LOCKED(alist))
+		return NULL;
+	return around(alist, elm->all_item.next, offset);
+}
+
+struct device *iommu_attach_elm_device(const struct iommu_attach_elm *elm)
+{
+	if (WARN_ONCE(!elm || !elm->alist, "the attachment is on no list") ||
+	    NOT_LOCKED(elm->alist))
+		return NULL;
+	return core(elm_device)(elm);
+}
+
+struct iommu_attach_elm *iommu_attach_find_elm(struct iommu_attach_list *alist,
+					       const struct device *dev, unsigned int pasid)
+{
+	struct iommu_attach_elm *elm;
+
+	if (BAD_LIST(alist) || NOT_LOCKED(alist))
+		return NULL;
+	list_for_each_entry(elm, &alist->all, all_item) {
+		if (core(elm_device)(elm) == dev && elm->pasid == pasid)
+			return elm;
+	}
+	return NULL;
 }
 
 /* Memory */
@@ -163,6 +660,7 @@ static void call_release(struct rcu_head *head)
 {
 	void (*release)(struct iommu_attach_elm *elm) = head->object;
 
+	head->object = NULL;
 	release(container_of(head, struct iommu_attach_elm, rcu));
 }
 
@@ -181,23 +679,46 @@ static void defer(struct rcu_head *head, void *object,
 int iommu_attach_defer(struct iommu_attach_elm *elm,
 		       void (*release)(struct iommu_attach_elm *elm))
 {
-	if (WARN_ON_ONCE(elm->alist))
+	ENTER();
+	void *object;
+
+	if (BAD_PLACE())
+		return -EDEADLK;
+	if (WARN_ONCE(!elm, "the attachment is NULL") ||
+	    WARN_ONCE(!release, "there is no function to release it"))
+		return -EINVAL;
+	if (WARN_ONCE(elm->alist, "the attachment is on a list"))
 		return -EBUSY;
+	/* Of two threads, too, one is refused. */
+	object = __atomic_exchange_n(&elm->rcu.object, (void *)release, __ATOMIC_ACQ_REL);
+	if (WARN_ONCE(object && object != &deleted,
+		      "the attachment is deferred already, or its opaque part is not zero")) {
+		elm->rcu.object = object;
+		return -EBUSY;
+	}
 	defer(&elm->rcu, release, call_release);
 	return 0;
 }
 
 void iommu_attach_barrier(void)
 {
-	shim_might_sleep("barrier");
+	ENTER();
+
+	if (BAD_PLACE_TO_WAIT() ||
+	    WARN_ONCE(shim_rcu_in_callback(), "called by a release function, which it would wait for"))
+		return;
 	rcu_barrier();
 }
 
 int iommu_attach_del_free_at(struct iommu_attach_list *alist,
 			     struct iommu_attach_elm *elm, size_t offset)
 {
-	int gone = iommu_attach_del(alist, elm);
+	ENTER();
+	int gone;
 
+	if (BAD_PLACE())
+		return -EDEADLK;
+	gone = del(alist, elm);
 	if (gone >= 0)
 		defer(&elm->rcu, (char *)elm - offset, call_free);
 	return gone;
@@ -207,9 +728,30 @@ int iommu_attach_del_nest_free_at(struct iommu_attach_list *s1,
 				  struct iommu_attach_list *s2,
 				  struct iommu_attach_nest *nest, size_t offset)
 {
-	int gone = iommu_attach_del_nest(s1, s2, nest);
+	ENTER();
+	int gone;
 
+	if (BAD_PLACE())
+		return -EDEADLK;
+	gone = del_nest(s1, s2, nest);
 	if (gone >= 0)
 		defer(&nest->s1.rcu, (char *)nest - offset, call_free);
 	return gone;
+}
+
+/* Counters */
+
+void iommu_attach_read_counters(struct iommu_attach_list *alist,
+				struct iommu_attach_counters *counters)
+{
+	if (WARN_ONCE(!counters, "there is no place for the counters"))
+		return;
+	*counters = (struct iommu_attach_counters){};
+	if (!alist || !BAD_LIST(alist))
+		lib_read_counters(alist, counters);
+}
+
+unsigned int iommu_attach_version(void)
+{
+	return IOMMU_ALIST_VERSION;
 }

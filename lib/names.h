@@ -1,19 +1,33 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the shim and the library share between their files, by names that no program
- * has: in an archive every one of them is seen by the program. Included ahead of each
- * file of the library, tests/symbols.py sees that none is missing.
+ * The names of functions and variables that the files of the library share, as no program
+ * has them: in an archive every one of them is seen by the program. Included ahead of each
+ * file of the library; tests/symbols.py sees that none is missing.
  */
+#ifndef NAMES_H
+#define NAMES_H
+
+/* The shim's, and the library's own. */
 #define call_rcu			__iommu_alist_call_rcu
 #define complete			__iommu_alist_complete
 #define free_percpu			__iommu_alist_free_percpu
 #define get_state_synchronize_rcu	__iommu_alist_get_state_synchronize_rcu
 #define init_completion			__iommu_alist_init_completion
+#define iommu_attach_alloc		__iommu_alist_attach_alloc
+#define iommu_attach_check		__iommu_alist_check
+#define iommu_attach_debugfs_add	__iommu_alist_debugfs_add
+#define iommu_attach_debugfs_del	__iommu_alist_debugfs_del
+#define iommu_attach_debugfs_flush	__iommu_alist_debugfs_flush
 #define iommu_attach_fence_map		__iommu_attach_fence_map
 #define kfree				__iommu_alist_kfree
 #define kthread_run			__iommu_alist_kthread_run
 #define kthread_should_stop		__iommu_alist_kthread_should_stop
 #define kthread_stop			__iommu_alist_kthread_stop
+#define lib_count_drain			__iommu_alist_count_drain
+#define lib_count_fence			__iommu_alist_count_fence
+#define lib_current_call		__iommu_alist_current_call
+#define lib_message			__iommu_alist_message
+#define lib_read_counters		__iommu_alist_read_counters
 #define poll_state_synchronize_rcu	__iommu_alist_poll_state_synchronize_rcu
 #define rcu_barrier			__iommu_alist_rcu_barrier
 #define shim_alloc			__iommu_alist_alloc
@@ -24,6 +38,7 @@
 #define shim_busy			__iommu_alist_busy
 #define shim_busy_begin			__iommu_alist_busy_begin
 #define shim_busy_end			__iommu_alist_busy_end
+#define shim_checks			__iommu_alist_checks
 #define shim_fail_nth			__iommu_alist_fail_nth
 #define shim_free_rcu			__iommu_alist_free_rcu
 #define shim_grace_periods		__iommu_alist_grace_periods
@@ -35,7 +50,7 @@
 #define shim_might_sleep		__iommu_alist_might_sleep
 #define shim_percpu_at			__iommu_alist_percpu_at
 #define shim_percpu_blocks		__iommu_alist_percpu_blocks
-#define shim_percpu_inc			__iommu_alist_percpu_inc
+#define shim_percpu_add			__iommu_alist_percpu_add
 #define shim_raw_spin_lock		__iommu_alist_raw_spin_lock
 #define shim_raw_spin_trylock		__iommu_alist_raw_spin_trylock
 #define shim_raw_spin_unlock		__iommu_alist_raw_spin_unlock
@@ -51,14 +66,50 @@
 #define shim_rcu_shared_held		__iommu_alist_rcu_shared_held
 #define shim_rcu_shared_lock		__iommu_alist_rcu_shared_lock
 #define shim_rcu_shared_unlock		__iommu_alist_rcu_shared_unlock
+#define shim_rcu_wake			__iommu_alist_rcu_wake
 #define shim_spin_is_held		__iommu_alist_spin_is_held
 #define shim_spin_lock			__iommu_alist_spin_lock
 #define shim_spin_unlock		__iommu_alist_spin_unlock
+#define shim_spins_held			__iommu_alist_spins_held
 #define shim_take_block			__iommu_alist_take_block
 #define shim_thread			__iommu_alist_thread
 #define shim_warn			__iommu_alist_warn
+#define shim_warn_again			__iommu_alist_warn_again
 #define shim_warn_expect		__iommu_alist_warn_expect
 #define shim_warn_reset			__iommu_alist_warn_reset
+#define shim_warn_tell			__iommu_alist_warn_tell
 #define shim_warnings			__iommu_alist_warnings
 #define synchronize_rcu			__iommu_alist_synchronize_rcu
 #define wait_for_completion		__iommu_alist_wait_for_completion
+
+/* The core's functions; lib.c has those of the library by these names. */
+#define iommu_attach_add		__iommu_alist_add
+#define iommu_attach_add_array		__iommu_alist_add_array
+#define iommu_attach_add_nest		__iommu_alist_add_nest
+#define iommu_attach_blocked		__iommu_alist_blocked
+#define iommu_attach_del		__iommu_alist_del
+#define iommu_attach_del_nest		__iommu_alist_del_nest
+#define iommu_attach_destroy		__iommu_alist_destroy
+#define iommu_attach_disable_atc	__iommu_alist_disable_atc
+#define iommu_attach_drain		__iommu_alist_drain
+#define iommu_attach_enable_atc		__iommu_alist_enable_atc
+#define iommu_attach_endpoint_init	__iommu_alist_endpoint_init
+#define iommu_attach_fence_begin	__iommu_alist_fence_begin
+#define iommu_attach_fence_destroy	__iommu_alist_fence_destroy
+#define iommu_attach_fence_init		__iommu_alist_fence_init
+#define iommu_attach_fence_poll		__iommu_alist_fence_poll
+#define iommu_attach_fence_wait		__iommu_alist_fence_wait
+#define iommu_attach_find_tag		__iommu_alist_find_tag
+#define iommu_attach_flush		__iommu_alist_flush
+#define iommu_attach_flush_lists	__iommu_alist_flush_lists
+#define iommu_attach_init		__iommu_alist_init
+#define iommu_attach_is_aside		__iommu_alist_is_aside
+#define iommu_attach_resume		__iommu_alist_resume
+#define iommu_attach_set_aside		__iommu_alist_set_aside
+
+/* What is static in the kernel, and called by the library. */
+struct iommu_attach_list;
+const char *iommu_attach_check(struct iommu_attach_list *alist);
+void *iommu_attach_alloc(__SIZE_TYPE__ size);
+
+#endif

@@ -4,7 +4,6 @@
  *
  * Nothing here is shared with another copy of the shim in the process.
  */
-#include <dlfcn.h>
 #include <linux/membarrier.h>
 #include <pthread.h>
 #include <sched.h>
@@ -95,11 +94,12 @@ bool shim_take_block(void)
 }
 
 /* The first time that a thread counts, or each time if it has no block. */
-void shim_percpu_inc(uintptr_t offset)
+void shim_percpu_add(uintptr_t offset, unsigned long value)
 {
 	char *block = shim_take_block() ? (char *)shim_thread : shared_block;
 
-	__atomic_fetch_add((unsigned long *)(void *)(block + offset), 1, __ATOMIC_ACQ_REL);
+	__atomic_fetch_add((unsigned long *)(void *)(block + offset), value,
+			   __ATOMIC_ACQ_REL);
 }
 
 int shim_percpu_blocks(void)
@@ -236,8 +236,10 @@ void shim_rcu_shared_lock(void)
 
 void shim_rcu_shared_unlock(void)
 {
-	if (!--shared_readers)
-		__atomic_fetch_sub(&shared->rcu, 1, __ATOMIC_SEQ_CST);
+	if (--shared_readers)
+		return;
+	__atomic_fetch_sub(&shared->rcu, 1, __ATOMIC_SEQ_CST);
+	shim_rcu_wake();
 }
 
 bool shim_rcu_shared_held(void)
@@ -309,20 +311,12 @@ static void fork_child(void)
 	fork_lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
 }
 
-/* In a program that is linked statically there are no such functions, and no need. */
-int dladdr(const void *address, Dl_info *info) __attribute__((weak));
-void *dlopen(const char *name, int flags) __attribute__((weak));
-
+/* What this is linked into is not unloaded: threads that end call give_block_back(). */
 __attribute__((constructor))
 static void begin(void)
 {
-	Dl_info info;
-
 	register_membarrier();
 	if (pthread_key_create(&block_key, give_block_back) ||
 	    pthread_atfork(fork_prepare, fork_parent, fork_child))
 		abort();
-	/* Threads that end call give_block_back(): a plugin with this code stays. */
-	if (dladdr && dlopen && dladdr(&nr_blocks, &info) && info.dli_fname)
-		dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
 }

@@ -2,10 +2,12 @@
 /*
  * Grace periods, and what is called after them
  */
+#include <errno.h>
+#include <linux/futex.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <linux/percpu.h>
@@ -41,9 +43,13 @@ static void wait_for_readers(void)
 	urcu_qsbr_synchronize_rcu();
 }
 
+void shim_rcu_wake(void)
+{
+}
+
 #else
 
-unsigned long shim_rcu_gp = 1;
+struct shim_rcu_gp shim_rcu_gp = { .word = 1 };
 
 void shim_rcu_register(void)
 {
@@ -59,25 +65,48 @@ static bool reads(int block)
 
 	/* The shared block has no phase. */
 	return word & SHIM_RCU_NEST &&
-	       (!block || (word ^ shim_rcu_gp) & SHIM_RCU_PHASE);
+	       (!block || (word ^ shim_rcu_gp.word) & SHIM_RCU_PHASE);
+}
+
+static int futex(int *word, int command, int value)
+{
+	return syscall(SYS_futex, word, command | FUTEX_PRIVATE_FLAG, value, NULL, NULL, 0);
+}
+
+/* A section has ended. */
+void shim_rcu_wake(void)
+{
+	int error = errno;
+
+	WRITE_ONCE(shim_rcu_gp.waits, 0);
+	futex(&shim_rcu_gp.waits, FUTEX_WAKE, 1);
+	errno = error;
+}
+
+/* Most sections take less than a microsecond; this one has been preempted, or waits. */
+static void wait_for_block(int block)
+{
+	while (reads(block)) {
+		WRITE_ONCE(shim_rcu_gp.waits, 1);
+		/* Pairs with the one in rcu_read_unlock(). */
+		shim_barrier_all();
+		if (reads(block))
+			futex(&shim_rcu_gp.waits, FUTEX_WAIT, 1);
+	}
+	WRITE_ONCE(shim_rcu_gp.waits, 0);
 }
 
 static void wait_for_phase(void)
 {
-	unsigned int tries = 0, delay = 10;
+	unsigned int tries = 0;
 	int block;
 
 	for (block = 0; block < shim_percpu_blocks(); block++) {
 		while (reads(block)) {
-			/* Most sections take less than a microsecond. */
-			if (tries++ < 200) {
+			if (tries++ < 100)
 				cpu_relax();
-			} else if (tries < 210) {
-				sched_yield();	/* one that was preempted */
-			} else {
-				usleep(delay);
-				delay = delay < 500 ? 2 * delay : 1000;
-			}
+			else
+				wait_for_block(block);
 		}
 	}
 }
@@ -90,11 +119,11 @@ static void wait_for_readers(void)
 {
 	/* Pairs with the one in rcu_read_lock(). */
 	shim_barrier_all();
-	WRITE_ONCE(shim_rcu_gp, shim_rcu_gp ^ SHIM_RCU_PHASE);
+	WRITE_ONCE(shim_rcu_gp.word, shim_rcu_gp.word ^ SHIM_RCU_PHASE);
 	__smp_mb();
 	wait_for_phase();
 	__smp_mb();
-	WRITE_ONCE(shim_rcu_gp, shim_rcu_gp ^ SHIM_RCU_PHASE);
+	WRITE_ONCE(shim_rcu_gp.word, shim_rcu_gp.word ^ SHIM_RCU_PHASE);
 	__smp_mb();
 	wait_for_phase();
 	/* What readers did comes before what follows. */

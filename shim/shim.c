@@ -26,6 +26,19 @@ static bool warnings_expected;
 static struct shim_warn_site *warn_sites;	/* fired once; guarded by warn_lock */
 static pthread_mutex_t warn_lock = PTHREAD_MUTEX_INITIALIZER;
 
+__attribute__((__weak__))
+void shim_warn_tell(const struct shim_warn_site *site)
+{
+	fprintf(stderr, "WARNING: %s:%d: %s\n", site->file, site->line,
+		site->what);
+}
+
+__attribute__((__weak__))
+bool shim_warn_again(void)
+{
+	return false;
+}
+
 void shim_warn(struct shim_warn_site *site, bool once)
 {
 	bool fired;
@@ -38,12 +51,11 @@ void shim_warn(struct shim_warn_site *site, bool once)
 		warn_sites = site;
 	}
 	pthread_mutex_unlock(&warn_lock);
-	if (fired)
+	if (fired && !shim_warn_again())
 		return;
 
 	__atomic_add_fetch(&warnings, 1, __ATOMIC_RELAXED);
-	fprintf(stderr, "WARNING: %s:%d: %s\n", site->file, site->line,
-		site->what);
+	shim_warn_tell(site);
 #ifdef CONFIG_PANIC_ON_WARN
 	if (!__atomic_load_n(&warnings_expected, __ATOMIC_RELAXED))
 		abort();
@@ -80,11 +92,16 @@ static __thread unsigned int spins_held;
 __thread unsigned int shim_map_held;
 #endif
 
+bool shim_spins_held(void)
+{
+	return spins_held;
+}
+
 void shim_might_sleep(const char *what)
 {
 #ifdef CONFIG_PROVE_LOCKING
 	(void)what;
-	WARN_ONCE(spins_held || rcu_read_lock_held(),
+	WARN_ONCE(shim_checks && (spins_held || rcu_read_lock_held()),
 		  "sleeping function called with a lock held or in an RCU section");
 #else
 	(void)what;
@@ -95,8 +112,8 @@ void shim_spin_lock(spinlock_t *lock, unsigned int subclass)
 {
 #ifdef CONFIG_PROVE_LOCKING
 	/* All locks here are of one class: lists' locks. */
-	WARN_ONCE(shim_spin_is_held(lock), "lock taken twice");
-	WARN_ONCE(spins_held && !subclass, "possible recursive locking");
+	WARN_ONCE(shim_checks && shim_spin_is_held(lock), "lock taken twice");
+	WARN_ONCE(shim_checks && spins_held && !subclass, "possible recursive locking");
 #else
 	(void)subclass;
 #endif

@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # A program outside of this tree, with nothing but what "meson install" has put under
 # DESTDIR, and pkg-config: every example prints what it is to print, the header is plain
-# C and C++ that takes no name from the program, misuse is told and does no harm.
+# C and C++ that takes no name from the program, misuse is told and does no harm, and the
+# programs of tests/api/ find no surprise.
 #
-# check.sh BUILD-DIR SANITIZERS LOCKDEP. CC and CXX are the compilers.
+# check.sh BUILD-DIR SANITIZERS. CC and CXX are the compilers.
 set -eu
 build=$1
 sanitize=$2
-lockdep=$3
 src=$(cd "$(dirname "$0")/../.." && pwd)
 : "${CC:=cc}" "${CXX:=c++}"
 
@@ -86,11 +86,42 @@ for libs in "$shared" "$static"; do
 	$CXX $cflags -std=c++11 -pedantic "$src/tests/cxx/header.cpp" -o cxx $libs
 	./cxx || fail "C++: header.cpp, $libs"
 
-	$CC $cflags "$src/tests/install/misuse.c" -o misuse $libs
-	./misuse $lockdep >misuse.got 2>misuse.err || fail "misuse.c: $(cat misuse.got misuse.err)"
-	[ "$(grep -c '^WARNING: ' misuse.err) warnings" = "$(cat misuse.got)" ] ||
-		fail "misuse.c: $(cat misuse.got misuse.err)"
+	for name in forked many misuse release signals slow; do
+		$CC $cflags "$src/tests/api/$name.c" -o $name $libs
+		./$name >$name.got 2>$name.err || fail "$name.c, $libs: $(cat $name.got $name.err)"
+	done
+
+	# Without a hook a message is on standard error: once for each place; with the
+	# expensive checks each time; or the first one is fatal.
+	[ "$(grep -c '^libiommu-alist: iommu_attach_add(): ' misuse.err)" = 1 ] ||
+		fail "misuse.c: $(cat misuse.err)"
+	IOMMU_ALIST_DEBUG=1 ./misuse checks 2>misuse.err || fail "misuse.c: $(cat misuse.err)"
+	[ "$(grep -c '^libiommu-alist: iommu_attach_add(): ' misuse.err)" = 2 ] ||
+		fail "misuse.c: $(cat misuse.err)"
+	! (IOMMU_ALIST_DEBUG=fatal ./misuse) 2>misuse.err || fail "misuse.c goes on"
+	[ "$(grep -c '^libiommu-alist: ' misuse.err)" = 1 ] || fail "misuse.c: $(cat misuse.err)"
+
+	if pkg-config --exists liburcu-memb; then
+		$CC $cflags "$src/tests/api/registered.c" -o registered $libs \
+			$(pkg-config --libs liburcu-memb)
+		./registered || fail "registered.c, $libs"
+	fi
 done
+
+# Two copies in a process, and a plugin that goes.
+if [ "$sanitize" = none ]; then
+	$CC $cflags -fPIC -shared "$src/tests/api/plugin.c" -o plugin-shared.so $shared
+	$CC $cflags -fPIC -shared "$src/tests/api/plugin.c" -o plugin-static.so $static
+	$CC $cflags "$src/tests/api/host.c" -o host-none -pthread
+	$CC $cflags -DHOST_COPY "$src/tests/api/host.c" -o host-shared $shared
+	$CC $cflags -DHOST_COPY "$src/tests/api/host.c" -o host-static $static
+	$CC $cflags -DHOST_COPY -rdynamic "$src/tests/api/host.c" -o host-exports $static
+	for host in none shared static exports; do
+		for plugin in shared static; do
+			./host-$host ./plugin-$plugin.so || fail "host-$host, plugin-$plugin"
+		done
+	done
+fi
 
 # Sanitizers have an allocator of their own, and nothing for -static.
 if [ "$sanitize" = none ]; then

@@ -9,6 +9,7 @@
 struct shim_warn_site {
 	const char *file;
 	int line;
+	const char *func;
 	const char *what;
 	bool fired;
 	struct shim_warn_site *next;
@@ -16,10 +17,14 @@ struct shim_warn_site {
 
 void shim_warn(struct shim_warn_site *site, bool once);
 
+/* The shim prints, each site once; the library has others. */
+void shim_warn_tell(const struct shim_warn_site *site);
+bool shim_warn_again(void);
+
 #define __SHIM_WARN(condition, message, once)				\
 ({									\
 	static struct shim_warn_site __site = {				\
-		__FILE__, __LINE__, message, false, NULL		\
+		__FILE__, __LINE__, __func__, message, false, NULL		\
 	};								\
 	bool __warn = !!(condition);					\
 									\

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Accesses that races are allowed on are __atomic, so that ThreadSanitizer knows
- * them from the others. It does not know fences, and gets liburcu's.
+ * them from the others. It does not know fences, and gets those that it does not warn of.
  */
 #ifndef _LINUX_COMPILER_H
 #define _LINUX_COMPILER_H
-
-#include <urcu/arch.h>
 
 #include <linux/kconfig.h>
 
@@ -41,13 +39,15 @@
 	__atomic_store_n(&(x), (typeof(x))(value), __ATOMIC_RELAXED)
 
 #ifdef SHIM_TSAN
-#define __smp_mb()			cmm_smp_mb()
+#define __smp_mb()			__sync_synchronize()
+#define __smp_rmb()			__sync_synchronize()
 #else
 /* On x86 a locked instruction, as in the kernel: half the cost of mfence. */
 #define __smp_mb()			__atomic_thread_fence(__ATOMIC_SEQ_CST)
+#define __smp_rmb()			__atomic_thread_fence(__ATOMIC_ACQUIRE)
 #endif
 
-#ifdef CONFIG_PROVE_LOCKING
+#if defined(CONFIG_PROVE_LOCKING) && !defined(SHIM_LIBRARY)
 extern void (*shim_mb_hook)(void);	/* see shim.h */
 #define smp_mb()							\
 do {									\
@@ -58,10 +58,16 @@ do {									\
 #else
 #define smp_mb()			__smp_mb()
 #endif
-#define dma_rmb()			cmm_smp_rmb()	/* models are threads */
+#define dma_rmb()			__smp_rmb()	/* models are threads */
 #define smp_load_acquire(ptr)		__atomic_load_n(ptr, __ATOMIC_ACQUIRE)
 #define smp_store_release(ptr, value)					\
 	__atomic_store_n(ptr, (typeof(*(ptr)))(value), __ATOMIC_RELEASE)
-#define cpu_relax()			caa_cpu_relax()
+#if defined(__x86_64__)
+#define cpu_relax()			__builtin_ia32_pause()
+#elif defined(__aarch64__)
+#define cpu_relax()			__asm__ __volatile__("yield" : : : "memory")
+#else
+#define cpu_relax()			barrier()
+#endif
 
 #endif

@@ -21,6 +21,15 @@ struct lock_class_key {
 	int unused;
 };
 
+/* In the library the checks are off, unless the program wants them. */
+#ifdef SHIM_LIBRARY
+extern bool shim_checks;
+#else
+#define shim_checks			true
+#endif
+
+bool shim_spins_held(void);		/* by this thread */
+
 #ifdef CONFIG_PROVE_LOCKING
 #define CONFIG_DEBUG_LOCK_ALLOC	1
 
@@ -37,10 +46,10 @@ extern __thread unsigned int shim_map_held;
 #ifdef CONFIG_PROVE_LOCKING
 #define lockdep_is_held(lock)		shim_spin_is_held(lock)
 #define lockdep_assert_held(lock)					\
-	((void)__SHIM_WARN(!lockdep_is_held(lock), "lock not held: " #lock, \
+	((void)__SHIM_WARN(shim_checks && !lockdep_is_held(lock), "lock not held: " #lock, \
 			   true))
 #define lockdep_assert(condition)					\
-	((void)__SHIM_WARN(!(condition), #condition, true))
+	((void)__SHIM_WARN(shim_checks && !(condition), #condition, true))
 #else
 #define lockdep_is_held(lock)		1
 #define lockdep_assert_held(lock)	shim_lockdep_off(lock)

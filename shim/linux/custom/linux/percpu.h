@@ -44,7 +44,7 @@ void *shim_alloc_percpu(size_t size);
 void free_percpu(void *ptr);
 int shim_percpu_blocks(void);
 char *shim_percpu_at(int block);
-void shim_percpu_inc(uintptr_t offset);
+void shim_percpu_add(uintptr_t offset, unsigned long value);
 
 /*
  * What a child of fork() needs whole: in between, no other thread forks. Nests; a thread
@@ -61,26 +61,27 @@ bool shim_busy(void);
 	for ((cpu) = 0; (cpu) < shim_percpu_blocks(); (cpu)++)
 
 /* Whole with regard to signals. Only the thread itself writes to its block. */
-static inline void shim_this_cpu_inc(uintptr_t offset)
+static inline void shim_this_cpu_add(uintptr_t offset, unsigned long value)
 {
 	char *block = (char *)shim_thread;
 	unsigned long *counter = (unsigned long *)(void *)(block + offset);
 
 	if (unlikely(!block))
-		shim_percpu_inc(offset);
+		shim_percpu_add(offset, value);
 	else
 #if defined(__x86_64__) && !defined(SHIM_TSAN)
-		__asm__ __volatile__("incq %0" : "+m"(*counter) : : "cc");
+		__asm__ __volatile__("addq %1, %0" : "+m"(*counter) : "er"(value) : "cc");
 #else
-		__atomic_fetch_add(counter, 1, __ATOMIC_ACQ_REL);
+		__atomic_fetch_add(counter, value, __ATOMIC_ACQ_REL);
 #endif
 }
 
 /* Of an unsigned long, which all are. */
-#define this_cpu_inc(counter)						\
+#define this_cpu_add(counter, value)					\
 do {									\
 	_Static_assert(sizeof(counter) == sizeof(unsigned long), "");	\
-	shim_this_cpu_inc((uintptr_t)&(counter));			\
+	shim_this_cpu_add((uintptr_t)&(counter), value);		\
 } while (0)
+#define this_cpu_inc(counter)	this_cpu_add(counter, 1)
 
 #endif

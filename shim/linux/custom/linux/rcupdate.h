@@ -61,6 +61,11 @@ void shim_rcu_fork_prepare(void);
 void shim_rcu_fork_parent(void);
 void shim_rcu_fork_child(void);
 
+void shim_rcu_shared_lock(void);	/* of threads without a block */
+void shim_rcu_shared_unlock(void);
+bool shim_rcu_shared_held(void);
+void shim_rcu_wake(void);
+
 #ifdef SHIM_QSBR
 
 static inline void rcu_read_lock(void)
@@ -84,11 +89,12 @@ static inline bool rcu_read_lock_held(void)
 #define SHIM_RCU_NEST		0xffffffffUL
 #define SHIM_RCU_PHASE		(SHIM_RCU_NEST + 1)
 
-extern unsigned long shim_rcu_gp;	/* the phase now, nested once */
+struct shim_rcu_gp {
+	unsigned long word;		/* the phase now, nested once */
+	int waits;			/* for a section to end; a futex */
+} __attribute__((__aligned__(64)));
 
-void shim_rcu_shared_lock(void);	/* of threads without a block */
-void shim_rcu_shared_unlock(void);
-bool shim_rcu_shared_held(void);
+extern struct shim_rcu_gp shim_rcu_gp;
 
 /* Whole with regard to signals: their handlers leave the word as it was. */
 static inline void rcu_read_lock(void)
@@ -105,7 +111,7 @@ static inline void rcu_read_lock(void)
 	}
 	word = READ_ONCE(thread->rcu);
 	if (likely(!(word & SHIM_RCU_NEST))) {
-		WRITE_ONCE(thread->rcu, READ_ONCE(shim_rcu_gp));
+		WRITE_ONCE(thread->rcu, READ_ONCE(shim_rcu_gp.word));
 		/* Pairs with those in synchronize_rcu(). */
 		shim_barrier_light();
 	} else {
@@ -123,6 +129,10 @@ static inline void rcu_read_unlock(void)
 		return;
 	}
 	smp_store_release(&thread->rcu, thread->rcu - 1);
+	/* Pairs with the one in wait_for_block(). */
+	shim_barrier_light();
+	if (unlikely(READ_ONCE(shim_rcu_gp.waits)))
+		shim_rcu_wake();
 }
 
 static inline bool rcu_read_lock_held(void)
@@ -134,7 +144,7 @@ static inline bool rcu_read_lock_held(void)
 
 #ifdef CONFIG_PROVE_LOCKING
 #define RCU_LOCKDEP_WARN(condition, message)				\
-	((void)__SHIM_WARN(condition, message, true))
+	((void)__SHIM_WARN(shim_checks && (condition), message, true))
 #else
 #define RCU_LOCKDEP_WARN(condition, message)	((void)0)
 #endif

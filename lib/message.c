@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What the library says about misuse, where it says it, and whether the program goes on
+ */
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/lib.h"
+
+#define IOMMU_ALIST_CORE
+#define uint64_t u64
+#pragma GCC visibility push(default)
+#include "iommu-alist.h"
+#pragma GCC visibility pop
+
+bool shim_checks;		/* the expensive ones */
+
+static bool fatal;
+static void (*hook)(const char *text, void *arg);
+static void *hook_arg;
+/* Guards the hook; messages come one at a time. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+void iommu_attach_set_message(void (*message)(const char *text, void *arg), void *arg)
+{
+	pthread_mutex_lock(&lock);
+	hook = message;
+	hook_arg = arg;
+	pthread_mutex_unlock(&lock);
+}
+
+void iommu_attach_set_debug(unsigned int flags)
+{
+	WRITE_ONCE(shim_checks, flags & IOMMU_ATTACH_DEBUG_CHECK);
+	WRITE_ONCE(fatal, flags & IOMMU_ATTACH_DEBUG_FATAL);
+}
+
+static void tell(const char *call, const char *rule)
+{
+	void (*message)(const char *text, void *arg);
+	char text[256];
+	void *arg;
+
+	snprintf(text, sizeof(text), "libiommu-alist: %s(): %s", call, rule);
+	pthread_mutex_lock(&lock);
+	message = hook;
+	arg = hook_arg;
+	pthread_mutex_unlock(&lock);
+	if (message)
+		message(text, arg);
+	else
+		fprintf(stderr, "%s\n", text);
+	if (READ_ONCE(fatal))
+		abort();
+}
+
+void lib_message(const char *rule)
+{
+	tell(lib_current_call() ?: "iommu_attach_flush", rule);
+}
+
+/* Takes the place of the shim's own. */
+void shim_warn_tell(const struct shim_warn_site *site)
+{
+	tell(lib_current_call() ?: site->func, site->what);
+}
+
+/* A hook gets all of them; standard error each once, or all with the checks on. */
+bool shim_warn_again(void)
+{
+	return READ_ONCE(shim_checks) || READ_ONCE(hook);
+}
+
+__attribute__((constructor))
+static void begin(void)
+{
+	const char *debug = secure_getenv("IOMMU_ALIST_DEBUG");
+
+	if (!debug || !*debug || !strcmp(debug, "0"))
+		return;
+	iommu_attach_set_debug(IOMMU_ATTACH_DEBUG_CHECK |
+			       (strcmp(debug, "fatal") ? 0 : IOMMU_ATTACH_DEBUG_FATAL));
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The child of a process that uses the library uses it, too: whatever the other threads
+// of the parent were in the middle of.
+#include <pthread.h>
+#include <sys/wait.h>
+
+#include "api.h"
+
+static struct iommu_device iommu[2];
+static struct iommu_attach_list list, busy;
+static int waiting, stop;
+static int *shared_count;
+
+static void use(struct iommu_device *which)
+{
+	struct iommu_attach_elm *elm = new_elm(which, 7);
+
+	elm->using_atc = true;
+	elm->atc = 9;
+	EXPECT(iommu_attach_add(&list, elm) >= 0);
+	EXPECT(!iommu_attach_flush(&list, &ops, NULL));
+	EXPECT(iommu_attach_del_free_at(&list, elm, 0) >= 0);
+	iommu_attach_drain(&iommu[0].fence);
+	iommu_attach_drain(&iommu[1].fence);
+	iommu_attach_barrier();
+}
+
+static void fork_and_use(void)
+{
+	pid_t child;
+	int status;
+
+	fflush(stdout);
+	child = fork();
+	EXPECT(child >= 0);
+	if (!child) {
+		alarm(20);
+		use(&iommu[0]);
+		use(&iommu[1]);
+		_exit(messages ? 2 : 0);
+	}
+	EXPECT(waitpid(child, &status, 0) == child);
+	if (status) {
+		printf("the child ended with status %x\n", status);
+		exit(1);
+	}
+}
+
+static int wait_long(struct iommu_device *which, uint64_t cookie, void *arg)
+{
+	(void)which;
+	(void)cookie;
+	(void)arg;
+	__atomic_store_n(&waiting, 1, __ATOMIC_RELEASE);
+	usleep(100);
+	return __atomic_load_n(&stop, __ATOMIC_ACQUIRE) ? 0 : -EINPROGRESS;
+}
+
+static void *flush_long(void *arg)
+{
+	struct iommu_attach_flush_ops long_ops = ops;
+
+	long_ops.wait = wait_long;
+	EXPECT(!iommu_attach_flush(&busy, &long_ops, NULL));
+	return arg;
+}
+
+static void *walk_long(void *arg)
+{
+	struct iommu_attach_walk walk;
+
+	iommu_attach_walk_begin(&walk, &busy);
+	while (!__atomic_load_n(&stop, __ATOMIC_ACQUIRE))
+		usleep(100);
+	iommu_attach_walk_end(&walk);
+	return arg;
+}
+
+static void *churn(void *arg)
+{
+	int i = 0;
+
+	while (!__atomic_load_n(&stop, __ATOMIC_ACQUIRE)) {
+		struct iommu_attach_elm *elm = new_elm(&iommu[0], 3);
+
+		EXPECT(iommu_attach_add(&list, elm) >= 0);
+		EXPECT(iommu_attach_del_free_at(&list, elm, 0) >= 0);
+		if (!(++i % 8))
+			usleep(100);	/* walk_long() lets nothing be freed meanwhile */
+	}
+	return arg;
+}
+
+static void in_parent(struct iommu_attach_elm *elm)
+{
+	usleep(1000);
+	++*shared_count;
+	free(elm);
+}
+
+int main(void)
+{
+	pthread_t thread[3];
+	int i, count = 0;
+
+	alarm(100);
+	shared_count = &count;
+	iommu_attach_set_message(count_message, NULL);
+	for (i = 0; i < 2; i++)
+		EXPECT(!iommu_attach_fence_init(&iommu[i].fence));
+	iommu_attach_init(&list);
+	iommu_attach_init(&busy);
+
+	fork_and_use();			/* the parent has used nothing */
+	use(&iommu[0]);
+	fork_and_use();			/* there is a thread that frees */
+	EXPECT(!iommu_attach_defer(new_elm(&iommu[0], 1), in_parent));
+	fork_and_use();			/* it may have something to do */
+	iommu_attach_barrier();
+	EXPECT(count == 1);
+
+	EXPECT(iommu_attach_add(&busy, new_elm(&iommu[1], 5)) > 0);
+	EXPECT(!pthread_create(&thread[0], NULL, flush_long, NULL));
+	EXPECT(!pthread_create(&thread[1], NULL, walk_long, NULL));
+	EXPECT(!pthread_create(&thread[2], NULL, churn, NULL));
+	while (!__atomic_load_n(&waiting, __ATOMIC_ACQUIRE))
+		usleep(100);
+	for (i = 0; i < 50; i++)
+		fork_and_use();
+	__atomic_store_n(&stop, 1, __ATOMIC_RELEASE);
+	for (i = 0; i < 3; i++)
+		pthread_join(thread[i], NULL);
+	use(&iommu[1]);
+	EXPECT_SILENCE();
+	return 0;
+}

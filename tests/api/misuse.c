@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Each kind of misuse in libiommu-alist(7): what the library says, what the call returns,
+// and that everything is as it was. "checks": with IOMMU_ALIST_DEBUG=1.
+#include <pthread.h>
+
+#include "api.h"
+
+static struct iommu_device iommu;
+static struct iommu_attach_list list, other_list;
+static struct iommu_attach_elm elm;
+
+static void never(struct iommu_attach_elm *which)
+{
+	printf("called for %p\n", (void *)which);
+	exit(1);
+}
+
+static int released;
+
+static void count_release(struct iommu_attach_elm *which)
+{
+	(void)which;
+	released++;
+}
+
+/* In a callback. */
+static int wait_and_misuse(struct iommu_device *which, uint64_t cookie, void *arg)
+{
+	(void)cookie;
+	(void)arg;
+	iommu_attach_drain(&which->fence);
+	EXPECT_MESSAGE("iommu_attach_drain", "callback of a flush");
+	iommu_attach_fence(&which->fence);
+	EXPECT_MESSAGE("iommu_attach_fence", "callback of a flush");
+	iommu_attach_fence_wait(&which->fence, 1);
+	EXPECT_MESSAGE("iommu_attach_fence_wait", "callback of a flush");
+	iommu_attach_barrier();
+	EXPECT_MESSAGE("iommu_attach_barrier", "callback of a flush");
+	return 0;
+}
+
+static void lists_and_operations(void)
+{
+	struct iommu_attach_flush_ops wrong;
+	struct iommu_attach_list none, moved;
+	struct iommu_attach_list *lists[] = { &list, &none };
+	struct iommu_attach_walk walk;
+	uint64_t tag;
+
+	memset(&none, 0, sizeof(none));
+	EXPECT(iommu_attach_flush(&none, &ops, NULL) == -EINVAL);
+	EXPECT_MESSAGE("iommu_attach_flush", "never initialised");
+	EXPECT(iommu_attach_flush(NULL, &ops, NULL) == -EINVAL);
+	EXPECT_MESSAGE("iommu_attach_flush", "never initialised");
+	memset(&none, 0xa5, sizeof(none));
+	EXPECT(iommu_attach_flush_lists(lists, 2, &ops, NULL) == -EINVAL);
+	EXPECT_MESSAGE("iommu_attach_flush_lists", "never initialised");
+	EXPECT(iommu_attach_add(&none, &elm) == -EINVAL);
+	EXPECT_MESSAGE("iommu_attach_add", "never initialised");
+	EXPECT(iommu_attach_find_tag(&none, &iommu, &tag) == -EINVAL);
+	EXPECT_MESSAGE("iommu_attach_find_tag", "never initialised");
+	iommu_attach_walk_begin(&walk, &none);
+	EXPECT_MESSAGE("iommu_attach_walk_begin", "never initialised");
+	EXPECT(!iommu_attach_first_group(&walk));
+	iommu_attach_walk_end(&walk);
+	EXPECT_SILENCE();
+	iommu_attach_lock(&none);
+	EXPECT_MESSAGE("iommu_attach_lock", "never initialised");
+	iommu_attach_destroy(&none);
+	EXPECT_MESSAGE("iommu_attach_destroy", "never initialised");
+	memcpy(&moved, &list, sizeof(moved));
+	EXPECT(iommu_attach_flush(&moved, &ops, NULL) == -EINVAL);
+	EXPECT_MESSAGE("iommu_attach_flush", "moved");
+
+	EXPECT(iommu_attach_flush(&list, NULL, NULL) == -EINVAL);
+	EXPECT_MESSAGE("iommu_attach_flush", "are NULL");
+	wrong = ops;
+	wrong.iotlb = NULL;
+	EXPECT(iommu_attach_flush(&list, &wrong, NULL) == -EINVAL);
+	EXPECT_MESSAGE("iommu_attach_flush", "are NULL");
+	wrong = ops;
+	wrong.submit = NULL;
+	EXPECT(iommu_attach_flush(&list, &wrong, NULL) == -EINVAL);
+	EXPECT_MESSAGE("iommu_attach_flush", "are NULL");
+	wrong = ops;
+	wrong.wait = NULL;
+	EXPECT(iommu_attach_flush_lists(lists, 1, &wrong, NULL) == -EINVAL);
+	EXPECT_MESSAGE("iommu_attach_flush_lists", "are NULL");
+
+	iommu_attach_destroy(&list);
+	EXPECT_MESSAGE("iommu_attach_destroy", "not empty");
+}
+
+static void attachments(void)
+{
+	struct iommu_attach_endpoint no_endpoint;
+	struct iommu_attach_fence no_fence;
+	struct iommu_attach_elm bad, on_no_list = { .iommu_device = &iommu, .fence = &iommu.fence };
+
+	memset(&no_fence, 0, sizeof(no_fence));
+	memset(&no_endpoint, 0, sizeof(no_endpoint));
+	EXPECT(iommu_attach_add(&list, &elm) == -EEXIST);
+	EXPECT_MESSAGE("iommu_attach_add", "is on a list");
+	EXPECT(iommu_attach_add(&list, NULL) == -EINVAL);
+	EXPECT_MESSAGE("iommu_attach_add", "NULL");
+	bad = on_no_list;
+	bad.iommu_device = NULL;
+	EXPECT(iommu_attach_add(&list, &bad) == -EINVAL);
+	EXPECT_MESSAGE("iommu_attach_add", "no IOMMU");
+	bad = on_no_list;
+	bad.fence = NULL;
+	EXPECT(iommu_attach_add(&list, &bad) == -EINVAL);
+	EXPECT_MESSAGE("iommu_attach_add", "no fence");
+	bad.fence = &no_fence;
+	EXPECT(iommu_attach_add_array(&list, &bad, 1) == -EINVAL);
+	EXPECT_MESSAGE("iommu_attach_add_array", "no fence");
+	bad = on_no_list;
+	bad.using_atc = true;
+	bad.atc = 1ULL << 61;
+	EXPECT(iommu_attach_add(&list, &bad) == -EINVAL);
+	EXPECT_MESSAGE("iommu_attach_add", "2^61");
+	bad.atc = 1;
+	bad.endpoint = &no_endpoint;
+	EXPECT(iommu_attach_add(&list, &bad) == -EINVAL);
+	EXPECT_MESSAGE("iommu_attach_add", "endpoint");
+
+	EXPECT(iommu_attach_del(&list, &on_no_list) == -ENOENT);
+	EXPECT_MESSAGE("iommu_attach_del", "not on this list");
+	EXPECT(iommu_attach_del(&other_list, &elm) == -ENOENT);
+	EXPECT_MESSAGE("iommu_attach_del", "not on this list");
+	EXPECT(iommu_attach_del_free_at(&list, &on_no_list, 0) == -ENOENT);
+	EXPECT_MESSAGE("iommu_attach_del_free_at", "not on this list");
+	EXPECT(iommu_attach_enable_atc(&on_no_list) == -ENOENT);
+	EXPECT_SILENCE();
+	iommu_attach_disable_atc(&on_no_list);
+	EXPECT_MESSAGE("iommu_attach_disable_atc", "on no list");
+	EXPECT(!iommu_attach_elm_device(&on_no_list));
+	EXPECT_MESSAGE("iommu_attach_elm_device", "on no list");
+
+	iommu_attach_set_aside(&no_endpoint);
+	EXPECT_MESSAGE("iommu_attach_set_aside", "not initialised");
+	iommu_attach_drain(&no_fence);
+	EXPECT_MESSAGE("iommu_attach_drain", "not initialised");
+	iommu_attach_drain(NULL);
+	EXPECT_MESSAGE("iommu_attach_drain", "not initialised");
+	EXPECT(iommu_attach_fence_poll(&no_fence, 0));
+	EXPECT_MESSAGE("iommu_attach_fence_poll", "not initialised");
+}
+
+static void memory(void)
+{
+	struct iommu_attach_elm first = { .iommu_device = &iommu, .fence = &iommu.fence, .tag = 9 };
+	struct iommu_attach_elm second = first, third = first;
+
+	EXPECT(iommu_attach_defer(&elm, never) == -EBUSY);
+	EXPECT_MESSAGE("iommu_attach_defer", "on a list");
+	EXPECT(iommu_attach_defer(&first, NULL) == -EINVAL);
+	EXPECT_MESSAGE("iommu_attach_defer", "no function");
+	EXPECT(iommu_attach_defer(NULL, never) == -EINVAL);
+	EXPECT_MESSAGE("iommu_attach_defer", "NULL");
+
+	/* Twice, with others in between, of which none is lost. */
+	iommu_attach_lock(&list);	/* deferred calls wait for nothing here */
+	iommu_attach_unlock(&list);
+	{
+		struct iommu_attach_walk walk;
+
+		iommu_attach_walk_begin(&walk, &list);	/* so that none is called yet */
+		EXPECT(!iommu_attach_defer(&first, count_release));
+		EXPECT(!iommu_attach_defer(&second, count_release));
+		EXPECT(!iommu_attach_defer(&third, count_release));
+		EXPECT(iommu_attach_defer(&first, count_release) == -EBUSY);
+		EXPECT_MESSAGE("iommu_attach_defer", "already");
+		EXPECT(iommu_attach_add(&list, &second) == -EBUSY);
+		EXPECT_MESSAGE("iommu_attach_add", "deferred");
+		iommu_attach_walk_end(&walk);
+	}
+	iommu_attach_barrier();
+	EXPECT(released == 3);
+
+	/* Afterwards they are the program's, to add as well. */
+	EXPECT(iommu_attach_add(&list, &first) > 0);
+	EXPECT(iommu_attach_del(&list, &first) > 0);
+	EXPECT(iommu_attach_add(&list, &first) == -EBUSY);
+	EXPECT_MESSAGE("iommu_attach_add", "before a drain");
+	iommu_attach_drain(&iommu.fence);
+	EXPECT(iommu_attach_add(&list, &first) > 0);
+	EXPECT(iommu_attach_del(&list, &first) > 0);
+	iommu_attach_drain(&iommu.fence);
+	EXPECT_SILENCE();
+}
+
+static void targets(void)
+{
+	struct iommu_attach_elm first = { .iommu_device = &iommu, .fence = &iommu.fence,
+					  .tag = 1, .using_atc = true, .atc = 5 };
+	struct iommu_attach_elm second = first;
+
+	EXPECT(iommu_attach_add(&list, &first) >= 0 && iommu_attach_add(&list, &second) >= 0);
+	first.atc = 6;
+	messages = 0;
+	iommu_attach_disable_atc(&first);
+	EXPECT(messages && strstr(last_message, "iommu_attach_disable_atc(): "));
+	messages = 0;
+	iommu.sent = 0;
+	EXPECT(!iommu_attach_flush(&list, &ops, NULL));
+	EXPECT(iommu.sent == 101);	/* the second one's is still sent */
+	EXPECT(!iommu_attach_del(&list, &first) && !iommu_attach_del(&list, &second));
+	iommu_attach_drain(&iommu.fence);
+}
+
+static void nests(void)
+{
+	struct iommu_attach_elm half = { .iommu_device = &iommu, .fence = &iommu.fence, .tag = 3 };
+	struct iommu_attach_nest nest = { half, half }, back = { half, half };
+
+	EXPECT(iommu_attach_add_nest(&list, &list, &nest) == -EINVAL);
+	EXPECT_MESSAGE("iommu_attach_add_nest", "its own parent");
+	EXPECT(iommu_attach_add_nest(&list, &other_list, &nest) > 0);
+	EXPECT(iommu_attach_add_nest(&other_list, &list, &back) == -ELOOP);
+	EXPECT_MESSAGE("iommu_attach_add_nest", "parent of one nest");
+	EXPECT(iommu_attach_del(&list, &nest.s1) == -ENOENT);
+	EXPECT_MESSAGE("iommu_attach_del", "half of a nest");
+	EXPECT(iommu_attach_del_nest(&other_list, &list, &nest) == -ENOENT);
+	EXPECT_MESSAGE("iommu_attach_del_nest", "not on these lists");
+	EXPECT(iommu_attach_del_nest(&list, &other_list, &nest) > 0);
+	/* Now the other way round is no circle. */
+	EXPECT(iommu_attach_add_nest(&other_list, &list, &back) > 0);
+	EXPECT(iommu_attach_del_nest(&other_list, &list, &back) > 0);
+	iommu_attach_drain(&iommu.fence);
+	EXPECT_SILENCE();
+}
+
+static void places(void)
+{
+	struct iommu_attach_flush_ops wrong = ops;
+	struct iommu_attach_elm more = { .iommu_device = &iommu, .fence = &iommu.fence, .tag = 4 };
+	struct iommu_attach_walk walk;
+	uint64_t tag;
+
+	wrong.wait = wait_and_misuse;
+	EXPECT(!iommu_attach_flush(&list, &wrong, NULL));
+
+	iommu_attach_lock(&list);
+	EXPECT(iommu_attach_add(&list, &more) == -EDEADLK);
+	EXPECT_MESSAGE("iommu_attach_add", "iommu_attach_lock()");
+	EXPECT(iommu_attach_add(&other_list, &more) == -EDEADLK);
+	EXPECT_MESSAGE("iommu_attach_add", "iommu_attach_lock()");
+	EXPECT(iommu_attach_del(&list, &elm) == -EDEADLK);
+	EXPECT_MESSAGE("iommu_attach_del", "iommu_attach_lock()");
+	EXPECT(iommu_attach_find_tag(&list, &iommu, &tag) == -EDEADLK);
+	EXPECT_MESSAGE("iommu_attach_find_tag", "iommu_attach_lock()");
+	iommu_attach_drain(&iommu.fence);
+	EXPECT_MESSAGE("iommu_attach_drain", "iommu_attach_lock()");
+	iommu_attach_barrier();
+	EXPECT_MESSAGE("iommu_attach_barrier", "iommu_attach_lock()");
+	iommu_attach_lock(&list);
+	EXPECT_MESSAGE("iommu_attach_lock", "iommu_attach_lock()");
+	EXPECT(!iommu_attach_flush(&list, &ops, NULL));
+	EXPECT(iommu_attach_first_locked(&list, 0) == &elm);
+	iommu_attach_unlock(&list);
+	EXPECT_SILENCE();
+	iommu_attach_unlock(&list);
+	EXPECT_MESSAGE("iommu_attach_unlock", "not called");
+	EXPECT(!iommu_attach_first_locked(&list, 0));
+	EXPECT_MESSAGE("iommu_attach_first_locked", "not called");
+	EXPECT(!iommu_attach_elm_device(&elm));
+	EXPECT_MESSAGE("iommu_attach_elm_device", "not called");
+
+	iommu_attach_walk_begin(&walk, &list);
+	iommu_attach_drain(&iommu.fence);
+	EXPECT_MESSAGE("iommu_attach_drain", "within a walk");
+	iommu_attach_barrier();
+	EXPECT_MESSAGE("iommu_attach_barrier", "within a walk");
+	EXPECT(iommu_attach_first_group(&walk));
+	iommu_attach_walk_end(&walk);
+	EXPECT_SILENCE();
+	EXPECT(!iommu_attach_first_group(&walk));
+	EXPECT_MESSAGE("iommu_attach_first_group", "has ended");
+	iommu_attach_walk_end(&walk);
+	EXPECT_MESSAGE("iommu_attach_walk_end", "ended before");
+}
+
+/* What the expensive checks find beyond: a list that the program has written to. */
+static void checks(void)
+{
+	static struct iommu_attach_list broken = IOMMU_ATTACH_LIST_INIT;
+	struct iommu_attach_elm one = { .iommu_device = &iommu, .fence = &iommu.fence };
+	struct iommu_attach_elm two = one;
+
+	EXPECT(iommu_attach_add(&broken, &one) > 0);
+	EXPECT_SILENCE();
+	one.kind = IOMMU_ATTACH_NEST;
+	EXPECT(!iommu_attach_add(&broken, &two));
+	EXPECT(messages == 1 && strstr(last_message, "iommu_attach_add(): "));
+	messages = 0;
+}
+
+int main(int argc, char **argv)
+{
+	uint64_t tag = 0;
+	int i;
+
+	alarm(60);
+	EXPECT(!iommu_attach_fence_init(&iommu.fence));
+	iommu_attach_init(&list);
+	iommu_attach_init(&other_list);
+	elm.iommu_device = &iommu;
+	elm.fence = &iommu.fence;
+	elm.tag = 1;
+	EXPECT(iommu_attach_add(&list, &elm) == IOMMU_ATTACH_GROUP_DOMAIN);
+
+	/* Standard error has it once for each place, without the checks. */
+	for (i = 0; i < 2; i++)
+		EXPECT(iommu_attach_add(&list, &elm) == -EEXIST);
+
+	iommu_attach_set_message(count_message, NULL);
+	lists_and_operations();
+	attachments();
+	memory();
+	targets();
+	nests();
+	places();
+	if (argc == 2 && !strcmp(argv[1], "checks"))
+		checks();
+
+	EXPECT(!iommu_attach_find_tag(&list, &iommu, &tag) && tag == 1);
+	EXPECT(iommu_attach_del(&list, &elm) == IOMMU_ATTACH_GROUP_DOMAIN);
+	iommu_attach_drain(&iommu.fence);
+	iommu_attach_destroy(&list);
+	iommu_attach_destroy(&other_list);
+	EXPECT_SILENCE();
+	return 0;
+}
