@@ -110,6 +110,7 @@ int main(void)
 	/* Here the device is reset: its ATC is empty. */
 	gpu_answers = true;
 	iommu_attach_resume(&gpu);
+	iommu_attach_fence(&iommu.fence);
 	/* Here the IOMMU answers its translation requests again. */
 	flush(&domain, "gpu is back");
 

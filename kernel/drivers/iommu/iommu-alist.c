@@ -1464,10 +1464,13 @@ EXPORT_SYMBOL_GPL(iommu_attach_blocked);
 
 /**
  * iommu_attach_resume() - A device that was set aside is back
- * @endpoint: The device. Its ATC is empty: it has been reset, or the driver has
- *	invalidated it, after this call and before the IOMMU answers it again.
+ * @endpoint: The device. Its ATC is empty: it has been reset, or the driver
+ *	invalidates it, after this call and before the IOMMU answers it again.
  *
- * Flushes send to the device again.
+ * Flushes that begin after this send to the device again. One that is running may have left
+ * it out and be about to invalidate the IOTLB, from which the device could fetch what is
+ * being unmapped: call iommu_attach_fence() after this and before the IOMMU answers the
+ * device's translation requests again.
  *
  * Context: Any context but NMI.
  */
@@ -1475,7 +1478,7 @@ void iommu_attach_resume(struct iommu_attach_endpoint *endpoint)
 {
 	endpoint_set(endpoint, IOMMU_ATTACH_SILENT, 0);
 	endpoint_set(endpoint, IOMMU_ATTACH_BLOCKED, 0);
-	/* As in attach_parts(): the hardware starts after what walks see, see Barriers. */
+	/* The hardware starts after what walks see, see Barriers. */
 	smp_mb();
 }
 EXPORT_SYMBOL_GPL(iommu_attach_resume);
