@@ -268,7 +268,7 @@ proctype walker(byte w)
 		:: users[g] ->
 			assert(KEYS(served) & BIT(group_key[g]));
 			assert(!(sent_iotlb[w] & BIT(group_key[g])));
-			/* flush_pass(): flush->ops->iotlb(*next, flush->arg); */
+			/* __iommu_attach_send(): ops->iotlb(group, arg); */
 			sent_iotlb[w] = sent_iotlb[w] | BIT(group_key[g]);
 			first = (until && !found -> i : first);
 			found = until > 0
@@ -298,7 +298,7 @@ proctype walker(byte w)
 
 	:: d_step { step == END ->
 		assert(memory[BLOCK(b)] != FREE);
-		/* __iommu_attach_slots_end(): READ_ONCE(slots->nr) */
+		/* __iommu_attach_slots_end(): READ_ONCE(slots->end) */
 		end = block_nr[b];
 		step = (end -> SLOT : NEXT_BLOCK) }
 
@@ -321,7 +321,7 @@ proctype walker(byte w)
 		number_is = block_seq[b];
 		if
 		/* __iommu_attach_target(): if (unlikely(after || seq > until)) */
-		/* __iommu_attach_target(): seq = atomic64_read(&slot[slots->room]); */
+		/* __iommu_attach_target(): seq = atomic64_read(&slot[slots->capacity]); */
 		:: after || number_is > until -> number_is = number[b * ROOM + s]
 		:: else
 		fi;
@@ -367,7 +367,7 @@ proctype walker(byte w)
 		step = (second -> DONE : STILL_ATC) }
 
 	:: d_step { step == STILL_ATC ->
-		/* __iommu_attach_load_atcs(): !READ_ONCE(walk->alist->nr_atc) */
+		/* __iommu_attach_load_atcs(): !READ_ONCE(alist->nr_atc) */
 #ifdef ONE_PASS
 		step = (w == 1 || !nr_atc -> DONE : UNTIL_NOW)
 #else
@@ -383,7 +383,7 @@ proctype walker(byte w)
 		until = early;
 		early = 0;
 #else
-		/* __iommu_attach_load_atcs(): atomic64_read_acquire(&walk->alist->atc_seq); */
+		/* __iommu_attach_load_atcs(): atomic64_read_acquire(&alist->atc_seq); */
 		until = atc_seq;
 #endif
 		/* iommu_attach_flush(): if (flush.until != flush.after) */
@@ -565,7 +565,7 @@ inline take_slot()
 	elm_block[a] = b;
 	elm_slot[a] = s;
 	if
-	/* part_add_target(): WRITE_ONCE(slots->nr, i + 1); */
+	/* part_add_target(): WRITE_ONCE(slots->end, i + 1); */
 	:: s == block_nr[b] -> block_nr[b] = s + 1
 	:: else
 	fi
@@ -573,7 +573,7 @@ inline take_slot()
 
 inline set_number()
 {
-	/* part_add_target(): atomic64_set(&slots->slot[slots->room + i], seq); */
+	/* part_add_target(): atomic64_set(&slots->slot[slots->capacity + i], seq); */
 	number[b * ROOM + s] = atc_seq + 1;
 	/* part_add_target(): atomic64_set(&slots->seq, seq); */
 	block_seq[b] = atc_seq + 1
@@ -582,7 +582,7 @@ inline set_number()
 inline add_target()
 {
 	if
-	/* part_add_target(): other = find_target(alist, group, elm); */
+	/* part_add_target(): other = find_target(alist, group, elm->atc); */
 	:: d_step { shares(0) -> share_target(0) }
 	:: d_step { shares(1) -> share_target(1) }
 	:: d_step { shares(2) -> share_target(2) }
@@ -611,7 +611,8 @@ inline add_target()
 #endif
 #endif
 		d_step {
-			/* part_add_target(): atomic64_set_release(&slots->slot[i], */
+			/* part_add_target(): endpoint_join(elm); */
+			/* endpoint_join(): atomic64_set_release(slot, elm->atc | IOMMU_ATTACH_LIVE); */
 			slot[b * ROOM + s] = TARGET(a) + 1;
 			/* It is another one from here on than what had a command before. */
 			for (i : 0 .. 1) {
@@ -637,8 +638,8 @@ inline add_target()
 
 inline drop_slot()
 {
-	/* del_target(): WRITE_ONCE(slots->nr, nr); */
-	/* del_target(): slots->used-- */
+	/* del_target(): WRITE_ONCE(slots->end, nr); */
+	/* del_target(): slots->nr_used-- */
 	block_nr[b] = (slot[b * ROOM + 1] -> 2 : (slot[b * ROOM] -> 1 : 0));
 	block_used[b] = block_used[b] - 1
 }
@@ -647,7 +648,7 @@ inline del_target()
 {
 	if
 #ifndef COUNT_NOT_SHARED
-	/* del_target(): if (find_target(alist, group, elm)) */
+	/* del_target(): if (find_target(alist, group, atc)) */
 	:: d_step { shared ->
 		elm_block[a] = 0;
 		elm_slot[a] = 0 }
