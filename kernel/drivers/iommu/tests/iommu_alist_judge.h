@@ -108,6 +108,7 @@ enum {
 	LEAVE_SILENT	= BIT(3),	/* the driver sets no device aside */
 	NAMELESS	= BIT(4),	/* nor is it told which one is silent */
 	JUST_A_WALK	= BIT(5),	/* nothing is sent */
+	INLINE		= BIT(6),	/* a flush that is compiled into its caller */
 };
 
 /* One flush: what it called, and what happens beside it. */
@@ -122,6 +123,8 @@ struct record {
 	bool overflow;
 	u32 nr_answers;
 	bool trouble;				/* a wait has failed */
+	struct iommu_attach_list *const *lists;	/* of a flush of several; else NULL */
+	u32 nr_lists;
 	bool in_rcu;				/* of the caller's own */
 	void (*hook)(struct record *record);	/* after each call */
 	u32 hook_at;				/* number of the call */
@@ -412,6 +415,36 @@ static void begin_record(struct record *record, u32 mode)
 	}
 }
 
+/* Operations that are constants, for the modes that matter. */
+#define INLINE_OPS(mode)						\
+	(&(const struct iommu_attach_flush_ops){			\
+		.iotlb = note_iotlb,					\
+		.atc = (mode) & WITHOUT_ATC ? NULL : note_atc,		\
+		.submit = note_submit,					\
+		.wait = note_wait,					\
+		.silent = note_silent,					\
+		.wait_before_nest = (mode) & NEST_WAITS,		\
+		.wait_before_atc = (mode) & ATC_WAITS,			\
+	})
+
+static noinline int flush_inline(struct record *record, struct iommu_attach_list *alist,
+				 u32 mode)
+{
+	switch (mode & ~INLINE) {
+	case NEST_WAITS:
+		return iommu_attach_flush_inline(alist, INLINE_OPS(NEST_WAITS), record);
+	case ATC_WAITS:
+		return iommu_attach_flush_inline(alist, INLINE_OPS(ATC_WAITS), record);
+	case NEST_WAITS | ATC_WAITS:
+		return iommu_attach_flush_inline(alist, INLINE_OPS(NEST_WAITS | ATC_WAITS),
+						 record);
+	case WITHOUT_ATC:
+		return iommu_attach_flush_inline(alist, INLINE_OPS(WITHOUT_ATC), record);
+	default:
+		return iommu_attach_flush_inline(alist, INLINE_OPS(0), record);
+	}
+}
+
 static void flush_into(struct record *record, struct iommu_attach_list *alist,
 		       u32 mode)
 {
@@ -429,7 +462,13 @@ static void flush_into(struct record *record, struct iommu_attach_list *alist,
 
 	begin_record(record, mode);
 	world->atomic = true;
-	record->error = iommu_attach_flush(alist, &ops, record);
+	if (mode & INLINE)
+		record->error = flush_inline(record, alist, mode);
+	else if (record->lists)
+		record->error = iommu_attach_flush_lists(record->lists, record->nr_lists,
+							 &ops, record);
+	else
+		record->error = iommu_attach_flush(alist, &ops, record);
 	world->atomic = atomic;
 }
 
@@ -908,7 +947,7 @@ static struct fact fact_of(struct thing *thing, u32 half)
 		.iommu_device = elm->iommu_device,
 		.tag = elm->tag,
 		.atc = elm->atc,
-		.kind = half ? IOMMU_ATTACH_NEST : IOMMU_ATTACH_OWN,
+		.kind = half ? IOMMU_ATTACH_NEST : elm->kind,
 		.using_atc = elm->using_atc,
 	};
 }

@@ -16,6 +16,7 @@
 #include <linux/delay.h>
 #include <linux/kthread.h>
 #include <linux/module.h>
+#include <linux/sched.h>
 
 #include "iommu_alist_judge.h"
 
@@ -436,12 +437,16 @@ static void random_attach(struct world *world, u64 *seed)
 	struct thing *thing;
 	int ret;
 
-	if (random_below(seed, 3))
+	if (random_below(seed, 3)) {
 		thing = new_thing(world, alist, iommu, tag, atc);
-	else
+		/* Now and then half a nest. */
+		thing->nest.s1.kind = random_below(seed, 4) ? IOMMU_ATTACH_OWN :
+							      IOMMU_ATTACH_NEST;
+	} else {
 		thing = new_nest(world, &world->list[random_below(seed, 2)],
 				 &world->list[2 + random_below(seed, 2)], iommu,
 				 tag, nest_tag, atc);
+	}
 
 	/* Now and then the memory is out. */
 	if (!random_below(seed, 8)) {
@@ -1292,6 +1297,184 @@ static void rule_05_dead_groups_between_windows(struct kunit *test)
 	}
 }
 
+/* Its ATC comes into use while the flush is at call @at: now, later, or after the rest. */
+static void hook_enable_anywhere(struct record *record)
+{
+	struct thing *thing = record->hook_thing;
+
+	mark_atc_late(record->world, thing, record->nr, record->mode & ATC_WAITS);
+	if (!enable_atc(thing))
+		note_atc_use(record->world, thing, true);
+}
+
+/*
+ * More IOMMUs than a window: at each call a device of the first window, of the last one,
+ * or a newcomer anywhere begins to use its ATC, or is attached.
+ */
+static void rule_05_newcomers_between_windows(struct kunit *test)
+{
+	static const u32 where[] = { 1, 33, 69, 0, 50, 129 };
+	struct world *world = new_world(test, 2 * NR_IOMMUS);
+	struct iommu_attach_list *alist = &world->list[0];
+	struct thing *things[3], *thing;
+	u32 mode, at, nr, i, which, sent;
+
+	/* Every second IOMMU up to 2 * WINDOW + 8 of them; 5, 4, 3 and 2 devices with ATC. */
+	for (i = 0; i < 2 * WINDOW + 6; i++)
+		add(world, alist, 1 + i + i / 40, 1, i % 3 ? 100 + i : NO_ATC);
+	for (i = 0; i < 3; i++) {
+		things[i] = add(world, alist, where[i], 1, NO_ATC);
+		things[i]->nest.s1.atc = 40 + i;
+		things[i]->nest.s1.endpoint = NULL;
+	}
+	for (mode = 0; mode < NR_MODES; mode++) {
+		nr = count_flush_calls(world, alist, mode);
+		for (which = 0; which < ARRAY_SIZE(where); which++) {
+			for (at = 1 + which; at <= nr; at += 5) {
+				thing = things[which % 3];
+				if (which < 3) {
+					forget_thing(world, thing);
+					note_thing(world, thing);
+					flush_beside(world, alist, mode, at,
+						     hook_enable_anywhere, thing);
+				} else {
+					thing = new_thing(world, alist, where[which], 9, 41);
+					flush_beside(world, alist, mode, at, hook_attach,
+						     thing);
+				}
+				EXPECT_FAULT(&world->record, alist, FINE,
+					     "mode %u, IOMMU %u at call %u", mode,
+					     where[which], at);
+				sent = 0;
+				for (i = 0; i < world->record.nr; i++)
+					sent += world->record.event[i].call == CALL_ATC &&
+						world->record.event[i].value == 40 + which;
+				/* While the hardware has not completed the IOTLB part. */
+				if (which < 3 && !(mode & ATC_WAITS))
+					KUNIT_EXPECT_EQ_MSG(test, sent, 1,
+							    "mode %u, IOMMU %u, call %u",
+							    mode, where[which], at);
+				unmark_all(world);
+				if (which < 3)
+					disable_atc(world, thing);
+				else
+					detach(world, thing);
+			}
+		}
+	}
+}
+
+/* What is true of few IOMMUs is true of many: errors, silent devices, slow ones. */
+static void rule_05_windows_with_faults(struct kunit *test)
+{
+	struct world *world = new_world(test, 4 * NR_IOMMUS);
+	struct iommu_attach_list *alist = &world->list[2];
+	u32 mode, i, round;
+	u64 seed = 5;
+
+	for (i = 0; i < 70; i++) {
+		if (i % 5)
+			add(world, alist, i, 1, i % 2 ? 100 + i : NO_ATC);
+		if (i % 7 == 0)
+			add_nest(world, &world->list[0], alist, i, 3, 4, 200 + i);
+	}
+	for (round = 0; round < 12; round++) {
+		memset(world->hardware, 0, sizeof(world->hardware));
+		for (i = 0; i < 70; i++) {
+			world->hardware[i].slow = random_below(&seed, 3);
+			if (random_below(&seed, 8) == 0)
+				world->hardware[i].aborts = random_below(&seed, 4);
+			if (round % 3 == 1 && random_below(&seed, 16) == 0)
+				world->hardware[i].error = -EIO;
+			state_of(world, i, 100 + i)->dead =
+				round % 3 == 2 && random_below(&seed, 8) == 0;
+		}
+		for (mode = 0; mode < NR_MODES; mode++) {
+			flush_into(&world->record, alist, mode);
+			EXPECT_FAULT(&world->record, alist, FINE, "round %u, mode %u", round,
+				     mode);
+			for (i = 0; i < 70; i++)
+				resume(world, i, 100 + i);
+		}
+	}
+}
+
+/*
+ * Several lists at once
+ */
+
+static void flush_lists_into(struct record *record, struct iommu_attach_list *const *lists,
+			     u32 nr, u32 mode)
+{
+	record->lists = lists;
+	record->nr_lists = nr;
+	flush_into(record, lists[0], mode);
+	record->lists = NULL;
+}
+
+/* The lists from @nr on have no part in the flush that is judged next. */
+static void expect_lists(struct world *world, u32 nr, u32 mode)
+{
+	struct record *record = &world->record;
+	enum fault fault;
+	u32 i, sent = 0;
+
+	for (i = 0; i < world->nr; i++) {
+		world->fact[i].beside = world->fact[i].alist >= &world->list[nr];
+		if (world->fact[i].beside)
+			sent += count_calls(record, &world->fact[i], CALL_IOTLB);
+	}
+	fault = judge_sets(record, NULL);
+	KUNIT_EXPECT_EQ_MSG(world->test, fault, FINE, "%s; mode %u, %u lists",
+			    fault_names[fault], mode, nr);
+	KUNIT_EXPECT_EQ(world->test, sent, 0);
+	unmark_all(world);
+}
+
+/* All of all is sent before anything is waited for; then all ATCs, likewise. */
+static void expect_lists_wait_once(struct world *world, u32 phases, const char *what)
+{
+	const struct event *event = world->record.event;
+	u32 i, turns = 0;
+	bool waiting = true;
+
+	for (i = 0; i < world->record.nr; i++) {
+		turns += waiting && event[i].call == CALL_SUBMIT;
+		if (event[i].call == CALL_SUBMIT)
+			waiting = false;
+		if (event[i].call == CALL_WAIT)
+			waiting = true;
+	}
+	KUNIT_EXPECT_EQ_MSG(world->test, turns, phases, "%s", what);
+}
+
+static void rule_05_lists_wait_once(struct kunit *test)
+{
+	struct world *world = new_world(test, 64);
+	struct iommu_attach_list *lists[NR_LISTS];
+	u32 i, mode, nr;
+
+	for (i = 0; i < NR_LISTS; i++)
+		lists[i] = &world->list[i];
+	/* Nothing is attached to list 1; list 3 has no ATC. */
+	for (i = 0; i < 6; i++) {
+		add(world, lists[0], i, 10 + i % 2, i);
+		add(world, lists[2], i % 3, 20, i);
+		add(world, lists[3], i % 2, 30, NO_ATC);
+	}
+	add_nest(world, lists[0], lists[2], 2, 40, 50, 9);
+	for (mode = 0; mode < NR_MODES; mode++) {
+		for (nr = 1; nr <= NR_LISTS; nr++) {
+			flush_lists_into(&world->record, lists, nr, mode);
+			KUNIT_EXPECT_EQ(test, world->record.error, 0);
+			expect_lists(world, nr, mode);
+			expect_lists_wait_once(world, (nr > 2 && mode & NEST_WAITS) +
+					       (nr > 1 || mode != 0) + 1, "phases");
+		}
+	}
+	KUNIT_EXPECT_EQ(test, iommu_attach_flush_lists(lists, 0, NULL, NULL), 0);
+}
+
 static void pitfall_04_plain_device_hides_no_ats_sibling(struct kunit *test)
 {
 	struct world *world = new_world(test, 8);
@@ -1598,6 +1781,78 @@ static void rule_06_tags_that_come_and_go_leave_no_trace(struct kunit *test)
 	KUNIT_EXPECT_LE(test, world->largest, 512);
 }
 
+/* A list that has lost its last attachment is as new: small, and walked in one line. */
+static void rule_06_emptied_list_is_as_new(struct kunit *test)
+{
+	struct world *world = new_world(test, 600);
+	struct iommu_attach_list *s1 = &world->list[0], *s2 = &world->list[2];
+	unsigned long allocs;
+	u32 i, round;
+	u64 tag;
+
+	for (round = 0; round < 4; round++) {
+		for (i = 0; i < 200; i++) {
+			if (round % 2)
+				add_nest(world, s1, s2, i % 5, i, i, i);
+			else
+				add(world, s1, i % 5, i, i);
+		}
+		KUNIT_EXPECT_NOT_NULL(test, rcu_access_pointer(s1->table));
+		allocs = world->allocs;
+		world->fail_at = allocs + 1;
+		if (round < 2)
+			detach_all(world);
+		while (world->nr)
+			detach(world, world->fact[0].thing);
+		world->fail_at = 0;
+		KUNIT_EXPECT_EQ(test, world->allocs, allocs);
+		KUNIT_EXPECT_NULL(test, rcu_access_pointer(s1->table));
+		KUNIT_EXPECT_NULL(test, s1->index);
+		KUNIT_EXPECT_NULL(test, rcu_access_pointer(s2->table));
+		KUNIT_EXPECT_NULL(test, s2->index);
+		KUNIT_EXPECT_TRUE(test, hlist_empty(&s1->first.slots));
+		KUNIT_EXPECT_EQ(test, s1->first.nr_slots, 0);
+		verify(world, s1);
+		verify(world, s2);
+		KUNIT_EXPECT_EQ(test, iommu_attach_find_tag(s1, fake_iommu(0), &tag), -ENOENT);
+		/* The tag that the first group has kept, and others. */
+		if (round < 2)
+			add(world, s1, 0, 0, NO_ATC);
+		add(world, s1, 0, 7, NO_ATC);
+		add(world, s1, 1, 0, 5);
+		verify(world, s1);
+		detach_all(world);
+	}
+}
+
+/* A walk that began before goes on over all that was there. */
+static void rule_06_emptied_under_a_walk(struct kunit *test)
+{
+	struct world *world = new_world(test, 16);
+	struct iommu_attach_list *alist = &world->list[0];
+	const struct iommu_attach_group *group;
+	u32 i, nr = 0, wrong = 0;
+	struct iommu_attach_walk walk;
+
+	for (i = 0; i < 6; i++)
+		add(world, alist, i / 2, i, i);
+	world->atomic = true;
+	iommu_attach_walk_begin(&walk, alist);
+	iommu_attach_for_each_group(group, &walk) {
+		wrong += group->iommu_device != fake_iommu(nr / 2) || group->tag != nr;
+		if (++nr < 6)
+			continue;
+		detach_all(world);
+		wrong += group->iommu_device != fake_iommu(2) || group->tag != 5;
+	}
+	iommu_attach_for_each_group(group, &walk)
+		nr++;
+	iommu_attach_walk_end(&walk);
+	world->atomic = false;
+	KUNIT_EXPECT_EQ(test, nr, 6);
+	KUNIT_EXPECT_EQ(test, wrong, 0);
+}
+
 /* Full or empty, shared or not: there is nothing that a detach could lack. */
 static void pitfall_15_detach_never_fails(struct kunit *test)
 {
@@ -1760,8 +2015,8 @@ static void hook_drain(struct record *record)
 	drainer->early = READ_ONCE(drainer->returned);
 }
 
-static void expect_drain(struct world *world, struct iommu_attach_list *alist,
-			 void (*work)(struct drainer *drainer), struct thing *thing)
+static void expect_drain_at(struct world *world, struct iommu_attach_list *alist, u32 at,
+			    void (*work)(struct drainer *drainer), struct thing *thing)
 {
 	struct drainer drainer = { .world = world, .work = work, .thing = thing };
 	struct kunit *test = world->test;
@@ -1774,10 +2029,16 @@ static void expect_drain(struct world *world, struct iommu_attach_list *alist,
 	wait_for_completion(&drainer.ready);
 
 	world->record.hook_data = &drainer;
-	flush_beside(world, alist, 0, 1, hook_drain, NULL);
+	flush_beside(world, alist, 0, at, hook_drain, NULL);
 	kthread_stop(task);
 	KUNIT_EXPECT_FALSE(test, drainer.early);
 	KUNIT_EXPECT_TRUE(test, drainer.returned);
+}
+
+static void expect_drain(struct world *world, struct iommu_attach_list *alist,
+			 void (*work)(struct drainer *drainer), struct thing *thing)
+{
+	expect_drain_at(world, alist, 1, work, thing);
 }
 
 static void work_drain(struct drainer *drainer)
@@ -2313,6 +2574,411 @@ static void rule_12_fences_are_left_one_by_one(struct kunit *test)
 	}
 }
 
+/*
+ * What a fence says, against what happened: flushes come and go, on two at most of which
+ * a fence waits, in every order that the seed has.
+ */
+struct inside {
+	struct iommu_attach_fence_ctr __percpu *ctr;
+	u32 entered;			/* when; 0: not inside */
+};
+
+static void leave(struct inside *inside)
+{
+	smp_mb();
+	__iommu_attach_leave(inside->ctr);
+	inside->entered = 0;
+}
+
+static void rule_15_fence_waits_for_who_was_there(struct kunit *test)
+{
+	const u32 *number = test->param_value;
+	struct iommu_attach_fence *fence = &fake_fences[0];
+	u32 now, i, j, begun[4], wrong = 0, done = 0;
+	struct inside inside[4] = {};
+	unsigned long cookie[4];
+	u64 seed = *number;
+	bool busy, answer;
+
+	for (i = 0; i < ARRAY_SIZE(begun); i++) {
+		begun[i] = 1;
+		cookie[i] = iommu_attach_fence_begin(fence);
+	}
+	for (now = 2; now < 20000; now++) {
+		i = random_below(&seed, 4);
+		switch (random_below(&seed, 6)) {
+		case 0:
+			if (inside[i].entered)
+				break;
+			inside[i].ctr = __iommu_attach_enter(fence);
+			inside[i].entered = now;
+			smp_mb();
+			break;
+		case 1:
+			if (inside[i].entered)
+				leave(&inside[i]);
+			break;
+		case 2:
+			/* Forgets the last one. */
+			begun[i] = now;
+			cookie[i] = iommu_attach_fence_begin(fence);
+			break;
+		default:
+			busy = false;
+			for (j = 0; j < ARRAY_SIZE(inside); j++)
+				busy |= inside[j].entered && inside[j].entered < begun[i];
+			answer = iommu_attach_fence_poll(fence, cookie[i]);
+			wrong += answer && busy;
+			done += answer;
+			for (j = 0; j < ARRAY_SIZE(inside); j++)
+				busy |= inside[j].entered;
+			/* Where nobody is inside one look is enough. */
+			wrong += !answer && !busy;
+			/* And what has been said is said again. */
+			wrong += answer && !iommu_attach_fence_poll(fence, cookie[i]);
+			break;
+		}
+	}
+	for (i = 0; i < ARRAY_SIZE(inside); i++)
+		if (inside[i].entered)
+			leave(&inside[i]);
+	KUNIT_EXPECT_EQ_MSG(test, wrong, 0, "seed %u", *number);
+	KUNIT_EXPECT_GT(test, done, 500);
+}
+
+/* One flush always comes before the last one has gone: a fence ends all the same. */
+static void rule_15_fence_ends_beside_endless_flushes(struct kunit *test)
+{
+	struct iommu_attach_fence *fence = &fake_fences[0];
+	struct inside a = {}, b = {};
+	unsigned long cookie;
+	u32 round, looks;
+
+	a.ctr = __iommu_attach_enter(fence);
+	for (round = 0; round < 100; round++) {
+		cookie = iommu_attach_fence_begin(fence);
+		KUNIT_EXPECT_FALSE(test, iommu_attach_fence_poll(fence, cookie));
+		for (looks = 0; looks < 3; looks++) {
+			b.ctr = __iommu_attach_enter(fence);
+			leave(&a);
+			if (iommu_attach_fence_poll(fence, cookie))
+				break;
+			a = b;
+		}
+		KUNIT_EXPECT_LT_MSG(test, looks, 3, "round %u", round);
+		a = b;
+	}
+	leave(&a);
+}
+
+/* Numbers of rounds wrap, and counters do. */
+static void rule_15_fence_wraps(struct kunit *test)
+{
+	struct iommu_attach_fence *fence = &fake_fences[0];
+	struct inside inside = {};
+	unsigned long cookie;
+	u32 i;
+
+	fence->done = -3UL;
+	for (i = 0; i < 8; i++) {
+		inside.ctr = __iommu_attach_enter(fence);
+		cookie = iommu_attach_fence_begin(fence);
+		KUNIT_EXPECT_FALSE(test, iommu_attach_fence_poll(fence, cookie));
+		leave(&inside);
+		KUNIT_EXPECT_TRUE(test, iommu_attach_fence_poll(fence, cookie));
+	}
+	KUNIT_EXPECT_EQ(test, fence->done, 5);
+}
+
+/* From the calls of a flush: who is inside of which fence, and when. */
+static void hook_fences(struct record *record)
+{
+	const struct event *event = &record->event[record->nr - 1];
+	struct held *held = record->hook_data;
+
+	record->hook = hook_fences;
+	record->hook_at = record->nr + 1;
+	if (event->call == CALL_IOTLB || event->call == CALL_ATC)
+		held->fence[event->call == CALL_ATC] |= !fence_is_idle(0);
+	if (event->call == CALL_WAIT)
+		held->fence[2] |= !fence_is_idle(0);
+	held->fence[3] |= !fence_is_idle(3);
+}
+
+/*
+ * Whoever sends to an ATC is inside before. Who only flushes IOTLBs, and does not have to
+ * wait for long, is in no fence, nor is a flush in those of other IOMMUs.
+ */
+static void rule_15_flush_is_inside_while_it_may_send(struct kunit *test)
+{
+	struct world *world = new_world(test, 60);
+	struct iommu_attach_list *alist = &world->list[0];
+	u32 mode, atc, slow;
+	struct held held;
+
+	for (atc = 0; atc < 2; atc++) {
+		for (slow = 0; slow < 4; slow++) {
+			add(world, alist, 0, 1, atc ? 5 : NO_ATC);
+			add(world, alist, 1, 1, NO_ATC);
+			world->hardware[0].slow = slow;
+			for (mode = 0; mode < NR_MODES; mode++) {
+				held = (struct held){};
+				world->record.hook = hook_fences;
+				world->record.hook_at = 1;
+				world->record.hook_data = &held;
+				flush_into(&world->record, alist, mode);
+				world->record.hook = NULL;
+				KUNIT_EXPECT_EQ(test, held.fence[1], atc);
+				KUNIT_EXPECT_EQ(test, held.fence[2], atc || slow);
+				KUNIT_EXPECT_EQ(test, held.fence[0],
+						atc && !(mode & (ATC_WAITS | NEST_WAITS)));
+				KUNIT_EXPECT_FALSE(test, held.fence[3]);
+			}
+			detach_all(world);
+		}
+	}
+}
+
+static void work_fence(struct drainer *drainer)
+{
+	struct thing *thing = drainer->thing;
+
+	iommu_attach_del(thing->list[0], &thing->nest.s1);
+	iommu_attach_fence(thing->nest.s1.fence);
+}
+
+static void work_disable(struct drainer *drainer)
+{
+	iommu_attach_disable_atc(&drainer->thing->nest.s1);
+	iommu_attach_fence(drainer->thing->nest.s1.fence);
+}
+
+/* A detach waits for a flush that may still send to the device, or waits for it. */
+static void pitfall_40_detach_ends_after_the_flush(struct kunit *test)
+{
+	struct world *world = new_world(test, 8);
+	struct iommu_attach_list *alist = &world->list[0];
+	struct thing *thing;
+	u32 at;
+
+	add(world, alist, 0, 1, 11);
+	for (at = 1; at <= 5; at++) {
+		thing = add(world, alist, 0, 1, 10);
+		expect_drain_at(world, alist, at, work_disable, thing);
+		note_atc_use(world, thing, false);
+		verify(world, alist);
+		KUNIT_ASSERT_EQ(test, enable_atc(thing), 0);
+		note_atc_use(world, thing, true);
+		expect_drain_at(world, alist, at, work_fence, thing);
+		forget_thing(world, thing);
+		verify(world, alist);
+		synchronize_rcu();
+		kfree(thing);
+	}
+}
+
+/* Nor does it wait for anything else: not for RCU, not for other IOMMUs. */
+static void rule_15_fence_does_not_wait_for_rcu(struct kunit *test)
+{
+	struct iommu_attach_fence *fence = &fake_fences[0];
+	struct inside inside = { .ctr = __iommu_attach_enter(&fake_fences[1]) };
+	unsigned long cookie;
+
+	rcu_read_lock();
+	cookie = iommu_attach_fence_begin(fence);
+	KUNIT_EXPECT_TRUE(test, iommu_attach_fence_poll(fence, cookie));
+	rcu_read_unlock();
+	iommu_attach_fence_wait(fence, cookie);
+	iommu_attach_fence(fence);
+	leave(&inside);
+}
+
+/* While a flush waits for a device that is silent, grace periods end. */
+static void hook_grace_period(struct record *record)
+{
+	KUNIT_EXPECT_FALSE(record->world->test, record->event[record->nr - 1].in_rcu);
+	if (record->event[record->nr - 1].in_rcu)
+		return;
+	synchronize_rcu();
+	record->hook_data = record;
+}
+
+static void pitfall_41_grace_period_beside_a_silent_device(struct kunit *test)
+{
+	struct world *world = new_world(test, 8);
+	struct iommu_attach_list *alist = &world->list[0];
+	u32 i, nr, looks = 0;
+
+	add(world, alist, 0, 1, 10);
+	add(world, alist, 0, 1, 11);
+	add(world, alist, 1, 1, NO_ATC);
+	state_of(world, 0, 11)->dead = true;
+	world->hardware[0].slow = 1;
+	/* Each look. */
+	nr = count_flush_calls(world, alist, 0);
+	resume(world, 0, 11);
+	for (i = 1; i <= nr; i++) {
+		if (world->record.event[i - 1].call != CALL_WAIT)
+			continue;
+		looks++;
+		world->record.hook_data = NULL;
+		flush_beside(world, alist, 0, i, hook_grace_period, NULL);
+		KUNIT_EXPECT_NOT_NULL(test, world->record.hook_data);
+		EXPECT_FAULT(&world->record, alist, FINE, "call %u", i);
+		resume(world, 0, 11);
+	}
+	KUNIT_EXPECT_GE(test, looks, 6);
+}
+
+/* With an ATC no look is in RCU; without, the first one may be. */
+static void rule_12_no_wait_in_rcu(struct kunit *test)
+{
+	struct world *world = new_world(test, 16);
+	u32 mode, i, n, in_rcu;
+
+	add(world, &world->list[0], 0, 1, 10);
+	add(world, &world->list[0], 1, 1, NO_ATC);
+	add(world, &world->list[1], 0, 1, NO_ATC);
+	world->hardware[0].slow = 2;
+	for (n = 0; n < 2; n++) {
+		for (mode = 0; mode < NR_MODES; mode++) {
+			flush_into(&world->record, &world->list[n], mode);
+			EXPECT_FAULT(&world->record, &world->list[n], FINE, "mode %u", mode);
+			in_rcu = 0;
+			for (i = 0; i < world->record.nr; i++)
+				in_rcu += world->record.event[i].in_rcu;
+			if (!IS_ENABLED(CONFIG_DEBUG_LOCK_ALLOC))
+				continue;
+			/* Own tags; for ATCs a phase of their own, or none. */
+			KUNIT_EXPECT_EQ(test, in_rcu, n || mode);
+		}
+	}
+}
+
+/* The waits of several slow IOMMUs take turns. */
+static void rule_12_waits_take_turns(struct kunit *test)
+{
+	struct world *world = new_world(test, 60);
+	struct iommu_attach_list *alist = &world->list[0];
+	const struct event *event = world->record.event;
+	u32 i, n, turn = 0, last = 3;
+
+	for (i = 0; i < 4; i++) {
+		add(world, alist, i, 1, i);
+		world->hardware[i].slow = 20;
+	}
+	flush_into(&world->record, alist, 0);
+	EXPECT_FAULT(&world->record, alist, FINE, "all are slow");
+	for (i = 0; i < world->record.nr; i++) {
+		if (event[i].call != CALL_WAIT || event[i].error != -EINPROGRESS)
+			continue;
+		n = iommu_number(event[i].iommu_device);
+		/* Round after round, each once. */
+		KUNIT_EXPECT_EQ(test, n, (last + 1) % 4);
+		last = n;
+		turn++;
+	}
+	KUNIT_EXPECT_EQ(test, turn, 80);
+}
+
+/*
+ * Threads: two flush all the time. After the fence of a device nobody sends to it.
+ */
+struct churn {
+	struct world *world;
+	u32 gone;			/* targets that have been fenced, by bit */
+	u32 sent;
+	u32 wrong;			/* sent although it was gone; a wait for another */
+	u64 cookie;
+	bool wait_before_atc;
+};
+
+static void churn_iotlb(const struct iommu_attach_group *group, void *arg)
+{
+	struct churn *churn = arg;
+
+	if (group->iommu_device != fake_iommu(0))
+		WRITE_ONCE(churn->wrong, 1);
+}
+
+static void churn_atc(const struct iommu_attach_group *group, u64 atc, void *arg)
+{
+	struct churn *churn = arg;
+
+	if (group->iommu_device != fake_iommu(0) || READ_ONCE(churn->gone) & BIT(atc))
+		WRITE_ONCE(churn->wrong, 1);
+	WRITE_ONCE(churn->sent, 1);
+}
+
+static u64 churn_submit(struct iommu_device *iommu_device, void *arg)
+{
+	struct churn *churn = arg;
+
+	return iommu_number(iommu_device) + ++churn->cookie;
+}
+
+static int churn_wait(struct iommu_device *iommu_device, u64 cookie, void *arg)
+{
+	struct churn *churn = arg;
+
+	if (iommu_number(iommu_device) + churn->cookie != cookie)
+		WRITE_ONCE(churn->wrong, 1);
+	return 0;
+}
+
+static int churn_thread(void *data)
+{
+	struct churn *churn = data;
+	struct iommu_attach_flush_ops ops = {
+		.iotlb = churn_iotlb,
+		.atc = churn_atc,
+		.submit = churn_submit,
+		.wait = churn_wait,
+		.wait_before_atc = churn->wait_before_atc,
+	};
+
+	while (!kthread_should_stop()) {
+		iommu_attach_flush(&churn->world->list[0], &ops, churn);
+		cond_resched();
+	}
+	return 0;
+}
+
+static void rule_15_nobody_sends_after_a_fence(struct kunit *test)
+{
+	struct world *world = new_world(test, 16);
+	struct iommu_attach_list *alist = &world->list[0];
+	struct churn churn[2] = { { .world = world }, { .world = world } };
+	struct task_struct *task[2];
+	struct thing *things[4];
+	u32 i, n;
+
+	for (i = 0; i < 4; i++)
+		things[i] = add(world, alist, 0, 1, i);
+	churn[1].wait_before_atc = true;
+	for (n = 0; n < 2; n++) {
+		task[n] = kthread_run(churn_thread, &churn[n], "alist-churn");
+		KUNIT_ASSERT_FALSE(test, IS_ERR(task[n]));
+	}
+	for (i = 0; i < 3000 || !(READ_ONCE(churn[0].sent) && READ_ONCE(churn[1].sent)); i++) {
+		iommu_attach_disable_atc(&things[i % 4]->nest.s1);
+		iommu_attach_fence(&fake_fences[0]);
+		for (n = 0; n < 2; n++)
+			WRITE_ONCE(churn[n].gone, BIT(i % 4));
+		cond_resched();
+		for (n = 0; n < 2; n++)
+			WRITE_ONCE(churn[n].gone, 0);
+		smp_mb();
+		if (iommu_attach_enable_atc(&things[i % 4]->nest.s1))
+			break;
+	}
+	for (n = 0; n < 2; n++) {
+		kthread_stop(task[n]);
+		KUNIT_EXPECT_EQ(test, churn[n].wrong, 0);
+	}
+	verify(world, alist);
+}
+
 /* Not even the only group of a list, or one that nobody uses any more. */
 static void rule_02_groups_keep_their_keys(struct kunit *test)
 {
@@ -2452,6 +3118,283 @@ static void rule_08_nests_share_tags(struct kunit *test)
 	verify_all(world);
 	KUNIT_EXPECT_TRUE(test, iommu_attach_empty(s1));
 	KUNIT_EXPECT_TRUE(test, iommu_attach_empty(s2));
+}
+
+/*
+ * A device with several targets
+ */
+
+static struct iommu_attach_elm *new_elms(struct world *world, u32 nr, u32 iommu, u64 tag,
+					 u64 atc)
+{
+	struct iommu_attach_elm *elm;
+	u32 i;
+
+	elm = kunit_kcalloc(world->test, nr, sizeof(*elm), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(world->test, elm);
+	for (i = 0; i < nr; i++)
+		fill_elm(&elm[i], iommu, tag + i / 3, atc + i);
+	return elm;
+}
+
+/* What is on a list without a fact. */
+static void delete_bare(struct iommu_attach_list *alist)
+{
+	struct bare *bare;
+
+	while (!iommu_attach_empty(alist)) {
+		iommu_attach_lock(alist);
+		iommu_attach_for_each_locked(bare, alist, elm)
+			break;
+		iommu_attach_unlock(alist);
+		iommu_attach_del(alist, &bare->elm);
+	}
+}
+
+/* Whatever is missing: all of them are on the list, or none. */
+static void pitfall_38_all_targets_or_none(struct kunit *test)
+{
+	struct world *world = new_world(test, 64);
+	struct iommu_attach_list *alist = &world->list[0];
+	unsigned long n, before, failures = 0;
+	struct iommu_attach_elm *elm;
+	u32 i, on, round;
+	int ret;
+
+	for (round = 0; round < 2; round++) {
+		if (round)
+			add(world, alist, 1, 4, 70);
+		for (n = 1;; n++) {
+			elm = new_elms(world, 40, 0, 5, 100);
+			before = world->allocs;
+			world->fail_at = before + n;
+			ret = iommu_attach_add_array(alist, elm, 40);
+			world->fail_at = 0;
+			for (i = 0, on = 0; i < 40; i++)
+				on += elm[i].alist == alist;
+			if (world->allocs < before + n)
+				break;
+			KUNIT_ASSERT_EQ(test, ret, -ENOMEM);
+			KUNIT_EXPECT_EQ(test, on, 0);
+			verify(world, alist);
+			failures++;
+		}
+		KUNIT_EXPECT_EQ(test, ret, IOMMU_ATTACH_GROUP_DOMAIN);
+		KUNIT_EXPECT_EQ(test, on, 40);
+		flush_into(&world->record, alist, 0);
+		KUNIT_EXPECT_EQ(test, count_of(&world->record, CALL_ATC), 40 + round);
+		/* Of groups that are there: none is new. */
+		ret = iommu_attach_add_array(alist, new_elms(world, 3, 0, 5, 100), 3);
+		KUNIT_EXPECT_EQ(test, ret, 0);
+		iommu_attach_lock(alist);
+		KUNIT_EXPECT_EQ(test, alist->nr, 43 + round);
+		iommu_attach_unlock(alist);
+		detach_all(world);
+		delete_bare(alist);
+	}
+	KUNIT_EXPECT_GT(test, failures, 30);
+	KUNIT_EXPECT_EQ(test, iommu_attach_add_array(alist, NULL, 0), 0);
+}
+
+/* The devices are counted after each step as they are by looking at all of them. */
+static void pitfall_35_ats_users_are_counted(struct kunit *test)
+{
+	struct world *world = new_world(test, 40);
+	u64 seed = 35;
+	u32 i, n;
+
+	for (i = 0; i < 4000; i++) {
+		random_op(world, &seed);
+		for (n = 0; n < NR_LISTS; n++)
+			KUNIT_ASSERT_EQ_MSG(test, world->list[n].nr_atc,
+					    count_targets(world, &world->list[n]),
+					    "operation %u", i);
+	}
+}
+
+/* Its ATC comes later than the attachment, and at first not at all. */
+static void pitfall_37_ats_comes_later(struct kunit *test)
+{
+	struct world *world = new_world(test, 8);
+	struct iommu_attach_list *alist = &world->list[0];
+	struct thing *thing = add(world, alist, 0, 1, NO_ATC);
+
+	thing->nest.s1.atc = 9;
+	thing->nest.s1.endpoint = endpoint_of(0, 9);
+	expect_flush(world, alist, 0, 0);
+	world->fail_at = world->allocs + 1;
+	KUNIT_EXPECT_EQ(test, enable_atc(thing), -ENOMEM);
+	world->fail_at = 0;
+	expect_flush(world, alist, 0, 0);
+	KUNIT_EXPECT_EQ(test, enable_atc(thing), 0);
+	forget_thing(world, thing);
+	note_thing(world, thing);
+	note_atc_use(world, thing, true);
+	expect_flush(world, alist, 0, 1);
+	verify(world, alist);
+}
+
+/* While it allocates, the attachment goes: it is not put on the list again. */
+static void race_delete(struct world *world)
+{
+	struct thing *thing = world->fact[0].thing;
+
+	if (thing->nr == 2)
+		iommu_attach_del_nest(thing->list[0], thing->list[1], &thing->nest);
+	else
+		iommu_attach_del(thing->list[0], &thing->nest.s1);
+	forget_thing(world, thing);
+}
+
+static void rule_11_enable_atc_adds_nothing(struct kunit *test)
+{
+	struct world *world = new_world(test, 8);
+	struct thing *thing;
+	u32 nest;
+
+	for (nest = 0; nest < 2; nest++) {
+		if (nest)
+			thing = add_nest(world, &world->list[0], &world->list[2], 0, 1, 2,
+					 NO_ATC);
+		else
+			thing = add(world, &world->list[0], 0, 1, NO_ATC);
+		world->race = race_delete;
+		world->race_at = world->allocs + 1;
+		KUNIT_EXPECT_EQ(test, enable_atc(thing), -ENOENT);
+		KUNIT_EXPECT_NULL(test, world->race);
+		KUNIT_EXPECT_EQ(test, enable_atc(thing), -ENOENT);
+		KUNIT_EXPECT_TRUE(test, iommu_attach_empty(&world->list[0]));
+		verify_all(world);
+		synchronize_rcu();
+		kfree(thing);
+	}
+}
+
+/* The parent's half of a nest alone, where the guest flushes the other one. */
+static void rule_08_half_a_nest_stands_alone(struct kunit *test)
+{
+	struct world *world = new_world(test, 8);
+	struct iommu_attach_list *s2 = &world->list[2];
+	struct thing *thing;
+	u32 i;
+
+	add(world, s2, 0, 3, 4);
+	thing = new_thing(world, s2, 0, 3, 5);
+	thing->nest.s1.kind = IOMMU_ATTACH_NEST;
+	attach(world, thing);
+	verify(world, s2);
+	flush_into(&world->record, s2, 0);
+	KUNIT_ASSERT_EQ(test, count_of(&world->record, CALL_ATC), 2);
+	for (i = 0; i < world->record.nr; i++)
+		if (world->record.event[i].call == CALL_ATC)
+			KUNIT_EXPECT_EQ(test, world->record.event[i].kind,
+					world->record.event[i].value == 5 ?
+					IOMMU_ATTACH_NEST : IOMMU_ATTACH_OWN);
+	disable_atc(world, thing);
+	verify(world, s2);
+	KUNIT_ASSERT_EQ(test, enable_atc(thing), 0);
+	note_atc_use(world, thing, true);
+	verify(world, s2);
+	detach(world, thing);
+	verify(world, s2);
+}
+
+/* What may be called from a callback: a flush, a walk, a look-up, the state of devices. */
+static void hook_come_back(struct record *record)
+{
+	struct world *world = record->world;
+	struct iommu_attach_list *alist = &world->list[2];
+	const struct iommu_attach_group *group;
+	struct iommu_attach_walk walk;
+	u64 tag, atc;
+	u32 nr = 0;
+
+	KUNIT_EXPECT_EQ(world->test, iommu_attach_find_tag(alist, fake_iommu(1), &tag), 0);
+	iommu_attach_walk_begin(&walk, alist);
+	iommu_attach_for_each_group(group, &walk)
+		nr++;
+	iommu_attach_for_each_atc(group, atc, &walk)
+		nr++;
+	iommu_attach_walk_end(&walk);
+	KUNIT_EXPECT_EQ(world->test, nr, 11);
+	iommu_attach_lock(alist);
+	iommu_attach_unlock(alist);
+	iommu_attach_set_aside(endpoint_of(3, 1));
+	iommu_attach_resume(endpoint_of(3, 1));
+	iommu_attach_fence_poll(&fake_fences[1], iommu_attach_fence_begin(&fake_fences[1]));
+	flush_into(record->hook_data, alist, record->mode);
+}
+
+static void pitfall_39_callbacks_come_back(struct kunit *test)
+{
+	struct world *world = new_world(test, 32);
+	struct record *other = kunit_kzalloc(test, sizeof(*other), GFP_KERNEL);
+	struct iommu_attach_list *alist = &world->list[2];
+	struct thing *things[NR_MIXED];
+	u32 mode, at, nr;
+
+	KUNIT_ASSERT_NOT_NULL(test, other);
+	*other = world->record;
+	other->event = kunit_kcalloc(test, other->max, sizeof(*other->event), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, other->event);
+	add_mixed(world, things);
+	world->record.hook_data = other;
+	world->hardware[1].slow = 1;
+	for (mode = 0; mode < NR_MODES; mode++) {
+		nr = count_flush_calls(world, alist, mode);
+		for (at = 1; at <= nr; at++) {
+			flush_beside(world, alist, mode, at, hook_come_back, NULL);
+			EXPECT_FAULT(&world->record, alist, FINE, "outer");
+			EXPECT_FAULT(other, alist, FINE, "inner");
+		}
+	}
+}
+
+/*
+ * Compiled into the driver it does the same, call for call
+ */
+
+static bool same_event(const struct event *a, const struct event *b)
+{
+	return a->call == b->call && a->kind == b->kind && a->error == b->error &&
+	       a->done == b->done && a->in_rcu == b->in_rcu &&
+	       a->iommu_device == b->iommu_device && a->tag == b->tag &&
+	       a->value == b->value;
+}
+
+static void rule_16_inline_does_the_same(struct kunit *test)
+{
+	static const struct shape some[] = {
+		{ 1, 1, 1, NONE, NONE, 1 }, { 1, 1, 1, ALL, NONE, 1 },
+		{ 8, 2, 3, HALF, HALF, 2 }, { 16, 8, 2, ALL, HALF, 2 },
+		{ 36, 9, 2, HALF, HALF, 1 }, { 80, 40, 2, ALL, HALF, 2 },
+	};
+	struct world *world = new_world(test, 200);
+	struct event *other;
+	u32 i, j, mode, nr;
+
+	other = kunit_kcalloc(test, world->record.max, sizeof(*other), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, other);
+	for (i = 0; i < ARRAY_SIZE(some); i++) {
+		for (j = 0; j < some[i].n; j++)
+			add_shaped(world, &some[i], j);
+		world->hardware[0].slow = i % 3;
+		for (mode = 0; mode <= WITHOUT_ATC; mode++) {
+			world->record.cookie = 0;
+			flush_into(&world->record, &world->list[2], mode);
+			nr = world->record.nr;
+			memcpy(other, world->record.event, nr * sizeof(*other));
+			world->record.cookie = 0;
+			flush_into(&world->record, &world->list[2], mode | INLINE);
+			EXPECT_FAULT(&world->record, &world->list[2], FINE,
+				     "mode %u, shape %u", mode, i);
+			KUNIT_EXPECT_EQ(test, world->record.nr, nr);
+			for (j = 0; j < nr; j++)
+				KUNIT_ASSERT_TRUE(test, same_event(&other[j],
+								   &world->record.event[j]));
+		}
+		detach_all(world);
+	}
 }
 
 /*
@@ -2758,6 +3701,15 @@ static struct kunit_case alist_test_cases[] = {
 	KUNIT_CASE(rule_09_tag_is_found),
 	KUNIT_CASE(rule_10_locked_view),
 	KUNIT_CASE(rule_12_fences_are_left_one_by_one),
+	KUNIT_CASE(rule_05_lists_wait_once),
+	KUNIT_CASE(rule_05_newcomers_between_windows),
+	KUNIT_CASE(rule_05_windows_with_faults),
+	KUNIT_CASE(rule_06_emptied_list_is_as_new),
+	KUNIT_CASE(rule_06_emptied_under_a_walk),
+	KUNIT_CASE(rule_08_half_a_nest_stands_alone),
+	KUNIT_CASE(rule_11_enable_atc_adds_nothing),
+	KUNIT_CASE(rule_12_no_wait_in_rcu),
+	KUNIT_CASE(rule_12_waits_take_turns),
 	KUNIT_CASE_PARAM(rule_13_random_faults, seed_gen_params),
 	KUNIT_CASE(rule_13_only_what_failed_is_sent_again),
 	KUNIT_CASE(rule_13_aborts_are_borne_within_reason),
@@ -2765,6 +3717,13 @@ static struct kunit_case alist_test_cases[] = {
 	KUNIT_CASE(rule_14_set_aside_in_all_domains),
 	KUNIT_CASE(rule_14_detach_while_aside),
 	KUNIT_CASE(rule_14_aside_beside_flush),
+	KUNIT_CASE_PARAM(rule_15_fence_waits_for_who_was_there, seed_gen_params),
+	KUNIT_CASE(rule_15_fence_does_not_wait_for_rcu),
+	KUNIT_CASE(rule_15_fence_ends_beside_endless_flushes),
+	KUNIT_CASE(rule_15_fence_wraps),
+	KUNIT_CASE(rule_15_flush_is_inside_while_it_may_send),
+	KUNIT_CASE(rule_15_nobody_sends_after_a_fence),
+	KUNIT_CASE(rule_16_inline_does_the_same),
 
 	KUNIT_CASE(pitfall_01_parent_flush_reaches_nests),
 	KUNIT_CASE(pitfall_03_ats_enabled_beside_flush),
@@ -2792,6 +3751,12 @@ static struct kunit_case alist_test_cases[] = {
 	KUNIT_CASE(pitfall_23_all_sent_before_the_first_wait),
 	KUNIT_CASE(pitfall_24_nest_leaks_into_nothing),
 	KUNIT_CASE(pitfall_26_no_ats_no_atc_part),
+	KUNIT_CASE(pitfall_35_ats_users_are_counted),
+	KUNIT_CASE(pitfall_37_ats_comes_later),
+	KUNIT_CASE(pitfall_38_all_targets_or_none),
+	KUNIT_CASE(pitfall_39_callbacks_come_back),
+	KUNIT_CASE(pitfall_40_detach_ends_after_the_flush),
+	KUNIT_CASE(pitfall_41_grace_period_beside_a_silent_device),
 	KUNIT_CASE(pitfall_33_single_target_is_named),
 	KUNIT_CASE(pitfall_33_silent_targets_are_found),
 	KUNIT_CASE(pitfall_33_search_meets_other_errors),

@@ -160,6 +160,7 @@ static inline bool rcu_read_lock_held(void)
 	RCU_LOCKDEP_WARN(!(condition), "unprotected: " #ptr);		\
 	READ_ONCE(ptr);							\
 })
+#define rcu_access_pointer(ptr)		READ_ONCE(ptr)
 #define rcu_assign_pointer(ptr, value)	smp_store_release(&(ptr), value)
 #define RCU_INIT_POINTER(ptr, value)	WRITE_ONCE(ptr, value)
 
