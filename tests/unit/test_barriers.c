@@ -10,7 +10,8 @@
  *
  * Both barriers are inside the API. A hook that runs at each of them does what the
  * other side would do there: attach just before a walk looks at the list, or walk just
- * after an attach was published. An access on the wrong side of its barrier, or a barrier
+ * after an attach was published. Flushes and fences are tried in the same way. An access
+ * on the wrong side of its barrier, or a barrier
  * that is not there, shows in the same way on every machine.
  */
 #include <stdarg.h>
@@ -20,6 +21,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include <linux/array_size.h>
 #include <linux/iommu-alist.h>
 
 #include "shim.h"
@@ -150,6 +152,12 @@ static void pitfall_02_walk_loads_the_table_after_its_barrier(void **state)
 	assert_null(shim_mb_hook);
 	iommu_attach_del(&list, &elm);
 	iommu_attach_del(&list, &late);
+}
+
+static void ignore_group(const struct iommu_attach_group *group, void *arg)
+{
+	(void)group;
+	(void)arg;
 }
 
 static void count_iotlb(const struct iommu_attach_group *group, void *arg)
@@ -356,6 +364,168 @@ static void pitfall_03_atc_is_seen_from_its_barrier_on(void **state)
 	iommu_attach_del(&list, &elm);
 }
 
+/*
+ * A flush and a fence
+ *
+ *   flush                          detach, fence
+ *   -----                          -------------
+ *   count the entry                take the target away
+ *   smp_mb()                       smp_mb()
+ *   look at targets                sum up leaves, smp_mb(), entries
+ *   send, wait
+ *   smp_mb()
+ *   count the leave
+ */
+
+static char held[8];		/* at each barrier of the flush */
+static unsigned int nr_held;
+
+static bool is_held(void)
+{
+	void (*hook)(void) = shim_mb_hook;
+	bool idle;
+
+	shim_mb_hook = NULL;
+	idle = iommu_attach_fence_poll(&fences[0], iommu_attach_fence_begin(&fences[0]));
+	shim_mb_hook = hook;
+	return !idle;
+}
+
+static void note_held(void)
+{
+	assert_true(nr_held < ARRAY_SIZE(held) - 1);
+	held[nr_held++] = is_held() ? 'h' : '-';
+}
+
+static void count_target(const struct iommu_attach_group *group, u64 atc, void *arg)
+{
+	(void)group;
+	(void)atc;
+	++*(unsigned int *)arg;
+}
+
+static const struct iommu_attach_flush_ops atc_ops = {
+	.iotlb = ignore_group,
+	.atc = count_target,
+	.submit = no_submit,
+	.wait = no_wait,
+};
+
+static void pitfall_40_flush_is_inside_between_its_barriers(void **state)
+{
+	struct iommu_attach_elm elm = elm_of(0, 5);
+	unsigned int sent = 0;
+
+	(void)state;
+	assert_true(iommu_attach_add(&list, &elm) >= 0);
+	memset(held, 0, sizeof(held));
+	nr_held = 0;
+	shim_mb_hook = note_held;
+	assert_int_equal(iommu_attach_flush(&list, &atc_ops, &sent), 0);
+	shim_mb_hook = NULL;
+	assert_int_equal(sent, 1);
+	/* Ahead of the list; behind the entry; ahead of the leave. */
+	assert_string_equal(held, "-hh");
+	assert_false(is_held());
+	iommu_attach_del(&list, &elm);
+}
+
+static struct iommu_attach_elm going;
+static unsigned int barrier_at;
+
+static void disable_at_barrier(void)
+{
+	if (--barrier_at)
+		return;
+	shim_mb_hook = NULL;
+	iommu_attach_disable_atc(&going);
+}
+
+/* What a fence may not have seen inside does not see the target. */
+static void pitfall_40_flush_looks_at_targets_after_its_entry(void **state)
+{
+	unsigned int sent = 0;
+
+	(void)state;
+	going = elm_of(0, 5);
+	assert_true(iommu_attach_add(&list, &going) >= 0);
+	barrier_at = 2;
+	shim_mb_hook = disable_at_barrier;
+	assert_int_equal(iommu_attach_flush(&list, &atc_ops, &sent), 0);
+	assert_null(shim_mb_hook);
+	assert_int_equal(sent, 0);
+	iommu_attach_del(&list, &going);
+}
+
+static struct iommu_attach_fence_ctr *inside;
+
+static void leave_at_barrier(void)
+{
+	shim_mb_hook = NULL;
+	__iommu_attach_leave(inside);
+}
+
+static void enter_and_leave_at_barrier(void)
+{
+	if (--barrier_at)
+		return;
+	shim_mb_hook = NULL;
+	__iommu_attach_leave(__iommu_attach_enter(&fences[0]));
+}
+
+static void rule_15_fence_sums_after_its_barrier(void **state)
+{
+	unsigned long cookie = iommu_attach_fence_begin(&fences[0]);
+
+	(void)state;
+	inside = __iommu_attach_enter(&fences[0]);
+	shim_mb_hook = leave_at_barrier;
+	assert_true(iommu_attach_fence_poll(&fences[0], cookie));
+	assert_null(shim_mb_hook);
+}
+
+/* One that comes and goes between the sums does not stand for another one that stays. */
+static void rule_15_fence_sums_leaves_first(void **state)
+{
+	unsigned int at;
+
+	(void)state;
+	for (at = 1; !barrier_at; at++) {
+		unsigned long cookie;
+
+		inside = __iommu_attach_enter(&fences[0]);
+		cookie = iommu_attach_fence_begin(&fences[0]);
+		barrier_at = at;
+		shim_mb_hook = enter_and_leave_at_barrier;
+		assert_false(iommu_attach_fence_poll(&fences[0], cookie));
+		shim_mb_hook = NULL;
+		assert_false(iommu_attach_fence_poll(&fences[0], cookie));
+		__iommu_attach_leave(inside);
+		assert_true(iommu_attach_fence_poll(&fences[0], cookie));
+	}
+	assert_true(at > 4);
+	barrier_at = 0;
+}
+
+/* The same of a device that comes back. */
+static void rule_14_device_is_seen_from_the_barrier_of_resume_on(void **state)
+{
+	struct iommu_attach_endpoint endpoint;
+	struct iommu_attach_elm elm = elm_of(0, 5);
+
+	(void)state;
+	iommu_attach_endpoint_init(&endpoint);
+	elm.endpoint = &endpoint;
+	assert_true(iommu_attach_add(&list, &elm) >= 0);
+	iommu_attach_set_aside(&endpoint);
+	assert_int_equal(atcs(&list), 0);
+	look_at_next_barrier();
+	iommu_attach_resume(&endpoint);
+	assert_null(shim_mb_hook);
+	assert_int_equal(seen_atcs, 1);
+	iommu_attach_del(&list, &elm);
+}
+
 #define CASE(name)	cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -369,6 +539,11 @@ int main(void)
 		CASE(pitfall_03_atc_is_seen_from_its_barrier_on),
 		CASE(pitfall_33_target_replaced_while_it_is_read),
 		CASE(pitfall_26_flush_has_one_barrier),
+		CASE(pitfall_40_flush_is_inside_between_its_barriers),
+		CASE(pitfall_40_flush_looks_at_targets_after_its_entry),
+		CASE(rule_14_device_is_seen_from_the_barrier_of_resume_on),
+		CASE(rule_15_fence_sums_after_its_barrier),
+		CASE(rule_15_fence_sums_leaves_first),
 	};
 
 	return cmocka_run_group_tests_name("barriers", tests, NULL, NULL);

@@ -377,6 +377,93 @@ static void rule_11_delete_of_half_a_nest(void **state)
 	was_warned(f);
 }
 
+/* What another device's slot holds is none of its business. */
+static void pitfall_43_value_changed_while_attached(void **state)
+{
+	struct fixture *f = *state;
+	struct attachment *first = new_attachment(), *twin = new_attachment();
+	struct attachment *second = new_attachment();
+
+	first->elm.atc = 10;
+	twin->elm.atc = 10;
+	second->elm.atc = 11;
+	assert_true(iommu_attach_add(&f->other, &first->elm) >= 0);
+	assert_true(iommu_attach_add(&f->other, &twin->elm) >= 0);
+	assert_true(iommu_attach_add(&f->other, &second->elm) >= 0);
+	count_walk(&f->other, 1, 2);
+
+	/* Its twin still uses the target that they had. */
+	first->elm.atc = 11;
+	shim_warn_reset();
+	shim_warn_expect(true);
+	f->warnings = shim_warnings();
+	iommu_attach_del(&f->other, &first->elm);
+	shim_warn_expect(false);
+	assert_int_equal(shim_warnings(), f->warnings + 1);
+	count_walk(&f->other, 1, 2);
+
+	/* And now none does; the other target stays. */
+	twin->elm.atc = 11;
+	shim_warn_reset();
+	shim_warn_expect(true);
+	iommu_attach_disable_atc(&twin->elm);
+	shim_warn_expect(false);
+	assert_int_equal(shim_warnings(), f->warnings + 2);
+	count_walk(&f->other, 1, 1);
+	iommu_attach_del(&f->other, &twin->elm);
+	iommu_attach_del(&f->other, &second->elm);
+	iommu_attach_drain(&fences[0]);
+	kfree(first);
+	kfree(twin);
+	kfree(second);
+}
+
+/* One target is of one device, which the other attachment is of, too, then. */
+static void rule_11_two_endpoints_of_one_target(void **state)
+{
+	struct fixture *f = *state;
+	struct attachment *first = new_attachment(), *twin = new_attachment();
+	struct iommu_attach_endpoint endpoint[2];
+
+	iommu_attach_endpoint_init(&endpoint[0]);
+	iommu_attach_endpoint_init(&endpoint[1]);
+	first->elm.endpoint = &endpoint[0];
+	twin->elm.endpoint = &endpoint[1];
+	assert_true(iommu_attach_add(&f->other, &first->elm) >= 0);
+	shim_warn_reset();
+	shim_warn_expect(true);
+	f->warnings = shim_warnings();
+	assert_int_equal(iommu_attach_add(&f->other, &twin->elm), 0);
+	shim_warn_expect(false);
+	assert_true(shim_warnings() > f->warnings);
+	iommu_attach_set_aside(&endpoint[1]);
+	count_walk(&f->other, 1, 1);
+	iommu_attach_set_aside(&endpoint[0]);
+	count_walk(&f->other, 1, 0);
+	iommu_attach_del(&f->other, &first->elm);
+	iommu_attach_resume(&endpoint[0]);
+	count_walk(&f->other, 1, 1);
+	iommu_attach_del(&f->other, &twin->elm);
+	iommu_attach_drain(&fences[0]);
+	kfree(first);
+	kfree(twin);
+}
+
+static void rule_11_two_fences_of_one_group(void **state)
+{
+	struct fixture *f = *state;
+	struct attachment *twin = new_attachment();
+
+	twin->elm.atc = f->plain->elm.atc;
+	twin->elm.fence = &fences[1];
+	expect_warning(f);
+	assert_int_equal(iommu_attach_add(&f->s1, &twin->elm), 0);
+	was_warned(f);
+	iommu_attach_del(&f->s1, &twin->elm);
+	iommu_attach_drain(&fences[0]);
+	kfree(twin);
+}
+
 static void rule_11_destroy_of_a_list_in_use(void **state)
 {
 	struct fixture *f = *state;
@@ -528,6 +615,58 @@ static void rule_11_attach_inside_a_walk(void **state)
 	was_warned(f);
 }
 
+static void ignore_atc(const struct iommu_attach_group *group, u64 atc, void *arg)
+{
+	(void)group;
+	(void)atc;
+	(void)arg;
+}
+
+/* Of an IOMMU that the flush is not inside of, or it would wait for ever. */
+static int fence_in_wait(struct iommu_device *iommu_device, u64 cookie, void *arg)
+{
+	(void)iommu_device;
+	(void)cookie;
+	(void)arg;
+	iommu_attach_fence(&fences[1]);
+	return 0;
+}
+
+static void pitfall_39_fence_inside_a_flush(void **state)
+{
+	struct fixture *f = *state;
+	struct iommu_attach_flush_ops ops = {
+		.iotlb = ignore_group,
+		.atc = ignore_atc,
+		.submit = ignore_submit,
+		.wait = fence_in_wait,
+	};
+
+	/* Outside of one there is nothing to say against it. */
+	f->warnings = shim_warnings();
+	iommu_attach_fence(&fences[1]);
+	assert_int_equal(shim_warnings(), f->warnings);
+	expect_warning(f);
+	assert_int_equal(iommu_attach_flush(&f->s1, &ops, f), 0);
+	was_warned(f);
+	f->warnings = shim_warnings();
+	iommu_attach_fence(&fences[0]);
+	assert_int_equal(shim_warnings(), f->warnings);
+}
+
+/* A fence sleeps. */
+static void rule_11_fence_inside_a_walk(void **state)
+{
+	struct fixture *f = *state;
+	struct iommu_attach_walk walk;
+
+	iommu_attach_walk_begin(&walk, &f->s1);
+	expect_warning(f);
+	iommu_attach_fence(&fences[1]);
+	was_warned(f);
+	iommu_attach_walk_end(&walk);
+}
+
 #endif
 
 #define CASE(function)	cmocka_unit_test_setup_teardown(function, set_up, tear_down)
@@ -548,6 +687,9 @@ int main(void)
 		CASE(rule_11_delete_of_what_is_not_there),
 		CASE(rule_11_delete_of_half_a_nest),
 		CASE(rule_11_destroy_of_a_list_in_use),
+		CASE(pitfall_43_value_changed_while_attached),
+		CASE(rule_11_two_endpoints_of_one_target),
+		CASE(rule_11_two_fences_of_one_group),
 		CASE(rule_11_atc_of_what_is_not_there),
 		CASE(rule_11_atc_out_of_range),
 		CASE(rule_11_atc_of_a_nest_out_of_range),
@@ -555,6 +697,8 @@ int main(void)
 		CASE(rule_11_walk_outside_its_section),
 		CASE(rule_11_locked_view_without_lock),
 		CASE(rule_11_attach_inside_a_walk),
+		CASE(pitfall_39_fence_inside_a_flush),
+		CASE(rule_11_fence_inside_a_walk),
 #endif
 	};
 

@@ -2048,6 +2048,46 @@ static void work_drain(struct drainer *drainer)
 	kfree(drainer->thing);
 }
 
+/* From its second look on the flush is out of RCU, and in the fence instead. */
+static void hook_drain_each_look(struct record *record)
+{
+	struct drainer *drainer = record->hook_data;
+
+	if (record->event[record->nr - 1].call == CALL_WAIT) {
+		complete(&drainer->go);
+		mdelay(10);
+		drainer->early |= READ_ONCE(drainer->returned);
+	}
+	record->hook = hook_drain_each_look;
+	record->hook_at = record->nr + 1;
+}
+
+static void rule_07_drain_waits_for_slow_flush(struct kunit *test)
+{
+	struct world *world = new_world(test, 4);
+	struct iommu_attach_list *alist = &world->list[0];
+	struct drainer drainer = { .world = world, .work = work_drain };
+	struct task_struct *task;
+
+	drainer.thing = add(world, alist, 0, 1, NO_ATC);
+	init_completion(&drainer.ready);
+	init_completion(&drainer.go);
+	task = kthread_run(drainer_thread, &drainer, "alist-drain");
+	KUNIT_ASSERT_FALSE(test, IS_ERR(task));
+	wait_for_completion(&drainer.ready);
+
+	world->hardware[0].slow = 4;
+	world->record.hook = hook_drain_each_look;
+	world->record.hook_at = 1;
+	world->record.hook_data = &drainer;
+	flush_into(&world->record, alist, 0);
+	world->record.hook = NULL;
+	kthread_stop(task);
+	forget_thing(world, drainer.thing);
+	KUNIT_EXPECT_FALSE(test, drainer.early);
+	KUNIT_EXPECT_TRUE(test, drainer.returned);
+}
+
 static void rule_07_drain_waits_for_walks(struct kunit *test)
 {
 	struct world *world = new_world(test, 4);
@@ -3693,6 +3733,7 @@ static struct kunit_case alist_test_cases[] = {
 	KUNIT_CASE(rule_06_enable_atc_without_memory),
 	KUNIT_CASE(rule_06_nest_enable_atc_without_memory),
 	KUNIT_CASE(rule_07_drain_waits_for_walks),
+	KUNIT_CASE(rule_07_drain_waits_for_slow_flush),
 	KUNIT_CASE(rule_07_element_used_again),
 	KUNIT_CASE_SLOW(rule_08_4096_nests_with_own_tags),
 	KUNIT_CASE(rule_08_nests_share_tags),
