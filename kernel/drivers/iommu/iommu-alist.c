@@ -128,6 +128,11 @@ EXPORT_TRACEPOINT_SYMBOL_GPL(iommu_alist_flush);
 #define SLOTS_MAX_BYTES	4096
 #define SLOT_BYTES	(2 * sizeof(atomic64_t))	/* a target and its number */
 
+/* Slots in one piece with their group: 248 bytes in all where pointers have 8. */
+#define SLOTS_INSIDE	8
+#define GROUP_BYTES	(sizeof(struct iommu_attach_group) + \
+			 sizeof(struct iommu_attach_slots) + SLOTS_INSIDE * SLOT_BYTES)
+
 /*
  * One list's share in an attach, and the memory for it. What is missing is noted
  * under the lock and allocated outside of it.
@@ -368,9 +373,12 @@ static bool part_ready(struct attach_part *part)
 		else if (alist->nr_indexed >> alist->index_bits)
 			part->want_index = alist->index_bits + 1;
 
-		/* Double what the group has: a walk follows few links. */
-		if (!group || (hlist_empty(&group->spare) &&
-			       !find_target(alist, group, part->elm->atc))) {
+		/*
+		 * A new group has room inside, but for the list's first. Then double what
+		 * it has: a walk follows few links.
+		 */
+		if (!part->want_table && (!group || (hlist_empty(&group->spare) &&
+			       !find_target(alist, group, part->elm->atc)))) {
 			bytes = (group ? group->nr_slots : 0) * 2 * SLOT_BYTES;
 			bytes = clamp(bytes, SLOTS_MIN_BYTES, SLOTS_MAX_BYTES);
 			part->want_slots = roundup_pow_of_two(bytes);
@@ -385,7 +393,8 @@ static bool part_ready(struct attach_part *part)
 static int part_alloc(struct attach_part *part)
 {
 	if (part->want_table && !part->group) {
-		part->group = iommu_attach_alloc(sizeof(*part->group));
+		part->group = iommu_attach_alloc(part->atc ? GROUP_BYTES :
+							     sizeof(*part->group));
 		if (!part->group)
 			return -ENOMEM;
 	}
@@ -423,6 +432,13 @@ static void part_free(struct attach_part *part)
 	kvfree(part->index);
 }
 
+static void add_slots(struct iommu_attach_group *group, struct iommu_attach_slots *slots)
+{
+	group->nr_slots += slots->capacity;
+	hlist_add_head(&slots->spare_item, &group->spare);
+	hlist_add_head_rcu(&slots->item, &group->slots);
+}
+
 /* A new table: the groups that have users, and the new one. */
 static struct iommu_attach_group *part_add_group(struct attach_part *part)
 {
@@ -432,6 +448,7 @@ static struct iommu_attach_group *part_add_group(struct attach_part *part)
 	const struct iommu_attach_elm *elm = part->elm;
 	struct iommu_attach_group **olds = old ? old->group : &alist->only;
 	struct iommu_attach_group *group = part->group;
+	struct iommu_attach_slots *slots;
 	bool unused = !alist->first.iommu_device;
 	u32 nr_old = old ? old->nr : 1;
 	u32 i, pos, nr = 0;
@@ -445,6 +462,12 @@ static struct iommu_attach_group *part_add_group(struct attach_part *part)
 	if (unused)
 		return group;
 	part->group = NULL;
+	if (part->atc) {
+		slots = (struct iommu_attach_slots *)(group + 1);
+		slots->inside = true;
+		slots->capacity = SLOTS_INSIDE;
+		add_slots(group, slots);
+	}
 
 	if (old)
 		pos = lower_bound(old, elm->iommu_device, part->kind, elm->tag);
@@ -560,9 +583,7 @@ static void part_add_target(struct attach_part *part)
 	if (hlist_empty(&group->spare)) {
 		slots = part->slots;
 		part->slots = NULL;
-		group->nr_slots += slots->capacity;
-		hlist_add_head(&slots->spare_item, &group->spare);
-		hlist_add_head_rcu(&slots->item, &group->slots);
+		add_slots(group, slots);
 	} else {
 		slots = hlist_entry(group->spare.first,
 				    struct iommu_attach_slots, spare_item);
@@ -618,7 +639,7 @@ static void del_target(struct iommu_attach_elm *elm)
 	WRITE_ONCE(slots->end, nr);
 	if (slots->nr_used-- == slots->capacity)
 		hlist_add_head(&slots->spare_item, &group->spare);
-	if (!slots->nr_used) {
+	if (!slots->nr_used && !slots->inside) {
 		group->nr_slots -= slots->capacity;
 		hlist_del(&slots->spare_item);
 		hlist_del_rcu(&slots->item);

@@ -14,6 +14,7 @@
 
 #include <linux/atomic.h>
 #include <linux/bits.h>
+#include <linux/cache.h>
 #include <linux/compiler.h>
 #include <linux/errno.h>
 #include <linux/iommu.h>
@@ -21,6 +22,7 @@
 #include <linux/list.h>
 #include <linux/lockdep.h>
 #include <linux/percpu.h>
+#include <linux/prefetch.h>
 #include <linux/rculist.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
@@ -138,6 +140,7 @@ struct iommu_attach_group {
 	struct hlist_head spare;	/* those with a free slot; under the lock */
 	u32 nr_slots;			/* in all of them; under the lock */
 	struct rcu_head rcu;
+	/* One struct iommu_attach_slots may follow, see there. */
 };
 
 /**
@@ -443,9 +446,10 @@ struct iommu_attach_slots {
 	/* private: */
 	struct hlist_node item;		/* &iommu_attach_group.slots */
 	atomic64_t seq;			/* the highest number */
-	u32 end;			/* slots up to the last target */
+	u16 end;			/* slots up to the last target */
 	u16 capacity;			/* slots */
 	u16 nr_used;			/* targets; under the lock */
+	bool inside;			/* in one piece with its group; stays */
 	union {
 		struct hlist_node spare_item;	/* &iommu_attach_group.spare */
 		struct rcu_head rcu;		/* no target is left */
@@ -514,6 +518,23 @@ static inline bool __iommu_attach_load_atcs(struct iommu_attach_list *alist, u64
 	return true;
 }
 
+/*
+ * Begins to fetch the groups behind the first one, with the slots inside: a pass over
+ * many waits for memory at once, not once a group.
+ */
+static inline void __iommu_attach_prefetch(const struct iommu_attach_cursor *groups)
+{
+	struct iommu_attach_group *const *pos = groups->pos;
+	const char *group;
+
+	while (++pos != groups->end) {
+		group = (const char *)*pos;
+		prefetch(group);
+		prefetch(group + L1_CACHE_BYTES);
+		prefetch(group + 2 * L1_CACHE_BYTES);
+	}
+}
+
 /* Loops over ATC targets fill in what is theirs. */
 static inline void __iommu_attach_walk_begin(struct iommu_attach_walk *walk,
 					     struct iommu_attach_list *alist)
@@ -528,6 +549,8 @@ static inline void __iommu_attach_walk_begin(struct iommu_attach_walk *walk,
 	smp_mb();
 	__iommu_attach_load(alist, &walk->groups);
 	walk->first = walk->groups.pos;
+	if (unlikely(READ_ONCE(alist->nr_atc)))
+		__iommu_attach_prefetch(&walk->groups);
 }
 
 /**
@@ -1025,6 +1048,7 @@ __iommu_attach_send(struct iommu_attach_list *alist,
 		}
 	}
 	if (fenced) {
+		__iommu_attach_prefetch(&groups);
 		end = __iommu_attach_enter_all(&groups, sent, room);
 		full = end == room;
 		/* Pairs with the one in fence_idle(), see Barriers. */

@@ -1673,7 +1673,7 @@ static void rule_06_add_without_memory(struct kunit *test)
 		total += sweep(world, op_attach,
 			       new_thing(world, alist, i % 5, i % 7,
 					 i % 4 ? i : NO_ATC));
-	KUNIT_EXPECT_GT(test, total, 3 * 35);
+	KUNIT_EXPECT_GT(test, total, 2 * 35);
 }
 
 static void rule_06_first_add_takes_no_memory(struct kunit *test)
@@ -1701,7 +1701,7 @@ static void rule_06_add_nest_without_memory(struct kunit *test)
 			       new_nest(world, &world->list[i % 2],
 					&world->list[2 + i % 3 % 2], i % 3, i % 2,
 					i, i % 4 ? i : NO_ATC));
-	KUNIT_EXPECT_GT(test, total, 3 * 50);
+	KUNIT_EXPECT_GT(test, total, 2 * 50);
 }
 
 static void rule_06_enable_atc_without_memory(struct kunit *test)
@@ -3130,6 +3130,8 @@ static void pitfall_11_nest_is_on_both_lists_or_none(struct kunit *test)
 	sweep(world, op_attach, new_nest(world, s1, s2, 0, 1, 5, NO_ATC));
 	sweep(world, op_attach, new_nest(world, s1, s2, 0, 2, 5, NO_ATC));
 
+	/* Groups that were new without an ATC have no room for targets inside. */
+	add_nest(world, s1, s2, 0, 3, 6, NO_ATC);
 	thing = add_nest(world, s1, s2, 0, 3, 6, 10);
 	other = add_nest(world, s1, s2, 0, 3, 7, 10);
 	disable_atc(world, thing);
