@@ -2,8 +2,8 @@
 /*
  * The attach list itself
  *
- * The walk is written with the iterators, the flush is iommu_attach_flush() with
- * callbacks. A nest is measured on the list of the parent; the list of its S1 domain
+ * The walk is written with the iterators, the flush is iommu_attach_flush_inline() with
+ * constant callbacks; a second layout calls iommu_attach_flush() instead. A nest is measured on the list of the parent; the list of its S1 domain
  * is part of the attachment.
  */
 #include <stdlib.h>
@@ -160,6 +160,29 @@ static void alist_flush(void *domain, struct sink *sink)
 
 	iommu_attach_flush_inline(&d->alist, &ops, sink);
 }
+
+static void alist_flush_call(void *domain, struct sink *sink)
+{
+	struct alist_domain *d = domain;
+
+	iommu_attach_flush(&d->alist, &ops, sink);
+}
+
+/* For drivers that do not care. */
+const struct layout layout_alist_call = {
+	.name = "alist-call",
+	.collapses = true,
+	.domain_size = sizeof(struct alist_domain),
+	.attachment_size = sizeof(struct iommu_attach_elm),
+	.nest_size = sizeof(struct alist_nest),
+	.nests = true,
+	.init = alist_init,
+	.exit = alist_exit,
+	.attach = alist_attach,
+	.detach = alist_detach,
+	.walk = alist_walk,
+	.flush = alist_flush_call,
+};
 
 const struct layout layout_alist = {
 	.name = "alist",

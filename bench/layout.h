@@ -128,7 +128,18 @@ extern const struct layout layout_floor, layout_floor_no_barrier;
 extern const struct layout layout_naive_tas, layout_naive_fair;
 extern const struct layout layout_vtd_tas, layout_vtd_fair;
 extern const struct layout layout_amd_tas, layout_amd_fair;
-extern const struct layout layout_riscv, layout_smmuv3, layout_alist;
+extern const struct layout layout_riscv, layout_smmuv3;
+extern const struct layout layout_alist_call, layout_alist;
+
+/*
+ * The bench's own calls of layouts are plain ones, whatever it is built for: in a kernel
+ * a driver calls its flush by name.
+ */
+#ifdef BENCH_RETPOLINE
+#define plain_calls	__attribute__((indirect_branch("keep")))
+#else
+#define plain_calls
+#endif
 
 /* Of an IOMMU, see struct endpoint; for what is measured of fences alone. */
 struct iommu_attach_fence *alist_fence(u32 iommu_index);
@@ -138,7 +149,11 @@ struct iommu_attach_fence *alist_fence(u32 iommu_index);
  * asks for it.
  */
 #ifdef SHIM_QSBR
+#ifdef BENCH_RETPOLINE
+#define RCU_FLAVOUR		"qsbr, retpolines"
+#else
 #define RCU_FLAVOUR		"qsbr"
+#endif
 #define rcu_quiescent()		urcu_qsbr_quiescent_state()
 #define rcu_offline()		urcu_qsbr_thread_offline()
 #define rcu_online()		urcu_qsbr_thread_online()

@@ -138,7 +138,7 @@ static struct cell cell_of(const struct set *set, const char *op, const char *st
  * Hot
  */
 
-static noinline u64 time_hot(walk_fn fn, void *domain, struct sink *sink, u32 loops)
+static noinline plain_calls u64 time_hot(walk_fn fn, void *domain, struct sink *sink, u32 loops)
 {
 	u64 begin = cpu_ns();
 	u32 i;
@@ -207,7 +207,7 @@ void measure_hot(const struct effort *effort, struct shape shape)
  * Cold
  */
 
-static noinline u64 time_cold(walk_fn fn, void **domains, struct sink *sink, u32 nr)
+static noinline plain_calls u64 time_cold(walk_fn fn, void **domains, struct sink *sink, u32 nr)
 {
 	u64 begin = cpu_ns();
 	u32 i;
@@ -396,7 +396,7 @@ struct walker {
 	u64 walks;
 };
 
-static void *walker_main(void *arg)
+static plain_calls void *walker_main(void *arg)
 {
 	struct walker *walker = arg;
 	struct sink sink = sink_new();
@@ -455,8 +455,11 @@ static void churn(struct set *set, u32 rate, u64 end)
 		kfree(gone[--nr]);
 }
 
-/* @rate: of changes by this thread; 0: it sleeps. Return: ns a walk, of all threads. */
-static double time_threads(struct set *set, u32 nr, u32 rate, u32 ms)
+/*
+ * @rate: of changes by this thread; 0: it sleeps. Return: ns a walk or flush, of all
+ * threads.
+ */
+static double time_threads(struct set *set, u32 op, u32 nr, u32 rate, u32 ms)
 {
 	struct walker walker[2];
 	bool go = false, stop = false;
@@ -466,7 +469,7 @@ static double time_threads(struct set *set, u32 nr, u32 rate, u32 ms)
 	for (i = 0; i < nr; i++) {
 		walker[i] = (struct walker){
 			.cpu = i,
-			.fn = set->layout->walk,
+			.fn = op_of(set->layout, op),
 			.domain = set->domains[0],
 			.go = &go,
 			.stop = &stop,
@@ -502,26 +505,31 @@ static double time_threads(struct set *set, u32 nr, u32 rate, u32 ms)
 
 void measure_threads(const struct effort *effort, struct shape shape)
 {
-	static double samples[MAX_LAYOUTS][2][MAX_REPS];
+	static double samples[MAX_LAYOUTS][NR_OPS][2][MAX_REPS];
 	struct scene *scene = scene_new(shape, 1, 0, effort->seed);
 	struct set *sets[MAX_LAYOUTS];
 	u32 nr = sets_new(sets, scene, true);
 	u32 reps = min(effort->reps, 9U);
 	struct cell cell;
-	u32 i, t, rep;
+	u32 i, op, t, rep;
 
 	for (rep = 0; rep < reps; rep++) {
 		for (i = 0; i < nr; i++) {
-			for (t = 0; t < 2; t++)
-				samples[i][t][rep] = time_threads(sets[i], t + 1, 0,
-								  effort->thread_ms);
+			for (op = 0; op < NR_OPS; op++) {
+				for (t = 0; t < 2; t++)
+					samples[i][op][t][rep] =
+						time_threads(sets[i], op, t + 1, 0,
+							     effort->thread_ms);
+			}
 		}
 	}
-	for (t = 0; t < 2; t++) {
-		for (i = 0; i < nr; i++) {
-			cell = cell_of(sets[i], "walk", "threads");
-			cell.threads = t + 1;
-			report_samples(&cell, samples[i][t], reps);
+	for (op = 0; op < NR_OPS; op++) {
+		for (t = 0; t < 2; t++) {
+			for (i = 0; i < nr; i++) {
+				cell = cell_of(sets[i], op_names[op], "threads");
+				cell.threads = t + 1;
+				report_samples(&cell, samples[i][op][t], reps);
+			}
 		}
 	}
 	sets_free(sets, nr);
@@ -540,7 +548,7 @@ void measure_churn(const struct effort *effort, struct shape shape, u32 rate)
 
 	for (rep = 0; rep < reps; rep++) {
 		for (i = 0; i < nr; i++)
-			samples[i][rep] = time_threads(sets[i], 1, rate,
+			samples[i][rep] = time_threads(sets[i], 0, 1, rate,
 						       effort->thread_ms);
 	}
 	for (i = 0; i < nr; i++) {

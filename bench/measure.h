@@ -24,7 +24,7 @@ void measure_cold(const struct effort *effort, struct shape shape,
 void measure_attach(const struct effort *effort, struct shape shape);
 /* The wait after @n detaches, by one who walks meanwhile. */
 void measure_drain(const struct effort *effort, u32 n);
-/* The same domain by one thread and by two. */
+/* The same domain by one thread and by two. Walk and flush. */
 void measure_threads(const struct effort *effort, struct shape shape);
 /* A walk while another thread detaches and attaches so many times a second. */
 void measure_churn(const struct effort *effort, struct shape shape, u32 rate);

@@ -18,7 +18,7 @@ const struct layout *const layouts[] = {
 	&layout_naive_tas, &layout_naive_fair,
 	&layout_vtd_tas, &layout_vtd_fair,
 	&layout_amd_tas, &layout_amd_fair,
-	&layout_riscv, &layout_smmuv3, &layout_alist,
+	&layout_riscv, &layout_smmuv3, &layout_alist_call, &layout_alist,
 	NULL
 };
 
