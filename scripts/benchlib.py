@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What scripts/bench and scripts/bench-check share: running the programs of bench/."""
+import glob
 import json
 import os
 import re
@@ -13,6 +14,7 @@ PROGRAMS = os.path.join(ROOT, "build", "release", "bench")
 
 TRIGGER = re.compile(r"^desc: Trigger: Client Request: cell (\d+) (\S+) (\S+) (\d+) (\d+)"
                      r" (\S+) (\S+)$", re.M)
+STACK = re.compile(r"^\S*:(\w+?)_flush\t(\d+)\t", re.M)
 TOTALS = re.compile(r"^(?:totals|summary): (\d+)", re.M)
 
 
@@ -33,6 +35,16 @@ def cells_of(name, args, quiet=False):
                        stdout=subprocess.DEVNULL if quiet else None)
         with open(path, encoding="utf-8") as file:
             return json.load(file)
+
+
+def stack():
+    """Bytes of stack of each layout's flush: {layout: bytes}, from what the compiler says."""
+    sizes = {}
+    for path in sorted(glob.glob(program("bench-qsbr") + ".p/*.su")):
+        with open(path, encoding="utf-8") as file:
+            for name, size in STACK.findall(file.read()):
+                sizes[name] = int(size)
+    return sizes
 
 
 def instructions():
