@@ -240,6 +240,124 @@ static void amd_exec(struct model_iommu *iommu, const uint64_t *cmd)
 	}
 }
 
+/*
+ * Registers: 3.4. An illegal command halts processing, with the address of the command
+ * in the event log (2.5.6). It goes on when software writes CmdBufEn, from the head
+ * that software may have moved before. An ATC that does not answer stops nothing: it is
+ * an event, with the device's id and the address of the command (2.5.8), and the
+ * completion wait completes.
+ */
+#define AMD_REG_CONTROL		0x18
+#define AMD_REG_CMD_HEAD	0x2000
+#define AMD_REG_CMD_TAIL	0x2008
+#define AMD_REG_EVENT_HEAD	0x2010
+#define AMD_REG_EVENT_TAIL	0x2018
+#define AMD_REG_STATUS		0x2020
+#define AMD_ENTRY_SHIFT		4
+
+#define AMD_CONTROL_EVENT_LOG	CMD_BIT(2)
+#define AMD_CONTROL_CMD_BUF	CMD_BIT(12)
+
+#define AMD_STATUS_OVERFLOW	CMD_BIT(0)
+#define AMD_STATUS_EVENT_INT	CMD_BIT(1)
+#define AMD_STATUS_WAIT_INT	CMD_BIT(2)
+#define AMD_STATUS_LOG_RUN	CMD_BIT(3)
+#define AMD_STATUS_CMD_RUN	CMD_BIT(4)
+
+#define AMD_EVENT_CODE_SHIFT	60
+#define AMD_EVENT_ILLEGAL_CMD	UINT64_C(5)
+#define AMD_EVENT_INV_TIMEOUT	UINT64_C(7)
+
+static uint32_t amd_reg_read(const struct model_regs *regs, unsigned int offset)
+{
+	switch (offset) {
+	case AMD_REG_CONTROL:
+		return (regs->amd.halted ? 0 : AMD_CONTROL_CMD_BUF) |
+		       (regs->amd.log_off ? 0 : AMD_CONTROL_EVENT_LOG);
+	case AMD_REG_CMD_HEAD:
+		return regs->head << AMD_ENTRY_SHIFT;
+	case AMD_REG_CMD_TAIL:
+		return regs->tail << AMD_ENTRY_SHIFT;
+	case AMD_REG_EVENT_HEAD:
+		return regs->amd.event_head << AMD_ENTRY_SHIFT;
+	case AMD_REG_EVENT_TAIL:
+		return regs->amd.event_tail << AMD_ENTRY_SHIFT;
+	case AMD_REG_STATUS:
+		return regs->amd.status |
+		       (regs->amd.log_off ? 0 : AMD_STATUS_LOG_RUN) |
+		       (regs->amd.halted ? 0 : AMD_STATUS_CMD_RUN);
+	}
+	return 0;
+}
+
+static void amd_reg_write(struct model_regs *regs, unsigned int offset, uint32_t value)
+{
+	switch (offset) {
+	case AMD_REG_CONTROL:
+		regs->amd.halted = !(value & AMD_CONTROL_CMD_BUF);
+		regs->amd.log_off = !(value & AMD_CONTROL_EVENT_LOG) ||
+				    (regs->amd.status & AMD_STATUS_OVERFLOW);
+		break;
+	case AMD_REG_CMD_HEAD:
+		if (regs->amd.halted)
+			__atomic_store_n(&regs->head,
+					 (value >> AMD_ENTRY_SHIFT) % regs->entries,
+					 __ATOMIC_RELEASE);
+		break;
+	case AMD_REG_CMD_TAIL:
+		regs->tail = (value >> AMD_ENTRY_SHIFT) % regs->entries;
+		break;
+	case AMD_REG_EVENT_HEAD:
+		regs->amd.event_head = (value >> AMD_ENTRY_SHIFT) % MODEL_EVENTS;
+		break;
+	case AMD_REG_STATUS:
+		regs->amd.status &= ~(value & (AMD_STATUS_OVERFLOW | AMD_STATUS_EVENT_INT |
+					       AMD_STATUS_WAIT_INT));
+		break;
+	}
+}
+
+static bool amd_stopped(const struct model_regs *regs)
+{
+	return regs->amd.halted;
+}
+
+static void amd_restart(struct model_regs *regs)
+{
+	regs->amd.halted = false;
+}
+
+static void amd_error(struct model_regs *regs, enum model_fault fault,
+		      const uint64_t *cmd, uint32_t rid)
+{
+	bool timeout = fault == MODEL_ATC_TIMEOUT;
+	unsigned int next = (regs->amd.event_tail + 1) % MODEL_EVENTS;
+	uint64_t *event = regs->amd.events[regs->amd.event_tail];
+	uint64_t word;
+
+	if (!timeout)
+		regs->amd.halted = true;
+	if (regs->amd.log_off)
+		return;
+	if (next == regs->amd.event_head) {
+		regs->amd.status |= AMD_STATUS_OVERFLOW;
+		regs->amd.log_off = true;
+		return;
+	}
+	word = timeout ? AMD_EVENT_INV_TIMEOUT << AMD_EVENT_CODE_SHIFT | rid :
+			 AMD_EVENT_ILLEGAL_CMD << AMD_EVENT_CODE_SHIFT;
+	event[1] = (uintptr_t)cmd;
+	__atomic_store_n(&event[0], word, __ATOMIC_RELEASE);
+	regs->amd.event_tail = next;
+	regs->amd.status |= AMD_STATUS_EVENT_INT;
+}
+
+static void amd_completed(struct model_regs *regs, const uint64_t *cmd)
+{
+	if (cmd[0] & AMD_WAIT_IRQ)
+		regs->amd.status |= AMD_STATUS_WAIT_INT;
+}
+
 const struct model_ops model_amd = {
 	.name = "AMD-Vi",
 	.words = 2,
@@ -248,4 +366,10 @@ const struct model_ops model_amd = {
 	.decode = amd_decode,
 	.check = amd_check,
 	.exec = amd_exec,
+	.reg_read = amd_reg_read,
+	.reg_write = amd_reg_write,
+	.stopped = amd_stopped,
+	.restart = amd_restart,
+	.error = amd_error,
+	.completed = amd_completed,
 };

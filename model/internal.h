@@ -10,6 +10,36 @@
 
 #include "model.h"
 
+/*
+ * What the registers of model_reg_read() are made of. All zeros is the state after
+ * software has switched the queue on.
+ */
+struct model_regs {
+	unsigned int entries;		/* of the queue; constant */
+	unsigned int head, tail;	/* head is written atomically, too: drivers poll */
+	bool head_wrap;			/* flips each time that the head wraps */
+	union {
+		struct {
+			uint32_t fsts;
+			uint32_t ics;
+			uint64_t iqercd;
+		} vtd;
+		struct {
+			uint32_t gerror, gerrorn;
+			uint32_t cons_err;
+		} smmu;
+		struct {
+			uint32_t status;
+			bool halted, log_off;
+			unsigned int event_head, event_tail;
+			uint64_t events[MODEL_EVENTS][2];
+		} amd;
+		struct {
+			uint32_t cqcsr, ipsr;
+		} riscv;
+	};
+};
+
 struct model_ops {
 	const char *name;
 	unsigned int words;		/* of 64 bits, in a command */
@@ -25,6 +55,23 @@ struct model_ops {
 	enum model_fault (*check)(const uint64_t *cmd, const char **reason);
 	/* Carries out a checked command. */
 	void (*exec)(struct model_iommu *iommu, const uint64_t *cmd);
+
+	/* Registers. These functions see nothing but them. */
+	uint32_t (*reg_read)(const struct model_regs *regs, unsigned int offset);
+	/* May change the tail, and what stopped() says. */
+	void (*reg_write)(struct model_regs *regs, unsigned int offset, uint32_t value);
+	/* No command is fetched until software clears an error. */
+	bool (*stopped)(const struct model_regs *regs);
+	/* The same as what software writes to clear every error. */
+	void (*restart)(struct model_regs *regs);
+	/*
+	 * An error of the command in the slot @cmd: MODEL_BAD_* of the one at the head.
+	 * @rid: for an ATC command, whose.
+	 */
+	void (*error)(struct model_regs *regs, enum model_fault fault,
+		      const uint64_t *cmd, uint32_t rid);
+	/* A completion wait has taken effect. */
+	void (*completed)(struct model_regs *regs, const uint64_t *cmd);
 };
 
 extern const struct model_ops model_vtd, model_smmuv3, model_amd, model_riscv;

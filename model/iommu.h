@@ -51,16 +51,14 @@ struct model_iommu {
 	enum model_vendor vendor;
 	bool threaded;
 	bool caches_absent;
-	unsigned int entries;
 	uint64_t *queue;
 	pthread_t thread;
 
 	pthread_mutex_t lock;		/* guards what follows */
 	pthread_cond_t changed;		/* something a waiter may wait for */
-	unsigned int head;		/* written atomically, too: drivers poll */
-	unsigned int tail;
+	struct model_regs regs;
 	bool paused;
-	bool stopped;			/* at a malformed command */
+	bool bad;			/* the command at the head was refused */
 	bool quit;
 	bool consuming;			/* by @consumer, even with lock dropped */
 	pthread_t consumer;

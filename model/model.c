@@ -87,8 +87,17 @@ void iommu_record_fault(struct model_iommu *iommu, enum model_fault fault,
 
 static void advance_head(struct model_iommu *iommu)
 {
-	__atomic_store_n(&iommu->head, (iommu->head + 1) % iommu->entries,
-			 __ATOMIC_RELEASE);
+	struct model_regs *regs = &iommu->regs;
+	unsigned int next = (regs->head + 1) % regs->entries;
+
+	if (!next)
+		regs->head_wrap = !regs->head_wrap;
+	__atomic_store_n(&regs->head, next, __ATOMIC_RELEASE);
+}
+
+static const uint64_t *slot(const struct model_iommu *iommu, unsigned int index)
+{
+	return &iommu->queue[index * iommu->ops->words];
 }
 
 static void execute(struct model_iommu *iommu, enum model_class class)
@@ -103,13 +112,15 @@ static void execute(struct model_iommu *iommu, enum model_class class)
 		log(iommu, class, iommu->cmd, arg);
 	iommu->ops->exec(iommu, iommu->cmd);
 	pthread_mutex_lock(&iommu->lock);
+	if (class == MODEL_SYNC && iommu->ops->completed)
+		iommu->ops->completed(&iommu->regs, iommu->cmd);
 }
 
 /* The lock is held, iommu->consuming is ours. */
 static void consume_one(struct model_iommu *iommu)
 {
-	unsigned int words = iommu->ops->words;
 	unsigned int latency_ns = iommu->latency_ns;
+	const uint64_t *head = slot(iommu, iommu->regs.head);
 	const char *reason = NULL;
 	enum model_fault fault;
 	int class;
@@ -120,12 +131,12 @@ static void consume_one(struct model_iommu *iommu)
 		pthread_mutex_lock(&iommu->lock);
 	}
 
-	memcpy(iommu->cmd, &iommu->queue[iommu->head * words],
-	       words * sizeof(uint64_t));
+	memcpy(iommu->cmd, head, iommu->ops->words * sizeof(*head));
 	fault = iommu->ops->check(iommu->cmd, &reason);
 	if (fault != MODEL_OK) {
 		iommu_record_fault(iommu, fault, reason);
-		iommu->stopped = true;
+		iommu->ops->error(&iommu->regs, fault, head, 0);
+		iommu->bad = true;
 		return;
 	}
 	class = iommu->ops->classify(iommu->cmd);
@@ -138,8 +149,8 @@ static void consume_one(struct model_iommu *iommu)
 
 static bool runnable(const struct model_iommu *iommu)
 {
-	return iommu->head != iommu->tail && !iommu->paused &&
-	       !iommu->stopped && !iommu->quit;
+	return iommu->regs.head != iommu->regs.tail && !iommu->paused &&
+	       !iommu->ops->stopped(&iommu->regs) && !iommu->quit;
 }
 
 /* Is somebody else consuming? A log callback runs inside the consumer. */
@@ -204,8 +215,8 @@ struct model_iommu *model_iommu_create(const struct model_config *config)
 	iommu->threaded = config->threaded;
 	iommu->caches_absent = config->caches_absent;
 	iommu->latency_ns = config->latency_ns;
-	iommu->entries = 1U << log2;
-	iommu->queue = calloc(iommu->entries, iommu->ops->words * sizeof(uint64_t));
+	iommu->regs.entries = 1U << log2;
+	iommu->queue = calloc(iommu->regs.entries, iommu->ops->words * sizeof(uint64_t));
 	if (!iommu->queue) {
 		free(iommu);
 		return NULL;
@@ -255,20 +266,46 @@ uint64_t *model_queue(struct model_iommu *iommu)
 
 unsigned int model_queue_entries(const struct model_iommu *iommu)
 {
-	return iommu->entries;
+	return iommu->regs.entries;
 }
 
 unsigned int model_head(const struct model_iommu *iommu)
 {
-	return __atomic_load_n(&iommu->head, __ATOMIC_ACQUIRE);
+	return __atomic_load_n(&iommu->regs.head, __ATOMIC_ACQUIRE);
 }
 
 void model_doorbell(struct model_iommu *iommu, unsigned int tail)
 {
 	pthread_mutex_lock(&iommu->lock);
-	iommu->tail = tail % iommu->entries;
+	iommu->regs.tail = tail % iommu->regs.entries;
 	kick(iommu);
 	pthread_mutex_unlock(&iommu->lock);
+}
+
+uint32_t model_reg_read(struct model_iommu *iommu, unsigned int offset)
+{
+	uint32_t value;
+
+	pthread_mutex_lock(&iommu->lock);
+	value = iommu->ops->reg_read(&iommu->regs, offset);
+	pthread_mutex_unlock(&iommu->lock);
+	return value;
+}
+
+void model_reg_write(struct model_iommu *iommu, unsigned int offset, uint32_t value)
+{
+	pthread_mutex_lock(&iommu->lock);
+	iommu->ops->reg_write(&iommu->regs, offset, value);
+	/* Software that restarts the queue has repaired the command, or so it says. */
+	if (!iommu->ops->stopped(&iommu->regs))
+		iommu->bad = false;
+	kick(iommu);
+	pthread_mutex_unlock(&iommu->lock);
+}
+
+uint64_t *model_events(struct model_iommu *iommu)
+{
+	return iommu->vendor == MODEL_AMD ? &iommu->regs.amd.events[0][0] : NULL;
 }
 
 unsigned long model_faults(struct model_iommu *iommu,
@@ -287,9 +324,11 @@ unsigned long model_faults(struct model_iommu *iommu,
 void model_fault_clear(struct model_iommu *iommu)
 {
 	pthread_mutex_lock(&iommu->lock);
-	if (iommu->stopped) {
-		iommu->stopped = false;
-		advance_head(iommu);
+	if (iommu->ops->stopped(&iommu->regs)) {
+		iommu->ops->restart(&iommu->regs);
+		if (iommu->bad)
+			advance_head(iommu);
+		iommu->bad = false;
 		kick(iommu);
 	}
 	pthread_mutex_unlock(&iommu->lock);

@@ -145,9 +145,36 @@ unsigned int model_head(const struct model_iommu *iommu);
 void model_doorbell(struct model_iommu *iommu, unsigned int tail);
 
 /*
- * Faults. A malformed command stops the queue at that command, as on the real
- * ones (VT-d FSTS.IQE, SMMUv3 GERROR.CMDQ_ERR, AMD ILLEGAL_COMMAND_ERROR,
- * RISC-V cqcsr.cmd_ill); model_fault_clear() skips it and goes on.
+ * The registers of the queue and of its errors, 32 bits at a time, at the offsets of
+ * the specification. Others read as 0, and writes to them are ignored.
+ *
+ *   VT-d     FSTS 0x34, ICS 0x9c: write 1 to clear; IQH 0x80, IQT 0x88;
+ *            IQERCD 0xb0, 0xb4 (source of ITE, kind of IQE)        11.4.7, 11.4.9
+ *   SMMUv3   GERROR 0x60, toggled by an error; GERRORN 0x64, toggled to
+ *            acknowledge it; CMDQ_PROD 0x98; CMDQ_CONS 0x9c (with ERR)  6.3, 7.1
+ *   AMD      control 0x18 (CmdBufEn, EventLogEn), command head 0x2000 (writable
+ *            while processing has stopped) and tail 0x2008, event log head
+ *            0x2010 and tail 0x2018, status 0x2020: write 1 to clear      3.4
+ *   RISC-V   cqh 32, cqt 36; cqcsr 72, ipsr 84: write 1 to clear          5
+ *
+ * The queue is on from the start. A command that the hardware refuses stops it:
+ * VT-d FSTS.IQE, SMMUv3 GERROR.CMDQ_ERR, AMD ILLEGAL_COMMAND_ERROR in the event log
+ * and CmdBufRun off, RISC-V cqcsr.cmd_ill. The head stays at the command. When the
+ * error is cleared (AMD: CmdBufEn written), it is fetched again: software repairs it
+ * first, or stops at it again.
+ */
+uint32_t model_reg_read(struct model_iommu *iommu, unsigned int offset);
+void model_reg_write(struct model_iommu *iommu, unsigned int offset, uint32_t value);
+/*
+ * AMD: the event log, of entries of two words (2.5). The first one of an event is written
+ * last, and software may clear it. NULL for the other vendors.
+ */
+#define MODEL_EVENTS	16
+uint64_t *model_events(struct model_iommu *iommu);
+
+/*
+ * Faults, whatever the vendor calls them. model_fault_clear() clears every error that
+ * stops the queue and skips the command at the head if that was refused.
  */
 enum model_fault {
 	MODEL_OK,

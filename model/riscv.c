@@ -362,6 +362,90 @@ static void riscv_exec(struct model_iommu *iommu, const uint64_t *cmd)
 	}
 }
 
+/*
+ * Registers: chapter 5. cip in ipsr comes again for as long as there is a cause in
+ * cqcsr: software clears the cause first.
+ */
+#define RISCV_REG_CQH		32
+#define RISCV_REG_CQT		36
+#define RISCV_REG_CQCSR		72
+#define RISCV_REG_IPSR		84
+
+#define RISCV_CQEN		CMD_BIT(0)
+#define RISCV_CIE		CMD_BIT(1)
+#define RISCV_CMD_TO		CMD_BIT(9)
+#define RISCV_CMD_ILL		CMD_BIT(10)
+#define RISCV_FENCE_W_IP	CMD_BIT(11)
+#define RISCV_CQON		CMD_BIT(16)
+#define RISCV_CAUSES		(RISCV_CMD_TO | RISCV_CMD_ILL | RISCV_FENCE_W_IP)
+#define RISCV_CIP		CMD_BIT(0)
+
+static void riscv_set_cip(struct model_regs *regs)
+{
+	if ((regs->riscv.cqcsr & RISCV_CIE) && (regs->riscv.cqcsr & RISCV_CAUSES))
+		regs->riscv.ipsr |= RISCV_CIP;
+}
+
+static uint32_t riscv_reg_read(const struct model_regs *regs, unsigned int offset)
+{
+	switch (offset) {
+	case RISCV_REG_CQH:
+		return regs->head;
+	case RISCV_REG_CQT:
+		return regs->tail;
+	case RISCV_REG_CQCSR:
+		return regs->riscv.cqcsr | RISCV_CQEN | RISCV_CQON;
+	case RISCV_REG_IPSR:
+		return regs->riscv.ipsr;
+	}
+	return 0;
+}
+
+static void riscv_reg_write(struct model_regs *regs, unsigned int offset, uint32_t value)
+{
+	switch (offset) {
+	case RISCV_REG_CQT:
+		regs->tail = value % regs->entries;
+		break;
+	case RISCV_REG_CQCSR:
+		regs->riscv.cqcsr &= ~((value & RISCV_CAUSES) | RISCV_CIE);
+		regs->riscv.cqcsr |= value & RISCV_CIE;
+		break;
+	case RISCV_REG_IPSR:
+		regs->riscv.ipsr &= ~(value & RISCV_CIP);
+		break;
+	}
+	riscv_set_cip(regs);
+}
+
+static bool riscv_stopped(const struct model_regs *regs)
+{
+	return regs->riscv.cqcsr & (RISCV_CMD_TO | RISCV_CMD_ILL);
+}
+
+static void riscv_restart(struct model_regs *regs)
+{
+	regs->riscv.cqcsr &= ~(RISCV_CMD_TO | RISCV_CMD_ILL);
+}
+
+static void riscv_error(struct model_regs *regs, enum model_fault fault,
+			const uint64_t *cmd, uint32_t rid)
+{
+	(void)cmd;
+	(void)rid;
+	/* A timeout is told by the next fence, if at all (3.1.2, 3.1.4). */
+	if (fault != MODEL_ATC_TIMEOUT)
+		regs->riscv.cqcsr |= RISCV_CMD_ILL;
+	riscv_set_cip(regs);
+}
+
+static void riscv_completed(struct model_regs *regs, const uint64_t *cmd)
+{
+	if (cmd[0] & RISCV_WSI)
+		regs->riscv.cqcsr |= RISCV_FENCE_W_IP;
+	riscv_set_cip(regs);
+}
+
 const struct model_ops model_riscv = {
 	.s2_by_vm_tag = true,
 	.name = "RISC-V IOMMU",
@@ -370,4 +454,10 @@ const struct model_ops model_riscv = {
 	.decode = riscv_decode,
 	.check = riscv_check,
 	.exec = riscv_exec,
+	.reg_read = riscv_reg_read,
+	.reg_write = riscv_reg_write,
+	.stopped = riscv_stopped,
+	.restart = riscv_restart,
+	.error = riscv_error,
+	.completed = riscv_completed,
 };

@@ -406,6 +406,77 @@ static void smmu_exec(struct model_iommu *iommu, const uint64_t *cmd)
 	}
 }
 
+/*
+ * Registers: 6.3 and, for errors, 7.1. An error is active while its bits in GERROR and
+ * GERRORN differ: the SMMU toggles the one, software the other. Indices have a wrap bit
+ * above them.
+ */
+#define SMMU_REG_GERROR		0x60
+#define SMMU_REG_GERRORN	0x64
+#define SMMU_REG_CMDQ_PROD	0x98
+#define SMMU_REG_CMDQ_CONS	0x9c
+
+#define SMMU_GERROR_CMDQ	1
+#define SMMU_CONS_ERR_SHIFT	24
+#define SMMU_CERROR_ILL		1
+#define SMMU_CERROR_ATC_INV_SYNC 3
+
+static uint32_t smmu_reg_read(const struct model_regs *regs, unsigned int offset)
+{
+	bool tail_wrap = regs->head_wrap != (regs->tail < regs->head);
+
+	switch (offset) {
+	case SMMU_REG_GERROR:
+		return regs->smmu.gerror;
+	case SMMU_REG_GERRORN:
+		return regs->smmu.gerrorn;
+	case SMMU_REG_CMDQ_PROD:
+		return regs->tail | (tail_wrap ? regs->entries : 0);
+	case SMMU_REG_CMDQ_CONS:
+		return regs->head | (regs->head_wrap ? regs->entries : 0) |
+		       regs->smmu.cons_err << SMMU_CONS_ERR_SHIFT;
+	}
+	return 0;
+}
+
+static void smmu_reg_write(struct model_regs *regs, unsigned int offset, uint32_t value)
+{
+	switch (offset) {
+	case SMMU_REG_GERRORN:
+		regs->smmu.gerrorn = value & SMMU_GERROR_CMDQ;
+		break;
+	case SMMU_REG_CMDQ_PROD:
+		regs->tail = value % regs->entries;
+		break;
+	}
+}
+
+static bool smmu_stopped(const struct model_regs *regs)
+{
+	return regs->smmu.gerror != regs->smmu.gerrorn;
+}
+
+static void smmu_restart(struct model_regs *regs)
+{
+	regs->smmu.gerrorn = regs->smmu.gerror;
+}
+
+static void smmu_stop(struct model_regs *regs, uint32_t cons_err)
+{
+	regs->smmu.cons_err = cons_err;
+	regs->smmu.gerror ^= SMMU_GERROR_CMDQ;
+}
+
+static void smmu_error(struct model_regs *regs, enum model_fault fault,
+		       const uint64_t *cmd, uint32_t rid)
+{
+	(void)cmd;
+	(void)rid;
+	/* A timeout is told by the next CMD_SYNC, if at all (3.9.1.4). */
+	if (fault != MODEL_ATC_TIMEOUT)
+		smmu_stop(regs, SMMU_CERROR_ILL);
+}
+
 const struct model_ops model_smmuv3 = {
 	.s2_by_vm_tag = true,
 	.name = "SMMUv3",
@@ -414,4 +485,9 @@ const struct model_ops model_smmuv3 = {
 	.decode = smmu_decode,
 	.check = smmu_check,
 	.exec = smmu_exec,
+	.reg_read = smmu_reg_read,
+	.reg_write = smmu_reg_write,
+	.stopped = smmu_stopped,
+	.restart = smmu_restart,
+	.error = smmu_error,
 };

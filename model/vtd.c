@@ -185,6 +185,9 @@ static enum model_fault vtd_check(const uint64_t *cmd, const char **reason)
 	case VTD_WAIT:
 		if ((cmd[0] & VTD_WAIT_SW) && !cmd[1])
 			*reason = "status write without an address";
+		/* The specification has fences alone; QEMU refuses them. */
+		else if (!(cmd[0] & (VTD_WAIT_SW | VTD_WAIT_IF)))
+			*reason = "neither status write nor interrupt";
 		break;
 	}
 	page = (type == VTD_IOTLB || type == VTD_P_IOTLB) && g == VTD_NARROW;
@@ -396,6 +399,94 @@ static void vtd_exec(struct model_iommu *iommu, const uint64_t *cmd)
 	}
 }
 
+/*
+ * Registers: 11.4.7.1 FSTS, 11.4.9 invalidation queue. An entry is 32 bytes. What is
+ * wrong with a descriptor is in IQERCD.IQEI, who did not answer in IQERCD.ITESID.
+ */
+#define VTD_REG_FSTS		0x34
+#define VTD_REG_IQH		0x80
+#define VTD_REG_IQT		0x88
+#define VTD_REG_ICS		0x9c
+#define VTD_REG_IQERCD		0xb0
+#define VTD_ENTRY_SHIFT		5
+
+#define VTD_FSTS_IQE		CMD_BIT(4)
+#define VTD_FSTS_ICE		CMD_BIT(5)
+#define VTD_FSTS_ITE		CMD_BIT(6)
+#define VTD_ICS_IWC		CMD_BIT(0)
+#define VTD_IQEI		CMD_MASK(3, 0)
+#define VTD_IQEI_TYPE		3
+#define VTD_IQEI_RESERVED	4
+#define VTD_ITESID		CMD_MASK(47, 32)
+#define VTD_ITESID_SHIFT	32
+
+static uint32_t vtd_reg_read(const struct model_regs *regs, unsigned int offset)
+{
+	switch (offset) {
+	case VTD_REG_FSTS:
+		return regs->vtd.fsts;
+	case VTD_REG_ICS:
+		return regs->vtd.ics;
+	case VTD_REG_IQH:
+		return regs->head << VTD_ENTRY_SHIFT;
+	case VTD_REG_IQT:
+		return regs->tail << VTD_ENTRY_SHIFT;
+	case VTD_REG_IQERCD:
+		return (uint32_t)regs->vtd.iqercd;
+	case VTD_REG_IQERCD + 4:
+		return (uint32_t)(regs->vtd.iqercd >> 32);
+	}
+	return 0;
+}
+
+static void vtd_reg_write(struct model_regs *regs, unsigned int offset, uint32_t value)
+{
+	switch (offset) {
+	case VTD_REG_FSTS:
+		regs->vtd.fsts &= ~(value & (VTD_FSTS_IQE | VTD_FSTS_ICE | VTD_FSTS_ITE));
+		break;
+	case VTD_REG_ICS:
+		regs->vtd.ics &= ~(value & VTD_ICS_IWC);
+		break;
+	case VTD_REG_IQT:
+		regs->tail = (value >> VTD_ENTRY_SHIFT) % regs->entries;
+		break;
+	}
+}
+
+static bool vtd_stopped(const struct model_regs *regs)
+{
+	return regs->vtd.fsts & (VTD_FSTS_IQE | VTD_FSTS_ITE);
+}
+
+static void vtd_restart(struct model_regs *regs)
+{
+	vtd_reg_write(regs, VTD_REG_FSTS, UINT32_MAX);
+}
+
+static void vtd_error(struct model_regs *regs, enum model_fault fault,
+		      const uint64_t *cmd, uint32_t rid)
+{
+	(void)cmd;
+	if (fault == MODEL_ATC_TIMEOUT) {
+		/* The source of the first one, until software has seen it. */
+		if (!(regs->vtd.fsts & VTD_FSTS_ITE))
+			regs->vtd.iqercd = (regs->vtd.iqercd & ~VTD_ITESID) |
+					   (uint64_t)rid << VTD_ITESID_SHIFT;
+		regs->vtd.fsts |= VTD_FSTS_ITE;
+		return;
+	}
+	regs->vtd.fsts |= VTD_FSTS_IQE;
+	regs->vtd.iqercd = (regs->vtd.iqercd & ~VTD_IQEI) |
+			   (fault == MODEL_BAD_OPCODE ? VTD_IQEI_TYPE : VTD_IQEI_RESERVED);
+}
+
+static void vtd_completed(struct model_regs *regs, const uint64_t *cmd)
+{
+	if (cmd[0] & VTD_WAIT_IF)
+		regs->vtd.ics |= VTD_ICS_IWC;
+}
+
 const struct model_ops model_vtd = {
 	.name = "VT-d",
 	.words = 4,
@@ -404,4 +495,10 @@ const struct model_ops model_vtd = {
 	.decode = vtd_decode,
 	.check = vtd_check,
 	.exec = vtd_exec,
+	.reg_read = vtd_reg_read,
+	.reg_write = vtd_reg_write,
+	.stopped = vtd_stopped,
+	.restart = vtd_restart,
+	.error = vtd_error,
+	.completed = vtd_completed,
 };

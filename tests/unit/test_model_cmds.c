@@ -452,7 +452,7 @@ static void vtd_reserved_bits_are_refused(void **state)
 		{ { 0xf2 }, { { 8, 8 }, { 15, 12 }, { 63, 32 }, { 75, 71 }, { 255, 128 } } },
 		{ { 0x3 }, { { 8, 4 }, { 31, 21 }, { 51, 48 }, { 75, 65 }, { 255, 128 } } },
 		{ { 0x4 }, { { 8, 5 }, { 26, 12 }, { 255, 48 } } },
-		{ { 0x5 }, { { 8, 8 }, { 31, 12 }, { 65, 64 }, { 255, 128 } } },
+		{ { 0x35, 0x3000 }, { { 8, 8 }, { 31, 12 }, { 65, 64 }, { 255, 128 } } },
 		{ { 0x36 }, { { 8, 6 }, { 15, 12 }, { 63, 52 }, { 75, 71 }, { 255, 128 } } },
 		{ { 0x37 }, { { 8, 6 }, { 15, 12 }, { 255, 52 } } },
 		{ { 0x8 }, { { 74, 65 }, { 255, 128 } } },
@@ -1088,7 +1088,7 @@ static void completion_writes_what_the_command_says(void **state)
 	memcpy(&low, &place, sizeof(low));
 	assert_int_equal(low, 0x12345678);
 	assert_int_equal((place ^ UINT64_MAX) & ~UINT64_C(0xffffffff), 0);
-	run(&model_vtd, 0x8765432100000045, addr);
+	run(&model_vtd, 0x8765432100000055, addr);
 	memcpy(&low, &place, sizeof(low));
 	assert_int_equal(low, 0x12345678);
 

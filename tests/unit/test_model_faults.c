@@ -1,0 +1,628 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Models that misbehave: refused commands, and the registers that tell of errors.
+ *
+ * What holds for all vendors is one case over all of them; struct hardware has what a
+ * driver of each would do. What differs has cases of its own, by the section of the
+ * specification.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "model.h"
+
+#define NONE		MODEL_NO_PASID
+#define PAGE		MODEL_PAGE_SIZE
+#define IOVA		UINT64_C(0x40000000)
+#define PA		UINT64_C(0x80000000)
+#define RID		0x0208
+#define TAG		7
+#define MAX_CMDS	16
+
+#define BIT(n)		(UINT64_C(1) << (n))
+
+/* Registers. */
+#define VTD_FSTS	0x34
+#define VTD_IQH		0x80
+#define VTD_IQT		0x88
+#define VTD_ICS		0x9c
+#define VTD_IQERCD	0xb0
+#define VTD_IQE		(1u << 4)
+#define VTD_ITE		(1u << 6)
+
+#define SMMU_GERROR	0x60
+#define SMMU_GERRORN	0x64
+#define SMMU_PROD	0x98
+#define SMMU_CONS	0x9c
+
+#define AMD_CONTROL	0x18
+#define AMD_CMD_HEAD	0x2000
+#define AMD_CMD_TAIL	0x2008
+#define AMD_EVENT_HEAD	0x2010
+#define AMD_EVENT_TAIL	0x2018
+#define AMD_STATUS	0x2020
+#define AMD_OVERFLOW	(1u << 0)
+#define AMD_EVENT_INT	(1u << 1)
+#define AMD_WAIT_INT	(1u << 2)
+#define AMD_LOG_RUN	(1u << 3)
+#define AMD_CMD_RUN	(1u << 4)
+#define AMD_LOG_EN	(1u << 2)
+#define AMD_CMD_EN	(1u << 12)
+#define AMD_EVENTS	16
+
+#define RISCV_CQH	32
+#define RISCV_CQT	36
+#define RISCV_CQCSR	72
+#define RISCV_IPSR	84
+#define RISCV_ON	(1u << 16 | 1u << 0)
+#define RISCV_CIE	(1u << 1)
+#define RISCV_CMD_TO	(1u << 9)
+#define RISCV_CMD_ILL	(1u << 10)
+#define RISCV_FENCE_IP	(1u << 11)
+
+struct cmd {
+	uint64_t word[2];
+};
+
+/* What a driver knows of its hardware. */
+struct hardware {
+	enum model_vendor vendor;
+	struct cmd tlb;			/* invalidates all of TAG */
+	struct cmd (*atc)(uint32_t rid);
+	struct cmd (*wait)(uint32_t *status, uint32_t value);
+	struct cmd bad[4];		/* refused for different reasons */
+	unsigned int nr_bad;
+	unsigned int (*head)(struct model_iommu *iommu);
+	/* Is there an error that stops the queue? */
+	bool (*stopped)(struct model_iommu *iommu);
+	/* What its driver writes to go on. */
+	void (*clear)(struct model_iommu *iommu);
+};
+
+static struct cmd vtd_atc(uint32_t rid)
+{
+	return (struct cmd){ { 0x3 | (uint64_t)rid << 32, 0 } };
+}
+
+static struct cmd vtd_wait(uint32_t *status, uint32_t value)
+{
+	return (struct cmd){ { 0x25 | (uint64_t)value << 32, (uintptr_t)status } };
+}
+
+static unsigned int vtd_head(struct model_iommu *iommu)
+{
+	return model_reg_read(iommu, VTD_IQH) >> 5;
+}
+
+static bool vtd_stopped(struct model_iommu *iommu)
+{
+	return model_reg_read(iommu, VTD_FSTS) & (VTD_IQE | VTD_ITE);
+}
+
+static void vtd_clear(struct model_iommu *iommu)
+{
+	model_reg_write(iommu, VTD_FSTS, VTD_IQE | VTD_ITE);
+}
+
+static struct cmd smmu_atc(uint32_t rid)
+{
+	return (struct cmd){ { 0x40 | (uint64_t)rid << 32, 52 } };
+}
+
+static struct cmd smmu_wait(uint32_t *status, uint32_t value)
+{
+	return (struct cmd){ { 0x1046 | (uint64_t)value << 32, (uintptr_t)status } };
+}
+
+static unsigned int smmu_head(struct model_iommu *iommu)
+{
+	return model_reg_read(iommu, SMMU_CONS) & (model_queue_entries(iommu) - 1);
+}
+
+static bool smmu_stopped(struct model_iommu *iommu)
+{
+	return model_reg_read(iommu, SMMU_GERROR) != model_reg_read(iommu, SMMU_GERRORN);
+}
+
+static void smmu_clear(struct model_iommu *iommu)
+{
+	model_reg_write(iommu, SMMU_GERRORN, model_reg_read(iommu, SMMU_GERROR));
+}
+
+static struct cmd amd_atc(uint32_t rid)
+{
+	return (struct cmd){ { UINT64_C(4) << 60 | rid, 0x7ffffffffffff001 } };
+}
+
+/* 64 bits are written: @status is the first of two words. */
+static struct cmd amd_wait(uint32_t *status, uint32_t value)
+{
+	return (struct cmd){ { UINT64_C(1) << 60 | (uintptr_t)status | 1, value } };
+}
+
+static unsigned int amd_head(struct model_iommu *iommu)
+{
+	return model_reg_read(iommu, AMD_CMD_HEAD) >> 4;
+}
+
+static bool amd_stopped(struct model_iommu *iommu)
+{
+	return !(model_reg_read(iommu, AMD_STATUS) & AMD_CMD_RUN);
+}
+
+static void amd_clear(struct model_iommu *iommu)
+{
+	model_reg_write(iommu, AMD_EVENT_HEAD, model_reg_read(iommu, AMD_EVENT_TAIL));
+	model_reg_write(iommu, AMD_STATUS, AMD_EVENT_INT);
+	model_reg_write(iommu, AMD_CONTROL, AMD_CMD_EN | AMD_LOG_EN);
+}
+
+static struct cmd riscv_atc(uint32_t rid)
+{
+	return (struct cmd){ { 0x4 | (uint64_t)rid << 40, 0x7ffffffffffff800 } };
+}
+
+static struct cmd riscv_wait(uint32_t *status, uint32_t value)
+{
+	return (struct cmd){ { 0x402 | (uint64_t)value << 32, (uintptr_t)status >> 2 } };
+}
+
+static unsigned int riscv_head(struct model_iommu *iommu)
+{
+	return model_reg_read(iommu, RISCV_CQH);
+}
+
+static bool riscv_stopped(struct model_iommu *iommu)
+{
+	return model_reg_read(iommu, RISCV_CQCSR) & (RISCV_CMD_TO | RISCV_CMD_ILL);
+}
+
+static void riscv_clear(struct model_iommu *iommu)
+{
+	model_reg_write(iommu, RISCV_CQCSR, RISCV_CMD_TO | RISCV_CMD_ILL);
+}
+
+static const struct hardware all_hardware[MODEL_VENDORS] = {
+	[MODEL_VTD] = {
+		.vendor = MODEL_VTD,
+		.tlb = { { 0x22 | TAG << 16, 0 } },
+		.atc = vtd_atc, .wait = vtd_wait,
+		.bad = {
+			{ { 0xf, 0 } },			/* type 15 */
+			{ { 0x22 | BIT(40), 0 } },	/* reserved bit */
+			{ { 0x5, 0 } },			/* wait for nothing */
+			{ { 0x45, 0 } },		/* the same, a fence */
+		},
+		.nr_bad = 4,
+		.head = vtd_head, .stopped = vtd_stopped, .clear = vtd_clear,
+	},
+	[MODEL_SMMUV3] = {
+		.vendor = MODEL_SMMUV3,
+		.tlb = { { 0x28 | (uint64_t)TAG << 32, 0 } },
+		.atc = smmu_atc, .wait = smmu_wait,
+		.bad = {
+			{ { 0xff, 0 } },
+			{ { 0x28 | BIT(8), 0 } },
+			{ { 0x3046, 0 } },		/* CS 3 */
+		},
+		.nr_bad = 3,
+		.head = smmu_head, .stopped = smmu_stopped, .clear = smmu_clear,
+	},
+	[MODEL_AMD] = {
+		.vendor = MODEL_AMD,
+		.tlb = { { UINT64_C(3) << 60 | (uint64_t)TAG << 32, 0x7ffffffffffff003 } },
+		.atc = amd_atc, .wait = amd_wait,
+		.bad = {
+			{ { UINT64_C(15) << 60, 0 } },
+			{ { UINT64_C(3) << 60 | BIT(20), 0 } },
+			{ { UINT64_C(1) << 60 | 1, 0 } },	/* store to nowhere */
+		},
+		.nr_bad = 3,
+		.head = amd_head, .stopped = amd_stopped, .clear = amd_clear,
+	},
+	[MODEL_RISCV] = {
+		.vendor = MODEL_RISCV,
+		.tlb = { { 0x81 | BIT(33) | (uint64_t)TAG << 44, 0 } },
+		.atc = riscv_atc, .wait = riscv_wait,
+		.bad = {
+			{ { 0x7f, 0 } },
+			{ { 0x1 | BIT(11), 0 } },
+			{ { 0x402, 0 } },		/* store to nowhere */
+		},
+		.nr_bad = 3,
+		.head = riscv_head, .stopped = riscv_stopped, .clear = riscv_clear,
+	},
+};
+
+struct rig {
+	const struct hardware *hw;
+	struct model_iommu *iommu;
+	struct model_dev *dev;
+	struct model_pt *pt;
+	unsigned int tail;
+	uint64_t status[MAX_CMDS];	/* completion words, the low half of each */
+};
+
+static void start_with(struct rig *rig, enum model_vendor vendor,
+		       struct model_config config)
+{
+	config.vendor = vendor;
+	memset(rig, 0, sizeof(*rig));
+	rig->hw = &all_hardware[vendor];
+	rig->iommu = model_iommu_create(&config);
+	assert_non_null(rig->iommu);
+	rig->dev = model_dev_create(rig->iommu, RID, true);
+	assert_non_null(rig->dev);
+	rig->pt = model_pt_create(4);
+	assert_non_null(rig->pt);
+	assert_int_equal(model_pt_map(rig->pt, IOVA, PA, PAGE, true), 0);
+	model_dev_set_context(rig->dev, NONE, &(struct model_context){
+		.mode = MODEL_S2, .tag = TAG, .vm_tag = TAG, .s2 = rig->pt });
+}
+
+static void start(struct rig *rig, enum model_vendor vendor)
+{
+	start_with(rig, vendor, (struct model_config){ 0 });
+}
+
+static void stop(struct rig *rig)
+{
+	model_dev_destroy(rig->dev);
+	model_iommu_destroy(rig->iommu);
+	model_pt_destroy(rig->pt);
+}
+
+static void write_slot(struct rig *rig, unsigned int slot, struct cmd cmd)
+{
+	unsigned int words = model_cmd_words(rig->hw->vendor);
+	uint64_t *entry = model_queue(rig->iommu) + slot * words;
+
+	memset(entry, 0, words * sizeof(*entry));
+	memcpy(entry, cmd.word, sizeof(cmd.word));
+}
+
+/* Return: the slot. */
+static unsigned int put(struct rig *rig, struct cmd cmd)
+{
+	unsigned int slot = rig->tail;
+
+	write_slot(rig, slot, cmd);
+	rig->tail = (slot + 1) % model_queue_entries(rig->iommu);
+	return slot;
+}
+
+static void ring(struct rig *rig)
+{
+	model_doorbell(rig->iommu, rig->tail);
+}
+
+static struct cmd wait_cmd(struct rig *rig, unsigned int i, uint32_t value)
+{
+	return rig->hw->wait((uint32_t *)&rig->status[i], value);
+}
+
+static uint32_t status(const struct rig *rig, unsigned int i)
+{
+	return (uint32_t)__atomic_load_n(&rig->status[i], __ATOMIC_ACQUIRE);
+}
+
+/*
+ * Refused commands
+ */
+
+#define BATCH	5
+
+/* A batch of flushes, each with its wait, and one bad command in place of one. */
+static void refuse_at(enum model_vendor vendor, unsigned int kind, unsigned int position)
+{
+	const struct hardware *hw = &all_hardware[vendor];
+	unsigned int i, done = position / 2;
+	struct cmd good[BATCH];
+	struct rig rig;
+
+	start(&rig, vendor);
+	/* Not at the beginning of the queue, and across its end. */
+	rig.tail = model_queue_entries(rig.iommu) - 3;
+	model_doorbell(rig.iommu, 0);
+	for (i = 0; i < rig.tail; i++)
+		write_slot(&rig, i, hw->tlb);
+	ring(&rig);
+	assert_int_equal(hw->head(rig.iommu), rig.tail);
+
+	for (i = 0; i < BATCH; i++) {
+		good[i] = i % 2 ? wait_cmd(&rig, i / 2, i) : hw->tlb;
+		put(&rig, i == position ? hw->bad[kind] : good[i]);
+	}
+	i = (rig.tail + model_queue_entries(rig.iommu) - BATCH + position) %
+	    model_queue_entries(rig.iommu);
+	ring(&rig);
+
+	/* What is before it is done; it stays at the head; nothing after it is done. */
+	assert_true(hw->stopped(rig.iommu));
+	assert_int_equal(hw->head(rig.iommu), i);
+	assert_int_equal(model_faults(rig.iommu, NULL), 1);
+	assert_int_equal(status(&rig, 0), done > 0 ? 1 : 0);
+	assert_int_equal(status(&rig, 1), done > 1 ? 3 : 0);
+	ring(&rig);
+	assert_int_equal(hw->head(rig.iommu), i);
+	assert_int_equal(model_faults(rig.iommu, NULL), 1);
+
+	/* Clearing the error alone meets the same command again. */
+	hw->clear(rig.iommu);
+	assert_true(hw->stopped(rig.iommu));
+	assert_int_equal(hw->head(rig.iommu), i);
+	assert_int_equal(model_faults(rig.iommu, NULL), 2);
+
+	/* Repaired, it is executed, and what follows. */
+	write_slot(&rig, i, good[position]);
+	assert_true(hw->stopped(rig.iommu));
+	hw->clear(rig.iommu);
+	assert_false(hw->stopped(rig.iommu));
+	assert_int_equal(hw->head(rig.iommu), rig.tail);
+	assert_int_equal(status(&rig, 0), 1);
+	assert_int_equal(status(&rig, 1), 3);
+	assert_int_equal(model_count(rig.iommu, MODEL_IOTLB),
+			 model_queue_entries(rig.iommu) - 3 + BATCH / 2 + 1);
+	assert_int_equal(model_count(rig.iommu, MODEL_SYNC), BATCH / 2);
+	assert_int_equal(model_faults(rig.iommu, NULL), 2);
+	stop(&rig);
+}
+
+static void refused_command_stops_the_queue_until_it_is_repaired(void **state)
+{
+	unsigned int vendor, kind, position;
+
+	(void)state;
+	for (vendor = 0; vendor < MODEL_VENDORS; vendor++)
+		for (kind = 0; kind < all_hardware[vendor].nr_bad; kind++)
+			for (position = 0; position < BATCH; position++)
+				refuse_at(vendor, kind, position);
+}
+
+/* model_fault_clear() leaves the registers as a driver that mended it would. */
+static void skipped_command_leaves_no_error_behind(void **state)
+{
+	unsigned int vendor;
+
+	(void)state;
+	for (vendor = 0; vendor < MODEL_VENDORS; vendor++) {
+		const struct hardware *hw = &all_hardware[vendor];
+		struct rig rig;
+
+		start(&rig, vendor);
+		put(&rig, hw->bad[0]);
+		put(&rig, wait_cmd(&rig, 0, 1));
+		ring(&rig);
+		assert_true(hw->stopped(rig.iommu));
+		model_fault_clear(rig.iommu);
+		assert_false(hw->stopped(rig.iommu));
+		assert_int_equal(status(&rig, 0), 1);
+		/* One that was repaired is not skipped later on. */
+		put(&rig, hw->bad[0]);
+		ring(&rig);
+		write_slot(&rig, 2, wait_cmd(&rig, 1, 2));
+		hw->clear(rig.iommu);
+		model_fault_clear(rig.iommu);
+		assert_int_equal(status(&rig, 1), 2);
+		assert_int_equal(hw->head(rig.iommu), 3);
+		stop(&rig);
+	}
+}
+
+/*
+ * Registers
+ */
+
+/* 11.4.7.1, 11.4.9.9. */
+static void vtd_fsts_is_cleared_by_writing_ones(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	start(&rig, MODEL_VTD);
+	assert_int_equal(model_reg_read(rig.iommu, VTD_FSTS), 0);
+	put(&rig, rig.hw->bad[0]);
+	ring(&rig);
+	assert_int_equal(model_reg_read(rig.iommu, VTD_FSTS), VTD_IQE);
+	assert_int_equal(model_reg_read(rig.iommu, VTD_IQERCD), 3);	/* type */
+	/* Zeros and the bits of others do nothing. */
+	model_reg_write(rig.iommu, VTD_FSTS, 0);
+	model_reg_write(rig.iommu, VTD_FSTS, ~VTD_IQE);
+	assert_int_equal(model_reg_read(rig.iommu, VTD_FSTS), VTD_IQE);
+	assert_int_equal(model_faults(rig.iommu, NULL), 1);
+	write_slot(&rig, 0, rig.hw->bad[1]);
+	model_reg_write(rig.iommu, VTD_FSTS, VTD_IQE);
+	assert_int_equal(model_reg_read(rig.iommu, VTD_FSTS), VTD_IQE);
+	assert_int_equal(model_reg_read(rig.iommu, VTD_IQERCD), 4);	/* reserved */
+	write_slot(&rig, 0, (struct cmd){ { 0x15, 0 } });
+	model_reg_write(rig.iommu, VTD_FSTS, VTD_IQE);
+	assert_int_equal(model_reg_read(rig.iommu, VTD_FSTS), 0);
+
+	/* The interrupt of the wait. */
+	assert_int_equal(model_reg_read(rig.iommu, VTD_ICS), 1);
+	model_reg_write(rig.iommu, VTD_ICS, 0);
+	assert_int_equal(model_reg_read(rig.iommu, VTD_ICS), 1);
+	model_reg_write(rig.iommu, VTD_ICS, 1);
+	assert_int_equal(model_reg_read(rig.iommu, VTD_ICS), 0);
+
+	/* A tail written is a doorbell. */
+	put(&rig, wait_cmd(&rig, 0, 1));
+	model_reg_write(rig.iommu, VTD_IQT, rig.tail << 5);
+	assert_int_equal(status(&rig, 0), 1);
+	assert_int_equal(model_reg_read(rig.iommu, VTD_IQT), 2 << 5);
+	assert_int_equal(model_reg_read(rig.iommu, VTD_IQH), 2 << 5);
+	stop(&rig);
+}
+
+/* 6.3.17, 6.3.28, 7.1. */
+static void smmuv3_gerror_toggles(void **state)
+{
+	unsigned int i, entries;
+	struct rig rig;
+
+	(void)state;
+	start(&rig, MODEL_SMMUV3);
+	entries = model_queue_entries(rig.iommu);
+	/* Each error toggles the bit again: neither of its values is "no error". */
+	for (i = 0; i < 4; i++) {
+		assert_int_equal(model_reg_read(rig.iommu, SMMU_GERROR), i % 2);
+		assert_int_equal(model_reg_read(rig.iommu, SMMU_GERRORN), i % 2);
+		put(&rig, rig.hw->bad[0]);
+		model_reg_write(rig.iommu, SMMU_PROD, rig.tail);
+		assert_int_equal(model_reg_read(rig.iommu, SMMU_GERROR), !(i % 2));
+		assert_int_equal(model_reg_read(rig.iommu, SMMU_CONS), i | 1 << 24);
+		/* Written as it was, GERRORN acknowledges nothing. */
+		model_reg_write(rig.iommu, SMMU_GERRORN, i % 2);
+		assert_int_equal(model_faults(rig.iommu, NULL), i + 1);
+		write_slot(&rig, i, wait_cmd(&rig, i, 1));
+		model_reg_write(rig.iommu, SMMU_GERRORN, !(i % 2));
+		assert_int_equal(status(&rig, i), 1);
+		/* GERROR is read-only. */
+		model_reg_write(rig.iommu, SMMU_GERROR, 0xffffffff);
+		assert_int_equal(model_reg_read(rig.iommu, SMMU_GERROR), !(i % 2));
+	}
+
+	/* The wrap bits: full circle, and tail ahead of the head by one. */
+	for (; i < 2 * entries; i++) {
+		put(&rig, rig.hw->tlb);
+		model_pause(rig.iommu, true);
+		ring(&rig);
+		assert_int_equal(model_reg_read(rig.iommu, SMMU_CONS) & 0xfffff, i);
+		assert_int_equal(model_reg_read(rig.iommu, SMMU_PROD), (i + 1) % (2 * entries));
+		model_pause(rig.iommu, false);
+	}
+	assert_int_equal(model_reg_read(rig.iommu, SMMU_CONS) & 0xfffff, 0);
+	stop(&rig);
+}
+
+/* 2.5.6, 3.4.13, 3.4.20. */
+static void amd_illegal_command_is_an_event(void **state)
+{
+	const uint64_t *event;
+	struct rig rig;
+
+	(void)state;
+	start(&rig, MODEL_AMD);
+	event = model_events(rig.iommu);
+	put(&rig, rig.hw->tlb);
+	put(&rig, rig.hw->bad[0]);
+	put(&rig, rig.hw->bad[1]);
+	put(&rig, (struct cmd){ { UINT64_C(1) << 60 | 2, 0 } });	/* interrupt */
+	ring(&rig);
+	assert_int_equal(model_reg_read(rig.iommu, AMD_STATUS), AMD_EVENT_INT | AMD_LOG_RUN);
+	assert_int_equal(model_reg_read(rig.iommu, AMD_EVENT_TAIL), 1 << 4);
+	assert_int_equal(event[0], UINT64_C(5) << 60);
+	assert_int_equal(event[1], (uintptr_t)(model_queue(rig.iommu) + 2));
+	assert_int_equal(model_reg_read(rig.iommu, AMD_CONTROL), AMD_LOG_EN);
+
+	/* The status does not restart it, CmdBufEn does: after both, as the head says. */
+	model_reg_write(rig.iommu, AMD_STATUS, 0xffffffff);
+	assert_int_equal(model_reg_read(rig.iommu, AMD_STATUS), AMD_LOG_RUN);
+	model_reg_write(rig.iommu, AMD_CMD_HEAD, 3 << 4);
+	model_reg_write(rig.iommu, AMD_CONTROL, AMD_CMD_EN | AMD_LOG_EN);
+	assert_int_equal(model_reg_read(rig.iommu, AMD_STATUS),
+			 AMD_WAIT_INT | AMD_LOG_RUN | AMD_CMD_RUN);
+	assert_int_equal(model_reg_read(rig.iommu, AMD_CMD_HEAD), 4 << 4);
+	assert_int_equal(model_faults(rig.iommu, NULL), 1);
+	/* While it runs, the head is the hardware's. */
+	model_reg_write(rig.iommu, AMD_CMD_HEAD, 0);
+	assert_int_equal(model_reg_read(rig.iommu, AMD_CMD_HEAD), 4 << 4);
+
+	/* Halted by software. */
+	model_reg_write(rig.iommu, AMD_CONTROL, AMD_LOG_EN);
+	put(&rig, wait_cmd(&rig, 0, 1));
+	model_reg_write(rig.iommu, AMD_CMD_TAIL, rig.tail << 4);
+	assert_int_equal(status(&rig, 0), 0);
+	model_reg_write(rig.iommu, AMD_CONTROL, AMD_CMD_EN | AMD_LOG_EN);
+	assert_int_equal(status(&rig, 0), 1);
+	stop(&rig);
+
+	start(&rig, MODEL_VTD);
+	assert_null(model_events(rig.iommu));
+	stop(&rig);
+}
+
+/* 2.5, 3.4.20: a full log keeps what it has and says that it lost the rest. */
+static void amd_event_log_overflows(void **state)
+{
+	unsigned int i;
+	struct rig rig;
+
+	(void)state;
+	start(&rig, MODEL_AMD);
+	for (i = 0; i < AMD_EVENTS; i++) {
+		put(&rig, rig.hw->bad[0]);
+		ring(&rig);
+		assert_int_equal(!!(model_reg_read(rig.iommu, AMD_STATUS) & AMD_OVERFLOW),
+				 i == AMD_EVENTS - 1);
+		model_fault_clear(rig.iommu);
+	}
+	assert_int_equal(model_reg_read(rig.iommu, AMD_EVENT_TAIL), (AMD_EVENTS - 1) << 4);
+	assert_false(model_reg_read(rig.iommu, AMD_STATUS) & AMD_LOG_RUN);
+	/* Restarted without the overflow cleared, it stays off. */
+	model_reg_write(rig.iommu, AMD_CONTROL, AMD_CMD_EN | AMD_LOG_EN);
+	assert_false(model_reg_read(rig.iommu, AMD_STATUS) & AMD_LOG_RUN);
+	model_reg_write(rig.iommu, AMD_EVENT_HEAD, (AMD_EVENTS - 1) << 4);
+	model_reg_write(rig.iommu, AMD_STATUS, AMD_OVERFLOW);
+	model_reg_write(rig.iommu, AMD_CONTROL, AMD_CMD_EN | AMD_LOG_EN);
+	assert_true(model_reg_read(rig.iommu, AMD_STATUS) & AMD_LOG_RUN);
+	put(&rig, rig.hw->bad[0]);
+	ring(&rig);
+	assert_int_equal(model_reg_read(rig.iommu, AMD_EVENT_TAIL), 0);
+	stop(&rig);
+}
+
+/* 5.14, 5.18. */
+static void riscv_cip_comes_again_while_its_cause_is_there(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	start(&rig, MODEL_RISCV);
+	assert_int_equal(model_reg_read(rig.iommu, RISCV_CQCSR), RISCV_ON);
+	put(&rig, rig.hw->bad[0]);
+	model_reg_write(rig.iommu, RISCV_CQT, rig.tail);
+	assert_int_equal(model_reg_read(rig.iommu, RISCV_CQCSR), RISCV_ON | RISCV_CMD_ILL);
+	/* No interrupt until it is enabled; then it is pending. */
+	assert_int_equal(model_reg_read(rig.iommu, RISCV_IPSR), 0);
+	model_reg_write(rig.iommu, RISCV_CQCSR, RISCV_CIE);
+	assert_int_equal(model_reg_read(rig.iommu, RISCV_CQCSR),
+			 RISCV_ON | RISCV_CIE | RISCV_CMD_ILL);
+	assert_int_equal(model_reg_read(rig.iommu, RISCV_IPSR), 1);
+	model_reg_write(rig.iommu, RISCV_IPSR, 1);
+	assert_int_equal(model_reg_read(rig.iommu, RISCV_IPSR), 1);
+	/* A fence that asks for the wired interrupt, WSI. */
+	write_slot(&rig, 0, (struct cmd){ { 0x802, 0 } });
+	model_reg_write(rig.iommu, RISCV_CQCSR, RISCV_CIE | RISCV_CMD_ILL);
+	assert_int_equal(model_reg_read(rig.iommu, RISCV_CQCSR),
+			 RISCV_ON | RISCV_CIE | RISCV_FENCE_IP);
+	assert_int_equal(model_reg_read(rig.iommu, RISCV_CQH), 1);
+	model_reg_write(rig.iommu, RISCV_CQCSR, RISCV_CIE | RISCV_FENCE_IP);
+	assert_int_equal(model_reg_read(rig.iommu, RISCV_CQCSR), RISCV_ON | RISCV_CIE);
+	assert_int_equal(model_reg_read(rig.iommu, RISCV_IPSR), 1);
+	model_reg_write(rig.iommu, RISCV_IPSR, 1);
+	assert_int_equal(model_reg_read(rig.iommu, RISCV_IPSR), 0);
+	stop(&rig);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(refused_command_stops_the_queue_until_it_is_repaired),
+		cmocka_unit_test(skipped_command_leaves_no_error_behind),
+		cmocka_unit_test(vtd_fsts_is_cleared_by_writing_ones),
+		cmocka_unit_test(smmuv3_gerror_toggles),
+		cmocka_unit_test(amd_illegal_command_is_an_event),
+		cmocka_unit_test(amd_event_log_overflows),
+		cmocka_unit_test(riscv_cip_comes_again_while_its_cause_is_there),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
