@@ -327,6 +327,11 @@ bool model_dma(struct model_dev *dev, uint32_t pasid, uint64_t iova, bool write,
 	bool atc;
 
 	pthread_mutex_lock(&iommu->lock);
+	if (dev->unplugged) {
+		pthread_mutex_unlock(&iommu->lock);
+		*access = (struct model_access){ .fault = true };
+		return true;
+	}
 	context = get_context(dev, pasid);
 	atc = uses_atc(dev, context);
 	if (atc)
@@ -380,12 +385,6 @@ void model_inv_iotlb(struct model_iommu *iommu, const struct model_scope *scope)
 	pthread_mutex_unlock(&iommu->lock);
 }
 
-struct atc_scope {
-	bool any_pasid;
-	uint32_t pasid;
-	uint64_t first, last;
-};
-
 static bool in_atc_scope(const struct cache_entry *entry, const void *arg)
 {
 	const struct atc_scope *scope = arg;
@@ -394,19 +393,38 @@ static bool in_atc_scope(const struct cache_entry *entry, const void *arg)
 	       cache_overlaps(entry, scope->first, scope->last);
 }
 
+void dev_inv_atc(struct model_dev *dev, const struct atc_scope *scope)
+{
+	cache_drop(&dev->atc, in_atc_scope, scope);
+}
+
+/* Why it does not answer a request, or NULL. */
+static const char *reason_for_silence(const struct model_dev *dev)
+{
+	if (!dev)
+		return "no such device";
+	if (dev->unplugged)
+		return "device is unplugged";
+	if (!dev->ats)
+		return "device has ATS off";
+	return dev->silent ? "device is silent" : NULL;
+}
+
 void model_inv_atc(struct model_iommu *iommu, uint32_t rid, bool any_pasid,
 		   uint32_t pasid, uint64_t first, uint64_t last)
 {
 	struct atc_scope scope = { any_pasid, pasid, first, last };
 	struct model_dev *dev;
+	const char *reason;
 
 	pthread_mutex_lock(&iommu->lock);
 	dev = find_dev(iommu, rid);
-	if (dev && dev->ats)
-		cache_drop(&dev->atc, in_atc_scope, &scope);
+	reason = reason_for_silence(dev);
+	if (!reason)
+		dev_inv_atc(dev, &scope);
 	else
-		iommu_record_fault(iommu, MODEL_ATC_TIMEOUT,
-				   dev ? "device has ATS off" : "no such device");
+		/* A device that gets the request with ATS off does not understand it. */
+		iommu_request(iommu, dev && dev->ats ? dev : NULL, rid, &scope, reason);
 	pthread_mutex_unlock(&iommu->lock);
 }
 
@@ -655,6 +673,7 @@ void model_dev_destroy(struct model_dev *dev)
 	for (link = dev_bucket(iommu, dev->rid); *link != dev;)
 		link = &(*link)->next;
 	*link = dev->next;
+	iommu_forget(dev);
 	pthread_mutex_unlock(&iommu->lock);
 
 	for (i = 0; i < CONTEXT_BUCKETS; i++) {
@@ -710,14 +729,47 @@ bool model_dev_ats(struct model_dev *dev)
 	return ats;
 }
 
+/* iommu->lock is held. */
+static void ats_off(struct model_dev *dev)
+{
+	dev->ats = false;
+	cache_clear(&dev->atc);
+	iommu_forget(dev);
+}
+
 int model_dev_set_ats(struct model_dev *dev, bool on)
 {
 	if (!dev->ats_capable)
 		return on ? -ENODEV : 0;
 	pthread_mutex_lock(&dev->iommu->lock);
-	dev->ats = on;
-	if (!on)
-		cache_clear(&dev->atc);
+	if (on)
+		dev->ats = true;
+	else
+		ats_off(dev);
 	pthread_mutex_unlock(&dev->iommu->lock);
 	return 0;
+}
+
+void model_dev_set_silent(struct model_dev *dev, bool silent)
+{
+	pthread_mutex_lock(&dev->iommu->lock);
+	dev->silent = silent;
+	if (!silent)
+		iommu_answer(dev);
+	pthread_mutex_unlock(&dev->iommu->lock);
+}
+
+void model_dev_reset(struct model_dev *dev)
+{
+	pthread_mutex_lock(&dev->iommu->lock);
+	ats_off(dev);
+	pthread_mutex_unlock(&dev->iommu->lock);
+}
+
+void model_dev_unplug(struct model_dev *dev)
+{
+	pthread_mutex_lock(&dev->iommu->lock);
+	dev->unplugged = true;
+	ats_off(dev);
+	pthread_mutex_unlock(&dev->iommu->lock);
 }

@@ -44,6 +44,11 @@ struct model_ops {
 	const char *name;
 	unsigned int words;		/* of 64 bits, in a command */
 	bool iotlb_by_pasid;		/* S1 and nested entries carry the PASID */
+	/*
+	 * Completion waits leave the queue while an ATC has not answered (VT-d). Where
+	 * they do not, one that is at the head stalls the queue.
+	 */
+	bool fetches_waits;
 	bool s2_by_vm_tag;		/* S2 entries carry the vm_tag alone */
 	/* Class, or -1. */
 	int (*classify)(const uint64_t *cmd);
@@ -65,11 +70,18 @@ struct model_ops {
 	/* The same as what software writes to clear every error. */
 	void (*restart)(struct model_regs *regs);
 	/*
-	 * An error of the command in the slot @cmd: MODEL_BAD_* of the one at the head.
-	 * @rid: for an ATC command, whose.
+	 * An error of the command in the slot @cmd: MODEL_BAD_* of the one at the head, or
+	 * MODEL_ATC_TIMEOUT of one that was taken from it before, for the device @rid.
 	 */
 	void (*error)(struct model_regs *regs, enum model_fault fault,
 		      const uint64_t *cmd, uint32_t rid);
+	/*
+	 * Where a timeout is told by the next completion wait only: that one is at the
+	 * head. NULL elsewhere.
+	 */
+	void (*wait_failed)(struct model_regs *regs);
+	/* Do commands behind this wait stay in the queue until it completes? Or NULL. */
+	bool (*wait_fences)(const uint64_t *cmd);
 	/* A completion wait has taken effect. */
 	void (*completed)(struct model_regs *regs, const uint64_t *cmd);
 };
@@ -98,7 +110,7 @@ struct model_scope {
 };
 
 void model_inv_iotlb(struct model_iommu *iommu, const struct model_scope *scope);
-/* ATC of the device @rid; times out (a fault) where there is none with ATS. */
+/* ATC of the device @rid; times out (a fault) where there is none that answers. */
 void model_inv_atc(struct model_iommu *iommu, uint32_t rid, bool any_pasid,
 		   uint32_t pasid, uint64_t first, uint64_t last);
 /* Cached context entries: of one device, of one (device, PASID), or all. */

@@ -42,8 +42,39 @@ struct model_dev {
 	bool ats_capable;
 	/* iommu->lock guards what follows. */
 	bool ats;
+	bool silent;
+	bool unplugged;
 	struct cache atc;
 	struct context *contexts[CONTEXT_BUCKETS];	/* by PASID */
+};
+
+struct atc_scope {
+	bool any_pasid;
+	uint32_t pasid;
+	uint64_t first, last;
+};
+
+/* Invalidation requests that devices may have to answer: the ITags of PCIe ATS. */
+#define MAX_REQUESTS	32
+/* Completion waits that VT-d has fetched and that wait for requests. */
+#define MAX_WAITS	8
+
+/* An ATC command that was sent and is not answered yet. */
+struct atc_request {
+	uint64_t id;			/* counts up */
+	struct model_dev *dev;		/* NULL: nobody who will answer */
+	uint32_t rid;
+	struct atc_scope scope;
+	uint64_t deadline;
+	const char *reason;		/* for the silence */
+	const uint64_t *slot;		/* of the queue */
+	uint64_t cmd[MODEL_CMD_WORDS];
+};
+
+struct fetched_wait {
+	uint64_t after;			/* completes when all requests below are done */
+	bool fence;
+	uint64_t cmd[MODEL_CMD_WORDS];
 };
 
 struct model_iommu {
@@ -59,6 +90,8 @@ struct model_iommu {
 	struct model_regs regs;
 	bool paused;
 	bool bad;			/* the command at the head was refused */
+	bool stalled;			/* it waits for time to pass, or for an answer */
+	bool timed_out;			/* an ATC command, since the last wait */
 	bool quit;
 	bool consuming;			/* by @consumer, even with lock dropped */
 	pthread_t consumer;
@@ -70,13 +103,36 @@ struct model_iommu {
 	unsigned long executed[MODEL_CLASSES];	/* written atomically, too */
 	struct model_fault_record fault;
 
+	/* Time, in steps. */
+	uint64_t now;
+	unsigned int latency_steps;
+	unsigned int atc_timeout;	/* 0: none, silence is noticed at once */
+	bool timed;			/* a poll is a step; written atomically, too */
+	uint64_t ready;			/* the command at the head, 0: not looked at yet */
+	struct atc_request requests[MAX_REQUESTS];	/* oldest first */
+	unsigned int nr_requests;
+	uint64_t next_request;
+	struct fetched_wait waits[MAX_WAITS];		/* oldest first */
+	unsigned int nr_waits;
+
 	struct cache iotlb;
 	struct cache walks;
 	struct model_dev *devs[DEV_BUCKETS];		/* by rid */
 };
 
-/* lock is held */
+/* iommu->lock is held for all of these. */
 void iommu_record_fault(struct model_iommu *iommu, enum model_fault fault,
-			const char *reason);
+			const uint64_t *cmd, const char *reason);
+/*
+ * The command being executed is an ATC command that is not answered, for the reason
+ * that a fault of it will give. @dev: who may answer later on, or NULL.
+ */
+void iommu_request(struct model_iommu *iommu, struct model_dev *dev, uint32_t rid,
+		   const struct atc_scope *scope, const char *reason);
+/* The device answers what it was asked, or has forgotten it. */
+void iommu_answer(struct model_dev *dev);
+void iommu_forget(struct model_dev *dev);
+/* In device.c: what a request asks for. */
+void dev_inv_atc(struct model_dev *dev, const struct atc_scope *scope);
 
 #endif /* MODEL_IOMMU_H */

@@ -10,7 +10,12 @@
  * executed, or no longer executed, waits for iommu->changed.
  *
  * The head moves after the command took effect. A driver that sees it move, or
- * sees the completion word of a sync, may rely on all commands before.
+ * sees the completion word of a sync, may rely on all commands before. The exception
+ * are ATC commands to devices that do not answer: only a sync tells.
+ *
+ * Time passes in model_advance() only, which polls call as well. A consumer does not wait
+ * for it: it leaves the command at the head and sets iommu->stalled. model_advance() and
+ * a device that answers call kick().
  */
 #include "iommu.h"
 
@@ -77,10 +82,10 @@ static void spend(unsigned int ns)
 }
 
 void iommu_record_fault(struct model_iommu *iommu, enum model_fault fault,
-			const char *reason)
+			const uint64_t *cmd, const char *reason)
 {
 	iommu->fault.fault = fault;
-	memcpy(iommu->fault.cmd, iommu->cmd, sizeof(iommu->cmd));
+	memcpy(iommu->fault.cmd, cmd, sizeof(iommu->fault.cmd));
 	iommu->fault.reason = reason;
 	iommu->fault.count++;
 }
@@ -93,6 +98,7 @@ static void advance_head(struct model_iommu *iommu)
 	if (!next)
 		regs->head_wrap = !regs->head_wrap;
 	__atomic_store_n(&regs->head, next, __ATOMIC_RELEASE);
+	iommu->ready = 0;
 }
 
 static const uint64_t *slot(const struct model_iommu *iommu, unsigned int index)
@@ -116,6 +122,62 @@ static void execute(struct model_iommu *iommu, enum model_class class)
 		iommu->ops->completed(&iommu->regs, iommu->cmd);
 }
 
+/* All requests before the oldest fetched wait have been answered. */
+static bool wait_ready(const struct model_iommu *iommu)
+{
+	return iommu->nr_waits &&
+	       (!iommu->nr_requests || iommu->requests[0].id >= iommu->waits[0].after);
+}
+
+static void complete_wait(struct model_iommu *iommu)
+{
+	memcpy(iommu->cmd, iommu->waits[0].cmd, sizeof(iommu->cmd));
+	iommu->nr_waits--;
+	memmove(&iommu->waits[0], &iommu->waits[1],
+		iommu->nr_waits * sizeof(iommu->waits[0]));
+	execute(iommu, MODEL_SYNC);
+}
+
+/* Takes a wait from the queue that cannot complete yet, if there is room for it. */
+static bool fetch_wait(struct model_iommu *iommu)
+{
+	const struct model_ops *ops = iommu->ops;
+	struct fetched_wait *wait = &iommu->waits[iommu->nr_waits];
+
+	if (!ops->fetches_waits || iommu->nr_waits == MAX_WAITS)
+		return false;
+	wait->after = iommu->next_request;
+	wait->fence = ops->wait_fences && ops->wait_fences(iommu->cmd);
+	memcpy(wait->cmd, iommu->cmd, sizeof(wait->cmd));
+	iommu->nr_waits++;
+	advance_head(iommu);
+	return true;
+}
+
+/* The command at the head is a wait. Can it complete, as far as ATCs are concerned? */
+static bool start_wait(struct model_iommu *iommu)
+{
+	if (iommu->nr_requests || iommu->nr_waits) {
+		iommu->stalled = !fetch_wait(iommu);
+		return false;
+	}
+	if (iommu->timed_out && iommu->ops->wait_failed) {
+		iommu->timed_out = false;
+		iommu->ops->wait_failed(&iommu->regs);
+		return false;
+	}
+	return true;
+}
+
+/* Has the command at the head been there for as long as it takes? */
+static bool latency_over(struct model_iommu *iommu)
+{
+	if (!iommu->ready)
+		iommu->ready = iommu->now + iommu->latency_steps;
+	iommu->stalled = iommu->now < iommu->ready;
+	return !iommu->stalled;
+}
+
 /* The lock is held, iommu->consuming is ours. */
 static void consume_one(struct model_iommu *iommu)
 {
@@ -125,6 +187,12 @@ static void consume_one(struct model_iommu *iommu)
 	enum model_fault fault;
 	int class;
 
+	if (wait_ready(iommu)) {
+		complete_wait(iommu);
+		return;
+	}
+	if (iommu->latency_steps && !latency_over(iommu))
+		return;
 	if (latency_ns) {
 		pthread_mutex_unlock(&iommu->lock);
 		spend(latency_ns);
@@ -133,24 +201,39 @@ static void consume_one(struct model_iommu *iommu)
 
 	memcpy(iommu->cmd, head, iommu->ops->words * sizeof(*head));
 	fault = iommu->ops->check(iommu->cmd, &reason);
-	if (fault != MODEL_OK) {
-		iommu_record_fault(iommu, fault, reason);
+	iommu->bad = fault != MODEL_OK;
+	if (iommu->bad) {
+		iommu_record_fault(iommu, fault, iommu->cmd, reason);
 		iommu->ops->error(&iommu->regs, fault, head, 0);
-		iommu->bad = true;
+		iommu->ready = 0;
 		return;
 	}
 	class = iommu->ops->classify(iommu->cmd);
-	if (iommu->withhold[class])
+	if (iommu->withhold[class]) {
 		iommu->withhold[class]--;
-	else
-		execute(iommu, class);
+		advance_head(iommu);
+		return;
+	}
+	if (class == MODEL_SYNC && !start_wait(iommu))
+		return;
+	if (class == MODEL_ATC && iommu->nr_requests == MAX_REQUESTS) {
+		iommu->stalled = true;
+		return;
+	}
+	execute(iommu, class);
 	advance_head(iommu);
+}
+
+static bool may_fetch(const struct model_iommu *iommu)
+{
+	return iommu->regs.head != iommu->regs.tail && !iommu->stalled &&
+	       !iommu->ops->stopped(&iommu->regs) &&
+	       !(iommu->nr_waits && iommu->waits[iommu->nr_waits - 1].fence);
 }
 
 static bool runnable(const struct model_iommu *iommu)
 {
-	return iommu->regs.head != iommu->regs.tail && !iommu->paused &&
-	       !iommu->ops->stopped(&iommu->regs) && !iommu->quit;
+	return !iommu->paused && !iommu->quit && (wait_ready(iommu) || may_fetch(iommu));
 }
 
 /* Is somebody else consuming? A log callback runs inside the consumer. */
@@ -191,10 +274,129 @@ static void *consumer_thread(void *arg)
 /* There may be something to consume now. */
 static void kick(struct model_iommu *iommu)
 {
+	iommu->stalled = false;
 	if (iommu->threaded)
 		pthread_cond_broadcast(&iommu->changed);
 	else
 		consume(iommu);
+}
+
+/*
+ * Time, and devices that take it.
+ */
+
+void iommu_request(struct model_iommu *iommu, struct model_dev *dev, uint32_t rid,
+		   const struct atc_scope *scope, const char *reason)
+{
+	struct atc_request *request = &iommu->requests[iommu->nr_requests];
+
+	if (!iommu->atc_timeout) {
+		iommu_record_fault(iommu, MODEL_ATC_TIMEOUT, iommu->cmd, reason);
+		return;
+	}
+	/* consume_one() saw to it that there is room. */
+	iommu->nr_requests++;
+	request->id = iommu->next_request++;
+	request->dev = dev;
+	request->rid = rid;
+	request->scope = *scope;
+	request->deadline = iommu->now + iommu->atc_timeout;
+	request->reason = reason;
+	request->slot = slot(iommu, iommu->regs.head);
+	memcpy(request->cmd, iommu->cmd, sizeof(request->cmd));
+}
+
+static void drop_request(struct model_iommu *iommu, unsigned int i)
+{
+	iommu->nr_requests--;
+	memmove(&iommu->requests[i], &iommu->requests[i + 1],
+		(iommu->nr_requests - i) * sizeof(iommu->requests[0]));
+}
+
+void iommu_answer(struct model_dev *dev)
+{
+	struct model_iommu *iommu = dev->iommu;
+	unsigned int i = 0;
+
+	while (i < iommu->nr_requests) {
+		if (iommu->requests[i].dev == dev) {
+			dev_inv_atc(dev, &iommu->requests[i].scope);
+			drop_request(iommu, i);
+		} else {
+			i++;
+		}
+	}
+	kick(iommu);
+}
+
+void iommu_forget(struct model_dev *dev)
+{
+	struct model_iommu *iommu = dev->iommu;
+	unsigned int i;
+
+	for (i = 0; i < iommu->nr_requests; i++)
+		if (iommu->requests[i].dev == dev)
+			iommu->requests[i].dev = NULL;
+}
+
+static void expire_requests(struct model_iommu *iommu)
+{
+	unsigned int i = 0;
+
+	while (i < iommu->nr_requests) {
+		struct atc_request request = iommu->requests[i];
+
+		if (request.deadline > iommu->now) {
+			i++;
+			continue;
+		}
+		drop_request(iommu, i);
+		iommu_record_fault(iommu, MODEL_ATC_TIMEOUT, request.cmd, request.reason);
+		iommu->ops->error(&iommu->regs, MODEL_ATC_TIMEOUT, request.slot,
+				  request.rid);
+		iommu->timed_out = true;
+		/* All waits that were fetched are aborted, whatever they wait for (6.5.2.11). */
+		iommu->nr_waits = 0;
+	}
+}
+
+void model_set_time(struct model_iommu *iommu, unsigned int latency,
+		    unsigned int atc_timeout)
+{
+	pthread_mutex_lock(&iommu->lock);
+	iommu->latency_steps = latency;
+	iommu->atc_timeout = atc_timeout;
+	__atomic_store_n(&iommu->timed, latency || atc_timeout, __ATOMIC_RELAXED);
+	kick(iommu);
+	pthread_mutex_unlock(&iommu->lock);
+}
+
+void model_advance(struct model_iommu *iommu, unsigned long steps)
+{
+	pthread_mutex_lock(&iommu->lock);
+	for (; steps; steps--) {
+		iommu->now++;
+		expire_requests(iommu);
+		kick(iommu);
+	}
+	pthread_mutex_unlock(&iommu->lock);
+}
+
+uint64_t model_now(struct model_iommu *iommu)
+{
+	uint64_t now;
+
+	pthread_mutex_lock(&iommu->lock);
+	now = iommu->now;
+	pthread_mutex_unlock(&iommu->lock);
+	return now;
+}
+
+/* A driver looks at the hardware. */
+static void poll(struct model_iommu *iommu)
+{
+	if (__atomic_load_n(&iommu->timed, __ATOMIC_RELAXED))
+		model_advance(iommu, 1);
 }
 
 struct model_iommu *model_iommu_create(const struct model_config *config)
@@ -269,8 +471,9 @@ unsigned int model_queue_entries(const struct model_iommu *iommu)
 	return iommu->regs.entries;
 }
 
-unsigned int model_head(const struct model_iommu *iommu)
+unsigned int model_head(struct model_iommu *iommu)
 {
+	poll(iommu);
 	return __atomic_load_n(&iommu->regs.head, __ATOMIC_ACQUIRE);
 }
 
@@ -286,6 +489,7 @@ uint32_t model_reg_read(struct model_iommu *iommu, unsigned int offset)
 {
 	uint32_t value;
 
+	poll(iommu);
 	pthread_mutex_lock(&iommu->lock);
 	value = iommu->ops->reg_read(&iommu->regs, offset);
 	pthread_mutex_unlock(&iommu->lock);
@@ -296,9 +500,6 @@ void model_reg_write(struct model_iommu *iommu, unsigned int offset, uint32_t va
 {
 	pthread_mutex_lock(&iommu->lock);
 	iommu->ops->reg_write(&iommu->regs, offset, value);
-	/* Software that restarts the queue has repaired the command, or so it says. */
-	if (!iommu->ops->stopped(&iommu->regs))
-		iommu->bad = false;
 	kick(iommu);
 	pthread_mutex_unlock(&iommu->lock);
 }
@@ -328,7 +529,6 @@ void model_fault_clear(struct model_iommu *iommu)
 		iommu->ops->restart(&iommu->regs);
 		if (iommu->bad)
 			advance_head(iommu);
-		iommu->bad = false;
 		kick(iommu);
 	}
 	pthread_mutex_unlock(&iommu->lock);

@@ -141,7 +141,7 @@ enum model_vendor model_iommu_vendor(const struct model_iommu *iommu);
  */
 uint64_t *model_queue(struct model_iommu *iommu);
 unsigned int model_queue_entries(const struct model_iommu *iommu);
-unsigned int model_head(const struct model_iommu *iommu);
+unsigned int model_head(struct model_iommu *iommu);
 void model_doorbell(struct model_iommu *iommu, unsigned int tail);
 
 /*
@@ -173,6 +173,35 @@ void model_reg_write(struct model_iommu *iommu, unsigned int offset, uint32_t va
 uint64_t *model_events(struct model_iommu *iommu);
 
 /*
+ * Time. It does not pass by itself: model_advance() makes it, and while either setting
+ * is not 0 each model_head() and model_reg_read() is a step, so that a driver that polls
+ * gets on. Both are 0 at first.
+ *
+ * @latency: steps from when a command is first in the queue until it takes effect.
+ * @atc_timeout: steps after which an ATC command to a device that does not answer has
+ * failed. Until then:
+ *
+ *   VT-d     fetches further descriptors, up to eight wait descriptors that do not
+ *            complete. Then FSTS.ITE, with the device in IQERCD.ITESID. Every wait that was
+ *            fetched is aborted, also those for other commands; the head is behind them.
+ *            Nothing is fetched until ITE is cleared (6.5.2.11)
+ *   SMMUv3   stalls at the next CMD_SYNC. Then CERROR_ATC_INV_SYNC at the CMD_SYNC, which
+ *            names no device. Once acknowledged, it is executed again and completes
+ *            (3.9.1.4)
+ *   AMD      stalls at the next COMPLETION_WAIT. Then an IOTLB_INV_TIMEOUT event for each
+ *            command, with the device, and the wait completes (2.5.8)
+ *   RISC-V   stalls at the next IOFENCE.C. Then cqcsr.cmd_to with cqh at the fence, which
+ *            names no device. Once cleared, the fence is executed again and completes (3.1.2)
+ *
+ * A fault, MODEL_ATC_TIMEOUT, is recorded with each. With an @atc_timeout of 0, that is
+ * all that happens, and it happens at once.
+ */
+void model_set_time(struct model_iommu *iommu, unsigned int latency,
+		    unsigned int atc_timeout);
+void model_advance(struct model_iommu *iommu, unsigned long steps);
+uint64_t model_now(struct model_iommu *iommu);
+
+/*
  * Faults, whatever the vendor calls them. model_fault_clear() clears every error that
  * stops the queue and skips the command at the head if that was refused.
  */
@@ -180,8 +209,8 @@ enum model_fault {
 	MODEL_OK,
 	MODEL_BAD_OPCODE,
 	MODEL_BAD_FIELD,	/* reserved bits set, field out of range */
-	MODEL_ATC_TIMEOUT,	/* ATC command to a device that is gone, or has
-				 * ATS off; recorded, does not stop the queue */
+	MODEL_ATC_TIMEOUT,	/* ATC command to a device that does not answer: it
+				 * is gone, is silent, or has ATS off */
 };
 struct model_fault_record {
 	enum model_fault fault;
@@ -263,6 +292,19 @@ void model_dev_set_context(struct model_dev *dev, uint32_t pasid,
 /* Turning ATS off empties the ATC. Return: 0, -ENODEV if not capable. */
 int model_dev_set_ats(struct model_dev *dev, bool on);
 bool model_dev_ats(struct model_dev *dev);
+/*
+ * A silent device does not answer ATC commands, nor does it obey them: its DMA goes on
+ * with what its ATC has. When it is silent no longer, it obeys and answers those that
+ * have not timed out.
+ */
+void model_dev_set_silent(struct model_dev *dev, bool silent);
+/* A function-level reset: ATS is off, the ATC empty; what it was asked is forgotten. */
+void model_dev_reset(struct model_dev *dev);
+/*
+ * Surprise removal: no DMA any more, and what it was asked will not be answered. The
+ * context entries stay until model_dev_destroy().
+ */
+void model_dev_unplug(struct model_dev *dev);
 
 /* One DMA, and the oracle. */
 enum model_source { MODEL_FROM_ATC, MODEL_FROM_IOTLB, MODEL_FROM_WALK };

@@ -439,6 +439,12 @@ static void riscv_error(struct model_regs *regs, enum model_fault fault,
 	riscv_set_cip(regs);
 }
 
+static void riscv_wait_failed(struct model_regs *regs)
+{
+	regs->riscv.cqcsr |= RISCV_CMD_TO;
+	riscv_set_cip(regs);
+}
+
 static void riscv_completed(struct model_regs *regs, const uint64_t *cmd)
 {
 	if (cmd[0] & RISCV_WSI)
@@ -459,5 +465,6 @@ const struct model_ops model_riscv = {
 	.stopped = riscv_stopped,
 	.restart = riscv_restart,
 	.error = riscv_error,
+	.wait_failed = riscv_wait_failed,
 	.completed = riscv_completed,
 };

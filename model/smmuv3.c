@@ -477,6 +477,11 @@ static void smmu_error(struct model_regs *regs, enum model_fault fault,
 		smmu_stop(regs, SMMU_CERROR_ILL);
 }
 
+static void smmu_wait_failed(struct model_regs *regs)
+{
+	smmu_stop(regs, SMMU_CERROR_ATC_INV_SYNC);
+}
+
 const struct model_ops model_smmuv3 = {
 	.s2_by_vm_tag = true,
 	.name = "SMMUv3",
@@ -490,4 +495,5 @@ const struct model_ops model_smmuv3 = {
 	.stopped = smmu_stopped,
 	.restart = smmu_restart,
 	.error = smmu_error,
+	.wait_failed = smmu_wait_failed,
 };

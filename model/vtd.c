@@ -481,6 +481,11 @@ static void vtd_error(struct model_regs *regs, enum model_fault fault,
 			   (fault == MODEL_BAD_OPCODE ? VTD_IQEI_TYPE : VTD_IQEI_RESERVED);
 }
 
+static bool vtd_wait_fences(const uint64_t *cmd)
+{
+	return cmd[0] & VTD_WAIT_FN;
+}
+
 static void vtd_completed(struct model_regs *regs, const uint64_t *cmd)
 {
 	if (cmd[0] & VTD_WAIT_IF)
@@ -491,6 +496,7 @@ const struct model_ops model_vtd = {
 	.name = "VT-d",
 	.words = 4,
 	.iotlb_by_pasid = true,
+	.fetches_waits = true,
 	.classify = vtd_classify,
 	.decode = vtd_decode,
 	.check = vtd_check,
@@ -500,5 +506,6 @@ const struct model_ops model_vtd = {
 	.stopped = vtd_stopped,
 	.restart = vtd_restart,
 	.error = vtd_error,
+	.wait_fences = vtd_wait_fences,
 	.completed = vtd_completed,
 };

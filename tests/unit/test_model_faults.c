@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Models that misbehave: refused commands, and the registers that tell of errors.
+ * Models that misbehave: refused commands, the registers that tell of errors, and
+ * devices that do not answer.
  *
  * What holds for all vendors is one case over all of them; struct hardware has what a
  * driver of each would do. What differs has cases of its own, by the section of the
@@ -88,7 +89,7 @@ struct hardware {
 
 static struct cmd vtd_atc(uint32_t rid)
 {
-	return (struct cmd){ { 0x3 | (uint64_t)rid << 32, 0 } };
+	return (struct cmd){ { 0x3 | (uint64_t)rid << 32, 0x7ffffffffffff001 } };
 }
 
 static struct cmd vtd_wait(uint32_t *status, uint32_t value)
@@ -311,6 +312,13 @@ static struct cmd wait_cmd(struct rig *rig, unsigned int i, uint32_t value)
 static uint32_t status(const struct rig *rig, unsigned int i)
 {
 	return (uint32_t)__atomic_load_n(&rig->status[i], __ATOMIC_ACQUIRE);
+}
+
+static bool dma_is_stale(struct rig *rig)
+{
+	struct model_access access;
+
+	return !model_dma(rig->dev, NONE, IOVA, false, &access);
 }
 
 /*
@@ -612,6 +620,582 @@ static void riscv_cip_comes_again_while_its_cause_is_there(void **state)
 	stop(&rig);
 }
 
+/*
+ * Devices that do not answer
+ */
+
+#define TIMEOUT		10
+
+/* A translation in the ATC that memory does not give any more. */
+static void start_silent(struct rig *rig, enum model_vendor vendor,
+			 struct model_config config)
+{
+	struct model_unmapped un = { 0 };
+	struct model_access access;
+
+	start_with(rig, vendor, config);
+	model_set_time(rig->iommu, 0, TIMEOUT);
+	assert_int_equal(model_dev_set_ats(rig->dev, true), 0);
+	assert_true(model_dma(rig->dev, NONE, IOVA, false, &access));
+	assert_int_equal(model_pt_unmap(rig->pt, IOVA, PAGE, &un), 0);
+	model_pt_free_tables(&un);
+	model_dev_set_silent(rig->dev, true);
+}
+
+static unsigned long timeouts(struct rig *rig, const char *reason)
+{
+	struct model_fault_record fault;
+	unsigned long nr = model_faults(rig->iommu, &fault);
+
+	if (nr) {
+		assert_int_equal(fault.fault, MODEL_ATC_TIMEOUT);
+		assert_string_equal(fault.reason, reason);
+	}
+	return nr;
+}
+
+static bool tells_of_a_timeout(struct rig *rig)
+{
+	switch (rig->hw->vendor) {
+	case MODEL_VTD:
+		return model_reg_read(rig->iommu, VTD_FSTS) & VTD_ITE;
+	case MODEL_SMMUV3:
+		return smmu_stopped(rig->iommu) &&
+		       model_reg_read(rig->iommu, SMMU_CONS) >> 24 == 3;
+	case MODEL_AMD:
+		return model_reg_read(rig->iommu, AMD_EVENT_HEAD) !=
+		       model_reg_read(rig->iommu, AMD_EVENT_TAIL);
+	default:
+		return model_reg_read(rig->iommu, RISCV_CQCSR) & RISCV_CMD_TO;
+	}
+}
+
+/* Two flushes, the first of which has the silent device's ATC command. */
+static void queue_two_flushes(struct rig *rig)
+{
+	put(rig, rig->hw->tlb);
+	put(rig, rig->hw->atc(RID));
+	put(rig, wait_cmd(rig, 0, 1));
+	put(rig, rig->hw->tlb);
+	put(rig, wait_cmd(rig, 1, 1));
+	ring(rig);
+}
+
+static void silence_lasts_until_the_timeout(void **state)
+{
+	unsigned int vendor;
+	struct rig rig;
+
+	(void)state;
+	for (vendor = 0; vendor < MODEL_VENDORS; vendor++) {
+		start_silent(&rig, vendor, (struct model_config){ 0 });
+		queue_two_flushes(&rig);
+		model_advance(rig.iommu, TIMEOUT - 1);
+		assert_int_equal(model_now(rig.iommu), TIMEOUT - 1);
+		assert_int_equal(timeouts(&rig, ""), 0);
+		assert_int_equal(model_count(rig.iommu, MODEL_SYNC), 0);
+		assert_true(dma_is_stale(&rig));
+		model_advance(rig.iommu, 1);
+		assert_int_equal(timeouts(&rig, "device is silent"), 1);
+		assert_true(tells_of_a_timeout(&rig));
+		/* It never obeyed: the oracle sees it for as long as ATS is on. */
+		assert_true(dma_is_stale(&rig));
+		stop(&rig);
+	}
+}
+
+/* However a driver looks, each look is a step. */
+static void polls_let_time_pass(void **state)
+{
+	unsigned int vendor, polls;
+	struct rig rig;
+
+	(void)state;
+	for (vendor = 0; vendor < MODEL_VENDORS; vendor++) {
+		start_silent(&rig, vendor, (struct model_config){ 0 });
+		queue_two_flushes(&rig);
+		for (polls = 0; !model_faults(rig.iommu, NULL); polls++)
+			model_head(rig.iommu);
+		assert_int_equal(polls, TIMEOUT);
+		stop(&rig);
+
+		start_silent(&rig, vendor, (struct model_config){ .threaded = true });
+		queue_two_flushes(&rig);
+		while (!tells_of_a_timeout(&rig))
+			;
+		assert_int_equal(timeouts(&rig, "device is silent"), 1);
+		stop(&rig);
+
+		/* Without either setting time stands still. */
+		start(&rig, vendor);
+		model_head(rig.iommu);
+		rig.hw->head(rig.iommu);
+		assert_int_equal(model_now(rig.iommu), 0);
+		stop(&rig);
+	}
+}
+
+/* 6.5.2.11: all that was fetched is aborted, whoever waits for it. */
+static void vtd_timeout_aborts_every_wait_that_was_fetched(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	start_silent(&rig, MODEL_VTD, (struct model_config){ 0 });
+	queue_two_flushes(&rig);
+	/* Fetched, the IOTLB command behind the wait executed. */
+	assert_int_equal(vtd_head(rig.iommu), 5);
+	assert_int_equal(model_count(rig.iommu, MODEL_IOTLB), 2);
+	model_advance(rig.iommu, TIMEOUT);
+	assert_int_equal(model_reg_read(rig.iommu, VTD_FSTS), VTD_ITE);
+	assert_int_equal(model_reg_read(rig.iommu, VTD_IQERCD + 4), RID);
+	assert_int_equal(vtd_head(rig.iommu), 5);
+
+	/* Nothing is fetched until the error is cleared, and the aborted never complete. */
+	put(&rig, wait_cmd(&rig, 2, 1));
+	ring(&rig);
+	model_advance(rig.iommu, 100);
+	assert_int_equal(vtd_head(rig.iommu), 5);
+	model_reg_write(rig.iommu, VTD_FSTS, VTD_ITE);
+	assert_int_equal(vtd_head(rig.iommu), 6);
+	model_advance(rig.iommu, 100);
+	assert_int_equal(status(&rig, 0), 0);
+	assert_int_equal(status(&rig, 1), 0);
+	assert_int_equal(status(&rig, 2), 1);
+	assert_int_equal(model_reg_read(rig.iommu, VTD_FSTS), 0);
+	stop(&rig);
+}
+
+/* Two devices, one after the other: the first one's id stays until ITE is cleared. */
+static void vtd_itesid_is_of_the_first_until_cleared(void **state)
+{
+	struct model_dev *other;
+	struct rig rig;
+
+	(void)state;
+	start_silent(&rig, MODEL_VTD, (struct model_config){ 0 });
+	other = model_dev_create(rig.iommu, RID + 1, true);
+	assert_non_null(other);
+	assert_int_equal(model_dev_set_ats(other, true), 0);
+	model_dev_set_silent(other, true);
+
+	put(&rig, vtd_atc(RID));
+	ring(&rig);
+	model_advance(rig.iommu, 1);
+	put(&rig, vtd_atc(RID + 1));
+	put(&rig, wait_cmd(&rig, 0, 1));
+	ring(&rig);
+	model_advance(rig.iommu, TIMEOUT);
+	assert_int_equal(timeouts(&rig, "device is silent"), 2);
+	assert_int_equal(model_reg_read(rig.iommu, VTD_IQERCD + 4), RID);
+	vtd_clear(rig.iommu);
+
+	put(&rig, vtd_atc(RID + 1));
+	put(&rig, wait_cmd(&rig, 1, 1));
+	ring(&rig);
+	model_advance(rig.iommu, TIMEOUT);
+	assert_int_equal(model_reg_read(rig.iommu, VTD_IQERCD + 4), RID + 1);
+	vtd_clear(rig.iommu);
+	assert_int_equal(status(&rig, 0), 0);
+	assert_int_equal(status(&rig, 1), 0);
+	model_dev_destroy(other);
+	stop(&rig);
+}
+
+/* A wait is for what is before it. */
+static void vtd_wait_is_not_for_what_comes_after_it(void **state)
+{
+	struct model_dev *other;
+	struct rig rig;
+
+	(void)state;
+	start_silent(&rig, MODEL_VTD, (struct model_config){ 0 });
+	other = model_dev_create(rig.iommu, RID + 1, true);
+	assert_non_null(other);
+	assert_int_equal(model_dev_set_ats(other, true), 0);
+	model_dev_set_silent(other, true);
+	put(&rig, vtd_atc(RID));
+	put(&rig, wait_cmd(&rig, 0, 1));
+	put(&rig, vtd_atc(RID + 1));
+	put(&rig, wait_cmd(&rig, 1, 1));
+	ring(&rig);
+	model_dev_set_silent(rig.dev, false);
+	assert_int_equal(status(&rig, 0), 1);
+	assert_int_equal(status(&rig, 1), 0);
+	model_dev_set_silent(other, false);
+	assert_int_equal(status(&rig, 1), 1);
+	assert_int_equal(model_faults(rig.iommu, NULL), 0);
+	model_dev_destroy(other);
+	stop(&rig);
+}
+
+/* 6.5.2.9, FN: what is behind the wait is not fetched. Eight waits can be under way. */
+static void vtd_fetches_up_to_a_fence_or_eight_waits(void **state)
+{
+	unsigned int i;
+	struct rig rig;
+
+	(void)state;
+	start_silent(&rig, MODEL_VTD, (struct model_config){ 0 });
+	put(&rig, vtd_atc(RID));
+	put(&rig, (struct cmd){ { wait_cmd(&rig, 0, 1).word[0] | BIT(6),
+				  wait_cmd(&rig, 0, 1).word[1] } });
+	put(&rig, rig.hw->tlb);
+	ring(&rig);
+	assert_int_equal(vtd_head(rig.iommu), 2);
+	assert_int_equal(model_count(rig.iommu, MODEL_IOTLB), 0);
+	model_dev_set_silent(rig.dev, false);
+	assert_int_equal(status(&rig, 0), 1);
+	assert_int_equal(vtd_head(rig.iommu), 3);
+
+	model_dev_set_silent(rig.dev, true);
+	put(&rig, vtd_atc(RID));
+	for (i = 1; i < 11; i++)
+		put(&rig, wait_cmd(&rig, i, 1));
+	ring(&rig);
+	assert_int_equal(vtd_head(rig.iommu), 4 + 8);
+	model_advance(rig.iommu, TIMEOUT);
+	vtd_clear(rig.iommu);
+	assert_int_equal(vtd_head(rig.iommu), 4 + 10);
+	for (i = 1; i < 11; i++)
+		assert_int_equal(status(&rig, i), i > 8);
+	stop(&rig);
+}
+
+/* A bad descriptor behind a wait: what was fetched before completes as normal. */
+static void vtd_bad_descriptor_aborts_nothing(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	start_silent(&rig, MODEL_VTD, (struct model_config){ 0 });
+	put(&rig, vtd_atc(RID));
+	put(&rig, wait_cmd(&rig, 0, 1));
+	put(&rig, rig.hw->bad[0]);
+	put(&rig, wait_cmd(&rig, 1, 1));
+	ring(&rig);
+	assert_int_equal(model_reg_read(rig.iommu, VTD_FSTS), VTD_IQE);
+	model_dev_set_silent(rig.dev, false);
+	assert_int_equal(status(&rig, 0), 1);
+	assert_int_equal(status(&rig, 1), 0);
+	write_slot(&rig, 2, rig.hw->tlb);
+	vtd_clear(rig.iommu);
+	assert_int_equal(status(&rig, 1), 1);
+	stop(&rig);
+}
+
+/*
+ * SMMUv3 3.9.1.4, 7.1; RISC-V 3.1.2, 3.1.4: the wait stays at the head and does not say
+ * who. Executed again it completes.
+ */
+static void stopped_wait_completes_when_it_is_executed_again(void **state)
+{
+	static const enum model_vendor vendors[] = { MODEL_SMMUV3, MODEL_RISCV };
+	unsigned int i;
+	struct rig rig;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		start_silent(&rig, vendors[i], (struct model_config){ 0 });
+		queue_two_flushes(&rig);
+		assert_int_equal(rig.hw->head(rig.iommu), 2);
+		assert_int_equal(model_count(rig.iommu, MODEL_IOTLB), 1);
+		assert_false(rig.hw->stopped(rig.iommu));
+		model_advance(rig.iommu, TIMEOUT);
+		assert_true(tells_of_a_timeout(&rig));
+		assert_int_equal(rig.hw->head(rig.iommu), 2);
+		model_advance(rig.iommu, 100);
+		assert_int_equal(status(&rig, 0), 0);
+		rig.hw->clear(rig.iommu);
+		assert_false(rig.hw->stopped(rig.iommu));
+		assert_int_equal(rig.hw->head(rig.iommu), 5);
+		assert_int_equal(status(&rig, 0), 1);
+		assert_int_equal(status(&rig, 1), 1);
+		assert_int_equal(model_count(rig.iommu, MODEL_SYNC), 2);
+		assert_int_equal(model_faults(rig.iommu, NULL), 1);
+		stop(&rig);
+	}
+}
+
+/* 2.5.8: nothing stops; the waits complete late, and only the event log says why. */
+static void amd_timeout_is_an_event_and_the_wait_completes(void **state)
+{
+	const uint64_t *event;
+	struct rig rig;
+
+	(void)state;
+	start_silent(&rig, MODEL_AMD, (struct model_config){ 0 });
+	event = model_events(rig.iommu);
+	put(&rig, amd_atc(RID));
+	put(&rig, amd_atc(RID + 1));		/* nobody */
+	put(&rig, wait_cmd(&rig, 0, 1));
+	ring(&rig);
+	model_advance(rig.iommu, TIMEOUT - 1);
+	assert_int_equal(amd_head(rig.iommu), 3);	/* which is the last step */
+	assert_int_equal(status(&rig, 0), 1);
+	assert_false(amd_stopped(rig.iommu));
+	assert_int_equal(timeouts(&rig, "no such device"), 2);
+	assert_int_equal(model_reg_read(rig.iommu, AMD_EVENT_TAIL), 2 << 4);
+	assert_true(model_reg_read(rig.iommu, AMD_STATUS) & AMD_EVENT_INT);
+	assert_int_equal(event[0], UINT64_C(7) << 60 | RID);
+	assert_int_equal(event[1], (uintptr_t)model_queue(rig.iommu));
+	assert_int_equal(event[2], UINT64_C(7) << 60 | (RID + 1));
+	assert_int_equal(event[3], (uintptr_t)(model_queue(rig.iommu) + 2));
+	stop(&rig);
+}
+
+/* It obeys late, but it does: every vendor's wait completes, and nothing is stale. */
+static void device_that_comes_back_in_time_is_no_error(void **state)
+{
+	unsigned int vendor;
+	struct rig rig;
+
+	(void)state;
+	for (vendor = 0; vendor < MODEL_VENDORS; vendor++) {
+		start_silent(&rig, vendor, (struct model_config){ 0 });
+		queue_two_flushes(&rig);
+		model_advance(rig.iommu, TIMEOUT - 1);
+		assert_true(dma_is_stale(&rig));
+		model_dev_set_silent(rig.dev, false);
+		assert_int_equal(status(&rig, 0), 1);
+		assert_int_equal(status(&rig, 1), 1);
+		assert_false(dma_is_stale(&rig));
+		model_advance(rig.iommu, 100);
+		assert_int_equal(model_faults(rig.iommu, NULL), 0);
+		assert_false(tells_of_a_timeout(&rig));
+		stop(&rig);
+
+		/* After the timeout it is asked again, and answers. */
+		start_silent(&rig, vendor, (struct model_config){ 0 });
+		queue_two_flushes(&rig);
+		model_advance(rig.iommu, TIMEOUT);
+		rig.hw->clear(rig.iommu);
+		model_dev_set_silent(rig.dev, false);
+		assert_true(dma_is_stale(&rig));
+		put(&rig, rig.hw->atc(RID));
+		put(&rig, wait_cmd(&rig, 2, 1));
+		ring(&rig);
+		assert_int_equal(status(&rig, 2), 1);
+		assert_false(dma_is_stale(&rig));
+		assert_int_equal(model_faults(rig.iommu, NULL), 1);
+		stop(&rig);
+	}
+}
+
+/* Reset, ATS off and removal make a device forget what it was asked; none is stale. */
+static void device_that_was_reset_does_not_answer(void **state)
+{
+	static const char *const how[] = { "reset", "ats off", "unplug", "destroy" };
+	unsigned int vendor, i;
+	struct model_access access;
+	struct rig rig;
+
+	(void)state;
+	for (vendor = 0; vendor < MODEL_VENDORS; vendor++) {
+		for (i = 0; i < 4; i++) {
+			start_silent(&rig, vendor, (struct model_config){ 0 });
+			queue_two_flushes(&rig);
+			if (i == 0)
+				model_dev_reset(rig.dev);
+			else if (i == 1)
+				model_dev_set_ats(rig.dev, false);
+			else if (i == 2)
+				model_dev_unplug(rig.dev);
+			else
+				model_dev_destroy(rig.dev);
+			if (i < 3) {
+				assert_false(model_dev_ats(rig.dev));
+				assert_int_equal(model_cached(rig.iommu, MODEL_FROM_ATC), 0);
+				assert_true(model_dma(rig.dev, NONE, IOVA, false, &access));
+				assert_true(access.fault);
+				model_dev_set_ats(rig.dev, true);
+				model_dev_set_silent(rig.dev, false);
+			} else {
+				rig.dev = NULL;
+			}
+			if (status(&rig, 0))
+				fail_msg("%s answers after %s",
+					 model_vendor_name(vendor), how[i]);
+			model_advance(rig.iommu, TIMEOUT);
+			assert_int_equal(timeouts(&rig, "device is silent"), 1);
+			assert_true(tells_of_a_timeout(&rig));
+			stop(&rig);
+		}
+	}
+}
+
+/* A request that came with ATS off was never understood. */
+static void device_without_ats_does_not_answer_later(void **state)
+{
+	unsigned int vendor;
+	struct rig rig;
+
+	(void)state;
+	for (vendor = 0; vendor < MODEL_VENDORS; vendor++) {
+		start(&rig, vendor);
+		model_set_time(rig.iommu, 0, TIMEOUT);
+		queue_two_flushes(&rig);
+		model_dev_set_ats(rig.dev, true);
+		model_dev_set_silent(rig.dev, false);
+		assert_int_equal(status(&rig, 0), 0);
+		model_advance(rig.iommu, TIMEOUT);
+		assert_int_equal(timeouts(&rig, "device has ATS off"), 1);
+		assert_true(tells_of_a_timeout(&rig));
+		stop(&rig);
+	}
+}
+
+/* A wait that tells of a timeout is no refused command: clearing does not skip it. */
+static void wait_that_failed_is_not_skipped(void **state)
+{
+	unsigned int vendor;
+	struct rig rig;
+
+	(void)state;
+	for (vendor = 0; vendor < MODEL_VENDORS; vendor++) {
+		start_silent(&rig, vendor, (struct model_config){ 0 });
+		put(&rig, rig.hw->atc(RID));
+		put(&rig, rig.hw->bad[0]);
+		ring(&rig);
+		write_slot(&rig, 1, wait_cmd(&rig, 0, 1));
+		rig.hw->clear(rig.iommu);
+		put(&rig, wait_cmd(&rig, 1, 1));
+		model_advance(rig.iommu, TIMEOUT);
+		model_fault_clear(rig.iommu);
+		ring(&rig);
+		assert_int_equal(status(&rig, 0), vendor != MODEL_VTD);
+		assert_int_equal(status(&rig, 1), 1);
+		stop(&rig);
+	}
+}
+
+static void unplugged_device_has_no_dma(void **state)
+{
+	struct model_access access;
+	struct rig rig;
+
+	(void)state;
+	start(&rig, MODEL_VTD);
+	model_dma(rig.dev, NONE, IOVA, false, &access);
+	assert_false(access.fault);
+	model_dev_unplug(rig.dev);
+	assert_true(model_dma(rig.dev, NONE, IOVA, false, &access));
+	assert_true(access.fault);
+	put(&rig, vtd_atc(RID));
+	ring(&rig);
+	assert_int_equal(timeouts(&rig, "device is unplugged"), 1);
+	stop(&rig);
+}
+
+/* PCIe ATS 10.3.2: 32 requests can be under way; the next one waits for its tag. */
+static void requests_under_way_are_limited(void **state)
+{
+	unsigned int vendor, i;
+	struct rig rig;
+
+	(void)state;
+	for (vendor = 0; vendor < MODEL_VENDORS; vendor++) {
+		start_silent(&rig, vendor, (struct model_config){ 0 });
+		for (i = 0; i < 40; i++)
+			put(&rig, rig.hw->atc(RID));
+		ring(&rig);
+		assert_int_equal(model_count(rig.iommu, MODEL_ATC), 32);
+		model_dev_set_silent(rig.dev, false);
+		assert_int_equal(model_count(rig.iommu, MODEL_ATC), 40);
+		assert_int_equal(model_faults(rig.iommu, NULL), 0);
+		stop(&rig);
+	}
+}
+
+/* Two vendors do not say who it was. Asked singly, the silent one is found. */
+static void silent_device_is_found_by_asking_singly(void **state)
+{
+	static const enum model_vendor vendors[] = { MODEL_SMMUV3, MODEL_RISCV };
+	struct model_dev *devs[9];
+	unsigned int i, j, found;
+	struct rig rig;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		start_silent(&rig, vendors[i], (struct model_config){ 0 });
+		for (j = 0; j < 9; j++) {
+			devs[j] = model_dev_create(rig.iommu, RID + 1 + j, true);
+			assert_non_null(devs[j]);
+			assert_int_equal(model_dev_set_ats(devs[j], true), 0);
+		}
+		for (j = 0; j < 10; j++)
+			put(&rig, rig.hw->atc(RID + j));
+		put(&rig, wait_cmd(&rig, 0, 1));
+		ring(&rig);
+		model_advance(rig.iommu, TIMEOUT);
+		assert_true(tells_of_a_timeout(&rig));
+		rig.hw->clear(rig.iommu);
+		for (j = 0, found = 0; j < 10; j++) {
+			put(&rig, rig.hw->atc(RID + j));
+			put(&rig, wait_cmd(&rig, 1, j + 1));
+			ring(&rig);
+			model_advance(rig.iommu, TIMEOUT);
+			if (!tells_of_a_timeout(&rig)) {
+				assert_int_equal(status(&rig, 1), j + 1);
+				continue;
+			}
+			assert_int_equal(j, 0);
+			found++;
+			rig.hw->clear(rig.iommu);
+		}
+		assert_int_equal(found, 1);
+		for (j = 0; j < 9; j++)
+			model_dev_destroy(devs[j]);
+		stop(&rig);
+	}
+}
+
+static void each_command_takes_its_steps(void **state)
+{
+	unsigned int vendor, threaded, i;
+	struct rig rig;
+
+	(void)state;
+	for (vendor = 0; vendor < MODEL_VENDORS; vendor++) {
+		start(&rig, vendor);
+		model_set_time(rig.iommu, 3, 0);
+		for (i = 0; i < 4; i++)
+			put(&rig, i < 3 ? rig.hw->tlb : wait_cmd(&rig, 0, 1));
+		ring(&rig);
+		for (i = 0; i < 12; i++) {
+			assert_int_equal(model_count(rig.iommu, MODEL_IOTLB), i / 3);
+			assert_int_equal(status(&rig, 0), 0);
+			model_advance(rig.iommu, 1);
+		}
+		assert_int_equal(status(&rig, 0), 1);
+		/* The doorbell of another command does not hurry the first. */
+		put(&rig, rig.hw->tlb);
+		ring(&rig);
+		model_advance(rig.iommu, 2);
+		put(&rig, rig.hw->tlb);
+		ring(&rig);
+		assert_int_equal(model_count(rig.iommu, MODEL_IOTLB), 3);
+		model_advance(rig.iommu, 1);
+		assert_int_equal(model_count(rig.iommu, MODEL_IOTLB), 4);
+		/* No latency any more: what is left is executed. */
+		model_set_time(rig.iommu, 0, 0);
+		assert_int_equal(model_count(rig.iommu, MODEL_IOTLB), 5);
+		stop(&rig);
+
+		for (threaded = 0; threaded < 2; threaded++) {
+			start_with(&rig, vendor, (struct model_config){ .threaded = threaded });
+			model_set_time(rig.iommu, 5, 0);
+			put(&rig, rig.hw->tlb);
+			put(&rig, wait_cmd(&rig, 0, 1));
+			ring(&rig);
+			while (!status(&rig, 0))
+				rig.hw->head(rig.iommu);
+			assert_true(model_now(rig.iommu) >= 10);
+			stop(&rig);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -622,6 +1206,23 @@ int main(void)
 		cmocka_unit_test(amd_illegal_command_is_an_event),
 		cmocka_unit_test(amd_event_log_overflows),
 		cmocka_unit_test(riscv_cip_comes_again_while_its_cause_is_there),
+		cmocka_unit_test(silence_lasts_until_the_timeout),
+		cmocka_unit_test(polls_let_time_pass),
+		cmocka_unit_test(vtd_timeout_aborts_every_wait_that_was_fetched),
+		cmocka_unit_test(vtd_itesid_is_of_the_first_until_cleared),
+		cmocka_unit_test(vtd_wait_is_not_for_what_comes_after_it),
+		cmocka_unit_test(vtd_fetches_up_to_a_fence_or_eight_waits),
+		cmocka_unit_test(vtd_bad_descriptor_aborts_nothing),
+		cmocka_unit_test(stopped_wait_completes_when_it_is_executed_again),
+		cmocka_unit_test(amd_timeout_is_an_event_and_the_wait_completes),
+		cmocka_unit_test(device_that_comes_back_in_time_is_no_error),
+		cmocka_unit_test(device_that_was_reset_does_not_answer),
+		cmocka_unit_test(device_without_ats_does_not_answer_later),
+		cmocka_unit_test(wait_that_failed_is_not_skipped),
+		cmocka_unit_test(unplugged_device_has_no_dma),
+		cmocka_unit_test(requests_under_way_are_limited),
+		cmocka_unit_test(silent_device_is_found_by_asking_singly),
+		cmocka_unit_test(each_command_takes_its_steps),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
