@@ -137,7 +137,7 @@ void cache_insert(struct cache *cache, const struct cache_entry *entry)
 }
 
 void cache_drop(struct cache *cache,
-		bool (*match)(const struct cache_entry *entry, const void *arg),
+		bool (*match)(struct cache_entry *entry, const void *arg),
 		const void *arg)
 {
 	uint32_t i = 0;

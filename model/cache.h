@@ -23,6 +23,7 @@ struct cache_entry {
 	bool present;
 	bool writable;
 	struct pt_ref table;	/* walk cache */
+	unsigned long survived;	/* an invalidation: waits executed by then, and 1 */
 	uint32_t next;		/* private */
 };
 
@@ -43,8 +44,9 @@ const struct cache_entry *cache_lookup(const struct cache *cache,
 				       struct cache_key key, uint64_t addr);
 /* Replaces an entry of the same key. */
 void cache_insert(struct cache *cache, const struct cache_entry *entry);
+/* @match may write to the entry, but not to its key. */
 void cache_drop(struct cache *cache,
-		bool (*match)(const struct cache_entry *entry, const void *arg),
+		bool (*match)(struct cache_entry *entry, const void *arg),
 		const void *arg);
 void cache_clear(struct cache *cache);
 

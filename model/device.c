@@ -363,7 +363,7 @@ bool model_dma(struct model_dev *dev, uint32_t pasid, uint64_t iova, bool write,
  * What commands empty.
  */
 
-static bool in_scope(const struct cache_entry *entry, const void *arg)
+static bool in_scope(struct cache_entry *entry, const void *arg)
 {
 	const struct model_scope *scope = arg;
 	const struct cache_key *key = &entry->key;
@@ -376,16 +376,45 @@ static bool in_scope(const struct cache_entry *entry, const void *arg)
 	       cache_overlaps(entry, scope->first, scope->last);
 }
 
+struct erratum_scope {
+	const struct model_scope *scope;
+	unsigned long waits;		/* executed, and 1 */
+};
+
+/* The erratum: the entry goes only if a wait lies between this and the first time. */
+static bool in_scope_again(struct cache_entry *entry, const void *arg)
+{
+	const struct erratum_scope *again = arg;
+
+	if (!in_scope(entry, again->scope))
+		return false;
+	if (entry->survived)
+		return entry->survived < again->waits;
+	entry->survived = again->waits;
+	return false;
+}
+
+static void drop_in_scope(struct model_iommu *iommu, struct cache *cache,
+			  const struct model_scope *scope)
+{
+	struct erratum_scope again = { scope, iommu->executed[MODEL_SYNC] + 1 };
+
+	if (iommu->erratum)
+		cache_drop(cache, in_scope_again, &again);
+	else
+		cache_drop(cache, in_scope, scope);
+}
+
 void model_inv_iotlb(struct model_iommu *iommu, const struct model_scope *scope)
 {
 	pthread_mutex_lock(&iommu->lock);
-	cache_drop(&iommu->iotlb, in_scope, scope);
+	drop_in_scope(iommu, &iommu->iotlb, scope);
 	if (!scope->leaf)
-		cache_drop(&iommu->walks, in_scope, scope);
+		drop_in_scope(iommu, &iommu->walks, scope);
 	pthread_mutex_unlock(&iommu->lock);
 }
 
-static bool in_atc_scope(const struct cache_entry *entry, const void *arg)
+static bool in_atc_scope(struct cache_entry *entry, const void *arg)
 {
 	const struct atc_scope *scope = arg;
 

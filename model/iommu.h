@@ -82,6 +82,7 @@ struct model_iommu {
 	enum model_vendor vendor;
 	bool threaded;
 	bool caches_absent;
+	bool erratum;
 	uint64_t *queue;
 	pthread_t thread;
 

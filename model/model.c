@@ -416,6 +416,7 @@ struct model_iommu *model_iommu_create(const struct model_config *config)
 	iommu->ops = vendors[config->vendor];
 	iommu->threaded = config->threaded;
 	iommu->caches_absent = config->caches_absent;
+	iommu->erratum = config->erratum;
 	iommu->latency_ns = config->latency_ns;
 	iommu->regs.entries = 1U << log2;
 	iommu->queue = calloc(iommu->regs.entries, iommu->ops->words * sizeof(uint64_t));

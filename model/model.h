@@ -125,6 +125,14 @@ struct model_config {
 					 * executes what was queued and returns */
 	bool caches_absent;		/* VT-d CM, AMD NpCache: non-present
 					 * translations of S2 are cached, too */
+	/*
+	 * An entry of the IOTLB or of the walk cache survives the first command that
+	 * invalidates it; the second one takes it if a completion wait was executed
+	 * between them. As on Tegra264, where invalidations race with traffic: there it
+	 * takes TLBI, SYNC, TLBI, SYNC, and the ATC commands after that, or an ATC is
+	 * filled again from what survived.
+	 */
+	bool erratum;
 };
 
 struct model_iommu *model_iommu_create(const struct model_config *config);

@@ -1150,6 +1150,76 @@ static void silent_device_is_found_by_asking_singly(void **state)
 	}
 }
 
+/*
+ * The erratum
+ */
+
+struct erratum_case {
+	const char *commands;		/* T: TLBI, A: ATC, D: DMA, S: sync */
+	bool stale;
+};
+
+static void erratum_takes_two_rounds_and_the_atc_after_them(void **state)
+{
+	static const struct erratum_case cases[] = {
+		{ "TSAS", true },
+		{ "TTSAS", true },		/* no wait between them */
+		{ "TSTSAS", false },
+		{ "TSADTSS", true },		/* the ATC filled again between them */
+		{ "ADTSTS", true },		/* the same, and no ATC command after them */
+	};
+	struct model_unmapped un;
+	struct model_access access;
+	unsigned int vendor, i;
+	const char *c;
+	struct rig rig;
+
+	(void)state;
+	for (vendor = 0; vendor < MODEL_VENDORS; vendor++) {
+		for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+			start_with(&rig, vendor, (struct model_config){ .erratum = true });
+			model_dev_set_ats(rig.dev, true);
+			model_dma(rig.dev, NONE, IOVA, false, &access);
+			un = (struct model_unmapped){ 0 };
+			assert_int_equal(model_pt_unmap(rig.pt, IOVA, PAGE, &un), 0);
+			model_pt_free_tables(&un);
+			for (c = cases[i].commands; *c; c++) {
+				if (*c == 'D')
+					model_dma(rig.dev, NONE, IOVA, false, &access);
+				else
+					put(&rig, *c == 'T' ? rig.hw->tlb :
+						  *c == 'A' ? rig.hw->atc(RID) :
+						  wait_cmd(&rig, 0, 1));
+				ring(&rig);
+			}
+			if (dma_is_stale(&rig) != cases[i].stale)
+				fail_msg("%s: %s is %sstale", model_vendor_name(vendor),
+					 cases[i].commands, cases[i].stale ? "not " : "");
+			stop(&rig);
+		}
+
+		/* Mapped again, the page is cached anew and survives anew. */
+		start_with(&rig, vendor, (struct model_config){ .erratum = true });
+		for (i = 0; i < 2; i++) {
+			model_dma(rig.dev, NONE, IOVA, false, &access);
+			assert_false(access.fault);
+			un = (struct model_unmapped){ 0 };
+			assert_int_equal(model_pt_unmap(rig.pt, IOVA, PAGE, &un), 0);
+			put(&rig, rig.hw->tlb);
+			put(&rig, wait_cmd(&rig, 0, 1));
+			ring(&rig);
+			assert_true(dma_is_stale(&rig));
+			put(&rig, rig.hw->tlb);
+			ring(&rig);
+			model_pt_free_tables(&un);
+			assert_false(dma_is_stale(&rig));
+			assert_int_equal(model_stale_entries(rig.iommu), 0);
+			assert_int_equal(model_pt_map(rig.pt, IOVA, PA, PAGE, true), 0);
+		}
+		stop(&rig);
+	}
+}
+
 static void each_command_takes_its_steps(void **state)
 {
 	unsigned int vendor, threaded, i;
@@ -1222,6 +1292,7 @@ int main(void)
 		cmocka_unit_test(unplugged_device_has_no_dma),
 		cmocka_unit_test(requests_under_way_are_limited),
 		cmocka_unit_test(silent_device_is_found_by_asking_singly),
+		cmocka_unit_test(erratum_takes_two_rounds_and_the_atc_after_them),
 		cmocka_unit_test(each_command_takes_its_steps),
 	};
 
