@@ -81,6 +81,88 @@ static bool same_context(const struct hw_context *a, const struct hw_context *b)
 	       same_ref(&a->s2.top, &b->s2.top);
 }
 
+static bool uses_s1(const struct hw_context *hw)
+{
+	return hw->mode == MODEL_S1 || hw->mode == MODEL_NESTED;
+}
+
+/* An entry without the fields that its mode does not use: they are not compared. */
+static struct hw_context meaning_of(const struct hw_context *written)
+{
+	struct hw_context hw = { .mode = written->mode };
+
+	if (hw.mode == MODEL_BLOCKED)
+		return hw;
+	hw.no_ats = written->no_ats;
+	hw.tag = written->tag;
+	hw.vm_tag = written->vm_tag;
+	if (uses_s1(&hw))
+		hw.s1 = written->s1;
+	if (hw.mode != MODEL_S1)
+		hw.s2 = written->s2;
+	return hw;
+}
+
+static void copy_word(struct hw_context *to, const struct hw_context *from,
+		      enum model_context_word word)
+{
+	switch (word) {
+	case MODEL_WORD_MODE:
+		to->mode = from->mode;
+		to->no_ats = from->no_ats;
+		break;
+	case MODEL_WORD_TAGS:
+		to->tag = from->tag;
+		to->vm_tag = from->vm_tag;
+		break;
+	case MODEL_WORD_S1:
+		to->s1 = from->s1;
+		break;
+	case MODEL_WORD_S2:
+		to->s2 = from->s2;
+		break;
+	default:
+		break;
+	}
+}
+
+/*
+ * Reads a context entry as the hardware does. An invalidation of it waits for a fetch
+ * under way; here, the fetch begins again. Without one, what is read after the word with
+ * the mode is what there was at that time, or the driver has torn the entry.
+ * iommu->lock is dropped for the callback.
+ */
+static struct hw_context fetch_context(struct model_dev *dev, struct context *context,
+				       bool *torn)
+{
+	struct model_iommu *iommu = dev->iommu;
+	struct hw_context read = { 0 }, then = { 0 };
+	unsigned long invalidated;
+	unsigned int word;
+
+	*torn = false;
+	if (!iommu->fetch)
+		return context->memory;
+	do {
+		invalidated = context->invalidated;
+		for (word = 0; word < MODEL_CONTEXT_WORDS; word++) {
+			model_fetch_fn fetch = iommu->fetch;
+			void *arg = iommu->fetch_arg;
+
+			pthread_mutex_unlock(&iommu->lock);
+			if (fetch)
+				fetch(dev, context->pasid, (enum model_context_word)word, arg);
+			pthread_mutex_lock(&iommu->lock);
+			copy_word(&read, &context->written, (enum model_context_word)word);
+			if (word == MODEL_WORD_MODE)
+				then = context->memory;
+		}
+	} while (invalidated != context->invalidated);
+	read = meaning_of(&read);
+	*torn = !same_context(&read, &then);
+	return read;
+}
+
 static void for_each_context(struct model_iommu *iommu,
 			     void (*fn)(struct context *context, void *arg),
 			     void *arg)
@@ -100,11 +182,6 @@ static void for_each_context(struct model_iommu *iommu,
 /*
  * Walks and cache keys.
  */
-
-static bool uses_s1(const struct hw_context *hw)
-{
-	return hw->mode == MODEL_S1 || hw->mode == MODEL_NESTED;
-}
 
 static struct cache_key iotlb_key(const struct model_iommu *iommu,
 				  const struct hw_context *hw, uint32_t pasid)
@@ -281,12 +358,12 @@ static struct cache_entry walk_and_fill(struct model_iommu *iommu,
 }
 
 /* What the IOMMU answers to a request, or to a translation request. */
-static struct cache_entry translate(struct model_iommu *iommu,
-				    struct context *context, uint64_t iova,
-				    struct model_access *access)
+static struct cache_entry translate(struct model_dev *dev, struct context *context,
+				    uint64_t iova, struct model_access *access)
 {
-	struct hw_context hw = context->is_cached ? context->cached :
-						    context->memory;
+	struct model_iommu *iommu = dev->iommu;
+	struct hw_context hw = context->is_cached ?
+		context->cached : fetch_context(dev, context, &access->torn);
 	const struct cache_entry *found;
 
 	access->source = MODEL_FROM_WALK;
@@ -326,10 +403,10 @@ bool model_dma(struct model_dev *dev, uint32_t pasid, uint64_t iova, bool write,
 	struct context *context;
 	bool atc;
 
+	*access = (struct model_access){ .fault = true };
 	pthread_mutex_lock(&iommu->lock);
 	if (dev->unplugged) {
 		pthread_mutex_unlock(&iommu->lock);
-		*access = (struct model_access){ .fault = true };
 		return true;
 	}
 	context = get_context(dev, pasid);
@@ -341,9 +418,12 @@ bool model_dma(struct model_dev *dev, uint32_t pasid, uint64_t iova, bool write,
 		access->source = MODEL_FROM_ATC;
 		access->stale = !address_is_current(found, &context->memory, iova);
 	} else {
-		entry = translate(iommu, context, iova, access);
-		/* An ATC does not keep a translation without R and W. */
-		if (atc && entry.present) {
+		entry = translate(dev, context, iova, access);
+		/*
+		 * An ATC does not keep a translation without R and W. Much may have changed
+		 * while the entry was fetched.
+		 */
+		if (atc && entry.present && uses_atc(dev, context)) {
 			struct cache_entry copy = entry;
 
 			key.page = entry.key.page;
@@ -356,7 +436,7 @@ bool model_dma(struct model_dev *dev, uint32_t pasid, uint64_t iova, bool write,
 
 	access->fault = !entry.present || (write && !entry.writable);
 	access->paddr = access->fault ? 0 : entry.paddr + (iova - entry.key.page);
-	return !access->stale;
+	return !access->stale && !access->torn;
 }
 
 /*
@@ -457,6 +537,12 @@ void model_inv_atc(struct model_iommu *iommu, uint32_t rid, bool any_pasid,
 	pthread_mutex_unlock(&iommu->lock);
 }
 
+static void invalidate(struct context *context)
+{
+	context->is_cached = false;
+	context->invalidated++;
+}
+
 static void inv_dev_context(struct model_dev *dev, bool any_pasid, uint32_t pasid)
 {
 	struct context *context;
@@ -465,7 +551,7 @@ static void inv_dev_context(struct model_dev *dev, bool any_pasid, uint32_t pasi
 	for (i = 0; i < CONTEXT_BUCKETS; i++)
 		for (context = dev->contexts[i]; context; context = context->next)
 			if (any_pasid || context->pasid == pasid)
-				context->is_cached = false;
+				invalidate(context);
 }
 
 void model_inv_context(struct model_iommu *iommu, bool any_rid, uint32_t rid,
@@ -488,8 +574,9 @@ static void inv_tag(struct context *context, void *arg)
 {
 	const uint32_t *tag = arg;
 
-	if (context->cached.tag == *tag)
-		context->is_cached = false;
+	/* One that is being fetched may get any tag. */
+	if (!context->is_cached || context->cached.tag == *tag)
+		invalidate(context);
 }
 
 void model_inv_context_tag(struct model_iommu *iommu, uint32_t tag)
@@ -727,24 +814,42 @@ struct model_iommu *model_dev_iommu(const struct model_dev *dev)
 	return dev->iommu;
 }
 
+static struct hw_context hw_context(const struct model_context *context)
+{
+	return (struct hw_context){
+		.mode = context->mode,
+		.no_ats = context->no_ats,
+		.tag = context->tag,
+		.vm_tag = context->vm_tag,
+		.s1 = pt_root(context->s1),
+		.s2 = pt_root(context->s2),
+	};
+}
+
 void model_dev_set_context(struct model_dev *dev, uint32_t pasid,
 			   const struct model_context *context)
 {
-	struct hw_context memory = { .mode = context->mode };
-
-	/* Fields that the mode does not use are not compared later. */
-	if (memory.mode != MODEL_BLOCKED) {
-		memory.tag = context->tag;
-		memory.vm_tag = context->vm_tag;
-		memory.no_ats = context->no_ats;
-	}
-	if (uses_s1(&memory))
-		memory.s1 = pt_root(context->s1);
-	if (memory.mode == MODEL_S2 || memory.mode == MODEL_NESTED)
-		memory.s2 = pt_root(context->s2);
+	struct hw_context hw = hw_context(context);
+	struct context *entry;
 
 	pthread_mutex_lock(&dev->iommu->lock);
-	get_context(dev, pasid)->memory = memory;
+	entry = get_context(dev, pasid);
+	entry->written = meaning_of(&hw);
+	entry->memory = entry->written;
+	pthread_mutex_unlock(&dev->iommu->lock);
+}
+
+void model_dev_set_context_word(struct model_dev *dev, uint32_t pasid,
+				enum model_context_word word,
+				const struct model_context *context)
+{
+	struct hw_context hw = hw_context(context);
+	struct context *entry;
+
+	pthread_mutex_lock(&dev->iommu->lock);
+	entry = get_context(dev, pasid);
+	copy_word(&entry->written, &hw, word);
+	entry->memory = meaning_of(&entry->written);
 	pthread_mutex_unlock(&dev->iommu->lock);
 }
 

@@ -30,9 +30,11 @@ struct hw_context {
 struct context {
 	struct context *next;
 	uint32_t pasid;
-	struct hw_context memory;
+	struct hw_context written;	/* word by word, also what the mode does not use */
+	struct hw_context memory;	/* what it says; the rest is zero */
 	struct hw_context cached;
 	bool is_cached;
+	unsigned long invalidated;	/* so often */
 };
 
 struct model_dev {
@@ -100,6 +102,8 @@ struct model_iommu {
 	unsigned int latency_ns;
 	model_log_fn log;
 	void *log_arg;
+	model_fetch_fn fetch;
+	void *fetch_arg;
 	unsigned long withhold[MODEL_CLASSES];
 	unsigned long executed[MODEL_CLASSES];	/* written atomically, too */
 	struct model_fault_record fault;

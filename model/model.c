@@ -543,6 +543,14 @@ void model_set_log(struct model_iommu *iommu, model_log_fn fn, void *arg)
 	pthread_mutex_unlock(&iommu->lock);
 }
 
+void model_set_fetch(struct model_iommu *iommu, model_fetch_fn fn, void *arg)
+{
+	pthread_mutex_lock(&iommu->lock);
+	iommu->fetch = fn;
+	iommu->fetch_arg = arg;
+	pthread_mutex_unlock(&iommu->lock);
+}
+
 unsigned long model_count(const struct model_iommu *iommu,
 			  enum model_class class)
 {

@@ -297,6 +297,30 @@ struct model_iommu *model_dev_iommu(const struct model_dev *dev);
 /* Writes the context entry of (device, PASID or MODEL_NO_PASID). */
 void model_dev_set_context(struct model_dev *dev, uint32_t pasid,
 			   const struct model_context *context);
+/*
+ * The same word by word, for drivers that write entries so: the fields of @context that
+ * are in @word. The hardware reads the word with the mode first, so that is the one to
+ * write last, and to clear first.
+ */
+enum model_context_word {
+	MODEL_WORD_MODE,	/* mode, no_ats */
+	MODEL_WORD_TAGS,	/* tag, vm_tag */
+	MODEL_WORD_S1,
+	MODEL_WORD_S2,
+	MODEL_CONTEXT_WORDS,
+};
+
+void model_dev_set_context_word(struct model_dev *dev, uint32_t pasid,
+				enum model_context_word word,
+				const struct model_context *context);
+/*
+ * Called before each word of an entry is read, with no lock held: a test writes a word,
+ * sends a command or rings the doorbell there, and DMA fetches what comes of it. A
+ * configuration command for an entry that is being fetched makes the fetch begin again.
+ */
+typedef void (*model_fetch_fn)(struct model_dev *dev, uint32_t pasid,
+			       enum model_context_word word, void *arg);
+void model_set_fetch(struct model_iommu *iommu, model_fetch_fn fn, void *arg);
 /* Turning ATS off empties the ATC. Return: 0, -ENODEV if not capable. */
 int model_dev_set_ats(struct model_dev *dev, bool on);
 bool model_dev_ats(struct model_dev *dev);
@@ -324,12 +348,14 @@ struct model_access {
 	bool stale;		/* the translation used is not what the context
 				 * entry and the tables in memory give now, or a
 				 * freed table was walked */
+	bool torn;		/* the context entry used is one that there never was:
+				 * words of it were written while it was fetched */
 };
 /*
  * Translates as the device would, fills the caches on the way. Stale is meant
  * literally: an access between a driver's unmap and the completion of its flush
  * is one, too. While others write the tables, ask about stable addresses.
- * Return: true unless the access was stale.
+ * Return: true unless the access was stale or torn.
  */
 bool model_dma(struct model_dev *dev, uint32_t pasid, uint64_t iova, bool write,
 	       struct model_access *access);

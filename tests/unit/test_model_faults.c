@@ -28,6 +28,7 @@
 #define MAX_CMDS	16
 
 #define BIT(n)		(UINT64_C(1) << (n))
+#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 
 /* Registers. */
 #define VTD_FSTS	0x34
@@ -77,6 +78,7 @@ struct hardware {
 	enum model_vendor vendor;
 	struct cmd tlb;			/* invalidates all of TAG */
 	struct cmd (*atc)(uint32_t rid);
+	struct cmd config;		/* drops what is cached of RID's context entry */
 	struct cmd (*wait)(uint32_t *status, uint32_t value);
 	struct cmd bad[4];		/* refused for different reasons */
 	unsigned int nr_bad;
@@ -194,6 +196,7 @@ static const struct hardware all_hardware[MODEL_VENDORS] = {
 	[MODEL_VTD] = {
 		.vendor = MODEL_VTD,
 		.tlb = { { 0x22 | TAG << 16, 0 } },
+		.config = { { 0x31 | (uint64_t)RID << 32, 0 } },
 		.atc = vtd_atc, .wait = vtd_wait,
 		.bad = {
 			{ { 0xf, 0 } },			/* type 15 */
@@ -207,6 +210,7 @@ static const struct hardware all_hardware[MODEL_VENDORS] = {
 	[MODEL_SMMUV3] = {
 		.vendor = MODEL_SMMUV3,
 		.tlb = { { 0x28 | (uint64_t)TAG << 32, 0 } },
+		.config = { { 0x3 | (uint64_t)RID << 32, 0 } },
 		.atc = smmu_atc, .wait = smmu_wait,
 		.bad = {
 			{ { 0xff, 0 } },
@@ -219,6 +223,7 @@ static const struct hardware all_hardware[MODEL_VENDORS] = {
 	[MODEL_AMD] = {
 		.vendor = MODEL_AMD,
 		.tlb = { { UINT64_C(3) << 60 | (uint64_t)TAG << 32, 0x7ffffffffffff003 } },
+		.config = { { UINT64_C(2) << 60 | RID, 0 } },
 		.atc = amd_atc, .wait = amd_wait,
 		.bad = {
 			{ { UINT64_C(15) << 60, 0 } },
@@ -231,6 +236,7 @@ static const struct hardware all_hardware[MODEL_VENDORS] = {
 	[MODEL_RISCV] = {
 		.vendor = MODEL_RISCV,
 		.tlb = { { 0x81 | BIT(33) | (uint64_t)TAG << 44, 0 } },
+		.config = { { 0x3 | BIT(33) | (uint64_t)RID << 40, 0 } },
 		.atc = riscv_atc, .wait = riscv_wait,
 		.bad = {
 			{ { 0x7f, 0 } },
@@ -1176,7 +1182,7 @@ static void erratum_takes_two_rounds_and_the_atc_after_them(void **state)
 
 	(void)state;
 	for (vendor = 0; vendor < MODEL_VENDORS; vendor++) {
-		for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		for (i = 0; i < ARRAY_SIZE(cases); i++) {
 			start_with(&rig, vendor, (struct model_config){ .erratum = true });
 			model_dev_set_ats(rig.dev, true);
 			model_dma(rig.dev, NONE, IOVA, false, &access);
@@ -1218,6 +1224,166 @@ static void erratum_takes_two_rounds_and_the_atc_after_them(void **state)
 		}
 		stop(&rig);
 	}
+}
+
+/*
+ * Context entries that are written while they are fetched
+ */
+
+/* What a driver does to an entry, a step each. */
+struct steps {
+	/*
+	 * M, T, 1, 2: a word; C: the one with the mode, cleared; I: invalidate, wait;
+	 * D: the same by the domain, which VT-d has.
+	 */
+	const char *step;
+	bool torn;		/* can the hardware see what never was? */
+};
+
+struct writer {
+	struct rig *rig;
+	struct model_context to;
+	const char *step;
+	unsigned int at_word[MODEL_CONTEXT_WORDS];	/* steps before it is read */
+};
+
+static void do_step(struct writer *writer)
+{
+	static const struct model_context none = { .mode = MODEL_BLOCKED };
+	static const char words[] = "MT12";
+	struct rig *rig = writer->rig;
+	char step = *writer->step++;
+
+	if (step == 'C') {
+		model_dev_set_context_word(rig->dev, NONE, MODEL_WORD_MODE, &none);
+		return;
+	}
+	if (step != 'I' && step != 'D') {
+		model_dev_set_context_word(rig->dev, NONE, (enum model_context_word)
+					   (strchr(words, step) - words), &writer->to);
+		return;
+	}
+	put(rig, step == 'I' ? rig->hw->config : (struct cmd){ { 0x21 | TAG << 16, 0 } });
+	put(rig, wait_cmd(rig, 0, 1));
+	rig->status[0] = 0;
+	ring(rig);
+	assert_int_equal(status(rig, 0), 1);
+}
+
+static void write_beside_fetch(struct model_dev *dev, uint32_t pasid,
+			       enum model_context_word word, void *arg)
+{
+	struct writer *writer = arg;
+
+	assert_ptr_equal(dev, writer->rig->dev);
+	assert_int_equal(pasid, NONE);
+	for (; writer->at_word[word]; writer->at_word[word]--)
+		do_step(writer);
+}
+
+/*
+ * One interleaving: so many of the steps before the fetch, so many before each word,
+ * the others after it. Return: was the entry torn?
+ */
+static bool interleave(enum model_vendor vendor, const struct steps *steps,
+		       const struct model_context *from, const struct model_context *to,
+		       const unsigned int before[MODEL_CONTEXT_WORDS + 1])
+{
+	struct writer writer = { .to = *to, .step = steps->step };
+	struct model_access access;
+	struct rig rig;
+	unsigned int i;
+	bool whole;
+
+	start(&rig, vendor);
+	writer.rig = &rig;
+	model_dev_set_context(rig.dev, NONE, from);
+	for (i = 0; i < before[0]; i++)
+		do_step(&writer);
+	memcpy(writer.at_word, before + 1, sizeof(writer.at_word));
+	model_set_fetch(rig.iommu, write_beside_fetch, &writer);
+	whole = model_dma(rig.dev, NONE, IOVA, false, &access);
+	assert_int_equal(whole, !access.torn && !access.stale);
+	stop(&rig);
+	return access.torn;
+}
+
+static bool some_interleaving_tears(enum model_vendor vendor, const struct steps *steps,
+				    const struct model_context *from,
+				    const struct model_context *to)
+{
+	unsigned int n = strlen(steps->step), before[MODEL_CONTEXT_WORDS + 1], i, k;
+	unsigned int all = 1, sum;
+	bool torn = false;
+
+	for (i = 0; i < MODEL_CONTEXT_WORDS + 1; i++)
+		all *= n + 1;
+	for (k = 0; k < all; k++) {
+		unsigned int rest = k;
+
+		for (i = 0, sum = 0; i < MODEL_CONTEXT_WORDS + 1; i++) {
+			before[i] = rest % (n + 1);
+			rest /= n + 1;
+			sum += before[i];
+		}
+		if (sum <= n)
+			torn |= interleave(vendor, steps, from, to, before);
+	}
+	return torn;
+}
+
+static void check_steps(const struct steps *steps, size_t nr,
+			const struct model_context *from, const struct model_context *to)
+{
+	unsigned int vendor;
+	size_t i;
+
+	for (vendor = 0; vendor < MODEL_VENDORS; vendor++)
+		for (i = 0; i < nr; i++)
+			if (some_interleaving_tears(vendor, &steps[i], from, to) != steps[i].torn)
+				fail_msg("%s: %s tears the entry %s",
+					 model_vendor_name(vendor), steps[i].step,
+					 steps[i].torn ? "never" : "sometimes");
+}
+
+static void entry_is_whole_or_none_if_its_mode_is_first_and_last(void **state)
+{
+	static const struct steps teardown[] = {
+		{ "CI12T", false },
+		{ "CI", false },
+		{ "C12TI", true },	/* fetched before, used after */
+		{ "12TCI", true },
+		{ "T", true },
+	};
+	static const struct steps setup[] = {
+		{ "12TM", false },
+		{ "M12T", true },
+		{ "T1M2", true },
+	};
+	static const struct steps replace[] = {
+		{ "CI12TM", false },
+		{ "C12TM", true },
+		{ "12TI", true },
+	};
+	struct model_pt *pt = model_pt_create(4), *other = model_pt_create(4);
+	const struct model_context none = { .mode = MODEL_BLOCKED };
+	const struct model_context nested = {
+		.mode = MODEL_NESTED, .tag = TAG, .vm_tag = TAG, .s1 = pt, .s2 = other,
+	};
+	const struct model_context swapped = {
+		.mode = MODEL_NESTED, .tag = TAG + 1, .vm_tag = TAG, .s1 = other, .s2 = pt,
+	};
+
+	(void)state;
+	assert_non_null(pt);
+	assert_non_null(other);
+	check_steps(teardown, ARRAY_SIZE(teardown), &nested, &none);
+	check_steps(setup, ARRAY_SIZE(setup), &none, &nested);
+	check_steps(replace, ARRAY_SIZE(replace), &nested, &swapped);
+	assert_false(some_interleaving_tears(MODEL_VTD, &(struct steps){ "CD12T", false },
+					     &nested, &none));
+	model_pt_destroy(pt);
+	model_pt_destroy(other);
 }
 
 static void each_command_takes_its_steps(void **state)
@@ -1293,6 +1459,7 @@ int main(void)
 		cmocka_unit_test(requests_under_way_are_limited),
 		cmocka_unit_test(silent_device_is_found_by_asking_singly),
 		cmocka_unit_test(erratum_takes_two_rounds_and_the_atc_after_them),
+		cmocka_unit_test(entry_is_whole_or_none_if_its_mode_is_first_and_last),
 		cmocka_unit_test(each_command_takes_its_steps),
 	};
 
