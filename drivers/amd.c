@@ -63,6 +63,21 @@
 #define AMD_ATC_QDEP_SHIFT	16
 #define AMD_ATC_GN		(UINT64_C(1) << 31)
 
+/* Registers, 3.4, and events, 2.5; entries of the queue and of the log are 16 bytes. */
+#define AMD_CONTROL		0x18
+#define AMD_CONTROL_EVENT_LOG	(1U << 2)
+#define AMD_CONTROL_CMD_BUF	(1U << 12)
+#define AMD_CMD_HEAD		0x2000
+#define AMD_EVENT_HEAD		0x2010
+#define AMD_STATUS		0x2020
+#define AMD_STATUS_OVERFLOW	(1U << 0)
+#define AMD_STATUS_EVENT_INT	(1U << 1)
+#define AMD_STATUS_CMD_RUN	(1U << 4)
+#define AMD_ENTRY_SHIFT		4
+#define AMD_EVENT_SHIFT		60
+#define AMD_EVENT_DEVICE	0xffff
+#define AMD_EVENT_INV_TIMEOUT	7
+
 /* DomainID 0 is that of devices without translation. */
 DEFINE_TAG_SPACE(amd_domain_ids, 1, AMD_DOMAIN_MAX);
 
@@ -154,7 +169,7 @@ static void add_iotlb_pages(struct batch *batch, struct iommu_device *iommu,
 		(atc & AMD_ATC_GN ? AMD_PAGES_GN : 0),
 	};
 
-	batch_add(batch, iommu, cmd);
+	batch_add_atc(batch, iommu, cmd);
 }
 
 static void amd_make_sync(uint64_t *status, uint32_t value, uint64_t *cmd)
@@ -223,14 +238,15 @@ static int amd_flush(struct domain *domain, const struct flush_range *range)
  * old one; then nothing is translated by the old one any more, so what the ATC has of
  * it is dropped last. Either of @old and @new may be NULL: blocked.
  */
-static void amd_set_context(struct device *device, uint32_t pasid,
-			    const struct attachment *old,
-			    const struct attachment *new)
+static int amd_set_context(struct device *device, uint32_t pasid,
+			   const struct attachment *old,
+			   const struct attachment *new)
 {
 	struct iommu_device *iommu = device->iommu;
 	struct model_context context = attachment_context(new);
 	const uint64_t cmd[MODEL_CMD_WORDS] = { AMD_DEVTAB_ENTRY | device->rid };
 	struct batch batch = { 0 };
+	int error;
 
 	if (new)
 		context.tag = (uint32_t)new->domain->tag;
@@ -238,11 +254,12 @@ static void amd_set_context(struct device *device, uint32_t pasid,
 			      pasid == IOMMU_NO_PASID ? MODEL_NO_PASID : pasid,
 			      &context);
 
-	queue_one(iommu, cmd);
-	if (old && device->ats) {
+	error = queue_one(iommu, cmd);
+	if (!error && old && device_answers(device)) {
 		add_iotlb_pages(&batch, iommu, old->elms.s1.atc, 0, UINT64_MAX);
-		queue_wait(iommu, batch_sync(&batch, iommu));
+		error = queue_wait(iommu, batch_sync(&batch, iommu));
 	}
+	return error;
 }
 
 static int amd_list_add(struct attachment *attachment)
@@ -297,6 +314,50 @@ static void amd_list_del(struct attachment *attachment)
 	queue_wait(iommu, batch_sync(&batch, iommu));
 }
 
+/* The event that is not seen to yet, or 0: the driver clears those that it has seen. */
+static uint64_t next_event(const struct iommu_device *iommu)
+{
+	unsigned int next = __atomic_load_n(&iommu->next_event, __ATOMIC_RELAXED);
+
+	return __atomic_load_n(&model_events(iommu->hw)[2 * next], __ATOMIC_ACQUIRE);
+}
+
+/*
+ * A timeout stops nothing: the wait completes, and an event names the device (2.5.8). It
+ * also has the address of the command, but that slot may have been reused by now. So all
+ * waiters send again, without the device. A refused command halts the queue (2.5.6).
+ */
+static void amd_look(struct iommu_device *iommu)
+{
+	uint32_t status = model_reg_read(iommu->hw, AMD_STATUS);
+	uint64_t *events = model_events(iommu->hw), event;
+
+	while ((event = next_event(iommu))) {
+		if (event >> AMD_EVENT_SHIFT == AMD_EVENT_INV_TIMEOUT) {
+			queue_set_aside(iommu, event & AMD_EVENT_DEVICE);
+			queue_abort(iommu, iommu->tail);
+		}
+		__atomic_store_n(&events[2 * iommu->next_event], 0, __ATOMIC_RELAXED);
+		__atomic_store_n(&iommu->next_event, (iommu->next_event + 1) % MODEL_EVENTS,
+				 __ATOMIC_RELAXED);
+	}
+	model_reg_write(iommu->hw, AMD_EVENT_HEAD, iommu->next_event << AMD_ENTRY_SHIFT);
+	/* Events were lost, whoever they were about. */
+	if (status & AMD_STATUS_OVERFLOW)
+		queue_abort(iommu, iommu->tail);
+	if (!(status & AMD_STATUS_CMD_RUN))
+		queue_repair(iommu, queue_position(iommu, model_reg_read(iommu->hw, AMD_CMD_HEAD) >>
+						   AMD_ENTRY_SHIFT));
+	model_reg_write(iommu->hw, AMD_STATUS, AMD_STATUS_OVERFLOW | AMD_STATUS_EVENT_INT);
+	model_reg_write(iommu->hw, AMD_CONTROL, AMD_CONTROL_CMD_BUF | AMD_CONTROL_EVENT_LOG);
+}
+
+/* An event is in memory before the wait behind its command completes. */
+static bool amd_late_error(const struct iommu_device *iommu)
+{
+	return next_event(iommu);
+}
+
 const struct driver amd_driver = {
 	.vendor = MODEL_AMD,
 	.domain_exit = amd_domain_exit,
@@ -305,4 +366,6 @@ const struct driver amd_driver = {
 	.set_context = amd_set_context,
 	.flush = amd_flush,
 	.make_sync = amd_make_sync,
+	.look = amd_look,
+	.late_error = amd_late_error,
 };

@@ -20,8 +20,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Polls between two looks at the fault record. */
+/* Polls between two looks at the error registers. */
 #define POLLS_PER_LOOK	1000
+/* How often a submission that the hardware aborted is sent again. */
+#define TRIES		16
 
 pthread_mutex_t drv_tags = PTHREAD_MUTEX_INITIALIZER;
 
@@ -86,46 +88,110 @@ void tag_free(struct tag_space *space, uint32_t tag)
  */
 
 /* The driver's lock is held. */
-static bool queue_full(struct iommu_device *iommu)
+static uint64_t queue_free(struct iommu_device *iommu)
 {
 	unsigned int entries = model_queue_entries(iommu->hw);
 
 	iommu->head += (model_head(iommu->hw) + entries - iommu->head % entries) %
 		       entries;
-	return iommu->tail - iommu->head == entries - 1;
+	return entries - 1 - (iommu->tail - iommu->head);
 }
 
-/* A command that the hardware refuses stops the queue for good: a driver's bug. */
-static void queue_check(struct iommu_device *iommu)
+uint64_t queue_position(const struct iommu_device *iommu, unsigned int slot)
+{
+	return iommu->tail - (iommu->tail - slot) % model_queue_entries(iommu->hw);
+}
+
+/* Comes before the error is cleared: a waiter whose wait completes then sees it. */
+static void queue_report(struct iommu_device *iommu)
+{
+	__atomic_store_n(&iommu->reported, (uint32_t)iommu->tail, __ATOMIC_RELAXED);
+	__atomic_store_n(&iommu->reports, true, __ATOMIC_RELEASE);
+}
+
+void queue_fail(struct iommu_device *iommu, uint64_t position, int error)
+{
+	struct failure *failed = &iommu->failed[position % model_queue_entries(iommu->hw)];
+
+	failed->position = position;
+	failed->error = error;
+	queue_report(iommu);
+}
+
+void queue_abort(struct iommu_device *iommu, uint64_t position)
+{
+	iommu->aborted = position;
+	queue_report(iommu);
+}
+
+static void make_wait(struct iommu_device *iommu, uint64_t position, uint64_t *cmd)
+{
+	memset(cmd, 0, MODEL_CMD_WORDS * sizeof(*cmd));
+	iommu->driver->make_sync(&iommu->status[position % model_queue_entries(iommu->hw)],
+				 (uint32_t)position, cmd);
+}
+
+void queue_repair(struct iommu_device *iommu, uint64_t position)
 {
 	enum model_vendor vendor = iommu->driver->vendor;
-	struct model_fault_record fault;
+	unsigned int entries = model_queue_entries(iommu->hw);
+	uint64_t *slot = &model_queue(iommu->hw)[position % entries *
+						 model_cmd_words(vendor)];
+	uint64_t cmd[MODEL_CMD_WORDS];
 	char text[128];
 
-	if (!model_faults(iommu->hw, &fault) ||
-	    (fault.fault != MODEL_BAD_OPCODE && fault.fault != MODEL_BAD_FIELD))
-		return;
-	model_decode(vendor, fault.cmd, text, sizeof(text));
-	fprintf(stderr, "%s refused a command: %s: %016" PRIx64 " %016" PRIx64 " (%s)\n",
-		model_vendor_name(vendor), fault.reason, fault.cmd[0], fault.cmd[1],
-		text);
+	model_decode(vendor, slot, text, sizeof(text));
+	fprintf(stderr, "%s refused a command: %016" PRIx64 " %016" PRIx64 " (%s)\n",
+		model_vendor_name(vendor), slot[0], slot[1], text);
+	queue_fail(iommu, position, -EINVAL);
+	/* If it was a wait, its waiter goes on; if not, no waiter looks at this status. */
+	make_wait(iommu, position, cmd);
+	memcpy(slot, cmd, model_cmd_words(vendor) * sizeof(*cmd));
+}
+
+/* iommu->lock is held. */
+static struct device *find_device(struct iommu_device *iommu, uint32_t rid)
+{
+	struct device *device = iommu->devices;
+
+	while (device && device->rid != rid)
+		device = device->next;
+	return device;
+}
+
+void queue_set_aside(struct iommu_device *iommu, uint32_t rid)
+{
+	struct device *device = find_device(iommu, rid);
+
+	fprintf(stderr, "%s: device %04" PRIx32 " does not answer\n",
+		model_vendor_name(iommu->driver->vendor), rid);
+	if (device)
+		iommu_attach_set_aside(&device->endpoint);
+}
+
+static void queue_look(struct iommu_device *iommu)
+{
+	pthread_mutex_lock(&iommu->lock);
+	iommu->driver->look(iommu);
+	pthread_mutex_unlock(&iommu->lock);
+}
+
+/* Retries did not help: the hardware, or the driver, is broken. */
+static void __attribute__((noreturn)) give_up(const struct iommu_device *iommu)
+{
+	fprintf(stderr, "%s takes no command\n", model_vendor_name(iommu->driver->vendor));
 	abort();
 }
 
-/*
- * Waits for room without the lock: commands of others may come in between, which
- * hurts nobody.
- */
-static void queue_room(struct iommu_device *iommu)
+/* Waits for room without the lock: other batches may be queued meanwhile. */
+static void queue_room(struct iommu_device *iommu, unsigned int nr)
 {
-	unsigned int entries = model_queue_entries(iommu->hw);
 	unsigned long polls = 0;
 
-	while (queue_full(iommu)) {
-		model_doorbell(iommu->hw, iommu->tail % entries);
+	while (queue_free(iommu) < nr) {
 		pthread_mutex_unlock(&iommu->lock);
 		if (++polls % POLLS_PER_LOOK == 0)
-			queue_check(iommu);
+			queue_look(iommu);
 		sched_yield();
 		pthread_mutex_lock(&iommu->lock);
 	}
@@ -142,83 +208,163 @@ static void queue_put(struct iommu_device *iommu, const uint64_t *cmd)
 	iommu->tail++;
 }
 
-static void batch_put(struct batch *batch, struct iommu_device *iommu)
+/* Half of the word is written by some vendors; the host is little-endian as they. */
+static bool wait_done(const struct iommu_device *iommu, uint32_t position)
 {
+	unsigned int slot = position % model_queue_entries(iommu->hw);
+
+	return (int32_t)((uint32_t)__atomic_load_n(&iommu->status[slot],
+						   __ATOMIC_ACQUIRE) - position) >= 0;
+}
+
+/* Queues a wait, for which there is room. Return: its position. */
+static uint64_t queue_put_wait(struct iommu_device *iommu)
+{
+	unsigned int entries = model_queue_entries(iommu->hw);
+	uint64_t position = iommu->tail;
+	uint64_t cmd[MODEL_CMD_WORDS];
+
+	/*
+	 * A word that no wait used for long looks newer than this one. Another one is left
+	 * alone: VT-d takes waits from the queue that have not completed, so that the one
+	 * before may still be waited for.
+	 */
+	if (wait_done(iommu, (uint32_t)position))
+		__atomic_store_n(&iommu->status[position % entries],
+				 (uint32_t)(position - entries), __ATOMIC_RELAXED);
+	make_wait(iommu, position, cmd);
+	queue_put(iommu, cmd);
+	return position;
+}
+
+/*
+ * Queues the batch, and a wait for it if @wait, in one piece: the hardware reports a silent
+ * device to the next wait in the queue, which must not be that of another flush. Return:
+ * the position of the wait.
+ */
+static uint64_t batch_put(struct batch *batch, struct iommu_device *iommu, bool wait)
+{
+	uint64_t position = 0;
 	unsigned int i;
 
-	for (i = 0; i < batch->nr; i++) {
-		queue_room(iommu);
+	pthread_mutex_lock(&iommu->lock);
+	queue_room(iommu, batch->nr + 1);
+	if (!batch->handed)
+		batch->first = iommu->tail;
+	batch->handed = true;
+	for (i = 0; i < batch->nr; i++)
 		queue_put(iommu, batch->cmd[i]);
-	}
 	batch->nr = 0;
+	if (wait)
+		position = queue_put_wait(iommu);
+	model_doorbell(iommu->hw, iommu->tail % model_queue_entries(iommu->hw));
+	pthread_mutex_unlock(&iommu->lock);
+	return position;
 }
 
 void batch_add(struct batch *batch, struct iommu_device *iommu,
 	       const uint64_t *cmd)
 {
-	if (batch->nr == ARRAY_SIZE(batch->cmd)) {
-		pthread_mutex_lock(&iommu->lock);
-		batch_put(batch, iommu);
-		model_doorbell(iommu->hw,
-			       iommu->tail % model_queue_entries(iommu->hw));
-		pthread_mutex_unlock(&iommu->lock);
-	}
+	if (batch->nr == ARRAY_SIZE(batch->cmd) ||
+	    batch->nr + 2 == model_queue_entries(iommu->hw))
+		batch_put(batch, iommu, batch->atc);
 	memcpy(batch->cmd[batch->nr++], cmd,
 	       model_cmd_words(iommu->driver->vendor) * sizeof(*cmd));
 }
 
-uint64_t batch_sync(struct batch *batch, struct iommu_device *iommu)
+void batch_add_atc(struct batch *batch, struct iommu_device *iommu, const uint64_t *cmd)
 {
-	unsigned int entries = model_queue_entries(iommu->hw);
-	uint64_t cmd[MODEL_CMD_WORDS] = { 0 };
-	uint64_t *status;
-	uint64_t cookie;
-
-	pthread_mutex_lock(&iommu->lock);
-	batch_put(batch, iommu);
-	queue_room(iommu);
-	cookie = iommu->tail;
-	status = &iommu->status[cookie % entries];
-	/* A word that no wait used for long would look newer than this one. */
-	__atomic_store_n(status, (uint32_t)(cookie - entries), __ATOMIC_RELAXED);
-	iommu->driver->make_sync(status, (uint32_t)cookie, cmd);
-	queue_put(iommu, cmd);
-	model_doorbell(iommu->hw, iommu->tail % entries);
-	pthread_mutex_unlock(&iommu->lock);
-	return cookie;
+	batch_add(batch, iommu, cmd);
+	batch->atc = true;
 }
 
-/*
- * Looks for a moment. Half of the word is written by some vendors; the host is
- * little-endian as they.
- */
-static bool queue_poll(struct iommu_device *iommu, uint64_t cookie)
+/* A cookie has the low halves of two positions: the first one, and that of the wait. */
+uint64_t batch_sync(struct batch *batch, struct iommu_device *iommu)
 {
-	uint64_t *status = &iommu->status[cookie % model_queue_entries(iommu->hw)];
+	uint64_t last = batch_put(batch, iommu, true);
+
+	batch->handed = false;
+	batch->atc = false;
+	return batch->first << 32 | (uint32_t)last;
+}
+
+/* Have the commands of a cookie been executed? */
+static int queue_result(struct iommu_device *iommu, uint64_t cookie)
+{
+	unsigned int entries = model_queue_entries(iommu->hw), i;
+	uint64_t first, last;
+	int error = 0;
+
+	pthread_mutex_lock(&iommu->lock);
+	iommu->driver->look(iommu);
+	first = iommu->tail - (uint32_t)(iommu->tail - (cookie >> 32));
+	last = iommu->tail - (uint32_t)(iommu->tail - cookie);
+	/* The status does not tell: a later wait in the same slot may have completed. */
+	if (first < iommu->aborted)
+		error = -EAGAIN;
+	else if (!wait_done(iommu, (uint32_t)last))
+		error = -EINPROGRESS;
+	for (i = 0; i < entries && !error; i++)
+		if (iommu->failed[i].position >= first && iommu->failed[i].position <= last)
+			error = iommu->failed[i].error;
+	pthread_mutex_unlock(&iommu->lock);
+	return error;
+}
+
+/* Has no error been reported since the first command of the cookie was queued? */
+static bool nothing_reported(const struct iommu_device *iommu, uint64_t cookie)
+{
+	const struct driver *driver = iommu->driver;
+
+	if (driver->late_error && driver->late_error(iommu))
+		return false;
+	return !__atomic_load_n(&iommu->reports, __ATOMIC_ACQUIRE) ||
+	       (int32_t)((uint32_t)(cookie >> 32) -
+			 __atomic_load_n(&iommu->reported, __ATOMIC_RELAXED)) >= 0;
+}
+
+/* Looks for a moment. */
+static int queue_poll(struct iommu_device *iommu, uint64_t cookie)
+{
 	unsigned long polls;
 
 	for (polls = 0; polls < POLLS_PER_LOOK; polls++) {
-		if ((int32_t)((uint32_t)__atomic_load_n(status, __ATOMIC_ACQUIRE) -
-			      (uint32_t)cookie) >= 0)
-			return true;
+		if (wait_done(iommu, (uint32_t)cookie)) {
+			if (nothing_reported(iommu, cookie))
+				return 0;
+			break;
+		}
 		sched_yield();
 	}
-	queue_check(iommu);
-	return false;
+	return queue_result(iommu, cookie);
 }
 
-void queue_wait(struct iommu_device *iommu, uint64_t cookie)
+int queue_wait(struct iommu_device *iommu, uint64_t cookie)
 {
-	while (!queue_poll(iommu, cookie))
-		;
+	int error;
+
+	do {
+		error = queue_poll(iommu, cookie);
+	} while (error == -EINPROGRESS);
+	return error;
 }
 
-void queue_one(struct iommu_device *iommu, const uint64_t *cmd)
+int queue_one(struct iommu_device *iommu, const uint64_t *cmd)
 {
 	struct batch batch = { 0 };
 
 	batch_add(&batch, iommu, cmd);
-	queue_wait(iommu, batch_sync(&batch, iommu));
+	return queue_wait(iommu, batch_sync(&batch, iommu));
+}
+
+void queue_one_surely(struct iommu_device *iommu, const uint64_t *cmd)
+{
+	unsigned int tries;
+
+	for (tries = 0; tries < TRIES; tries++)
+		if (!queue_one(iommu, cmd))
+			return;
+	give_up(iommu);
 }
 
 u64 flush_submit(struct iommu_device *iommu, void *arg)
@@ -231,7 +377,14 @@ u64 flush_submit(struct iommu_device *iommu, void *arg)
 int flush_wait(struct iommu_device *iommu, u64 cookie,
 	       void *arg __attribute__((unused)))
 {
-	return queue_poll(iommu, cookie) ? 0 : -EINPROGRESS;
+	return queue_poll(iommu, cookie);
+}
+
+void flush_silent(struct iommu_device *iommu, u64 atc, void *arg __attribute__((unused)))
+{
+	pthread_mutex_lock(&iommu->lock);
+	queue_set_aside(iommu, iommu->driver->atc_rid(atc));
+	pthread_mutex_unlock(&iommu->lock);
 }
 
 struct iommu_device *iommu_probe(struct model_iommu *hw, bool caching_mode)
@@ -247,8 +400,10 @@ struct iommu_device *iommu_probe(struct model_iommu *hw, bool caching_mode)
 	iommu->caching_mode = caching_mode;
 	iommu->status = kcalloc(model_queue_entries(hw), sizeof(*iommu->status),
 				GFP_KERNEL);
-	if (!iommu->status)
-		goto err_free;
+	iommu->failed = kcalloc(model_queue_entries(hw), sizeof(*iommu->failed),
+				GFP_KERNEL);
+	if (!iommu->status || !iommu->failed)
+		goto err_status;
 	if (iommu_attach_fence_init(&iommu->fence))
 		goto err_status;
 	if (iommu->driver->iommu_init && iommu->driver->iommu_init(iommu))
@@ -262,8 +417,8 @@ struct iommu_device *iommu_probe(struct model_iommu *hw, bool caching_mode)
 err_fence:
 	iommu_attach_fence_destroy(&iommu->fence);
 err_status:
+	kfree(iommu->failed);
 	kfree(iommu->status);
-err_free:
 	kfree(iommu);
 	return NULL;
 }
@@ -278,6 +433,7 @@ void iommu_remove(struct iommu_device *iommu)
 	iommu_attach_fence_destroy(&iommu->fence);
 	tag_space_exit(&iommu->tags);
 	pthread_mutex_destroy(&iommu->lock);
+	kfree(iommu->failed);
 	kfree(iommu->status);
 	kfree(iommu);
 }
@@ -302,7 +458,12 @@ struct device *device_probe(struct iommu_device *iommu, uint32_t rid,
 	device->rid = rid;
 	device->ats_capable = ats_capable;
 	device->ats_qdep = 32;
+	iommu_attach_endpoint_init(&device->endpoint);
 	pthread_mutex_init(&device->lock, NULL);
+	pthread_mutex_lock(&iommu->lock);
+	device->next = iommu->devices;
+	iommu->devices = device;
+	pthread_mutex_unlock(&iommu->lock);
 	return device;
 }
 
@@ -323,6 +484,31 @@ static void release(struct attachment *attachment)
 	pthread_mutex_unlock(&drv_tags);
 }
 
+bool device_answers(struct device *device)
+{
+	return device->ats && !iommu_attach_is_aside(&device->endpoint);
+}
+
+/*
+ * Calls driver->set_context() until the hardware has executed its commands. If the device
+ * does not answer, the second call sends no ATC command, and the entry that it writes
+ * refuses translated requests.
+ */
+static void set_context(struct device *device, uint32_t pasid,
+			const struct attachment *old, const struct attachment *new)
+{
+	unsigned int tries;
+	int error = -EAGAIN;
+
+	for (tries = 0; tries < TRIES && error; tries++) {
+		error = device->iommu->driver->set_context(device, pasid, old, new);
+		if (error == -ETIMEDOUT)
+			iommu_attach_set_aside(&device->endpoint);
+	}
+	if (error)
+		give_up(device->iommu);
+}
+
 /* The hardware first, then the list. The caller fences. */
 static void detach(struct device *device, uint32_t pasid)
 {
@@ -330,8 +516,19 @@ static void detach(struct device *device, uint32_t pasid)
 
 	if (!attachment)
 		return;
-	device->iommu->driver->set_context(device, pasid, attachment, NULL);
+	set_context(device, pasid, attachment, NULL);
 	release(attachment);
+}
+
+static void forget_device(struct device *device)
+{
+	struct device **link = &device->iommu->devices;
+
+	pthread_mutex_lock(&device->iommu->lock);
+	while (*link != device)
+		link = &(*link)->next;
+	*link = device->next;
+	pthread_mutex_unlock(&device->iommu->lock);
 }
 
 void device_remove(struct device *device)
@@ -343,6 +540,7 @@ void device_remove(struct device *device)
 
 	/* One for all PASIDs: then no command names the device. */
 	iommu_attach_fence(&device->iommu->fence);
+	forget_device(device);
 	model_dev_destroy(device->hw);
 	pthread_mutex_destroy(&device->lock);
 	kfree(device);
@@ -363,6 +561,7 @@ struct attachment *attachment_alloc(struct domain *domain, struct device *device
 	elm = &attachment->elms.s1;
 	elm->iommu_device = device->iommu;
 	elm->fence = &device->iommu->fence;
+	elm->endpoint = &device->endpoint;
 	elm->pasid = pasid;
 	iommu_attach_elm_set_device(elm, device);
 	attachment->elms.s2 = *elm;
@@ -415,7 +614,8 @@ struct model_context attachment_context(const struct attachment *attachment)
 	if (!attachment)
 		return context;
 	domain = attachment->domain;
-	context.no_ats = !attachment->device->ats_allowed;
+	context.no_ats = !attachment->device->ats_allowed ||
+			 iommu_attach_is_aside(&attachment->device->endpoint);
 	if (domain->parent) {
 		context.mode = MODEL_NESTED;
 		context.s1 = domain->pt;
@@ -437,8 +637,7 @@ static void set_ats_allowed(struct device *device, bool allowed)
 	device->ats_allowed = allowed;
 	for (attachment = device->attachments; attachment;
 	     attachment = attachment->next)
-		device->iommu->driver->set_context(device, attachment->pasid,
-						   attachment, attachment);
+		set_context(device, attachment->pasid, attachment, attachment);
 }
 
 int device_ats_enable(struct device *device)
@@ -491,6 +690,26 @@ void device_ats_disable(struct device *device)
 	device->ats = false;
 out:
 	pthread_mutex_unlock(&device->lock);
+}
+
+void device_quarantine(struct device *device)
+{
+	pthread_mutex_lock(&device->lock);
+	if (iommu_attach_is_aside(&device->endpoint)) {
+		set_ats_allowed(device, false);
+		iommu_attach_blocked(&device->endpoint);
+	}
+	pthread_mutex_unlock(&device->lock);
+}
+
+int device_reset(struct device *device)
+{
+	bool ats = device->ats;
+
+	device_ats_disable(device);
+	model_dev_reset(device->hw);
+	iommu_attach_resume(&device->endpoint);
+	return ats ? device_ats_enable(device) : 0;
 }
 
 /*
@@ -581,7 +800,7 @@ int domain_attach(struct domain *domain, struct device *device, uint32_t pasid)
 	ret = driver->list_add(new);
 	pthread_mutex_unlock(&drv_tags);
 	if (ret >= 0) {
-		driver->set_context(device, pasid, old, new);
+		set_context(device, pasid, old, new);
 		if (old)
 			release(old);
 		ret = 0;

@@ -21,8 +21,13 @@
  * ATS state; drv_tags guards every tag space and domain->tag, and is held from the
  * choice of a tag until the attachment is on the list, and from its deletion until
  * the tag is flushed and free; domain->lock guards the page table against other
- * writers; iommu_device->lock guards the tail of the queue, and is held to queue but
- * never to wait.
+ * writers; iommu_device->lock guards the queue, the error registers and the devices that
+ * an error may name, and is held to queue but never to wait.
+ *
+ * Errors: driver->look() reads the vendor's error registers and reports to the waiters
+ * that it concerns, see queue_wait(). A device that does not answer an ATC command is set
+ * aside; device_quarantine() makes its IOMMU refuse what it has cached, device_reset()
+ * takes it back.
  */
 #ifndef DRIVERS_DRIVER_H
 #define DRIVERS_DRIVER_H
@@ -65,16 +70,31 @@ struct iommu_device {
 	const struct driver *driver;
 	struct model_iommu *hw;
 	struct iommu_attach_fence fence;
-	pthread_mutex_t lock;		/* guards head, tail, and entries at the tail */
+	/* guards head, tail, entries at the tail, the error registers, and the devices */
+	pthread_mutex_t lock;
 	uint64_t head, tail;		/* entries ever taken (as last seen) and queued */
 	uint64_t *status;		/* completion words, one an entry of the queue */
 	struct tag_space tags;		/* where tags are per instance (VT-d) */
 	bool caching_mode;		/* absent translations are cached: flush on map */
+	struct device *devices;		/* behind it */
+	/* What the hardware reported, by the entry of the queue. */
+	struct failure {
+		uint64_t position;
+		int error;
+	} *failed;
+	uint64_t aborted;		/* what was sent before is to be sent again */
+	unsigned int next_event;	/* AMD: in the event log; read without the lock */
+	/* The tail at the last report, if there was one; read without the lock. */
+	uint32_t reported;
+	bool reports;
 };
 
 /* What the hardware is to be told, on the stack of one flush: never shared. */
 struct batch {
 	unsigned int nr;
+	bool atc;			/* there are ATC commands in it */
+	bool handed;			/* some of it is in the queue, from @first on */
+	uint64_t first;
 	uint64_t cmd[16][MODEL_CMD_WORDS];
 };
 
@@ -84,14 +104,37 @@ struct batch {
  */
 void batch_add(struct batch *batch, struct iommu_device *iommu,
 	       const uint64_t *cmd);
+/* The same for an ATC command, which the device may leave unanswered. */
+void batch_add_atc(struct batch *batch, struct iommu_device *iommu, const uint64_t *cmd);
 /*
  * Hands the batch and the vendor's completion wait to the hardware in one piece.
  * Return: a cookie for queue_wait().
  */
 uint64_t batch_sync(struct batch *batch, struct iommu_device *iommu);
-void queue_wait(struct iommu_device *iommu, uint64_t cookie);
-/* One command and its completion wait, and waits: for attach and detach. */
-void queue_one(struct iommu_device *iommu, const uint64_t *cmd);
+/*
+ * Return: 0; -EAGAIN if the hardware aborted what was sent, or did not do part of it and
+ * the device at fault is set aside: it is to be sent again; -ETIMEDOUT if some device
+ * did not answer; -EINVAL if a command was refused.
+ */
+int queue_wait(struct iommu_device *iommu, uint64_t cookie);
+/* One command and its completion wait, and waits. Return: as queue_wait(). */
+int queue_one(struct iommu_device *iommu, const uint64_t *cmd);
+/* The same for a command that names no device: sent again if it was aborted. */
+void queue_one_surely(struct iommu_device *iommu, const uint64_t *cmd);
+
+/*
+ * For driver->look(), which holds the lock. Positions count entries ever queued: this is
+ * that of what was put into a slot last, or of the head.
+ */
+uint64_t queue_position(const struct iommu_device *iommu, unsigned int slot);
+/* queue_wait() for the command at @position returns @error. */
+void queue_fail(struct iommu_device *iommu, uint64_t position, int error);
+/* Commands before @position may not have been executed: their waiters send them again. */
+void queue_abort(struct iommu_device *iommu, uint64_t position);
+/* The command at @position was refused: prints it and puts a wait in its place. */
+void queue_repair(struct iommu_device *iommu, uint64_t position);
+/* A device did not answer. */
+void queue_set_aside(struct iommu_device *iommu, uint32_t rid);
 
 /* A range of addresses to flush. */
 struct flush_range {
@@ -139,9 +182,10 @@ struct flush {
 	struct batch batch;
 };
 
-/* The submit and wait callbacks for a struct flush. */
+/* The submit, wait and silent callbacks for a struct flush. */
 u64 flush_submit(struct iommu_device *iommu, void *arg);
 int flush_wait(struct iommu_device *iommu, u64 cookie, void *arg);
+void flush_silent(struct iommu_device *iommu, u64 atc, void *arg);
 
 /* One (device, PASID) on a domain. */
 struct attachment {
@@ -170,10 +214,14 @@ int attachment_add(struct attachment *attachment);
 int attachment_del(struct attachment *attachment);
 /* The context entry of an attachment but for its tags; blocked if it is NULL. */
 struct model_context attachment_context(const struct attachment *attachment);
+/* Is an ATC command for the device worth sending? */
+bool device_answers(struct device *device);
 
 struct device {
 	struct iommu_device *iommu;
 	struct model_dev *hw;
+	struct device *next;		/* behind the same IOMMU */
+	struct iommu_attach_endpoint endpoint;
 	pthread_mutex_t lock;
 	struct attachment *attachments;
 	uint32_t rid;
@@ -213,12 +261,11 @@ struct driver {
 	/*
 	 * Writes the context entry of (device, PASID), which was of @old and becomes of
 	 * @new, and waits until the hardware has nothing of the old one: no copy of it,
-	 * and nothing in the ATC of a device that has ATS on. Either may be NULL: blocked.
-	 * device->lock is held.
+	 * and nothing in the ATC of a device that answers. Either may be NULL: blocked.
+	 * device->lock is held. Return: as queue_wait(); it may be called again.
 	 */
-	void (*set_context)(struct device *device, uint32_t pasid,
-			    const struct attachment *old,
-			    const struct attachment *new);
+	int (*set_context)(struct device *device, uint32_t pasid,
+			   const struct attachment *old, const struct attachment *new);
 	/* Flushes what was unmapped, or mapped. Return: as iommu_attach_flush(). */
 	int (*flush)(struct domain *domain, const struct flush_range *range);
 	/*
@@ -226,6 +273,18 @@ struct driver {
 	 * of *@status when all commands before it have completed.
 	 */
 	void (*make_sync)(uint64_t *status, uint32_t value, uint64_t *cmd);
+	/*
+	 * Reads the error registers. Reports what has failed before it clears the error:
+	 * a waiter whose wait completes afterwards must see the report. iommu->lock is held.
+	 */
+	void (*look)(struct iommu_device *iommu);
+	/*
+	 * Is there an error that look() has not seen? For hardware whose waits complete in
+	 * spite of errors (AMD). Called for each wait: reads memory only.
+	 */
+	bool (*late_error)(const struct iommu_device *iommu);
+	/* The requester id in an ATC value. For hardware that names no device (not VT-d, AMD). */
+	uint32_t (*atc_rid)(u64 atc);
 };
 
 /*
@@ -284,6 +343,17 @@ int device_ats_enable(struct device *device);
  * then off in the device, which answers every command that is under way.
  */
 void device_ats_disable(struct device *device);
+
+/*
+ * If the device was set aside since it does not answer: has the IOMMU refuse what its ATC
+ * gives, so that flushes need not fail for it.
+ */
+void device_quarantine(struct device *device);
+/*
+ * Resets a device, and sends to it again if it was set aside; with ATS if it had ATS.
+ * Return: as device_ats_enable().
+ */
+int device_reset(struct device *device);
 
 /* As model_pt_map(); flushes where the hardware caches absent translations. */
 int domain_map(struct domain *domain, uint64_t iova, uint64_t paddr,

@@ -66,6 +66,12 @@
 #define RISCV_PSCID_MAX		0xfffff
 #define RISCV_GSCID_MAX		0xffff
 
+/* Registers, chapter 5. */
+#define RISCV_CQH		32
+#define RISCV_CQCSR		72
+#define RISCV_CQCSR_CMD_TO	(1U << 9)
+#define RISCV_CQCSR_CMD_ILL	(1U << 10)
+
 DEFINE_TAG_SPACE(pscids, 1, RISCV_PSCID_MAX);
 DEFINE_TAG_SPACE(gscids, 1, RISCV_GSCID_MAX);
 
@@ -138,7 +144,7 @@ static void riscv_atc(const struct iommu_attach_group *group, u64 atc, void *arg
 		make_atc(cmd, atc, 0, UINT64_MAX);
 	else
 		make_atc(cmd, atc, flush->range->first, flush->range->last);
-	batch_add(&flush->batch, group->iommu_device, cmd);
+	batch_add_atc(&flush->batch, group->iommu_device, cmd);
 }
 
 static const struct iommu_attach_flush_ops riscv_flush_ops = {
@@ -146,6 +152,7 @@ static const struct iommu_attach_flush_ops riscv_flush_ops = {
 	.atc = riscv_atc,
 	.submit = flush_submit,
 	.wait = flush_wait,
+	.silent = flush_silent,
 	.wait_before_atc = true,
 };
 
@@ -192,7 +199,7 @@ static void flush_tag(struct iommu_device *iommu, u64 tag)
 	uint64_t cmd[MODEL_CMD_WORDS];
 
 	make_iotinval(cmd, tag, &all);
-	queue_one(iommu, cmd);
+	queue_one_surely(iommu, cmd);
 }
 
 /*
@@ -246,12 +253,13 @@ static void riscv_list_del(struct attachment *att)
  * read it: blocked if @new is NULL. What the device cached by way of the old one is
  * gone afterwards.
  */
-static void riscv_set_context(struct device *device, uint32_t pasid,
-			      const struct attachment *old,
-			      const struct attachment *new)
+static int riscv_set_context(struct device *device, uint32_t pasid,
+			     const struct attachment *old,
+			     const struct attachment *new)
 {
 	struct model_context context = attachment_context(new);
 	uint64_t cmd[MODEL_CMD_WORDS] = { 0 };
+	int error;
 
 	if (new) {
 		const struct domain *domain = new->domain;
@@ -269,12 +277,13 @@ static void riscv_set_context(struct device *device, uint32_t pasid,
 		cmd[0] |= RISCV_IODIR_INVAL_DDT;
 	else
 		cmd[0] |= RISCV_IODIR_INVAL_PDT | (uint64_t)pasid << RISCV_PID_SHIFT;
-	queue_one(device->iommu, cmd);
+	error = queue_one(device->iommu, cmd);
 
-	if (old && device->ats) {
+	if (!error && old && device_answers(device)) {
 		make_atc(cmd, atc_target(device, pasid), 0, UINT64_MAX);
-		queue_one(device->iommu, cmd);
+		error = queue_one(device->iommu, cmd);
 	}
+	return error;
 }
 
 static int riscv_check(const struct domain *domain, uint32_t pasid)
@@ -293,6 +302,31 @@ static void riscv_domain_exit(struct domain *domain)
 	pthread_mutex_unlock(&drv_tags);
 }
 
+/*
+ * A timeout stops the queue at the next IOFENCE.C and names no device: the flush that waits
+ * for the fence searches for it. Once cmd_to is cleared, the fence is executed again and
+ * completes (3.1.2).
+ */
+static void riscv_look(struct iommu_device *iommu)
+{
+	uint32_t cqcsr = model_reg_read(iommu->hw, RISCV_CQCSR);
+	uint64_t head;
+
+	if (!(cqcsr & (RISCV_CQCSR_CMD_TO | RISCV_CQCSR_CMD_ILL)))
+		return;
+	head = queue_position(iommu, model_reg_read(iommu->hw, RISCV_CQH));
+	if (cqcsr & RISCV_CQCSR_CMD_TO)
+		queue_fail(iommu, head, -ETIMEDOUT);
+	if (cqcsr & RISCV_CQCSR_CMD_ILL)
+		queue_repair(iommu, head);
+	model_reg_write(iommu->hw, RISCV_CQCSR, cqcsr);
+}
+
+static uint32_t riscv_atc_rid(u64 atc)
+{
+	return (uint32_t)(atc << RISCV_OPERANDS_SHIFT >> RISCV_DID_SHIFT);
+}
+
 const struct driver riscv_driver = {
 	.vendor = MODEL_RISCV,
 	.domain_exit = riscv_domain_exit,
@@ -302,4 +336,6 @@ const struct driver riscv_driver = {
 	.set_context = riscv_set_context,
 	.flush = riscv_flush,
 	.make_sync = riscv_make_sync,
+	.look = riscv_look,
+	.atc_rid = riscv_atc_rid,
 };

@@ -65,6 +65,13 @@
 #define SMMU_ASID_SHIFT		16
 #define SMMU_ID_MAX		0xffff
 
+/* Registers, 6.3. */
+#define SMMU_GERROR		0x60
+#define SMMU_GERRORN		0x64
+#define SMMU_CMDQ_CONS		0x9c
+#define SMMU_CONS_ERR_SHIFT	24
+#define SMMU_CERROR_ATC_INV_SYNC 3
+
 /* ASID and VMID 0 are left to what the driver does not own. */
 DEFINE_TAG_SPACE(asids, 1, SMMU_ID_MAX);
 DEFINE_TAG_SPACE(vmids, 1, SMMU_ID_MAX);
@@ -189,7 +196,7 @@ static void smmu_atc(const struct iommu_attach_group *group, u64 atc, void *arg)
 		make_atc(cmd, atc, 0, UINT64_MAX);
 	else
 		make_atc(cmd, atc, flush->range->first, flush->range->last);
-	batch_add(&flush->batch, group->iommu_device, cmd);
+	batch_add_atc(&flush->batch, group->iommu_device, cmd);
 }
 
 static const struct iommu_attach_flush_ops smmu_flush_ops = {
@@ -197,6 +204,7 @@ static const struct iommu_attach_flush_ops smmu_flush_ops = {
 	.atc = smmu_atc,
 	.submit = flush_submit,
 	.wait = flush_wait,
+	.silent = flush_silent,
 	.wait_before_atc = true,
 };
 
@@ -229,7 +237,7 @@ static void flush_tag(struct iommu_device *iommu, u64 tag)
 					       SMMU_TLBI_S12_VMALL;
 	uint64_t cmd[MODEL_CMD_WORDS] = { op | tag << SMMU_TAG_SHIFT };
 
-	queue_one(iommu, cmd);
+	queue_one_surely(iommu, cmd);
 }
 
 /*
@@ -286,12 +294,13 @@ static void smmu_list_del(struct attachment *att)
  * Writes the STE, or the CD of a PASID, and has the hardware read it: blocked if
  * @new is NULL. What the device cached by way of the old one is gone afterwards.
  */
-static void smmu_set_context(struct device *device, uint32_t pasid,
-			     const struct attachment *old,
-			     const struct attachment *new)
+static int smmu_set_context(struct device *device, uint32_t pasid,
+			    const struct attachment *old,
+			    const struct attachment *new)
 {
 	struct model_context context = attachment_context(new);
 	uint64_t cmd[MODEL_CMD_WORDS];
+	int error;
 
 	if (new) {
 		context.tag = (uint32_t)(new->elms.s1.tag >> SMMU_ASID_SHIFT);
@@ -305,12 +314,13 @@ static void smmu_set_context(struct device *device, uint32_t pasid,
 		 (uint64_t)device->rid << SMMU_SID_SHIFT |
 		 (uint64_t)pasid << SMMU_SSID_SHIFT;
 	cmd[1] = SMMU_CFGI_LEAF;
-	queue_one(device->iommu, cmd);
+	error = queue_one(device->iommu, cmd);
 
-	if (old && device->ats) {
+	if (!error && old && device_answers(device)) {
 		make_atc(cmd, atc_target(device, pasid), 0, UINT64_MAX);
-		queue_one(device->iommu, cmd);
+		error = queue_one(device->iommu, cmd);
 	}
+	return error;
 }
 
 static int smmu_check(const struct domain *domain, uint32_t pasid)
@@ -329,6 +339,33 @@ static void smmu_domain_exit(struct domain *domain)
 	pthread_mutex_unlock(&drv_tags);
 }
 
+/*
+ * A timeout stops the queue at the next CMD_SYNC and names no device: the flush that waits
+ * for the CMD_SYNC searches for it. Once acknowledged, the CMD_SYNC is executed again and
+ * completes (7.1).
+ */
+static void smmu_look(struct iommu_device *iommu)
+{
+	uint32_t gerror = model_reg_read(iommu->hw, SMMU_GERROR);
+	uint32_t cons;
+	uint64_t head;
+
+	if (gerror == model_reg_read(iommu->hw, SMMU_GERRORN))
+		return;
+	cons = model_reg_read(iommu->hw, SMMU_CMDQ_CONS);
+	head = queue_position(iommu, cons & (model_queue_entries(iommu->hw) - 1));
+	if (cons >> SMMU_CONS_ERR_SHIFT == SMMU_CERROR_ATC_INV_SYNC)
+		queue_fail(iommu, head, -ETIMEDOUT);
+	else
+		queue_repair(iommu, head);
+	model_reg_write(iommu->hw, SMMU_GERRORN, gerror);
+}
+
+static uint32_t smmu_atc_rid(u64 atc)
+{
+	return (uint32_t)(atc >> SMMU_SSID_BITS);
+}
+
 const struct driver smmuv3_driver = {
 	.vendor = MODEL_SMMUV3,
 	.domain_exit = smmu_domain_exit,
@@ -338,4 +375,6 @@ const struct driver smmuv3_driver = {
 	.set_context = smmu_set_context,
 	.flush = smmu_flush,
 	.make_sync = smmu_make_sync,
+	.look = smmu_look,
+	.atc_rid = smmu_atc_rid,
 };

@@ -64,6 +64,14 @@
 #define VTD_SID_SHIFT		32
 #define VTD_PASID_SHIFT		32
 
+/* Registers, 11.4.7.1 and 11.4.9; an entry of the queue is 32 bytes. */
+#define VTD_FSTS		0x34
+#define VTD_FSTS_IQE		(1U << 4)
+#define VTD_FSTS_ITE		(1U << 6)
+#define VTD_IQH			0x80
+#define VTD_IQH_SHIFT		5
+#define VTD_IQERCD_ITESID	0xb4
+
 /*
  * The largest address mask of an IOTLB invalidation, CAP.MAMV (11.4.2); 18 is what
  * hardware and QEMU have. PASID-based ones have no limit.
@@ -206,7 +214,7 @@ static void vtd_atc(const struct iommu_attach_group *group, u64 atc, void *arg)
 		make_dev_tlb(cmd, atc, 0, UINT64_MAX);
 	else
 		make_dev_tlb(cmd, atc, flush->range->first, flush->range->last);
-	batch_add(&flush->batch, group->iommu_device, cmd);
+	batch_add_atc(&flush->batch, group->iommu_device, cmd);
 }
 
 static const struct iommu_attach_flush_ops vtd_unmap_ops = {
@@ -246,9 +254,9 @@ static int vtd_flush(struct domain *domain, const struct flush_range *range)
  * Second-stage domains of requests without PASID have a legacy-mode context entry
  * here, all else a PASID entry. Real hardware is in one mode for all.
  */
-static void vtd_set_context(struct device *device, uint32_t pasid,
-			    const struct attachment *old,
-			    const struct attachment *new)
+static int vtd_set_context(struct device *device, uint32_t pasid,
+			   const struct attachment *old,
+			   const struct attachment *new)
 {
 	static const struct flush_range everything = {
 		.last = UINT64_MAX,
@@ -269,7 +277,7 @@ static void vtd_set_context(struct device *device, uint32_t pasid,
 
 	/* Absent entries are not cached without caching mode (6.1). */
 	if (!old && !iommu->caching_mode)
-		return;
+		return 0;
 	if (pasid == IOMMU_NO_PASID && !is_first_stage(any->domain))
 		cmd[0] = VTD_CC | VTD_CC_DEVICE | did << VTD_DID_SHIFT |
 			 (uint64_t)device->rid << VTD_SID_SHIFT;
@@ -286,11 +294,11 @@ static void vtd_set_context(struct device *device, uint32_t pasid,
 			make_iotlb(cmd, old->elms.s1.tag, &everything);
 		batch_add(&batch, iommu, cmd);
 	}
-	if (old && device->ats) {
+	if (old && device_answers(device)) {
 		make_dev_tlb(cmd, pack_atc(device, pasid), 0, UINT64_MAX);
-		batch_add(&batch, iommu, cmd);
+		batch_add_atc(&batch, iommu, cmd);
 	}
-	queue_wait(iommu, batch_sync(&batch, iommu));
+	return queue_wait(iommu, batch_sync(&batch, iommu));
 }
 
 static int vtd_list_add(struct attachment *attachment)
@@ -326,6 +334,27 @@ static void vtd_list_del(struct attachment *attachment)
 	put_did(domain, iommu, did);
 }
 
+/*
+ * A timeout aborts every wait that was fetched, and names the device (6.5.2.11): all
+ * waiters send again, without the device. A refused descriptor stays at the head.
+ */
+static void vtd_look(struct iommu_device *iommu)
+{
+	uint32_t fsts = model_reg_read(iommu->hw, VTD_FSTS);
+	uint64_t head;
+
+	if (!(fsts & (VTD_FSTS_IQE | VTD_FSTS_ITE)))
+		return;
+	head = queue_position(iommu, model_reg_read(iommu->hw, VTD_IQH) >> VTD_IQH_SHIFT);
+	if (fsts & VTD_FSTS_ITE) {
+		queue_set_aside(iommu, model_reg_read(iommu->hw, VTD_IQERCD_ITESID) & 0xffff);
+		queue_abort(iommu, head);
+	}
+	if (fsts & VTD_FSTS_IQE)
+		queue_repair(iommu, head);
+	model_reg_write(iommu->hw, VTD_FSTS, fsts & (VTD_FSTS_IQE | VTD_FSTS_ITE));
+}
+
 const struct driver vtd_driver = {
 	.vendor = MODEL_VTD,
 	.iommu_init = vtd_iommu_init,
@@ -334,4 +363,5 @@ const struct driver vtd_driver = {
 	.set_context = vtd_set_context,
 	.flush = vtd_flush,
 	.make_sync = vtd_make_sync,
+	.look = vtd_look,
 };

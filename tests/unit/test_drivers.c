@@ -1360,6 +1360,17 @@ static void pitfall_14_nothing_goes_while_a_flush_may_know_it(void **state)
 	check_removal(state, device_ats_disable);
 }
 
+static void reset_device(struct device *device)
+{
+	device_reset(device);
+}
+
+/* What begins a reset has waited for the flushes that may still send to the device. */
+static void pitfall_40_reset_waits_for_flushes(void **state)
+{
+	check_removal(state, reset_device);
+}
+
 static uint64_t queued(struct iommu_device *iommu)
 {
 	uint64_t tail;
@@ -2248,6 +2259,7 @@ static const struct {
 	CASE(pitfall_13_ats_off_before_detach_leaves_no_target),
 	CASE(pitfall_14_silence_after_detach),
 	CASE(pitfall_14_nothing_goes_while_a_flush_may_know_it),
+	CASE(pitfall_40_reset_waits_for_flushes),
 	CASE(pitfall_14_device_answers_what_comes_when_ats_goes_on),
 	CASE(pitfall_14_device_answers_what_is_in_flight_when_ats_goes_off),
 	CASE(pitfall_14_ats_is_on_before_the_list_knows),

@@ -1,0 +1,668 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The example drivers on hardware that fails: refused commands, devices that do not
+ * answer.
+ *
+ * All cases run for all vendors, unless a vendor is in their name. Time is model time:
+ * the hardware gives a device TIMEOUT steps, and each look of a driver is one.
+ */
+#include "machine.h"
+
+#include <linux/err.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+
+#define IOVA		UINT64_C(0x10000000)
+#define PA		UINT64_C(0x30000000)
+#define NONE		IOMMU_NO_PASID
+#define TIMEOUT		10
+
+static void start(struct machine *m, void **state)
+{
+	unsigned int i;
+
+	machine_init(m, *(enum model_vendor *)*state, 2);
+	for (i = 0; i < m->nr; i++)
+		model_set_time(m->hw[i], 0, TIMEOUT);
+}
+
+static void stop(struct machine *m)
+{
+	unsigned int i;
+
+	for (i = 0; i < m->nr; i++) {
+		assert_int_equal(model_stale_entries(m->hw[i]), 0);
+		iommu_remove(m->iommu[i]);
+		model_iommu_destroy(m->hw[i]);
+	}
+	shim_rcu_barrier();
+	assert_int_equal(shim_live(), m->live);
+}
+
+static void attach(struct domain *domain, struct device *device)
+{
+	assert_int_equal(domain_attach(domain, device, NONE), 0);
+}
+
+static unsigned int sent(const struct machine *m, enum model_class class)
+{
+	unsigned int i, n = 0;
+
+	for (i = 0; i < m->nr_cmds; i++)
+		n += m->cmd[i].class == class;
+	return n;
+}
+
+/* The ATC commands for one device, by the raw command. */
+static unsigned int sent_to(const struct machine *m, const struct device *device)
+{
+	unsigned int i, n = 0;
+	char text[128], name[32];
+	uint64_t cmd[MODEL_CMD_WORDS] = { 0 };
+
+	snprintf(name, sizeof(name), "ATC dev 0x%" PRIx32 " ", device->rid);
+	for (i = 0; i < m->nr_cmds; i++) {
+		memcpy(cmd, m->cmd[i].word, sizeof(m->cmd[i].word));
+		model_decode(m->driver->vendor, cmd, text, sizeof(text));
+		n += !strncmp(text, name, strlen(name));
+	}
+	return n;
+}
+
+static int unmap_and_flush(struct domain *domain, struct gather *gather)
+{
+	assert_int_equal(domain_unmap(domain, IOVA, PAGE, gather), 0);
+	return domain_sync(domain, gather);
+}
+
+static bool is_aside(struct device *device)
+{
+	return iommu_attach_is_aside(&device->endpoint);
+}
+
+/*
+ * Refused commands
+ */
+
+/* A command of reserved bits, whatever the vendor. */
+static void make_bad(const struct machine *m, uint64_t *cmd)
+{
+	memset(cmd, 0, MODEL_CMD_WORDS * sizeof(*cmd));
+	cmd[0] = m->driver->vendor == MODEL_AMD ? UINT64_C(15) << 60 : 0x7f;
+}
+
+/* A command that is right, of the whole IOTLB, and that no test looks for. */
+static void make_good(const struct machine *m, uint64_t *cmd)
+{
+	static const uint64_t word[MODEL_VENDORS] = {
+		[MODEL_VTD] = 0x12,			/* 6.5.2.3, global */
+		[MODEL_SMMUV3] = 0x30,			/* 4.4.4 TLBI_NSNH_ALL */
+		[MODEL_AMD] = UINT64_C(8) << 60,	/* 2.4.8 */
+		[MODEL_RISCV] = 0x81,			/* 3.1.1 GVMA, all */
+	};
+
+	memset(cmd, 0, MODEL_CMD_WORDS * sizeof(*cmd));
+	cmd[0] = word[m->driver->vendor];
+}
+
+static void send_batch(struct machine *m, unsigned int good, unsigned int bad_at,
+		       uint64_t *cookie)
+{
+	uint64_t cmd[MODEL_CMD_WORDS];
+	struct batch batch = { 0 };
+	unsigned int i;
+
+	for (i = 0; i < good; i++) {
+		if (i == bad_at)
+			make_bad(m, cmd);
+		else
+			make_good(m, cmd);
+		batch_add(&batch, m->iommu[0], cmd);
+	}
+	*cookie = batch_sync(&batch, m->iommu[0]);
+	if (bad_at != good)
+		return;
+	/* The wait itself. */
+	make_bad(m, cmd);
+	memcpy(&model_queue(m->hw[0])[(uint32_t)*cookie % model_queue_entries(m->hw[0]) *
+				      model_cmd_words(m->driver->vendor)],
+	       cmd, model_cmd_words(m->driver->vendor) * sizeof(*cmd));
+}
+
+#define GOOD		4
+#define NO_POSITION	100
+
+static void pitfall_30_error_at_each_position(void **state)
+{
+	uint64_t before, mine, after;
+	unsigned int position;
+	struct machine m;
+
+	start(&m, state);
+	for (position = 0; position <= GOOD; position++) {
+		machine_forget(&m);
+		/* All three are in the queue before the hardware looks at any. */
+		model_pause(m.hw[0], true);
+		send_batch(&m, GOOD, NO_POSITION, &before);
+		send_batch(&m, GOOD, position, &mine);
+		send_batch(&m, GOOD, NO_POSITION, &after);
+		model_pause(m.hw[0], false);
+		assert_int_equal(queue_wait(m.iommu[0], after), 0);
+		assert_int_equal(queue_wait(m.iommu[0], mine), -EINVAL);
+		assert_int_equal(queue_wait(m.iommu[0], before), 0);
+		/* The rest of it was executed; a wait took the bad one's place. */
+		assert_int_equal(sent(&m, MODEL_IOTLB), 3 * GOOD - (position < GOOD));
+		assert_int_equal(sent(&m, MODEL_SYNC), 3 + (position < GOOD));
+	}
+	assert_int_equal(model_faults(m.hw[0], NULL), GOOD + 1);
+	/* No trace of it: the next one that comes to the same entries is told nothing. */
+	for (position = 0; position < 100; position++) {
+		machine_forget(&m);
+		send_batch(&m, GOOD, NO_POSITION, &after);
+		assert_int_equal(queue_wait(m.iommu[0], after), 0);
+	}
+	stop(&m);
+}
+
+/* Several at once: each of them is told, nobody else, and the queue goes on. */
+static void pitfall_30_two_flushes_with_errors(void **state)
+{
+	uint64_t cookie[5];
+	unsigned int i;
+	struct machine m;
+
+	start(&m, state);
+	model_pause(m.hw[0], true);
+	for (i = 0; i < 5; i++)
+		send_batch(&m, GOOD, i % 2 ? i : NO_POSITION, &cookie[i]);
+	model_pause(m.hw[0], false);
+	for (i = 0; i < 5; i++)
+		assert_int_equal(queue_wait(m.iommu[0], cookie[i]), i % 2 ? -EINVAL : 0);
+	assert_int_equal(model_faults(m.hw[0], NULL), 2);
+	stop(&m);
+}
+
+/*
+ * Devices that do not answer
+ */
+
+struct silent {
+	struct machine m;
+	struct domain *domain;
+	struct device *silent;		/* behind IOMMU 0 */
+	struct device *sibling;		/* the same */
+	struct device *other;		/* behind IOMMU 1 */
+};
+
+static void start_silent(struct silent *s, void **state)
+{
+	start(&s->m, state);
+	s->domain = machine_domain(&s->m, false, NULL);
+	s->silent = machine_device(&s->m, 0, 1, true);
+	s->sibling = machine_device(&s->m, 0, 2, true);
+	s->other = machine_device(&s->m, 1, 3, true);
+	attach(s->domain, s->silent);
+	attach(s->domain, s->sibling);
+	attach(s->domain, s->other);
+	map(s->domain, IOVA, PA, PAGE);
+	assert_int_equal(dma(s->silent, NONE, IOVA), PA);
+	assert_int_equal(dma(s->sibling, NONE, IOVA), PA);
+	assert_int_equal(dma(s->other, NONE, IOVA), PA);
+	model_dev_set_silent(s->silent->hw, true);
+	machine_forget(&s->m);
+}
+
+static void stop_silent(struct silent *s)
+{
+	device_remove(s->silent);
+	device_remove(s->sibling);
+	device_remove(s->other);
+	domain_free(s->domain);
+	stop(&s->m);
+}
+
+static void pitfall_31_silent_device_is_asked_no_more(void **state)
+{
+	struct gather gather = { 0 };
+	unsigned int asked, i;
+	struct silent s;
+
+	start_silent(&s, state);
+	/* An error, in bounded time, that names the device: it is set aside. */
+	assert_int_equal(unmap_and_flush(s.domain, &gather), -ETIMEDOUT);
+	assert_true(is_aside(s.silent));
+	assert_false(is_aside(s.sibling));
+	assert_false(is_aside(s.other));
+	assert_in_range(model_now(s.m.hw[0]), TIMEOUT, 20 * TIMEOUT);
+	asked = sent_to(&s.m, s.silent);
+	assert_in_range(asked, 1, 2);
+	/* All others are clean. */
+	assert_true(dma_is_stale(s.silent, IOVA));
+	assert_false(dma_is_stale(s.sibling, IOVA));
+	assert_false(dma_is_stale(s.other, IOVA));
+
+	/* It may still use what it has, so that flushes go on to fail, but at once. */
+	machine_forget(&s.m);
+	for (i = 0; i < 5; i++)
+		assert_int_equal(domain_sync(s.domain, &gather), -ETIMEDOUT);
+	assert_int_equal(sent_to(&s.m, s.silent), 0);
+	assert_int_equal(sent_to(&s.m, s.sibling), 5);
+	assert_int_equal(model_faults(s.m.hw[0], NULL), asked);
+
+	/* Refused by the IOMMU, it is nobody's concern any more. */
+	device_quarantine(s.silent);
+	assert_false(dma_is_stale(s.silent, IOVA));
+	assert_int_equal(domain_sync(s.domain, &gather), 0);
+	assert_int_equal(sent_to(&s.m, s.silent), 0);
+
+	/* Back, it is sent to again, and answers. */
+	model_dev_set_silent(s.silent->hw, false);
+	assert_int_equal(device_reset(s.silent), 0);
+	assert_false(is_aside(s.silent));
+	map(s.domain, IOVA, PA, PAGE);
+	assert_int_equal(dma(s.silent, NONE, IOVA), PA);
+	machine_forget(&s.m);
+	assert_int_equal(unmap_and_flush(s.domain, &gather), 0);
+	assert_int_equal(sent_to(&s.m, s.silent), 1);
+	assert_false(dma_is_stale(s.silent, IOVA));
+	stop_silent(&s);
+}
+
+/* Pulled out in the middle of it: the same, and all that is left to do can be done. */
+static void pitfall_31_device_is_pulled_out(void **state)
+{
+	struct gather gather = { 0 };
+	struct silent s;
+
+	start_silent(&s, state);
+	model_dev_unplug(s.silent->hw);
+	assert_int_equal(unmap_and_flush(s.domain, &gather), -ETIMEDOUT);
+	assert_true(is_aside(s.silent));
+	machine_forget(&s.m);
+	device_remove(s.silent);
+	assert_int_equal(sent(&s.m, MODEL_ATC), 0);
+	assert_int_equal(domain_sync(s.domain, &gather), 0);
+	device_remove(s.sibling);
+	device_remove(s.other);
+	domain_free(s.domain);
+	stop(&s.m);
+}
+
+/* The first to notice is a detach: it ends, and the device has no way to the memory. */
+static void pitfall_31_detach_finds_the_device_silent(void **state)
+{
+	struct silent s;
+
+	start_silent(&s, state);
+	domain_detach(s.silent, NONE);
+	assert_true(is_aside(s.silent));
+	assert_int_equal(dma(s.silent, NONE, IOVA), 0);
+	unmap(s.domain, IOVA, PAGE);
+	stop_silent(&s);
+}
+
+/* Nobody else's flush fails, and tables stay as long as they may be in use. */
+static void pitfall_32_nobody_else_is_failed(void **state)
+{
+	struct gather mine = { 0 }, theirs = { 0 };
+	struct domain *domain;
+	struct device *device;
+	struct silent s;
+	unsigned int i;
+
+	start_silent(&s, state);
+	domain = machine_domain(&s.m, false, NULL);
+	device = machine_device(&s.m, 0, 4, true);
+	attach(domain, device);
+	for (i = 0; i < 512; i++)
+		map(s.domain, IOVA + MODEL_PAGE_SIZE * (512 + i), PA, PAGE);
+	map(domain, IOVA, PA, PAGE);
+	assert_int_equal(dma(device, NONE, IOVA), PA);
+
+	assert_int_equal(domain_unmap(s.domain, IOVA, PAGE, &mine), 0);
+	assert_int_equal(domain_unmap(s.domain, IOVA + MODEL_PAGE_SIZE * 512,
+				      MODEL_PAGE_SIZE * 512, &mine), 0);
+	assert_non_null(mine.unmapped.tables);
+	assert_int_equal(domain_sync(s.domain, &mine), -ETIMEDOUT);
+	/* What was to be freed is still ours to free. */
+	assert_non_null(mine.unmapped.tables);
+	assert_int_equal(mine.unmapped.bytes, PAGE + MODEL_PAGE_SIZE * 512);
+	assert_int_equal(unmap_and_flush(domain, &theirs), 0);
+	assert_false(dma_is_stale(device, IOVA));
+
+	device_quarantine(s.silent);
+	assert_int_equal(domain_sync(s.domain, &mine), 0);
+	assert_null(mine.unmapped.tables);
+	device_remove(device);
+	domain_free(domain);
+	stop_silent(&s);
+}
+
+struct flusher {
+	struct domain *domain;
+	struct gather gather;
+	int ret;
+	pthread_t thread;
+};
+
+static void *flush_thread(void *arg)
+{
+	struct flusher *flusher = arg;
+
+	flusher->ret = domain_sync(flusher->domain, &flusher->gather);
+	return NULL;
+}
+
+/*
+ * Twenty flushes behind one IOMMU wait at the same time, one of which is for the silent
+ * device, with a queue that they fill.
+ */
+static void pitfall_32_nobody_else_is_failed_with_a_full_queue(void **state)
+{
+	struct model_config config = {
+		.vendor = *(enum model_vendor *)*state, .queue_log2 = 3, .threaded = true,
+	};
+	struct flusher flusher[20];
+	struct device *device[20];
+	unsigned int i;
+	struct machine m;
+
+	machine_init(&m, config.vendor, 0);
+	m.nr = 1;
+	m.hw[0] = model_iommu_create(&config);
+	assert_non_null(m.hw[0]);
+	m.iommu[0] = iommu_probe(m.hw[0], false);
+	assert_non_null(m.iommu[0]);
+	model_set_time(m.hw[0], 0, TIMEOUT);
+	for (i = 0; i < ARRAY_SIZE(flusher); i++) {
+		device[i] = machine_device(&m, 0, i, true);
+		flusher[i] = (struct flusher){ .domain = machine_domain(&m, false, NULL) };
+		attach(flusher[i].domain, device[i]);
+		map(flusher[i].domain, IOVA, PA, PAGE);
+		assert_int_equal(dma(device[i], NONE, IOVA), PA);
+		assert_int_equal(domain_unmap(flusher[i].domain, IOVA, PAGE,
+					      &flusher[i].gather), 0);
+	}
+	model_dev_set_silent(device[7]->hw, true);
+	model_pause(m.hw[0], true);
+	for (i = 0; i < ARRAY_SIZE(flusher); i++)
+		assert_int_equal(pthread_create(&flusher[i].thread, NULL, flush_thread,
+						&flusher[i]), 0);
+	while (model_now(m.hw[0]) < 2 * ARRAY_SIZE(flusher))
+		sched_yield();
+	model_pause(m.hw[0], false);
+	for (i = 0; i < ARRAY_SIZE(flusher); i++) {
+		pthread_join(flusher[i].thread, NULL);
+		assert_int_equal(flusher[i].ret, i == 7 ? -ETIMEDOUT : 0);
+		assert_int_equal(is_aside(device[i]), i == 7);
+		assert_int_equal(dma_is_stale(device[i], IOVA), i == 7);
+	}
+	device_quarantine(device[7]);
+	assert_int_equal(domain_sync(flusher[7].domain, &flusher[7].gather), 0);
+	for (i = 0; i < ARRAY_SIZE(flusher); i++) {
+		device_remove(device[i]);
+		domain_free(flusher[i].domain);
+	}
+	stop(&m);
+}
+
+/* The whole ATC of a device. */
+static void make_atc(const struct machine *m, uint32_t rid, uint64_t *cmd)
+{
+	const uint64_t whole = INT64_MAX & ~(PAGE - 1);
+
+	memset(cmd, 0, MODEL_CMD_WORDS * sizeof(*cmd));
+	switch (m->driver->vendor) {
+	case MODEL_VTD:
+		cmd[0] = 0x3 | (uint64_t)rid << 32;
+		cmd[1] = whole | 1;
+		break;
+	case MODEL_SMMUV3:
+		cmd[0] = 0x40 | (uint64_t)rid << 32;
+		cmd[1] = 52;
+		break;
+	case MODEL_AMD:
+		cmd[0] = UINT64_C(4) << 60 | rid;
+		cmd[1] = whole | 1;
+		break;
+	default:
+		cmd[0] = 0x4 | (uint64_t)rid << 40;
+		cmd[1] = whole | 0x800;
+	}
+}
+
+/* The timeout is over before the waiter looks: some hardware has completed the wait then. */
+static void pitfall_32_completed_wait_is_no_success(void **state)
+{
+	uint64_t cmd[MODEL_CMD_WORDS], cookie;
+	struct batch batch = { 0 };
+	struct silent s;
+
+	start_silent(&s, state);
+	make_atc(&s.m, s.silent->rid, cmd);
+	batch_add_atc(&batch, s.m.iommu[0], cmd);
+	cookie = batch_sync(&batch, s.m.iommu[0]);
+	model_advance(s.m.hw[0], 10 * TIMEOUT);
+	assert_int_equal(queue_wait(s.m.iommu[0], cookie),
+			 s.m.driver->atc_rid ? -ETIMEDOUT : -EAGAIN);
+	stop_silent(&s);
+}
+
+/* A batch that is too large is handed over in parts; another flush comes in between. */
+static void pitfall_32_part_of_a_batch_blames_no_other(void **state)
+{
+	struct batch mine = { 0 }, theirs = { 0 };
+	uint64_t cmd[MODEL_CMD_WORDS], cookie;
+	struct silent s;
+	unsigned int i;
+	int ret;
+
+	start_silent(&s, state);
+	make_atc(&s.m, s.silent->rid, cmd);
+	for (i = 0; i <= ARRAY_SIZE(mine.cmd); i++)
+		batch_add_atc(&mine, s.m.iommu[0], cmd);
+	assert_int_equal(mine.nr, 1);
+	make_good(&s.m, cmd);
+	batch_add(&theirs, s.m.iommu[0], cmd);
+	cookie = batch_sync(&theirs, s.m.iommu[0]);
+	ret = queue_wait(s.m.iommu[0], cookie);
+	/* What VT-d and AMD abort, and name the device for, is sent again. */
+	if (s.m.driver->atc_rid)
+		assert_int_equal(ret, 0);
+	else
+		assert_true(!ret || ret == -EAGAIN);
+	ret = queue_wait(s.m.iommu[0], batch_sync(&mine, s.m.iommu[0]));
+	assert_int_equal(ret, s.m.driver->atc_rid ? -ETIMEDOUT : -EAGAIN);
+	stop_silent(&s);
+}
+
+/* One of ten, then three of ten at once. */
+static void pitfall_33_one_of_ten_is_found(void **state)
+{
+	struct gather gather = { 0 };
+	struct device *device[10];
+	struct domain *domain;
+	unsigned int i, silent;
+	struct machine m;
+
+	start(&m, state);
+	domain = machine_domain(&m, false, NULL);
+	for (i = 0; i < 10; i++) {
+		device[i] = machine_device(&m, 0, i, true);
+		attach(domain, device[i]);
+	}
+	for (silent = 0; silent < 10; silent++) {
+		machine_forget(&m);
+		map(domain, IOVA, PA, PAGE);
+		for (i = 0; i < 10; i++)
+			assert_int_equal(dma(device[i], NONE, IOVA), PA);
+		model_dev_set_silent(device[silent]->hw, true);
+		if (silent == 9) {
+			model_dev_set_silent(device[2]->hw, true);
+			model_dev_set_silent(device[5]->hw, true);
+		}
+		assert_int_equal(unmap_and_flush(domain, &gather), -ETIMEDOUT);
+		machine_forget(&m);
+		for (i = 0; i < 10; i++) {
+			bool found = i == silent || (silent == 9 && (i == 2 || i == 5));
+
+			assert_int_equal(is_aside(device[i]), found);
+			assert_int_equal(dma_is_stale(device[i], IOVA), found);
+			if (found) {
+				device_quarantine(device[i]);
+				model_dev_set_silent(device[i]->hw, false);
+				assert_int_equal(device_reset(device[i]), 0);
+			}
+		}
+		assert_int_equal(domain_sync(domain, &gather), 0);
+	}
+	for (i = 0; i < 10; i++)
+		device_remove(device[i]);
+	domain_free(domain);
+	stop(&m);
+}
+
+/* More commands than a batch has: the timeout of one is told to this flush. */
+static void timeout_of_an_early_part_is_told(void **state)
+{
+	struct gather gather = { 0 };
+	struct device *device[40];
+	struct domain *domain;
+	unsigned int i, silent;
+	struct machine m;
+
+	for (silent = 0; silent < 40; silent += 13) {
+		start(&m, state);
+		model_set_log(m.hw[0], NULL, NULL);
+		domain = machine_domain(&m, false, NULL);
+		for (i = 0; i < 40; i++) {
+			device[i] = machine_device(&m, 0, i, true);
+			attach(domain, device[i]);
+		}
+		map(domain, IOVA, PA, PAGE);
+		for (i = 0; i < 40; i++)
+			assert_int_equal(dma(device[i], NONE, IOVA), PA);
+		model_dev_set_silent(device[silent]->hw, true);
+		assert_int_equal(unmap_and_flush(domain, &gather), -ETIMEDOUT);
+		for (i = 0; i < 40; i++) {
+			assert_int_equal(is_aside(device[i]), i == silent);
+			assert_int_equal(dma_is_stale(device[i], IOVA), i == silent);
+		}
+		device_quarantine(device[silent]);
+		assert_int_equal(domain_sync(domain, &gather), 0);
+		for (i = 0; i < 40; i++)
+			device_remove(device[i]);
+		domain_free(domain);
+		stop(&m);
+	}
+}
+
+/*
+ * ATS that comes and goes
+ */
+
+/* The number of ATC targets that the list has is that of a count of all devices. */
+static void pitfall_35_atc_users_are_counted_right(void **state)
+{
+	struct domain *domain[2];
+	struct device *device[4];
+	unsigned int at[4], step, i, d, users;
+	struct machine m;
+	uint32_t seed = 1;
+
+	start(&m, state);
+	for (d = 0; d < 2; d++)
+		domain[d] = machine_domain(&m, false, NULL);
+	for (i = 0; i < 4; i++) {
+		device[i] = machine_device(&m, i % 2, i, false);
+		device[i]->ats_capable = true;
+		at[i] = 2;
+	}
+	device_remove(device[3]);
+	device[3] = machine_device(&m, 1, 3, true);
+	for (i = 0; i < 3; i++) {
+		device_remove(device[i]);
+		device[i] = machine_device(&m, i % 2, i, true);
+	}
+	for (step = 0; step < 400; step++) {
+		machine_forget(&m);
+		seed = seed * 1664525 + 1013904223;
+		i = seed >> 30;
+		switch (seed >> 27 & 7) {
+		case 0:
+			device_ats_disable(device[i]);
+			break;
+		case 1:
+			assert_int_equal(device_ats_enable(device[i]), 0);
+			break;
+		case 2:
+			domain_detach(device[i], NONE);
+			at[i] = 2;
+			break;
+		case 3:
+			assert_int_equal(device_reset(device[i]), 0);
+			break;
+		default:
+			at[i] = seed >> 20 & 1;
+			attach(domain[at[i]], device[i]);
+		}
+		for (d = 0; d < 2; d++) {
+			for (i = 0, users = 0; i < 4; i++)
+				users += at[i] == d && device[i]->ats;
+			map(domain[d], IOVA, PA, PAGE);
+			machine_forget(&m);
+			unmap(domain[d], IOVA, PAGE);
+			if (sent(&m, MODEL_ATC) != users)
+				fail_msg("step %u: %u ATC commands for %u users", step,
+					 sent(&m, MODEL_ATC), users);
+		}
+	}
+	for (i = 0; i < 4; i++)
+		device_remove(device[i]);
+	for (d = 0; d < 2; d++)
+		domain_free(domain[d]);
+	stop(&m);
+}
+
+#define CASE(fn)	{ #fn, fn }
+
+static const struct {
+	const char *name;
+	void (*fn)(void **state);
+} cases[] = {
+	CASE(pitfall_30_error_at_each_position),
+	CASE(pitfall_30_two_flushes_with_errors),
+	CASE(pitfall_31_silent_device_is_asked_no_more),
+	CASE(pitfall_31_device_is_pulled_out),
+	CASE(pitfall_31_detach_finds_the_device_silent),
+	CASE(pitfall_32_nobody_else_is_failed),
+	CASE(pitfall_32_nobody_else_is_failed_with_a_full_queue),
+	CASE(pitfall_32_completed_wait_is_no_success),
+	CASE(pitfall_32_part_of_a_batch_blames_no_other),
+	CASE(pitfall_33_one_of_ten_is_found),
+	CASE(timeout_of_an_early_part_is_told),
+	CASE(pitfall_35_atc_users_are_counted_right),
+};
+
+int main(void)
+{
+	static enum model_vendor vendor[MODEL_VENDORS];
+	static struct CMUnitTest tests[MODEL_VENDORS * ARRAY_SIZE(cases)];
+	static char names[ARRAY_SIZE(tests)][96];
+	unsigned int v, i, n = 0;
+
+	for (v = 0; v < MODEL_VENDORS; v++) {
+		vendor[v] = v;
+		for (i = 0; i < ARRAY_SIZE(cases); i++, n++) {
+			snprintf(names[n], sizeof(names[n]), "%s: %s",
+				 model_vendor_name(v), cases[i].name);
+			tests[n].name = names[n];
+			tests[n].test_func = cases[i].fn;
+			tests[n].initial_state = &vendor[v];
+		}
+	}
+	return cmocka_run_group_tests_name("drivers_faults", tests, NULL, NULL);
+}
