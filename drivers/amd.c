@@ -250,9 +250,7 @@ static int amd_set_context(struct device *device, uint32_t pasid,
 
 	if (new)
 		context.tag = (uint32_t)new->domain->tag;
-	model_dev_set_context(device->hw,
-			      pasid == IOMMU_NO_PASID ? MODEL_NO_PASID : pasid,
-			      &context);
+	write_context(device, pasid, old, new, &context);
 
 	error = queue_one(iommu, cmd);
 	if (!error && old && device_answers(device)) {

@@ -489,6 +489,34 @@ bool device_answers(struct device *device)
 	return device->ats && !iommu_attach_is_aside(&device->endpoint);
 }
 
+static uint32_t hw_pasid(uint32_t pasid)
+{
+	return pasid == IOMMU_NO_PASID ? MODEL_NO_PASID : pasid;
+}
+
+/* But for the mode, which hardware reads first. */
+static void write_rest(struct device *device, uint32_t pasid,
+		       const struct model_context *context)
+{
+	int word;
+
+	for (word = MODEL_WORD_MODE + 1; word < MODEL_CONTEXT_WORDS; word++)
+		model_dev_set_context_word(device->hw, hw_pasid(pasid),
+					   (enum model_context_word)word, context);
+}
+
+void write_context(struct device *device, uint32_t pasid, const struct attachment *old,
+		   const struct attachment *new, const struct model_context *context)
+{
+	if (old && new) {
+		model_dev_set_context(device->hw, hw_pasid(pasid), context);
+		return;
+	}
+	if (new)
+		write_rest(device, pasid, context);
+	model_dev_set_context_word(device->hw, hw_pasid(pasid), MODEL_WORD_MODE, context);
+}
+
 /*
  * Calls driver->set_context() until the hardware has executed its commands. If the device
  * does not answer, the second call sends no ATC command, and the entry that it writes
@@ -497,6 +525,7 @@ bool device_answers(struct device *device)
 static void set_context(struct device *device, uint32_t pasid,
 			const struct attachment *old, const struct attachment *new)
 {
+	static const struct model_context none = { .mode = MODEL_BLOCKED };
 	unsigned int tries;
 	int error = -EAGAIN;
 
@@ -507,6 +536,8 @@ static void set_context(struct device *device, uint32_t pasid,
 	}
 	if (error)
 		give_up(device->iommu);
+	if (!new)
+		write_rest(device, pasid, &none);
 }
 
 /* The hardware first, then the list. The caller fences. */

@@ -214,6 +214,13 @@ int attachment_add(struct attachment *attachment);
 int attachment_del(struct attachment *attachment);
 /* The context entry of an attachment but for its tags; blocked if it is NULL. */
 struct model_context attachment_context(const struct attachment *attachment);
+/*
+ * Writes it: all at once in place of an old one, else by words: the one with the mode
+ * last when it comes, first when it goes. The words that are left go when the hardware
+ * has dropped its copy, see set_context() in driver.c.
+ */
+void write_context(struct device *device, uint32_t pasid, const struct attachment *old,
+		   const struct attachment *new, const struct model_context *context);
 /* Is an ATC command for the device worth sending? */
 bool device_answers(struct device *device);
 

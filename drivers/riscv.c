@@ -268,9 +268,7 @@ static int riscv_set_context(struct device *device, uint32_t pasid,
 		context.tag = is_s1(domain) ? (uint32_t)domain->tag : 0;
 		context.vm_tag = is_s1(s2) ? 0 : (uint32_t)s2->tag;
 	}
-	model_dev_set_context(device->hw,
-			      pasid == IOMMU_NO_PASID ? MODEL_NO_PASID : pasid,
-			      &context);
+	write_context(device, pasid, old, new, &context);
 
 	cmd[0] = RISCV_DV | (uint64_t)device->rid << RISCV_DID_SHIFT;
 	if (pasid == IOMMU_NO_PASID)

@@ -306,9 +306,7 @@ static int smmu_set_context(struct device *device, uint32_t pasid,
 		context.tag = (uint32_t)(new->elms.s1.tag >> SMMU_ASID_SHIFT);
 		context.vm_tag = new->elms.s1.tag & SMMU_ID_MAX;
 	}
-	model_dev_set_context(device->hw,
-			      pasid == IOMMU_NO_PASID ? MODEL_NO_PASID : pasid,
-			      &context);
+	write_context(device, pasid, old, new, &context);
 
 	cmd[0] = (pasid == IOMMU_NO_PASID ? SMMU_CFGI_STE : SMMU_CFGI_CD) |
 		 (uint64_t)device->rid << SMMU_SID_SHIFT |

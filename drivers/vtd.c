@@ -271,9 +271,7 @@ static int vtd_set_context(struct device *device, uint32_t pasid,
 
 	if (new)
 		context.tag = tag_did(new->elms.s1.tag);
-	model_dev_set_context(device->hw,
-			      pasid == IOMMU_NO_PASID ? MODEL_NO_PASID : pasid,
-			      &context);
+	write_context(device, pasid, old, new, &context);
 
 	/* Absent entries are not cached without caching mode (6.1). */
 	if (!old && !iommu->caching_mode)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The example drivers on hardware that fails: refused commands, devices that do not
- * answer.
+ * answer, context entries that are fetched while they are written.
  *
  * All cases run for all vendors, unless a vendor is in their name. Time is model time:
  * the hardware gives a device TIMEOUT steps, and each look of a driver is one.
@@ -627,6 +627,107 @@ static void pitfall_35_atc_users_are_counted_right(void **state)
 	stop(&m);
 }
 
+/*
+ * Context entries that are fetched while they are written
+ */
+
+/*
+ * The hardware reads an entry up to a word, the driver goes on until it has queued the
+ * command that drops the entry, and then the hardware reads the rest: in two threads that
+ * take turns.
+ */
+struct turns {
+	struct device *device;
+	enum model_context_word word;	/* from here on the driver's turn */
+	bool drivers, hardwares;
+	struct model_access access;
+};
+
+static void take_turn(bool *turn)
+{
+	while (!__atomic_load_n(turn, __ATOMIC_ACQUIRE))
+		sched_yield();
+}
+
+static void hand_on(bool *turn)
+{
+	__atomic_store_n(turn, true, __ATOMIC_RELEASE);
+}
+
+static void *access_in_turns(void *arg)
+{
+	struct turns *turns = arg;
+
+	model_dma(turns->device->hw, MODEL_NO_PASID, IOVA, false, &turns->access);
+	/* The command takes effect. */
+	hand_on(&turns->drivers);
+	return NULL;
+}
+
+static void stop_at_word(struct model_dev *dev __attribute__((unused)),
+			 uint32_t pasid __attribute__((unused)),
+			 enum model_context_word word, void *arg)
+{
+	struct turns *turns = arg;
+
+	if (word != turns->word || turns->hardwares)
+		return;
+	hand_on(&turns->drivers);
+	take_turn(&turns->hardwares);
+}
+
+static void go_on_at_command(struct model_iommu *hw __attribute__((unused)),
+			     enum model_class class,
+			     const uint64_t *cmd __attribute__((unused)), void *arg)
+{
+	struct turns *turns = arg;
+
+	if (class != MODEL_CONFIG || turns->hardwares)
+		return;
+	__atomic_store_n(&turns->drivers, false, __ATOMIC_RELAXED);
+	hand_on(&turns->hardwares);
+	take_turn(&turns->drivers);
+}
+
+static void pitfall_36_entry_is_whole_or_none(void **state)
+{
+	struct domain *domain;
+	struct device *device;
+	pthread_t thread;
+	struct machine m;
+	int word, first_stage;
+
+	machine_init(&m, *(enum model_vendor *)*state, 1);
+	device = machine_device(&m, 0, 1, false);
+	for (first_stage = 0; first_stage < 2; first_stage++) {
+		domain = machine_domain(&m, first_stage, NULL);
+		map(domain, IOVA, PA, PAGE);
+		for (word = MODEL_WORD_MODE + 1; word < MODEL_CONTEXT_WORDS; word++) {
+			struct turns turns = {
+				.device = device, .word = (enum model_context_word)word,
+			};
+
+			attach(domain, device);
+			model_set_fetch(m.hw[0], stop_at_word, &turns);
+			model_set_log(m.hw[0], go_on_at_command, &turns);
+			assert_int_equal(pthread_create(&thread, NULL, access_in_turns,
+							&turns), 0);
+			take_turn(&turns.drivers);
+			domain_detach(device, NONE);
+			pthread_join(thread, NULL);
+			assert_true(turns.hardwares);
+			assert_false(turns.access.torn);
+			model_set_fetch(m.hw[0], NULL, NULL);
+			model_set_log(m.hw[0], NULL, NULL);
+			assert_int_equal(dma(device, NONE, IOVA), 0);
+			assert_int_equal(model_stale_entries(m.hw[0]), 0);
+		}
+		domain_free(domain);
+	}
+	device_remove(device);
+	machine_exit(&m);
+}
+
 #define CASE(fn)	{ #fn, fn }
 
 static const struct {
@@ -645,6 +746,7 @@ static const struct {
 	CASE(pitfall_33_one_of_ten_is_found),
 	CASE(timeout_of_an_early_part_is_told),
 	CASE(pitfall_35_atc_users_are_counted_right),
+	CASE(pitfall_36_entry_is_whole_or_none),
 };
 
 int main(void)
