@@ -76,6 +76,7 @@ struct iommu_device {
 	uint64_t *status;		/* completion words, one an entry of the queue */
 	struct tag_space tags;		/* where tags are per instance (VT-d) */
 	bool caching_mode;		/* absent translations are cached: flush on map */
+	bool repeat_tlbi;		/* SMMUv3: an entry may survive, see smmu_iotlb() */
 	struct device *devices;		/* behind it */
 	/* What the hardware reported, by the entry of the queue. */
 	struct failure {

@@ -151,9 +151,16 @@ static bool is_whole(const struct domain *domain, const struct flush_range *rang
 	return !is_s1(domain) && range->last >> SMMU_IPA_BITS;
 }
 
-static void smmu_iotlb(const struct iommu_attach_group *group, void *arg)
+/* What was sent before it is done before what comes after it. */
+static void add_sync(struct batch *batch, struct iommu_device *iommu)
 {
-	struct flush *flush = arg;
+	const uint64_t cmd[MODEL_CMD_WORDS] = { SMMU_SYNC };
+
+	batch_add(batch, iommu, cmd);
+}
+
+static void add_tlbi(const struct iommu_attach_group *group, struct flush *flush)
+{
 	struct iommu_device *iommu = group->iommu_device;
 	bool s1 = is_s1(flush->domain);
 
@@ -167,6 +174,22 @@ static void smmu_iotlb(const struct iommu_attach_group *group, void *arg)
 		add_range(&flush->batch, iommu,
 			  s1 ? SMMU_TLBI_NH_VA : SMMU_TLBI_S2_IPA,
 			  group->tag, flush->range);
+}
+
+/*
+ * On some hardware (Tegra264) an entry may survive an invalidation that races with traffic:
+ * TLBI, SYNC, TLBI, SYNC is what it takes, and only then ATC_INV, or an ATC is filled with
+ * what survived.
+ */
+static void smmu_iotlb(const struct iommu_attach_group *group, void *arg)
+{
+	struct flush *flush = arg;
+
+	add_tlbi(group, flush);
+	if (!group->iommu_device->repeat_tlbi)
+		return;
+	add_sync(&flush->batch, group->iommu_device);
+	add_tlbi(group, flush);
 }
 
 /* The target of ATC commands, in 52 bits. SSID 0 cannot be: CD 0 has no SSID. */
@@ -238,6 +261,8 @@ static void flush_tag(struct iommu_device *iommu, u64 tag)
 	uint64_t cmd[MODEL_CMD_WORDS] = { op | tag << SMMU_TAG_SHIFT };
 
 	queue_one_surely(iommu, cmd);
+	if (iommu->repeat_tlbi)
+		queue_one_surely(iommu, cmd);
 }
 
 /*

@@ -728,6 +728,67 @@ static void pitfall_36_entry_is_whole_or_none(void **state)
 	machine_exit(&m);
 }
 
+/*
+ * The erratum
+ */
+
+/* Return: is the device's DMA stale after an unmap, or after the tag was used again? */
+static bool survives(bool repeat, bool ats, bool detach)
+{
+	const struct model_config config = { .vendor = MODEL_SMMUV3, .erratum = true };
+	struct domain *domain, *next;
+	struct device *device;
+	struct machine m;
+	bool stale;
+
+	machine_init(&m, MODEL_SMMUV3, 0);
+	m.nr = 1;
+	m.hw[0] = model_iommu_create(&config);
+	assert_non_null(m.hw[0]);
+	m.iommu[0] = iommu_probe(m.hw[0], false);
+	assert_non_null(m.iommu[0]);
+	m.iommu[0]->repeat_tlbi = repeat;
+	domain = machine_domain(&m, false, NULL);
+	device = machine_device(&m, 0, 1, ats);
+	attach(domain, device);
+	map(domain, IOVA, PA, PAGE);
+	assert_int_equal(dma(device, NONE, IOVA), PA);
+	model_set_log(m.hw[0], machine_log, &m);
+	machine_forget(&m);
+	if (detach) {
+		next = machine_domain(&m, false, NULL);
+		next->wish_tag = (uint32_t)domain->tag;
+		domain_detach(device, NONE);
+		attach(next, device);
+		assert_int_equal(next->tag, next->wish_tag);
+		stale = dma_is_stale(device, IOVA);
+		domain_detach(device, NONE);
+		domain_free(next);
+	} else {
+		unmap(domain, IOVA, PAGE);
+		assert_classes(&m, repeat ? ats ? "TSTSAS" : "TSTS" : ats ? "TSAS" : "TS");
+		stale = dma_is_stale(device, IOVA);
+	}
+	device_remove(device);
+	domain_free(domain);
+	iommu_remove(m.iommu[0]);
+	model_iommu_destroy(m.hw[0]);
+	return stale;
+}
+
+static void pitfall_34_smmuv3_entry_survives_an_invalidation(void **state)
+{
+	int ats;
+
+	(void)state;
+	for (ats = 0; ats < 2; ats++) {
+		assert_true(survives(false, ats, false));
+		assert_false(survives(true, ats, false));
+		assert_true(survives(false, ats, true));
+		assert_false(survives(true, ats, true));
+	}
+}
+
 #define CASE(fn)	{ #fn, fn }
 
 static const struct {
@@ -754,6 +815,9 @@ int main(void)
 	static enum model_vendor vendor[MODEL_VENDORS];
 	static struct CMUnitTest tests[MODEL_VENDORS * ARRAY_SIZE(cases)];
 	static char names[ARRAY_SIZE(tests)][96];
+	const struct CMUnitTest smmuv3[] = {
+		cmocka_unit_test(pitfall_34_smmuv3_entry_survives_an_invalidation),
+	};
 	unsigned int v, i, n = 0;
 
 	for (v = 0; v < MODEL_VENDORS; v++) {
@@ -766,5 +830,6 @@ int main(void)
 			tests[n].initial_state = &vendor[v];
 		}
 	}
-	return cmocka_run_group_tests_name("drivers_faults", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("drivers_faults", tests, NULL, NULL) +
+	       cmocka_run_group_tests_name("drivers_faults_smmuv3", smmuv3, NULL, NULL);
 }
