@@ -5,7 +5,7 @@
 #include <linux/types.h>
 
 /* See shim.h. */
-#ifdef CONFIG_PROVE_LOCKING
+#if defined(CONFIG_PROVE_LOCKING) && !defined(SHIM_LIBRARY)
 extern void (*shim_read_hook)(void);
 #define shim_was_read()		(shim_read_hook ? shim_read_hook() : (void)0)
 #else
