@@ -43,7 +43,7 @@ build/release/tools/alist/alist: build
 
 build/release/build.ninja:
 	@meson setup --buildtype=release -Dlockdep=false -Dpanic_on_warn=false \
-		build/release
+		$(if $(PREFIX),--prefix="$(PREFIX)") build/release
 
 ## make torture  everything at once, on all walks an oracle; takes DURATION=2h and SEED=N
 DURATION ?= 10m
@@ -129,12 +129,19 @@ lab-setup: series-setup
 ci:
 	@scripts/ci
 
-## make install  install the library, the tool and their manual pages; takes DESTDIR
+## make install  install the library, the tool and their manual pages; takes DESTDIR, PREFIX
 .PHONY: install
 install: build
+	@$(if $(PREFIX),meson configure build/release -Dprefix="$(PREFIX)" && \
+		ninja -C build/release --quiet)
 	@meson install -C build/release --no-rebuild --quiet
 
-## make setup    install the Debian packages that the build needs and that are missing
+## make uninstall   remove what the last make install has put there
+.PHONY: uninstall
+uninstall:
+	@ninja -C build/release --quiet uninstall
+
+## make setup    on Debian, install the packages that the build needs and that are missing
 .PHONY: setup
 setup:
 	@scripts/setup

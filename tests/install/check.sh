@@ -108,6 +108,12 @@ for libs in "$shared" "$static"; do
 	fi
 done
 
+# Probes, if the library was built with them: all or none.
+so=$(find "$dest" -name 'libiommu-alist.so.*.*.*')
+probes=$(readelf -n "$so" | sed -n '/Provider: iommu_alist/{n;s/.*Name: //p}' | sort -u | tr '\n' ' ')
+[ -z "$probes" ] || [ "$probes" = "add atc del drain fence flush silent " ] ||
+	fail "probes: $probes"
+
 # Two copies in a process, and a plugin that goes.
 if [ "$sanitize" = none ]; then
 	$CC $cflags -fPIC -shared "$src/tests/api/plugin.c" -o plugin-shared.so $shared
