@@ -28,8 +28,18 @@ extern "C" {
 #endif
 #endif
 
-struct device;
+/*
+ * The program's own types of an IOMMU and of a device. By default they are of these names;
+ * define one of the macros to have another, such as a class in a namespace, or void.
+ */
+#ifndef IOMMU_ATTACH_IOMMU
 struct iommu_device;
+#define IOMMU_ATTACH_IOMMU	struct iommu_device
+#endif
+#ifndef IOMMU_ATTACH_DEVICE
+struct device;
+#define IOMMU_ATTACH_DEVICE	struct device
+#endif
 
 /* This header's version, and as a number to compare; see iommu_attach_version(). */
 #define IOMMU_ALIST_VERSION_MAJOR	0
@@ -90,7 +100,7 @@ struct iommu_attach_endpoint {
  * is sent for. Made by the library, which has more in it than is seen here.
  */
 struct iommu_attach_group {
-	struct iommu_device *iommu_device;
+	IOMMU_ATTACH_IOMMU *iommu_device;
 	uint64_t tag;
 	uint8_t kind;			/* enum iommu_attach_kind */
 };
@@ -108,7 +118,7 @@ struct iommu_attach_list {
  * and what is opaque, which is zero, and leaves it alone while it is on a list.
  */
 struct iommu_attach_elm {
-	struct iommu_device *iommu_device;
+	IOMMU_ATTACH_IOMMU *iommu_device;
 	struct iommu_attach_fence *fence;	/* that IOMMU's */
 	uint64_t tag;			/* the domain's on this IOMMU */
 	uint64_t atc;			/* what an ATC command needs; below 2^61 */
@@ -130,9 +140,9 @@ struct iommu_attach_nest {
 struct iommu_attach_flush_ops {
 	void (*iotlb)(const struct iommu_attach_group *group, void *arg);
 	void (*atc)(const struct iommu_attach_group *group, uint64_t atc, void *arg);
-	uint64_t (*submit)(struct iommu_device *iommu_device, void *arg);
-	int (*wait)(struct iommu_device *iommu_device, uint64_t cookie, void *arg);
-	void (*silent)(struct iommu_device *iommu_device, uint64_t atc, void *arg);
+	uint64_t (*submit)(IOMMU_ATTACH_IOMMU *iommu_device, void *arg);
+	int (*wait)(IOMMU_ATTACH_IOMMU *iommu_device, uint64_t cookie, void *arg);
+	void (*silent)(IOMMU_ATTACH_IOMMU *iommu_device, uint64_t atc, void *arg);
 	bool wait_before_nest;
 	bool wait_before_atc;
 	void *reserved[2];		/* NULL */
@@ -151,9 +161,9 @@ void iommu_attach_destroy(struct iommu_attach_list *alist);
 bool iommu_attach_empty(const struct iommu_attach_list *alist);
 
 /* Attach */
-void iommu_attach_elm_set_device(struct iommu_attach_elm *elm, struct device *dev);
+void iommu_attach_elm_set_device(struct iommu_attach_elm *elm, IOMMU_ATTACH_DEVICE *dev);
 int iommu_attach_find_tag(struct iommu_attach_list *alist,
-			  struct iommu_device *iommu_device, uint64_t *tag);
+			  IOMMU_ATTACH_IOMMU *iommu_device, uint64_t *tag);
 int iommu_attach_add(struct iommu_attach_list *alist, struct iommu_attach_elm *elm);
 int iommu_attach_add_array(struct iommu_attach_list *alist, struct iommu_attach_elm *elm,
 			   unsigned int nr);
@@ -226,9 +236,9 @@ void iommu_attach_unlock(struct iommu_attach_list *alist);
 void *iommu_attach_first_locked(struct iommu_attach_list *alist, size_t offset);
 void *iommu_attach_next_locked(struct iommu_attach_list *alist,
 			       const struct iommu_attach_elm *elm, size_t offset);
-struct device *iommu_attach_elm_device(const struct iommu_attach_elm *elm);
+IOMMU_ATTACH_DEVICE *iommu_attach_elm_device(const struct iommu_attach_elm *elm);
 struct iommu_attach_elm *iommu_attach_find_elm(struct iommu_attach_list *alist,
-					       const struct device *dev, unsigned int pasid);
+					       const IOMMU_ATTACH_DEVICE *dev, unsigned int pasid);
 
 /* Counters, and what the library says */
 void iommu_attach_read_counters(struct iommu_attach_list *alist,

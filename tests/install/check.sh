@@ -85,6 +85,8 @@ for libs in "$shared" "$static"; do
 	./names || fail "a program's own names get in the way: names.c, $libs"
 	$CXX $cflags -std=c++11 -pedantic "$src/tests/cxx/header.cpp" -o cxx $libs
 	./cxx || fail "C++: header.cpp, $libs"
+	$CXX $cflags -std=c++11 -pedantic "$src/tests/cxx/names.cpp" -o cxx $libs
+	./cxx || fail "C++: names.cpp, $libs"
 
 	for name in forked many misuse release signals slow; do
 		$CC $cflags "$src/tests/api/$name.c" -o $name $libs
