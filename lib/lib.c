@@ -470,8 +470,7 @@ void iommu_attach_set_aside(struct iommu_attach_endpoint *endpoint)
 
 void iommu_attach_blocked(struct iommu_attach_endpoint *endpoint)
 {
-	if (!BAD_ENDPOINT(endpoint) &&
-	    !WARN_ONCE(!core(is_aside)(endpoint), "the device is not set aside"))
+	if (!BAD_ENDPOINT(endpoint))
 		core(blocked)(endpoint);
 }
 

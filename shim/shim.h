@@ -3,7 +3,7 @@
  * What user space can do to the shim that the kernel's API has no word for.
  *
  * The shim is the part of the kernel's API that the core, its tests and the example
- * drivers use, on pthreads and liburcu. Its headers are sorted by what they are:
+ * drivers use, on pthreads. Its headers are sorted by what they are:
  *
  *   linux/dup/     the semantics of the kernel, written anew (lists, bits)
  *   linux/stubs/   accepted and ignored (exports, module information)

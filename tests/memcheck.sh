@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
-# Each program without an error or a leak in valgrind's memcheck. liburcu keeps a thread
-# for deferred frees until the end, which valgrind takes for possibly lost.
+# Each program without an error or a leak in valgrind's memcheck. The library
+# keeps a thread for deferred frees until the end, which valgrind takes for possibly lost.
 set -eu
 command -v valgrind >/dev/null || { echo "skipped: no valgrind"; exit 77; }
 for program; do

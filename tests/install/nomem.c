@@ -53,7 +53,7 @@ int main(void)
 		return 1;
 	iommu_attach_init(&list);
 
-	/* liburcu starts its thread at the first deferred free, and may not fail. */
+	/* The thread that frees is started at the first deferred free. */
 	elm[0].iommu_device = &iommu;
 	elm[0].fence = &iommu.fence;
 	elm[0].using_atc = true;

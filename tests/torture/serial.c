@@ -9,7 +9,7 @@
  * depends on the machine, and a seed replays, turn by turn, which the digest of all
  * turns tells.
  *
- * A grace period cannot be liburcu's, for which a thread that is not running may be a
+ * A grace period cannot be the shim's, for which a thread that is not running may be a
  * reader for ever. It is counted here: a thread that was inside a read-side section when
  * a grace period began has to be seen outside of one. What waited for that is freed at
  * once.

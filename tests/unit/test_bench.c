@@ -81,7 +81,7 @@ static void twice_walk(void *domain, struct sink *sink)
 		     sink->ring[0].who);
 }
 
-/* Without liburcu's end, which waits for a thread that a child does not have. */
+/* Without what the parent has registered for its own end. */
 static void leave(void)
 {
 	_exit(1);
