@@ -291,22 +291,25 @@ static void count_barrier(void)
 /* Of a domain without ATS, not even a second one ahead of the ATC part. */
 static void pitfall_26_flush_has_one_barrier(void **state)
 {
-	static const struct iommu_attach_flush_ops ops = {
+	struct iommu_attach_flush_ops ops = {
 		.iotlb = count_iotlb,
 		.atc = no_atc,
 		.submit = no_submit,
 		.wait = no_wait,
 	};
 	struct iommu_attach_elm elm = elm_of(0, 0);
-	unsigned int sent = 0;
+	unsigned int sent = 0, i;
 
 	(void)state;
 	assert_int_equal(iommu_attach_add(&list, &elm), IOMMU_ATTACH_GROUP_DOMAIN);
-	barriers = 0;
-	shim_mb_hook = count_barrier;
-	iommu_attach_flush(&list, &ops, &sent);
-	shim_mb_hook = NULL;
-	assert_int_equal(barriers, 1);
+	for (i = 0; i < 2; i++) {
+		ops.wait_before_atc = i;
+		barriers = 0;
+		shim_mb_hook = count_barrier;
+		iommu_attach_flush(&list, &ops, &sent);
+		shim_mb_hook = NULL;
+		assert_int_equal(barriers, 1);
+	}
 	iommu_attach_del(&list, &elm);
 }
 

@@ -2015,8 +2015,10 @@ static void hook_drain(struct record *record)
 	drainer->early = READ_ONCE(drainer->returned);
 }
 
-static void expect_drain_at(struct world *world, struct iommu_attach_list *alist, u32 at,
-			    void (*work)(struct drainer *drainer), struct thing *thing)
+/* Is @work, which is begun at call @at of a flush, through before @hook returns? */
+static void expect_beside(struct world *world, struct iommu_attach_list *alist, u32 at,
+			  void (*work)(struct drainer *drainer),
+			  void (*hook)(struct record *record), struct thing *thing, bool early)
 {
 	struct drainer drainer = { .world = world, .work = work, .thing = thing };
 	struct kunit *test = world->test;
@@ -2029,10 +2031,16 @@ static void expect_drain_at(struct world *world, struct iommu_attach_list *alist
 	wait_for_completion(&drainer.ready);
 
 	world->record.hook_data = &drainer;
-	flush_beside(world, alist, 0, at, hook_drain, NULL);
+	flush_beside(world, alist, 0, at, hook, NULL);
 	kthread_stop(task);
-	KUNIT_EXPECT_FALSE(test, drainer.early);
+	KUNIT_EXPECT_EQ(test, drainer.early, early);
 	KUNIT_EXPECT_TRUE(test, drainer.returned);
+}
+
+static void expect_drain_at(struct world *world, struct iommu_attach_list *alist, u32 at,
+			    void (*work)(struct drainer *drainer), struct thing *thing)
+{
+	expect_beside(world, alist, at, work, hook_drain, thing, false);
 }
 
 static void expect_drain(struct world *world, struct iommu_attach_list *alist,
@@ -2271,6 +2279,10 @@ static void pitfall_33_single_target_is_named(struct kunit *test)
 			KUNIT_EXPECT_EQ(test, count_of(&world->record, CALL_SILENT), !round);
 		}
 		resume(world, 0, 5);
+		/* Nor by the flush that has found out. */
+		flush_into(&world->record, alist, mode | LEAVE_SILENT);
+		EXPECT_FAULT(&world->record, alist, FINE, "mode %u", mode);
+		KUNIT_EXPECT_EQ(test, count_at(&world->record, CALL_ATC, 0), 1);
 	}
 }
 
@@ -2776,6 +2788,59 @@ static void rule_15_flush_is_inside_while_it_may_send(struct kunit *test)
 			}
 			detach_all(world);
 		}
+	}
+}
+
+/* Whoever drains does not wait for this. */
+static void hook_until_drained(struct record *record)
+{
+	struct drainer *drainer = record->hook_data;
+	u32 i;
+
+	complete(&drainer->go);
+	for (i = 0; i < 5000 && !READ_ONCE(drainer->returned); i++)
+		mdelay(1);
+	drainer->early = READ_ONCE(drainer->returned);
+}
+
+static void work_fence_only(struct drainer *drainer)
+{
+	iommu_attach_fence(drainer->thing->nest.s1.fence);
+}
+
+static void work_drain_other(struct drainer *drainer)
+{
+	iommu_attach_drain(drainer->thing->nest.s1.fence);
+}
+
+/* A walk, or a flush that is in RCU still: a fence is through before it ends. */
+static void rule_15_fence_is_through_beside_a_walk(struct kunit *test)
+{
+	struct world *world = new_world(test, 4);
+	struct iommu_attach_list *alist = &world->list[0];
+	struct thing *thing = add(world, alist, 1, 1, NO_ATC);
+
+	expect_beside(world, alist, 1, work_fence_only, hook_until_drained, thing, true);
+}
+
+/* A device behind one IOMMU is silent: a drain of another one is through meanwhile. */
+static void pitfall_41_drain_beside_a_silent_device(struct kunit *test)
+{
+	struct world *world = new_world(test, 4);
+	struct iommu_attach_list *alist = &world->list[0];
+	struct thing *other = add(world, &world->list[1], 1, 1, 12);
+	u32 at;
+
+	add(world, alist, 0, 1, 10);
+	add(world, alist, 0, 1, 11);
+	add(world, alist, 0, 2, NO_ATC);
+	state_of(world, 0, 11)->dead = true;
+	/* Two groups, two targets, submit; then it waits, and asks one by one. */
+	for (at = 6; at <= 10; at += 4) {
+		expect_beside(world, alist, at, work_drain_other, hook_until_drained,
+			      other, true);
+		KUNIT_EXPECT_EQ(test, world->record.event[at - 1].call, CALL_WAIT);
+		resume(world, 0, 11);
 	}
 }
 
@@ -3763,6 +3828,7 @@ static struct kunit_case alist_test_cases[] = {
 	KUNIT_CASE_PARAM(rule_15_fence_waits_for_who_was_there, seed_gen_params),
 	KUNIT_CASE(rule_15_fence_does_not_wait_for_rcu),
 	KUNIT_CASE(rule_15_fence_ends_beside_endless_flushes),
+	KUNIT_CASE(rule_15_fence_is_through_beside_a_walk),
 	KUNIT_CASE(rule_15_fence_wraps),
 	KUNIT_CASE(rule_15_flush_is_inside_while_it_may_send),
 	KUNIT_CASE(rule_15_nobody_sends_after_a_fence),
@@ -3800,6 +3866,7 @@ static struct kunit_case alist_test_cases[] = {
 	KUNIT_CASE(pitfall_39_callbacks_come_back),
 	KUNIT_CASE(pitfall_40_detach_ends_after_the_flush),
 	KUNIT_CASE(pitfall_41_grace_period_beside_a_silent_device),
+	KUNIT_CASE(pitfall_41_drain_beside_a_silent_device),
 	KUNIT_CASE(pitfall_33_single_target_is_named),
 	KUNIT_CASE(pitfall_33_silent_targets_are_found),
 	KUNIT_CASE(pitfall_33_search_meets_other_errors),
