@@ -945,8 +945,9 @@ EXPORT_SYMBOL_GPL(iommu_attach_add);
  *
  * Context: Process context. Sleeps. Takes and releases the list's lock.
  * Return: As iommu_attach_add(), with IOMMU_ATTACH_GROUP_DOMAIN if any group is new. If it
- * fails, what had been added has been deleted, and may still be sent to by flushes that
- * run: call iommu_attach_fence() before ATS goes off in the device.
+ * fails, what had been added has been deleted, and is to be treated as after
+ * iommu_attach_del(): flushes that run may still send to it, so call iommu_attach_fence()
+ * before ATS goes off in the device, and free the memory only after a grace period.
  */
 int iommu_attach_add_array(struct iommu_attach_list *alist,
 			   struct iommu_attach_elm *elm, unsigned int nr)
