@@ -519,15 +519,17 @@ static inline bool __iommu_attach_load_atcs(struct iommu_attach_list *alist, u64
 }
 
 /*
- * Begins to fetch the groups behind the first one, with the slots inside: a pass over
- * many waits for memory at once, not once a group.
+ * Where there are several groups, begins to fetch all of them with the slots inside: a
+ * pass waits for memory at once, not once a group.
  */
 static inline void __iommu_attach_prefetch(const struct iommu_attach_cursor *groups)
 {
 	struct iommu_attach_group *const *pos = groups->pos;
 	const char *group;
 
-	while (++pos != groups->end) {
+	if (pos + 1 == groups->end)
+		return;
+	for (; pos != groups->end; pos++) {
 		group = (const char *)*pos;
 		prefetch(group);
 		prefetch(group + L1_CACHE_BYTES);
