@@ -105,6 +105,13 @@ static __always_inline unsigned int iotlb_op(const struct iommu_attach_group *gr
 	return OP_IOTLB + group->kind;
 }
 
+static __always_inline unsigned int atc_op(const struct iommu_attach_group *group)
+{
+	_Static_assert(OP_ATC + IOMMU_ATTACH_OWN == OP_ATC &&
+		       OP_ATC + IOMMU_ATTACH_NEST == OP_ATC_ALL, "");
+	return OP_ATC + group->kind;
+}
+
 static void alist_walk(void *domain, struct sink *queue)
 {
 	const struct iommu_attach_group *group;
@@ -117,8 +124,7 @@ static void alist_walk(void *domain, struct sink *queue)
 	iommu_attach_for_each_group(group, &walk)
 		emit(&sink, iotlb_op(group), group->iommu_device, group->tag);
 	iommu_attach_for_each_atc(group, atc, &walk)
-		emit(&sink, group->kind == IOMMU_ATTACH_NEST ? OP_ATC_ALL : OP_ATC,
-		     group->iommu_device, atc);
+		emit(&sink, atc_op(group), group->iommu_device, atc);
 	iommu_attach_walk_end(&walk);
 	sink_close(queue, &sink);
 }
@@ -130,8 +136,7 @@ static __always_inline void send_iotlb(const struct iommu_attach_group *group, v
 
 static __always_inline void send_atc(const struct iommu_attach_group *group, u64 atc, void *arg)
 {
-	emit(arg, group->kind == IOMMU_ATTACH_NEST ? OP_ATC_ALL : OP_ATC,
-	     group->iommu_device, atc);
+	emit(arg, atc_op(group), group->iommu_device, atc);
 }
 
 static __always_inline u64 submit(struct iommu_device *iommu_device, void *arg)

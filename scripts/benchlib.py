@@ -67,6 +67,7 @@ def instructions():
             if not cell:
                 continue
             loops, layout, op, n, g, atc, kind = cell.groups()
+            # What is counted around the loop is less than one each.
             counts[layout, op, int(n), int(g), atc, kind == "nest"] = \
-                int(TOTALS.search(text).group(1)) / int(loops)
+                int(TOTALS.search(text).group(1)) // int(loops)
     return counts
