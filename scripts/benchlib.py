@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What scripts/bench and scripts/bench-check share: running the programs of bench/."""
-import glob
 import json
 import os
 import re
@@ -14,7 +13,7 @@ PROGRAMS = os.path.join(ROOT, "build", "release", "bench")
 
 TRIGGER = re.compile(r"^desc: Trigger: Client Request: cell (\d+) (\S+) (\S+) (\d+) (\d+)"
                      r" (\S+) (\S+)$", re.M)
-STACK = re.compile(r"^\S*:(\w+?)_flush\t(\d+)\t", re.M)
+STACK = re.compile(r"^\S*:(\w*_flush\w*)\t(\d+)\t", re.M)
 TOTALS = re.compile(r"^(?:totals|summary): (\d+)", re.M)
 
 
@@ -38,10 +37,13 @@ def cells_of(name, args, quiet=False):
 
 
 def stack():
-    """Bytes of stack of each layout's flush: {layout: bytes}, from what the compiler says."""
+    """Bytes of stack of all that flushes: {function: bytes}, from what the compiler says."""
     sizes = {}
-    for path in sorted(glob.glob(program("bench-qsbr") + ".p/*.su")):
-        with open(path, encoding="utf-8") as file:
+    objects = program("bench-qsbr") + ".p"
+    for path in sorted(os.listdir(objects)):
+        if not path.endswith(".su"):
+            continue
+        with open(os.path.join(objects, path), encoding="utf-8") as file:
             for name, size in STACK.findall(file.read()):
                 sizes[name] = int(size)
     return sizes

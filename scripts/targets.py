@@ -33,7 +33,6 @@ class Run:
         self.fences = {(row["what"], row["way"]): next(row[unit] for unit in ("ns", "us", "MB")
                                                       if unit in row)
                        for row in self.load(directory, "fences")}
-        self.stack = {row["layout"]: row["bytes"] for row in self.load(directory, "stack")}
 
     @staticmethod
     def load(directory, name):
