@@ -22,6 +22,8 @@
 
 /* Polls between two looks at the error registers. */
 #define POLLS_PER_LOOK	1000
+/* A cookie of no wait: its last position is before its first one. */
+#define NO_ROOM		(UINT64_C(1) << 32)
 /* How often a submission that the hardware aborted is sent again. */
 #define TRIES		16
 
@@ -169,13 +171,6 @@ void queue_set_aside(struct iommu_device *iommu, uint32_t rid)
 		iommu_attach_set_aside(&device->endpoint);
 }
 
-static void queue_look(struct iommu_device *iommu)
-{
-	pthread_mutex_lock(&iommu->lock);
-	iommu->driver->look(iommu);
-	pthread_mutex_unlock(&iommu->lock);
-}
-
 /* Retries did not help: the hardware, or the driver, is broken. */
 static void __attribute__((noreturn)) give_up(const struct iommu_device *iommu)
 {
@@ -183,18 +178,29 @@ static void __attribute__((noreturn)) give_up(const struct iommu_device *iommu)
 	abort();
 }
 
-/* Waits for room without the lock: other batches may be queued meanwhile. */
-static void queue_room(struct iommu_device *iommu, unsigned int nr)
+/*
+ * Waits for room without the lock: other batches may be queued meanwhile. A flush calls this
+ * inside an RCU read-side section, so it gives up when the hardware has stopped taking
+ * commands. Return: whether there is room.
+ */
+static bool queue_room(struct iommu_device *iommu, unsigned int nr)
 {
+	uint64_t head = iommu->head;
 	unsigned long polls = 0;
 
 	while (queue_free(iommu) < nr) {
+		if (++polls % POLLS_PER_LOOK == 0) {
+			iommu->driver->look(iommu);
+			queue_free(iommu);
+			if (iommu->head == head)
+				return false;
+			head = iommu->head;
+		}
 		pthread_mutex_unlock(&iommu->lock);
-		if (++polls % POLLS_PER_LOOK == 0)
-			queue_look(iommu);
 		sched_yield();
 		pthread_mutex_lock(&iommu->lock);
 	}
+	return true;
 }
 
 /* There is room. */
@@ -248,16 +254,20 @@ static uint64_t batch_put(struct batch *batch, struct iommu_device *iommu, bool 
 	unsigned int i;
 
 	pthread_mutex_lock(&iommu->lock);
-	queue_room(iommu, batch->nr + 1);
+	if (!queue_room(iommu, batch->nr + 1)) {
+		batch->dropped = true;
+		goto out;
+	}
 	if (!batch->handed)
 		batch->first = iommu->tail;
 	batch->handed = true;
 	for (i = 0; i < batch->nr; i++)
 		queue_put(iommu, batch->cmd[i]);
-	batch->nr = 0;
 	if (wait)
 		position = queue_put_wait(iommu);
 	model_doorbell(iommu->hw, iommu->tail % model_queue_entries(iommu->hw));
+out:
+	batch->nr = 0;
 	pthread_mutex_unlock(&iommu->lock);
 	return position;
 }
@@ -282,10 +292,14 @@ void batch_add_atc(struct batch *batch, struct iommu_device *iommu, const uint64
 uint64_t batch_sync(struct batch *batch, struct iommu_device *iommu)
 {
 	uint64_t last = batch_put(batch, iommu, true);
+	uint64_t cookie = batch->first << 32 | (uint32_t)last;
 
+	if (batch->dropped)
+		cookie = NO_ROOM;
 	batch->handed = false;
 	batch->atc = false;
-	return batch->first << 32 | (uint32_t)last;
+	batch->dropped = false;
+	return cookie;
 }
 
 /* Have the commands of a cookie been executed? */
@@ -323,11 +337,26 @@ static bool nothing_reported(const struct iommu_device *iommu, uint64_t cookie)
 			 __atomic_load_n(&iommu->reported, __ATOMIC_RELAXED)) >= 0;
 }
 
+/* Part of a batch was dropped. Is there room now to send it again? */
+static int queue_poll_room(struct iommu_device *iommu)
+{
+	bool room;
+
+	pthread_mutex_lock(&iommu->lock);
+	iommu->driver->look(iommu);
+	room = queue_free(iommu) >= model_queue_entries(iommu->hw) / 2;
+	pthread_mutex_unlock(&iommu->lock);
+	sched_yield();
+	return room ? -EAGAIN : -EINPROGRESS;
+}
+
 /* Looks for a moment. */
 static int queue_poll(struct iommu_device *iommu, uint64_t cookie)
 {
 	unsigned long polls;
 
+	if (cookie == NO_ROOM)
+		return queue_poll_room(iommu);
 	for (polls = 0; polls < POLLS_PER_LOOK; polls++) {
 		if (wait_done(iommu, (uint32_t)cookie)) {
 			if (nothing_reported(iommu, cookie))

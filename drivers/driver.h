@@ -95,6 +95,7 @@ struct batch {
 	unsigned int nr;
 	bool atc;			/* there are ATC commands in it */
 	bool handed;			/* some of it is in the queue, from @first on */
+	bool dropped;			/* some of it found no room */
 	uint64_t first;
 	uint64_t cmd[16][MODEL_CMD_WORDS];
 };
@@ -114,7 +115,7 @@ void batch_add_atc(struct batch *batch, struct iommu_device *iommu, const uint64
 uint64_t batch_sync(struct batch *batch, struct iommu_device *iommu);
 /*
  * Return: 0; -EAGAIN if the hardware aborted what was sent, or did not do part of it and
- * the device at fault is set aside: it is to be sent again; -ETIMEDOUT if some device
+ * the device at fault is set aside, or the queue had no room: it is to be sent again; -ETIMEDOUT if some device
  * did not answer; -EINVAL if a command was refused.
  */
 int queue_wait(struct iommu_device *iommu, uint64_t cookie);

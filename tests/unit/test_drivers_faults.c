@@ -560,6 +560,48 @@ static void timeout_of_an_early_part_is_told(void **state)
 	}
 }
 
+/* The queue is full, and the hardware takes nothing: the flush waits outside of RCU. */
+static void pitfall_41_full_queue_holds_up_no_grace_period(void **state)
+{
+	struct model_config config = {
+		.vendor = *(enum model_vendor *)*state, .queue_log2 = 3,
+	};
+	struct flusher flusher = { 0 };
+	struct device *device;
+	struct machine m;
+	uint64_t cookie;
+
+	machine_init(&m, config.vendor, 0);
+	m.nr = 1;
+	m.hw[0] = model_iommu_create(&config);
+	assert_non_null(m.hw[0]);
+	m.iommu[0] = iommu_probe(m.hw[0], false);
+	assert_non_null(m.iommu[0]);
+	model_set_time(m.hw[0], 0, TIMEOUT);
+	flusher.domain = machine_domain(&m, false, NULL);
+	device = machine_device(&m, 0, 1, true);
+	attach(flusher.domain, device);
+	map(flusher.domain, IOVA, PA, PAGE);
+	assert_int_equal(dma(device, NONE, IOVA), PA);
+	assert_int_equal(domain_unmap(flusher.domain, IOVA, PAGE, &flusher.gather), 0);
+
+	model_pause(m.hw[0], true);
+	send_batch(&m, 5, NO_POSITION, &cookie);
+	assert_int_equal(pthread_create(&flusher.thread, NULL, flush_thread, &flusher), 0);
+	/* It looks for room. */
+	while (model_now(m.hw[0]) < 3000)
+		sched_yield();
+	synchronize_rcu();
+	model_pause(m.hw[0], false);
+	pthread_join(flusher.thread, NULL);
+	assert_int_equal(flusher.ret, 0);
+	assert_int_equal(queue_wait(m.iommu[0], cookie), 0);
+	assert_false(dma_is_stale(device, IOVA));
+	device_remove(device);
+	domain_free(flusher.domain);
+	stop(&m);
+}
+
 /*
  * ATS that comes and goes
  */
@@ -806,6 +848,7 @@ static const struct {
 	CASE(pitfall_32_part_of_a_batch_blames_no_other),
 	CASE(pitfall_33_one_of_ten_is_found),
 	CASE(timeout_of_an_early_part_is_told),
+	CASE(pitfall_41_full_queue_holds_up_no_grace_period),
 	CASE(pitfall_35_atc_users_are_counted_right),
 	CASE(pitfall_36_entry_is_whole_or_none),
 };
