@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "compare.h"
+#include "vendor.h"
 
 static const struct {
 	const char *name;
@@ -151,14 +152,10 @@ static bool same_range(const struct inv *a, const struct inv *b)
 static bool differ_by_hint(enum model_vendor vendor, const struct command *a,
 			   const struct command *b)
 {
-	static const uint64_t hints[MODEL_VENDORS][2] = {
-		[MODEL_VTD] = { 0, 1 << 6 },		/* IH */
-		[MODEL_AMD] = { 0, 1 << 1 },		/* PDE */
-		[MODEL_SMMUV3] = { 0, 3 << 8 | 1 },	/* TTL, leaf */
-	};
+	const uint64_t *hints = vendor_of(vendor)->hints;
 
-	return !((a->words[0] ^ b->words[0]) & ~hints[vendor][0]) &&
-	       !((a->words[1] ^ b->words[1]) & ~hints[vendor][1]);
+	return !((a->words[0] ^ b->words[0]) & ~hints[0]) &&
+	       !((a->words[1] ^ b->words[1]) & ~hints[1]);
 }
 
 /* IHI 0070, 4.4.1: commands by address without TG name one page each. */

@@ -27,8 +27,9 @@ struct machine_device {
 	bool pending;			/* attached to a domain that is not known yet */
 	uint32_t pending_pid;
 	unsigned int users;		/* attachments */
+	struct machine_attachment *attachments;
 	struct machine_device *next;
-	struct machine_device *hash_next;
+	struct machine_device *hash_next, *rid_next, *pending_next;
 	void *priv;			/* the callback's */
 };
 
@@ -40,7 +41,8 @@ struct machine_attachment {
 	uint32_t pasid;			/* 0: requests without PASID */
 	bool guessed;			/* attached before the log, or not told by it */
 	uint64_t line;
-	struct machine_attachment *next;
+	struct machine_attachment *next;		/* of the domain */
+	struct machine_attachment *device_next;		/* of the device */
 	void *priv;
 };
 

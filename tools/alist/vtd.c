@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * VT-d. cache_tag_* events name IOMMU, tag and device of each attachment, and how many
+ * users the tag has. A tag without such an event was attached before the log began, or
+ * the kernel is older than 6.10 and has none.
+ *
+ * qi_submit shows what is queued without the wait descriptor behind it: descriptors that
+ * follow each other are taken to be one submission.
+ */
+#include "rebuild-internal.h"
+
+/* VT-d specification, section 6.5.2. */
+static void decode_vtd(struct inv *inv, const uint64_t *w)
+{
+	unsigned int g = vendor_bits(w[0], 5, 4);
+
+	switch (vendor_bits(w[0], 11, 9) << 4 | vendor_bits(w[0], 3, 0)) {
+	case 1:				/* context cache */
+		inv->class = MODEL_CONFIG;
+		if (g == 3)
+			inv->rid = vendor_bits(w[0], 47, 32);
+		if (g >= 2)
+			inv->tag = vendor_bits(w[0], 31, 16);
+		break;
+	case 7:				/* PASID cache */
+		inv->class = MODEL_CONFIG;
+		inv->tag = vendor_bits(w[0], 31, 16);
+		break;
+	case 2:				/* IOTLB */
+		inv->class = MODEL_IOTLB;
+		if (g >= 2)
+			inv->tag = vendor_bits(w[0], 31, 16);
+		if (g == 3) {
+			vendor_range_order(inv, w[1], vendor_bits(w[1], 5, 0));
+			inv->keeps_walks = vendor_bits(w[1], 6, 6);
+		}
+		break;
+	case 6:				/* PASID-based IOTLB */
+		inv->class = MODEL_IOTLB;
+		inv->by_pasid = true;
+		inv->tag = vendor_bits(w[0], 31, 16);
+		inv->pasid = vendor_bits(w[0], 51, 32);
+		if (g == 3) {
+			vendor_range_order(inv, w[1], vendor_bits(w[1], 5, 0));
+			inv->keeps_walks = vendor_bits(w[1], 6, 6);
+		}
+		break;
+	case 3:				/* device TLB */
+		inv->class = MODEL_ATC;
+		inv->rid = vendor_bits(w[0], 47, 32);
+		inv->qdep = vendor_bits(w[0], 20, 16);
+		if (vendor_bits(w[1], 0, 0))
+			vendor_range_napot(inv, w[1]);
+		else
+			vendor_range_order(inv, w[1], 0);
+		break;
+	case 8:				/* PASID-based device TLB */
+		inv->class = MODEL_ATC;
+		inv->by_pasid = true;
+		inv->rid = vendor_bits(w[0], 31, 16);
+		inv->qdep = vendor_bits(w[0], 8, 4);
+		if (!vendor_bits(w[1], 0, 0))
+			inv->pasid = vendor_bits(w[0], 51, 32);
+		if (vendor_bits(w[1], 11, 11))
+			vendor_range_napot(inv, w[1]);
+		else
+			vendor_range_order(inv, w[1], 0);
+		break;
+	case 5:				/* wait */
+		inv->class = MODEL_SYNC;
+		break;
+	}
+}
+
+/* VT-d: the tag has a new user. */
+void vtd_settle_assign(struct rebuild *r, struct context *c)
+{
+	struct machine_domain *domain = domain_of_tag(r, c->iommu, c->did);
+	struct machine_attachment *att, *old;
+	unsigned int users = 0;
+
+	if (!domain)
+		return;
+	for (att = domain->attachments; att; att = att->next)
+		users += att->iommu == c->iommu && att->tag == c->did &&
+			 att->pasid == c->pasid;
+	for (; users + 1 < c->users && !r->ret; users++)
+		attach(r, domain, device_anonymous(r, c->iommu), c->iommu, c->did,
+		       c->pasid, true, c->line, NULL);
+	if (c->device) {
+		old = c->pasid ? find_attachment(domain, c->device, c->pasid) :
+				 find_device(c->device);
+		/* Domains that turn out not to exist are freed with their last one. */
+		if (old && old->domain != domain)
+			detach(r, old, STEP_FORGET, c->line, NULL);
+		else if (old)
+			return;
+	}
+	attach(r, domain, c->device ? c->device : device_anonymous(r, c->iommu),
+	       c->iommu, c->did, c->pasid, !c->device, c->line, &c->burst);
+}
+
+void vtd_settle_unassign(struct rebuild *r, struct context *c)
+{
+	struct machine_domain *domain = domain_of_tag(r, c->iommu, c->did);
+	struct machine_attachment *att, *found = NULL;
+	struct machine_device *dev = c->device;
+	unsigned int users = 0;
+	size_t i;
+
+	if (!domain)
+		return;
+	if (!dev && c->saw_config && c->rid != INV_ANY)
+		dev = device_by_rid(r, c->iommu, c->rid);
+	for (i = 0; i < c->burst.nr; i++)
+		if (c->burst.cmds[i].inv.by_pasid &&
+		    c->burst.cmds[i].inv.class == MODEL_IOTLB)
+			domain->first_stage = true;
+	for (att = domain->attachments; att; att = att->next) {
+		if (att->iommu != c->iommu || att->tag != c->did ||
+		    att->pasid != c->pasid)
+			continue;
+		users++;
+		if (att->device == dev || (!found && att->guessed &&
+					   att->device->rid == INV_ANY))
+			found = att;
+	}
+	if (!found || (dev && found->device != dev && users < c->users)) {
+		found = attach(r, domain, dev ? dev : device_anonymous(r, c->iommu),
+			       c->iommu, c->did, c->pasid, true, c->line, NULL);
+		users++;
+	}
+	for (; users < c->users && !r->ret; users++)
+		attach(r, domain, device_anonymous(r, c->iommu), c->iommu, c->did,
+		       c->pasid, true, c->line, NULL);
+	if (!r->ret)
+		detach(r, found, STEP_DETACH, c->line, &c->burst);
+}
+
+void vtd_tag(struct rebuild *r, struct context *c, const struct trace_event *e)
+{
+	enum op op = e->type == TRACE_TAG_ASSIGN ? OP_ASSIGN : OP_UNASSIGN;
+	unsigned int iommu = iommu_index(r, &e->tag.iommu);
+	struct machine_device *dev = NULL;
+
+	if (r->machine.vendor == MODEL_VENDORS)
+		r->machine.vendor = MODEL_VTD;
+	r->vendor = &vendor_vtd;
+	r->saw_tags = true;
+	r->machine.nests |= e->tag.nesting;
+	if (r->ret)
+		return;
+	if (e->tag.devtlb) {
+		dev = device_by_name(r, &e->tag.device);
+		if (!dev)
+			return;
+		dev->ats = true;
+		dev->iommu = iommu;
+	}
+	if (dev && c->op == op && !c->device && c->iommu == iommu &&
+	    c->did == e->tag.did && c->pasid == e->tag.pasid) {
+		c->device = dev;
+		return;
+	}
+	/* A device TLB without its IOTLB: the other half was lost. */
+	if (dev)
+		return;
+	/* Some kernels write the context entry before they drop the tag. */
+	if (c->op != OP_CONFIG || op != OP_UNASSIGN) {
+		rebuild_settle(r, c, NULL);
+		rebuild_settle_others(r, c, NULL);
+	}
+	rebuild_begin(r, c, op);
+	c->iommu = iommu;
+	c->did = e->tag.did;
+	c->pasid = e->tag.pasid;
+	c->users = e->tag.users;
+}
+
+const struct vendor vendor_vtd = {
+	.decode = decode_vtd,
+	.hints = { 0, 1 << 6 },			/* IH */
+};
