@@ -12,6 +12,8 @@
 
 #include "model/model.h"
 
+struct trace;
+
 enum alist_exit {
 	ALIST_OK,
 	ALIST_FAILED,		/* a check failed */
@@ -26,7 +28,7 @@ int alist_show(int argc, char **argv);
 /* One line, and names as they are. */
 #define ALIST_JSON	(JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
 
-/* "alist: ..." on standard error. */
+/* "alist: ..." on standard error, safe to print whatever the names in it are. */
 void alist_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /*
@@ -34,6 +36,7 @@ void alist_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
  * Publishing copies it to @to; forgetting leaves no trace of it.
  */
 FILE *alist_spool(void);
+/* Return: 0, or -1 after alist_error(), also if an earlier write to @spool failed. */
 int alist_publish(FILE *spool, FILE *to);
 
 /* A name for programs; model_vendor_name() is for readers. */
@@ -41,5 +44,8 @@ const char *alist_vendor(enum model_vendor vendor);
 
 /* Whether to write escape sequences to @to: a terminal, and NO_COLOR not set. */
 bool alist_colour(FILE *to);
+
+/* A bar on standard error, if that is a terminal; cheap to call. @done: takes it away. */
+void alist_progress(const struct trace *trace, const char *path, bool done);
 
 #endif /* ALIST_ALIST_H */

@@ -102,6 +102,7 @@ static void amd_flush(struct rebuild *r, struct context *c, struct step *step)
 
 const struct vendor vendor_amd = {
 	.decode = decode_amd,
+	.tag_name = "DomainID",
 	.hints = { 0, 1 << 1 },			/* PDE */
 	.logs_waits = true,
 	.flush = amd_flush,

@@ -46,6 +46,8 @@ static const struct {
 		"The driver flushes at attach; the list keeps tags that are not in use clean." },
 	[REASON_ATC_EMPTIED] = { "atc-emptied",
 		"The ATC of a device that leaves is emptied by switching ATS off." },
+	[REASON_ATC_ON_MAP] = { "atc-on-map",
+		"The driver invalidates ATCs for what is mapped; an ATC holds no absent translations." },
 	[REASON_FEWER_WAITS] = { "fewer-waits",
 		"The same commands with fewer waits." },
 	[REASON_UNKNOWN_MEMBERS] = { "unknown-membership",
@@ -58,6 +60,8 @@ static const struct {
 		"There are nests, and the log does not tell their parents." },
 	[REASON_LOST] = { "lost-events",
 		"Events were lost before this one, or the log begins or ends amid the flush." },
+	[REASON_FLUSH_MISSING] = { "flush-missing",
+		"Unmapped, and no flush followed, in a log where all others were flushed at once: a check failed." },
 	[REASON_UNEXPLAINED] = { "unexplained",
 		"None of these: a check failed." },
 };
@@ -293,6 +297,10 @@ static uint32_t explain_recorded(const struct compare_facts *facts,
 		break;
 	case STEP_ATTACH:
 		return BIT(REASON_ATTACH_FLUSH);
+	case STEP_MAP_FLUSH:
+		if (recorded->inv.class == MODEL_ATC)
+			return BIT(REASON_ATC_ON_MAP);
+		break;
 	case STEP_RETIRE:
 		return BIT(REASON_TAG_CLEAN);
 	default:

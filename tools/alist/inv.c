@@ -60,6 +60,7 @@ void burst_clear(struct burst *burst)
 {
 	burst->nr = 0;
 	burst->row = 0;
+	burst->waits = 0;
 	memset(burst->unsynced, 0, sizeof(burst->unsynced));
 }
 
@@ -85,20 +86,21 @@ int burst_add(struct burst *burst, const struct command *cmd)
 	return 0;
 }
 
-void burst_sync(struct burst *burst, unsigned int iommu)
+bool burst_sync(struct burst *burst, unsigned int iommu)
 {
 	uint64_t bit = UINT64_C(1) << iommu % 64;
 	size_t i;
 
 	if (!(burst->unsynced[iommu / 64] & bit))
-		return;
+		return false;
 	burst->unsynced[iommu / 64] &= ~bit;
 	for (i = burst->nr; i; i--) {
 		if (burst->cmds[i - 1].iommu == iommu) {
 			burst->cmds[i - 1].waits++;
-			return;
+			return true;
 		}
 	}
+	return false;
 }
 
 /* The kernel submits at most 16 descriptors in one piece. */
@@ -148,17 +150,48 @@ int burst_split(struct burst *burst, size_t n, struct burst *to)
 	return 0;
 }
 
+void burst_count_command(struct burst_count *to, const struct command *cmd)
+{
+	switch (cmd->inv.class) {
+	case MODEL_IOTLB:
+		to->iotlb += cmd->n;
+		break;
+	case MODEL_ATC:
+		to->atc += cmd->n;
+		break;
+	case MODEL_CONFIG:
+		to->config += cmd->n;
+		break;
+	case MODEL_SYNC:
+		break;
+	default:
+		to->other += cmd->n;
+		break;
+	}
+	to->sync += cmd->waits;
+}
+
 struct burst_count burst_count(const struct burst *burst)
 {
-	struct burst_count count = { 0 };
+	struct burst_count count = { .sync = burst->waits };
 	size_t i;
 
-	for (i = 0; i < burst->nr; i++) {
-		if (burst->cmds[i].inv.class == MODEL_IOTLB)
-			count.iotlb += burst->cmds[i].n;
-		else
-			count.atc += burst->cmds[i].n;
-		count.sync += burst->cmds[i].waits;
-	}
+	for (i = 0; i < burst->nr; i++)
+		burst_count_command(&count, &burst->cmds[i]);
 	return count;
+}
+
+void burst_count_add(struct burst_count *to, const struct burst_count *count)
+{
+	to->iotlb += count->iotlb;
+	to->atc += count->atc;
+	to->sync += count->sync;
+	to->config += count->config;
+	to->other += count->other;
+}
+
+bool burst_count_equal(const struct burst_count *a, const struct burst_count *b)
+{
+	return a->iotlb == b->iotlb && a->atc == b->atc && a->sync == b->sync &&
+	       a->config == b->config && a->other == b->other;
 }

@@ -68,6 +68,7 @@ struct burst {
 	struct command *cmds;
 	size_t nr, size;
 	uint64_t unsynced[INV_IOMMUS_MAX / 64];	/* IOMMUs owing a wait */
+	unsigned long waits;	/* more waits, for what had been waited for */
 	/* VT-d logs show no waits: a row of descriptors is one submission. */
 	unsigned int row;
 	unsigned int row_iommu;
@@ -77,13 +78,16 @@ struct burst_count {
 	unsigned long iotlb;
 	unsigned long atc;
 	unsigned long sync;
+	unsigned long config;	/* context, table and directory entries */
+	unsigned long other;	/* opcodes that are about no translations */
 };
 
 void burst_clear(struct burst *burst);
 void burst_free(struct burst *burst);
 /* Return: 0 or -ENOMEM. */
 int burst_add(struct burst *burst, const struct command *cmd);
-void burst_sync(struct burst *burst, unsigned int iommu);
+/* Return: false, and nothing is done, if nothing was sent there since the last wait. */
+bool burst_sync(struct burst *burst, unsigned int iommu);
 /* For VT-d logs, instead of both. */
 int burst_add_row(struct burst *burst, const struct command *cmd);
 /* Something else was sent or logged: the row ends. */
@@ -93,5 +97,9 @@ bool burst_settled(const struct burst *burst);
 /* Moves the last @n commands to @to, which is empty. Return: 0 or -ENOMEM. */
 int burst_split(struct burst *burst, size_t n, struct burst *to);
 struct burst_count burst_count(const struct burst *burst);
+/* Adds up; a command of SMMUv3 counts as often as its submission says. */
+void burst_count_add(struct burst_count *to, const struct burst_count *count);
+void burst_count_command(struct burst_count *to, const struct command *cmd);
+bool burst_count_equal(const struct burst_count *a, const struct burst_count *b);
 
 #endif /* ALIST_INV_H */

@@ -29,22 +29,29 @@ static unsigned int hash_tag(unsigned int iommu, uint64_t tag)
 	return (tag * 0x9e3779b97f4a7c15ull >> 40 ^ iommu * 97) % HASH_SIZE;
 }
 
-unsigned int iommu_index(struct rebuild *r, const struct trace_text *name)
+unsigned int iommu_index(struct rebuild *r, const struct trace_text *text)
 {
 	struct machine *m = &r->machine;
+	char name[sizeof(m->iommus[0].name)];
 	unsigned int i;
 
-	for (i = 0; i < m->nr_iommus; i++)
-		if (strlen(m->iommus[i].name) == name->len &&
-		    !memcmp(m->iommus[i].name, name->s, name->len))
-			return i;
-	if (i == INV_IOMMUS_MAX || name->len >= sizeof(m->iommus[0].name)) {
-		rebuild_stop(r, i == INV_IOMMUS_MAX ? "expected at most 256 IOMMUs" :
-					      "expected a shorter IOMMU name");
+	if (!trace_clean(name, sizeof(name), text->s, text->len)) {
+		rebuild_stop(r, "expected a shorter IOMMU name");
 		return 0;
 	}
-	memcpy(m->iommus[i].name, name->s, name->len);
-	m->iommus[i].name[name->len] = '\0';
+	for (i = 0; i < m->nr_iommus; i++)
+		if (!strcmp(m->iommus[i].name, name))
+			return i;
+	if (i == INV_IOMMUS_MAX) {
+		rebuild_stop(r, "expected at most 256 IOMMUs");
+		return 0;
+	}
+	strcpy(m->iommus[i].name, name);
+	/* A pointer is no name for people. */
+	if (!strncmp(name, "0x", 2))
+		snprintf(m->iommus[i].label, sizeof(m->iommus[i].label), "iommu%u", i);
+	else
+		strcpy(m->iommus[i].label, name);
 	m->nr_iommus++;
 	return i;
 }
@@ -157,13 +164,11 @@ struct machine_device *device_by_name(struct rebuild *r,
 	struct machine_device *dev;
 	char name[64];
 
-	if (text->len >= sizeof(name)) {
+	if (!trace_clean(name, sizeof(name), text->s, text->len)) {
 		rebuild_stop(r, "expected a shorter device name");
 		return NULL;
 	}
-	memcpy(name, text->s, text->len);
-	name[text->len] = '\0';
-	for (dev = r->by_name[hash_text(name, text->len)]; dev; dev = dev->hash_next)
+	for (dev = r->by_name[hash_text(name, strlen(name))]; dev; dev = dev->hash_next)
 		if (!strcmp(dev->name, name))
 			return dev;
 	return device_new(r, name, rid_of_name(name), INV_ANY);
@@ -433,6 +438,8 @@ void machine_clear(struct rebuild *r)
 	r->nr_devices = 0;
 	r->nr_attachments = 0;
 	r->lazy.nr = 0;
+	r->lazy_line = 0;
+	r->saw_strict = r->saw_lazy = false;
 	r->saw_tags = false;
 	m->lost = false;
 	m->nests = false;

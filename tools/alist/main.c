@@ -7,10 +7,8 @@
  * 0 done, 1 a check failed, 2 bad usage or input.
  */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "alist.h"
 
@@ -69,58 +67,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		argp_error(state, "expected a verb: replay, demo or show");
 	}
 	return ARGP_ERR_UNKNOWN;
-}
-
-void alist_error(const char *fmt, ...)
-{
-	va_list ap;
-
-	fflush(stdout);
-	fputs("alist: ", stderr);
-	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
-	va_end(ap);
-	fputc('\n', stderr);
-}
-
-FILE *alist_spool(void)
-{
-	FILE *spool = tmpfile();
-
-	if (!spool)
-		alist_error("cannot make a temporary file: %s", strerror(errno));
-	return spool;
-}
-
-int alist_publish(FILE *spool, FILE *to)
-{
-	char buf[65536];
-	size_t n;
-
-	rewind(spool);
-	while ((n = fread(buf, 1, sizeof(buf), spool)))
-		if (fwrite(buf, 1, n, to) != n)
-			return -1;
-	return ferror(spool) ? -1 : 0;
-}
-
-const char *alist_vendor(enum model_vendor vendor)
-{
-	static const char *const ids[MODEL_VENDORS] = {
-		[MODEL_VTD] = "vtd",
-		[MODEL_SMMUV3] = "smmuv3",
-		[MODEL_AMD] = "amd",
-		[MODEL_RISCV] = "riscv",
-	};
-
-	return ids[vendor];
-}
-
-bool alist_colour(FILE *to)
-{
-	const char *no = getenv("NO_COLOR");
-
-	return isatty(fileno(to)) && !(no && *no);
 }
 
 int main(int argc, char **argv)

@@ -39,6 +39,11 @@ struct context {
 	enum op op;
 	uint64_t line;			/* of the operation */
 	uint64_t last_line;
+	uint64_t ns;			/* of the last event */
+	uint64_t command_ns;		/* of the last command */
+	bool waiting;			/* an unmap that no command followed yet */
+	bool emptied;			/* this task has emptied a domain */
+	enum machine_place alone;	/* of the last command, if of no flush */
 	struct ranges ranges;
 	struct burst burst;
 	/* ASSIGN, UNASSIGN */
@@ -61,6 +66,12 @@ struct rebuild {
 	char error[256];
 	uint64_t line;
 	bool ending;			/* the log does, or a run of it */
+	bool told;			/* the burst that is being settled */
+	bool saw_strict;		/* in this run: an unmap flushed at once */
+	bool saw_lazy;			/* and one flushed with everything else */
+	uint64_t lazy_line;		/* of the newest unmap that waits, or did */
+	unsigned int nr_waiting;	/* contexts */
+	struct burst_count recorded, all_told;
 	bool saw_tags;			/* the log has cache_tag_assign and the like */
 	unsigned long unknown[UNKNOWN_KINDS];
 	unsigned int nr_devices, nr_domains, nr_attachments;
@@ -121,6 +132,12 @@ struct machine_device *device_by_rid(struct rebuild *r, unsigned int iommu, uint
 struct machine_device *device_by_name(struct rebuild *r, const struct trace_text *text);
 /* A device that the log gives no name. */
 struct machine_device *device_anonymous(struct rebuild *r, unsigned int iommu);
+/* Whether the log has its name, or just its requester id. */
+static inline bool device_is_named(const struct machine_device *dev)
+{
+	return rid_of_name(dev->name) != INV_ANY;
+}
+
 void device_set_rid(struct rebuild *r, struct machine_device *dev, uint32_t rid,
 		    unsigned int iommu);
 void device_set_pending(struct rebuild *r, struct machine_device *dev, bool pending,

@@ -29,6 +29,11 @@
 #define RANGES_MAX	4096		/* unmaps of one flush */
 #define LAZY_MAX	65536		/* unmaps that wait for a flush of everything */
 #define STALE_LINES	4096
+#define BURST_MAX	4096		/* commands of one flush */
+/* No flush pauses that long between two commands. */
+#define FLUSH_GAP_NS	100000000ull
+/* An unmap that is flushed at once is not kept waiting that long. */
+#define STRICT_NS	1000000ull
 
 void rebuild_stop(struct rebuild *r, const char *what)
 {
@@ -45,6 +50,12 @@ void rebuild_emit(struct rebuild *r, struct step *step)
 	if (!step->line)
 		step->line = r->line;
 	step->cut |= r->ending;
+	if (step->burst) {
+		struct burst_count count = burst_count(step->burst);
+
+		burst_count_add(&r->all_told, &count);
+		r->told = true;
+	}
 	if (r->fn(&r->machine, step, r->arg))
 		r->ret = -1;
 }
@@ -74,7 +85,7 @@ static void ranges_add(struct rebuild *r, struct ranges *ranges, size_t max,
 
 /*
  * Pending devices that a flush of this tag may be about: those that the same task
- * attached, or any if the tag has nobody.
+ * attached, or any if the tag has nobody. Either is a guess.
  */
 static void claim(struct rebuild *r, struct context *c,
 		  struct machine_domain *domain, unsigned int iommu, uint64_t tag)
@@ -90,7 +101,7 @@ static void claim(struct rebuild *r, struct context *c,
 			if ((dev->iommu != INV_ANY && dev->iommu != iommu) ||
 			    (!pass && dev->pending_pid != c->pid))
 				continue;
-			attach(r, domain, dev, iommu, tag, 0, false, c->line, NULL);
+			attach(r, domain, dev, iommu, tag, 0, true, c->line, NULL);
 			mine = true;
 		}
 		if (mine || !empty)
@@ -189,6 +200,7 @@ static struct machine_domain *domain_of_burst(struct rebuild *r, struct context 
 static void members_of_burst(struct rebuild *r, struct context *c,
 			     struct machine_domain *domain)
 {
+	struct machine_attachment *att;
 	struct machine_device *dev;
 	struct machine_tag *t;
 	size_t i;
@@ -205,8 +217,15 @@ static void members_of_burst(struct rebuild *r, struct context *c,
 			return;
 		dev->ats = true;
 		dev->qdep = cmd->inv.qdep;
-		if (find_attachment(domain, dev, pasid_of(&cmd->inv)))
+		att = find_attachment(domain, dev, pasid_of(&cmd->inv));
+		if (att) {
+			/* The command names the device: so it is there. */
+			if (att->guessed && device_is_named(dev)) {
+				att->guessed = false;
+				r->unknown[UNKNOWN_ATTACHMENT]--;
+			}
 			continue;
+		}
 		for (t = domain->tags; t && t->iommu != cmd->iommu; t = t->next)
 			;
 		if (t)
@@ -227,19 +246,62 @@ static void members_of_burst(struct rebuild *r, struct context *c,
 	}
 }
 
-static void to_lazy(struct rebuild *r, struct ranges *ranges)
+static void range_to_lazy(struct rebuild *r, struct machine_range range, bool expected)
+{
+	range.expected = expected;
+	ranges_add(r, &r->lazy, LAZY_MAX, range);
+	if (range.line > r->lazy_line)
+		r->lazy_line = range.line;
+}
+
+static void to_lazy(struct rebuild *r, struct ranges *ranges, bool expected)
 {
 	size_t i;
 
 	for (i = 0; i < ranges->nr; i++)
-		ranges_add(r, &r->lazy, LAZY_MAX, ranges->range[i]);
+		range_to_lazy(r, ranges->range[i], expected);
 	ranges->nr = 0;
 }
 
+static void set_waiting(struct rebuild *r, struct context *c, bool waiting)
+{
+	r->nr_waiting += waiting - c->waiting;
+	c->waiting = waiting;
+}
+
+/*
+ * A flush of everything that no unmap of its own context asked for: what other contexts
+ * have unmapped waits for it, unless their own flush is just to come.
+ */
+static void others_to_lazy(struct rebuild *r, struct context *c)
+{
+	struct context *other;
+
+	if (!r->nr_waiting)
+		return;
+	for (other = r->contexts; other < r->contexts + CONTEXTS; other++) {
+		if (other == c || !other->waiting || !other->ranges.nr ||
+		    other->ranges.range[0].line > c->line)
+			continue;
+		if (r->saw_strict && c->ns - other->ns < STRICT_NS)
+			continue;
+		to_lazy(r, &other->ranges, false);
+		set_waiting(r, other, false);
+		other->op = OP_NONE;
+	}
+}
+
+/* Whether an unmap should be flushed at once, if unmaps are in this log. */
+static bool is_expected(const struct rebuild *r, const struct context *c)
+{
+	return !r->ending && !c->emptied && (r->nr_attachments || r->pending);
+}
+
 /* Ranges that the flush is not about go where they wait for another one. */
-static void keep_flushed(struct rebuild *r, struct ranges *ranges, uint64_t first,
+static void keep_flushed(struct rebuild *r, struct context *c, uint64_t first,
 			 uint64_t last)
 {
+	struct ranges *ranges = &c->ranges;
 	size_t i, kept = 0;
 
 	for (i = 0; i < ranges->nr; i++) {
@@ -248,9 +310,48 @@ static void keep_flushed(struct rebuild *r, struct ranges *ranges, uint64_t firs
 		if (range.iova <= last && range.iova + (range.size - 1) >= first)
 			ranges->range[kept++] = range;
 		else
-			ranges_add(r, &r->lazy, LAZY_MAX, range);
+			range_to_lazy(r, range, is_expected(r, c));
 	}
 	ranges->nr = kept;
+}
+
+static void missing(struct rebuild *r, const struct machine_range *range, bool cut)
+{
+	struct step step = {
+		.kind = STEP_MISSING,
+		.line = range->line,
+		.ranges = range,
+		.nr_ranges = 1,
+		.cut = cut,
+	};
+
+	rebuild_emit(r, &step);
+}
+
+/*
+ * No command followed. It may wait for a flush of everything, as all unmaps of a lazy
+ * domain do; the domain may have nobody attached; or the log lacks a flush, which shows
+ * at the end, when no such flush came.
+ */
+static void unmap_without_flush(struct rebuild *r, struct context *c)
+{
+	to_lazy(r, &c->ranges, is_expected(r, c));
+}
+
+/* The log ends, or a run of it: what is still waiting? */
+static void settle_lazy(struct rebuild *r)
+{
+	size_t i;
+
+	for (i = 0; i < r->lazy.nr && !r->ret; i++) {
+		if (!r->lazy.range[i].expected)
+			continue;
+		if (r->saw_strict && !r->saw_lazy)
+			missing(r, &r->lazy.range[i], false);
+		else
+			r->unknown[UNKNOWN_FLUSH]++;
+	}
+	r->lazy.nr = 0;
 }
 
 static void settle_flush(struct rebuild *r, struct context *c)
@@ -263,19 +364,23 @@ static void settle_flush(struct rebuild *r, struct context *c)
 
 	if (!c->burst.nr) {
 		if (c->op == OP_UNMAP)
-			to_lazy(r, &c->ranges);
+			unmap_without_flush(r, c);
 		return;
 	}
+	if (c->op == OP_NONE && all)
+		others_to_lazy(r, c);
 	burst_span(&c->burst, &first, &last);
-	keep_flushed(r, &c->ranges, first, last);
+	keep_flushed(r, c, first, last);
 	step.kind = STEP_OTHER_FLUSH;
 	step.cut = c->fresh && c->op == OP_NONE;
 	if (c->op == OP_MAP && c->ranges.nr) {
 		step.kind = STEP_MAP_FLUSH;
 		m->caches_absent = true;
 	}
-	if (c->op == OP_UNMAP && c->ranges.nr)
+	if (c->op == OP_UNMAP && c->ranges.nr) {
 		step.kind = STEP_UNMAP_FLUSH;
+		r->saw_strict |= c->ranges.nr == 1;
+	}
 	/*
 	 * A flush of everything is what lazy unmaps wait for; one unmap alone may be
 	 * too large for anything less.
@@ -287,6 +392,7 @@ static void settle_flush(struct rebuild *r, struct context *c)
 		r->lazy.nr = 0;
 		step.kind = STEP_UNMAP_FLUSH;
 		step.lazy = true;
+		r->saw_lazy = true;
 	}
 	if (r->vendor->flush)
 		r->vendor->flush(r, c, &step);
@@ -308,8 +414,12 @@ static void settle_flush(struct rebuild *r, struct context *c)
 	members_of_burst(r, c, step.domain);
 	if (r->ret)
 		return;
-	if (step.kind == STEP_OTHER_FLUSH)
+	/* What waited may have been taken by the flush of another domain. */
+	if (step.kind == STEP_OTHER_FLUSH &&
+	    !(all && r->lazy_line > step.domain->flushed_line))
 		r->unknown[UNKNOWN_UNMAP]++;
+	if (all)
+		step.domain->flushed_line = r->line;
 	for (i = 0; i < c->burst.nr; i++)
 		r->unknown[UNKNOWN_WORDS] += c->burst.cmds[i].n - 1;
 	step.ranges = c->ranges.range;
@@ -373,7 +483,7 @@ static void settle_config(struct rebuild *r, struct context *c,
 	att = r->ret || detached ? NULL : find_device(dev);
 	if (att)
 		detach(r, att, r->vendor->silent_detach ? STEP_DETACH : STEP_FORGET,
-		       c->line, &c->burst);
+		       c->line, r->vendor->silent_detach ? &c->burst : NULL);
 	device_set_pending(r, dev, !r->vendor->stays || r->vendor->stays(c), c->pid);
 }
 
@@ -381,6 +491,10 @@ void rebuild_settle(struct rebuild *r, struct context *c, struct machine_device 
 {
 	struct machine *m = &r->machine;
 
+	unsigned int domains = r->nr_domains;
+
+	r->told = false;
+	set_waiting(r, c, false);
 	if (c->op == OP_ASSIGN || c->op == OP_UNASSIGN) {
 		if (!c->device)
 			c->device = dev;
@@ -394,6 +508,20 @@ void rebuild_settle(struct rebuild *r, struct context *c, struct machine_device 
 		settle_flush(r, c);
 		if (dev && !r->saw_tags && m->vendor != MODEL_SMMUV3)
 			device_set_pending(r, dev, true, c->pid);
+	}
+	if (r->nr_domains < domains)
+		c->emptied = true;
+	else if (c->burst.nr && (c->op == OP_UNMAP || c->op == OP_MAP))
+		c->emptied = false;
+	if (c->burst.nr && !r->told) {
+		struct step step = {
+			.kind = STEP_ALONE, .line = c->line, .burst = &c->burst,
+			.place = c->op == OP_UNASSIGN ? PLACE_DETACH :
+				 c->op == OP_ASSIGN || c->op == OP_CONFIG ?
+				 PLACE_ATTACH : PLACE_FLUSH,
+		};
+
+		rebuild_emit(r, &step);
 	}
 	burst_clear(&c->burst);
 	c->ranges.nr = 0;
@@ -465,6 +593,7 @@ static void settle_all(struct rebuild *r)
 		r->contexts[i].used = false;
 	}
 	r->ending = false;
+	settle_lazy(r);
 }
 
 static struct context *context_of(struct rebuild *r, const struct trace_event *e)
@@ -484,8 +613,11 @@ static struct context *context_of(struct rebuild *r, const struct trace_event *e
 		c->pid = task ? e->pid : 0;
 		c->op = OP_NONE;
 		c->rid = INV_ANY;
+		c->emptied = false;
+		c->alone = PLACE_OTHER;
 	}
 	c->last_line = r->line;
+	c->ns = e->ns;
 	return c;
 }
 
@@ -504,6 +636,15 @@ static bool overlaps(const struct inv *inv, const struct ranges *ranges)
 		    inv->first <= ranges->range[i].iova + (ranges->range[i].size - 1))
 			return true;
 	return false;
+}
+
+static bool ranges_overlap(const struct ranges *ranges, const struct machine_range *range)
+{
+	const struct inv inv = {
+		.first = range->iova, .last = range->iova + (range->size - 1),
+	};
+
+	return overlaps(&inv, ranges);
 }
 
 /* A scatter list is mapped piece by piece and flushed once. */
@@ -526,14 +667,19 @@ static void on_map(struct rebuild *r, struct context *c,
 static void on_unmap(struct rebuild *r, struct context *c,
 		     const struct trace_event *e)
 {
-	struct machine_range range = { e->map.iova, e->map.size };
+	struct machine_range range = {
+		.iova = e->map.iova, .size = e->map.size, .line = e->line, .ns = e->ns,
+	};
 	struct burst early = { 0 };
 	size_t n = 0;
 
 	if (!range.size)
 		return;
 	rebuild_settle_others(r, c, &range);
-	if (c->op == OP_UNMAP && !c->burst.nr) {
+	/* The same again: it was mapped in between, so the first has had its flush. */
+	if (c->op == OP_UNMAP && !c->burst.nr && !ranges_overlap(&c->ranges, &range)) {
+		if (c->ranges.nr == RANGES_MAX)
+			unmap_without_flush(r, c);
 		ranges_add(r, &c->ranges, RANGES_MAX, range);
 		return;
 	}
@@ -554,6 +700,7 @@ static void on_unmap(struct rebuild *r, struct context *c,
 	rebuild_settle(r, c, NULL);
 	rebuild_begin(r, c, OP_UNMAP);
 	ranges_add(r, &c->ranges, RANGES_MAX, range);
+	set_waiting(r, c, !n);
 	if (n) {
 		struct burst empty = c->burst;
 
@@ -563,50 +710,165 @@ static void on_unmap(struct rebuild *r, struct context *c,
 	}
 }
 
-/* Whether this command cannot belong to what the context has collected. */
+/*
+ * Whether this command cannot belong to what the context has collected. Commands before
+ * the wait for them are one flush. After it, they are if an unmap or map began it and
+ * nothing speaks against it; without one, only what is known to be of one domain is, and
+ * sent to each place once.
+ */
 static bool begins_flush(struct rebuild *r, struct context *c,
 			 const struct command *cmd)
 {
-	struct machine_tag *t, *mine;
+	bool told = c->op == OP_UNMAP || c->op == OP_MAP;
+	bool row = !r->vendor->logs_waits && c->burst.row;
 	uint64_t tag = tag_of(&cmd->inv);
+	struct machine_tag *t, *mine;
 	bool any = false, alike = false;
 	size_t i;
 
 	if (c->op == OP_ASSIGN || c->op == OP_UNASSIGN || c->op == OP_CONFIG ||
-	    !c->burst.nr || !burst_settled(&c->burst) || tag == NO_TAG ||
-	    (!r->vendor->logs_waits && c->burst.row))
+	    !c->burst.nr)
 		return false;
-	t = tag_find(r, cmd->iommu, tag);
+	if (c->burst.nr >= BURST_MAX)
+		return true;
+	if (!burst_settled(&c->burst))
+		return false;
+	if (c->ns > c->command_ns + FLUSH_GAP_NS)
+		return true;
+	if (told && (row || tag == NO_TAG))
+		return false;
+	t = tag == NO_TAG ? NULL : tag_find(r, cmd->iommu, tag);
 	for (i = 0; i < c->burst.nr; i++) {
 		const struct command *old = &c->burst.cmds[i];
+		bool here = old->iommu == cmd->iommu;
 		bool same_tag, same_range;
 
+		if (tag == NO_TAG) {
+			if (here && inv_same_target(&old->inv, &cmd->inv))
+				return true;
+			continue;
+		}
 		if (tag_of(&old->inv) == NO_TAG)
 			continue;
-		same_tag = old->iommu == cmd->iommu && tag_of(&old->inv) == tag;
+		any = true;
+		same_tag = here && tag_of(&old->inv) == tag;
 		same_range = old->inv.first == cmd->inv.first &&
 			     old->inv.last == cmd->inv.last;
 		mine = tag_find(r, old->iommu, tag_of(&old->inv));
-		if (t && mine && t->domain != mine->domain &&
-		    old->iommu == cmd->iommu)
+		if (here && !same_tag && !(t && mine && t->domain == mine->domain))
 			return true;
-		if (same_tag && same_range)
-			return c->op != OP_UNMAP || inv_all(&cmd->inv);
-		if (old->iommu == cmd->iommu && !same_tag && c->op == OP_NONE)
+		if (!told) {
+			if (!same_tag && !(t && mine && t->domain == mine->domain))
+				return true;
+			if (same_tag && old->inv.pasid == cmd->inv.pasid)
+				return true;
+		}
+		if (same_tag && same_range && inv_all(&cmd->inv))
 			return true;
 		/* A domain's flush has the same range for all of its tags. */
 		alike |= same_tag || same_range;
-		any = true;
 	}
 	return any && !alike;
 }
 
-static void on_command(struct rebuild *r, struct context *c,
-		       const struct trace_event *e, enum model_vendor vendor)
+/* A command, or with NULL a wait, that is of no flush. */
+static void alone(struct rebuild *r, struct context *c, struct command *cmd,
+		  enum machine_place place, unsigned long waits)
+{
+	struct burst burst = { .cmds = cmd, .nr = cmd ? 1 : 0, .waits = waits };
+	struct step step = { .kind = STEP_ALONE, .burst = &burst, .place = place };
+
+	c->alone = place;
+	rebuild_emit(r, &step);
+}
+
+static void on_wait(struct rebuild *r, struct context *c, unsigned int iommu)
+{
+	r->recorded.sync++;
+	if (burst_sync(&c->burst, iommu))
+		return;
+	if (c->alone == PLACE_FLUSH && c->burst.nr)
+		c->burst.waits++;
+	else
+		alone(r, c, NULL, c->alone == PLACE_FLUSH ? PLACE_OTHER : c->alone, 1);
+}
+
+static void on_config(struct rebuild *r, struct context *c, struct command *cmd,
+		      const struct trace_event *e)
+{
+	burst_end_row(&c->burst);
+	if (c->op != OP_CONFIG && c->op != OP_ASSIGN && c->op != OP_UNASSIGN) {
+		rebuild_settle(r, c, NULL);
+		rebuild_settle_others(r, c, NULL);
+		rebuild_begin(r, c, OP_CONFIG);
+	}
+	if (r->vendor->config)
+		r->vendor->config(c, e);
+	c->saw_config = true;
+	if (cmd->inv.rid != INV_ANY) {
+		c->rid = cmd->inv.rid;
+		c->rid_iommu = cmd->iommu;
+	}
+	alone(r, c, cmd, PLACE_TABLES, !r->vendor->logs_waits);
+}
+
+static void on_command(struct rebuild *r, struct context *c, struct command *cmd,
+		       const struct trace_event *e)
+{
+	int ret;
+
+	cmd->inv = inv_decode(r->machine.vendor, cmd->words);
+	burst_count_command(&r->recorded, cmd);
+	switch (cmd->inv.class) {
+	case MODEL_SYNC:
+		on_wait(r, c, cmd->iommu);
+		if (cmd->n > 1) {
+			r->recorded.sync += cmd->n - 1;
+			alone(r, c, NULL, PLACE_OTHER, cmd->n - 1);
+		}
+		return;
+	case MODEL_CONFIG:
+		on_config(r, c, cmd, e);
+		return;
+	case MODEL_IOTLB:
+	case MODEL_ATC:
+		break;
+	default:
+		burst_end_row(&c->burst);
+		alone(r, c, cmd, PLACE_OTHER, !r->vendor->logs_waits);
+		return;
+	}
+
+	/* For a whole VM or IOMMU: about no domain. */
+	if (cmd->inv.class == MODEL_IOTLB && tag_of(&cmd->inv) == NO_TAG) {
+		r->machine.nests |= r->vendor->nests_flush_all;
+		burst_end_row(&c->burst);
+		alone(r, c, cmd, PLACE_GLOBAL, !r->vendor->logs_waits);
+		return;
+	}
+	if (begins_flush(r, c, cmd))
+		rebuild_settle(r, c, NULL);
+	if (c->op == OP_NONE && !c->burst.nr)
+		rebuild_begin(r, c, OP_NONE);
+	/* VT-d batches the flushes of unmaps only. */
+	if (c->op == OP_ASSIGN || c->op == OP_UNASSIGN || c->op == OP_CONFIG)
+		burst_end_row(&c->burst);
+	ret = r->vendor->logs_waits ? burst_add(&c->burst, cmd) :
+				      burst_add_row(&c->burst, cmd);
+	if (ret)
+		rebuild_stop(r, "out of memory");
+	c->alone = PLACE_FLUSH;
+	c->command_ns = c->ns;
+	set_waiting(r, c, false);
+	activate(r, c);
+}
+
+/* What was submitted at once: of some of the commands the log has the words. */
+static void on_commands(struct rebuild *r, struct context *c,
+			const struct trace_event *e, enum model_vendor vendor)
 {
 	struct machine *m = &r->machine;
-	struct command cmd = { .line = e->line, .n = e->cmd.n };
-	int ret;
+	unsigned int iommu, words, i, known = e->cmd.nr_words;
 
 	if (m->vendor == MODEL_VENDORS)
 		m->vendor = vendor;
@@ -615,60 +877,22 @@ static void on_command(struct rebuild *r, struct context *c,
 		rebuild_stop(r, "expected commands of one vendor in a log");
 		return;
 	}
-	cmd.iommu = iommu_index(r, &e->cmd.iommu);
-	if (r->ret)
-		return;
-	memcpy(cmd.words, e->cmd.words, sizeof(cmd.words));
-	cmd.inv = inv_decode(vendor, cmd.words);
-	if (!cmd.n)
-		cmd.inv.class = MODEL_SYNC;
+	iommu = iommu_index(r, &e->cmd.iommu);
+	words = model_cmd_words(vendor);
+	known = e->cmd.nr_words / words;
+	if (known > e->cmd.n)
+		known = e->cmd.n;
+	for (i = 0; i < known && !r->ret; i++) {
+		struct command cmd = {
+			.line = e->line, .iommu = iommu,
+			.n = i + 1 < known ? 1 : e->cmd.n - known + 1,
+		};
 
-	switch (cmd.inv.class) {
-	case MODEL_SYNC:
-		burst_sync(&c->burst, cmd.iommu);
-		return;
-	case MODEL_CONFIG:
-		burst_end_row(&c->burst);
-		if (c->op != OP_CONFIG && c->op != OP_ASSIGN && c->op != OP_UNASSIGN) {
-			rebuild_settle(r, c, NULL);
-			rebuild_settle_others(r, c, NULL);
-			rebuild_begin(r, c, OP_CONFIG);
-		}
-		if (r->vendor->config)
-			r->vendor->config(c, e);
-		c->saw_config = true;
-		if (cmd.inv.rid != INV_ANY) {
-			c->rid = cmd.inv.rid;
-			c->rid_iommu = cmd.iommu;
-		}
-		return;
-	case MODEL_IOTLB:
-	case MODEL_ATC:
-		break;
-	default:
-		burst_end_row(&c->burst);
-		return;
+		memcpy(cmd.words, e->cmd.words + i * words, words * sizeof(*cmd.words));
+		on_command(r, c, &cmd, e);
 	}
-
-	/* For a whole VM or IOMMU: about no domain. SMMUv3 does so for nests. */
-	if (cmd.inv.class == MODEL_IOTLB && tag_of(&cmd.inv) == NO_TAG) {
-		m->nests |= r->vendor->nests_flush_all;
-		return;
-	}
-	if (begins_flush(r, c, &cmd))
-		rebuild_settle(r, c, NULL);
-	if (c->op == OP_NONE && !c->burst.nr)
-		rebuild_begin(r, c, OP_NONE);
-	/* VT-d batches the flushes of unmaps only. */
-	if (c->op == OP_ASSIGN || c->op == OP_UNASSIGN || c->op == OP_CONFIG)
-		burst_end_row(&c->burst);
-	ret = r->vendor->logs_waits ? burst_add(&c->burst, &cmd) :
-				      burst_add_row(&c->burst, &cmd);
-	if (ret)
-		rebuild_stop(r, "out of memory");
-	else if (e->cmd.sync)
-		burst_sync(&c->burst, cmd.iommu);
-	activate(r, c);
+	if (e->cmd.sync && !r->ret)
+		on_wait(r, c, iommu);
 }
 
 static void on_attach(struct rebuild *r, struct context *c,
@@ -726,7 +950,8 @@ int rebuild_event(struct rebuild *r, const struct trace_event *e)
 	case TRACE_MAP:
 		if (!e->map.size)
 			break;
-		on_map(r, c, &(struct machine_range){ e->map.iova, e->map.size });
+		on_map(r, c, &(struct machine_range){ .iova = e->map.iova,
+						      .size = e->map.size });
 		step.kind = STEP_MAP;
 		step.iova = e->map.iova;
 		step.paddr = e->map.paddr;
@@ -749,13 +974,16 @@ int rebuild_event(struct rebuild *r, const struct trace_event *e)
 			rebuild_settle(r, c, NULL);
 		break;
 	case TRACE_QI:
-		on_command(r, c, e, MODEL_VTD);
+		on_commands(r, c, e, MODEL_VTD);
 		break;
 	case TRACE_AMD:
-		on_command(r, c, e, MODEL_AMD);
+		on_commands(r, c, e, MODEL_AMD);
+		break;
+	case TRACE_RISCV:
+		on_commands(r, c, e, MODEL_RISCV);
 		break;
 	case TRACE_SMMU:
-		on_command(r, c, e, MODEL_SMMUV3);
+		on_commands(r, c, e, MODEL_SMMUV3);
 		break;
 	default:			/* markers, and detaches that nothing follows */
 		rebuild_settle(r, c, NULL);
@@ -794,6 +1022,21 @@ void rebuild_destroy(struct rebuild *r)
 struct machine *rebuild_machine(struct rebuild *r)
 {
 	return &r->machine;
+}
+
+struct burst_count rebuild_recorded(const struct rebuild *r)
+{
+	struct burst_count count = r->recorded;
+
+	/* What the log does not have has to be taken from what was made of it. */
+	if (r->vendor && !r->vendor->logs_waits)
+		count.sync = r->all_told.sync;
+	return count;
+}
+
+struct burst_count rebuild_told(const struct rebuild *r)
+{
+	return r->all_told;
 }
 
 const char *rebuild_error(const struct rebuild *r)

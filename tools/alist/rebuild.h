@@ -39,7 +39,7 @@ struct machine_attachment {
 	unsigned int iommu;
 	uint64_t tag;
 	uint32_t pasid;			/* 0: requests without PASID */
-	bool guessed;			/* attached before the log, or not told by it */
+	bool guessed;			/* attached before the log, or not said where */
 	uint64_t line;
 	struct machine_attachment *next;		/* of the domain */
 	struct machine_attachment *device_next;		/* of the device */
@@ -62,13 +62,15 @@ struct machine_domain {
 	struct machine_attachment *attachments;
 	unsigned int nr;
 	bool first_stage;
+	uint64_t flushed_line;		/* of the last flush of everything */
 	struct machine_domain *next;
 	struct machine_domain *prev;
 	void *priv;
 };
 
 struct machine_iommu {
-	char name[64];
+	char name[64];			/* as in the log */
+	char label[64];			/* the same, or iommuN in place of a pointer */
 };
 
 struct machine {
@@ -94,11 +96,28 @@ enum step_kind {
 	STEP_MAP_FLUSH,		/* @ranges of @domain were mapped and flushed */
 	STEP_OTHER_FLUSH,	/* of @domain, for what the log does not show */
 	STEP_RETIRE,		/* of @iommu, @tag, that nothing is attached to */
+	STEP_MISSING,		/* @ranges was unmapped, and no flush followed */
+	STEP_ALONE,		/* @burst is of no flush of a domain: @place */
+	STEP_KINDS,
+};
+
+/* What commands are for that no list would send. */
+enum machine_place {
+	PLACE_FLUSH,		/* for whom cannot be told */
+	PLACE_ATTACH,
+	PLACE_DETACH,
+	PLACE_GLOBAL,		/* everything of an IOMMU or a VM */
+	PLACE_TABLES,		/* context, stream table, directory entries */
+	PLACE_OTHER,		/* interrupts, prefetches, waits for nothing */
+	PLACES,
 };
 
 struct machine_range {
 	uint64_t iova;
 	uint64_t size;
+	uint64_t line;
+	uint64_t ns;
+	bool expected;		/* a flush should follow at once, if any does here */
 };
 
 struct step {
@@ -109,6 +128,7 @@ struct step {
 	struct machine_attachment *attachment;
 	struct machine_domain *domain;
 	struct machine_domain *from;
+	enum machine_place place;
 	const struct machine_range *ranges;
 	size_t nr_ranges;
 	bool lazy;			/* flushed later, with everything else */
@@ -125,6 +145,7 @@ enum machine_unknown {
 	UNKNOWN_UNMAP,		/* flushed, and never seen unmapped */
 	UNKNOWN_WORDS,		/* commands of which the log has no words */
 	UNKNOWN_EVENTS,		/* events lost */
+	UNKNOWN_FLUSH,		/* unmapped, and not flushed before the log ends */
 	UNKNOWN_KINDS,
 };
 
@@ -143,6 +164,10 @@ struct machine *rebuild_machine(struct rebuild *rebuild);
  */
 int rebuild_event(struct rebuild *rebuild, const struct trace_event *event);
 const char *rebuild_error(const struct rebuild *rebuild);
+/* Every command of the log, whatever became of it. */
+struct burst_count rebuild_recorded(const struct rebuild *rebuild);
+/* Those that a step had; the same, or the rebuilding has lost some. */
+struct burst_count rebuild_told(const struct rebuild *rebuild);
 unsigned long rebuild_unknown(const struct rebuild *rebuild,
 			      enum machine_unknown kind);
 void rebuild_count_unknown(struct rebuild *rebuild, enum machine_unknown kind,

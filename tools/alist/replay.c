@@ -4,25 +4,29 @@
  * driver sent that was recorded.
  *
  * Each step of the rebuilt log runs on the hardware models; if either side sent
- * something it is a flush, and both bursts are compared. All output of a file waits
- * in temporary files until the file has proved to be sound, so that memory does not
- * grow with the log and nothing half-written is seen.
+ * something it is a flush, and both bursts are compared. All output waits in temporary
+ * files until every file has proved to be sound, so that memory does not grow with the
+ * log and nothing half-written is seen.
+ *
+ * Every command of the log is counted in one line of the table by purpose: with the
+ * flush that it is of, or with those that no list would send.
  */
 #include <errno.h>
 #include <inttypes.h>
 #include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "alist.h"
 #include "compare.h"
 #include "rebuild.h"
 #include "trace.h"
+#include "vendor.h"
 #include "world.h"
 
 #define IOMMUS_MAX	64
-#define PROGRESS_BYTES	(UINT64_C(1) << 22)
 
 struct options {
 	bool json;
@@ -33,12 +37,48 @@ struct options {
 	int nr_files;
 };
 
-struct total {
-	unsigned long attachments;
+/* What commands were for: flushes of domains first, the others after. */
+enum purpose {
+	FOR_UNMAP,
+	FOR_LAZY,
+	FOR_MAP,
+	FOR_ATTACH,
+	FOR_DETACH,
+	FOR_FREE,
+	FOR_UNKNOWN,
+	FLUSHES,
+	FOR_GLOBAL = FLUSHES,
+	FOR_TABLES,
+	FOR_OTHER,
+	PURPOSES,
+};
+
+static const struct {
+	const char *id, *text;
+} purposes[PURPOSES] = {
+	[FOR_UNMAP] = { "unmap", "unmap" },
+	[FOR_LAZY] = { "lazy", "unmap, flushed later" },
+	[FOR_MAP] = { "map", "map" },
+	[FOR_ATTACH] = { "attach", "attach" },
+	[FOR_DETACH] = { "detach", "detach" },
+	[FOR_FREE] = { "free", "domain freed" },
+	[FOR_UNKNOWN] = { "unknown", "not told by the log" },
+	[FOR_GLOBAL] = { "global", "all of an IOMMU or VM" },
+	[FOR_TABLES] = { "tables", "device and PASID entries" },
+	[FOR_OTHER] = { "other", "interrupts and others" },
+};
+
+struct tally {
 	unsigned long flushes;
 	unsigned long same;
 	struct burst_count driver;
 	struct burst_count list;
+};
+
+struct total {
+	unsigned long attachments;
+	struct tally flushes;		/* of domains: the first FLUSHES purposes */
+	struct tally by[PURPOSES];
 	unsigned long stale;
 	unsigned long faults;
 	unsigned long reasons[REASONS];
@@ -67,15 +107,22 @@ struct replay {
 	unsigned int nr_runs;
 	FILE *rows;			/* the table, or the differences in JSON */
 	FILE *flushes;			/* with --verbose */
+	FILE *index;			/* of @flushes: struct index_entry */
 	bool any_difference;
 	bool no_memory;
 };
 
-static void count_add(struct burst_count *to, const struct burst_count *count)
+/* Where a flush is told in the file of them; they end in another order than they begin. */
+struct index_entry {
+	uint64_t line, serial, offset, len;
+};
+
+static void tally_add(struct tally *to, const struct tally *tally)
 {
-	to->iotlb += count->iotlb;
-	to->atc += count->atc;
-	to->sync += count->sync;
+	to->flushes += tally->flushes;
+	to->same += tally->same;
+	burst_count_add(&to->driver, &tally->driver);
+	burst_count_add(&to->list, &tally->list);
 }
 
 static void total_add(struct total *to, const struct total *total)
@@ -83,10 +130,9 @@ static void total_add(struct total *to, const struct total *total)
 	size_t i;
 
 	to->attachments += total->attachments;
-	to->flushes += total->flushes;
-	to->same += total->same;
-	count_add(&to->driver, &total->driver);
-	count_add(&to->list, &total->list);
+	tally_add(&to->flushes, &total->flushes);
+	for (i = 0; i < PURPOSES; i++)
+		tally_add(&to->by[i], &total->by[i]);
 	to->stale += total->stale;
 	to->faults += total->faults;
 	for (i = 0; i < REASONS; i++)
@@ -95,24 +141,25 @@ static void total_add(struct total *to, const struct total *total)
 
 static bool total_failed(const struct total *total)
 {
-	return total->stale || total->faults || total->reasons[REASON_UNEXPLAINED];
+	return total->stale || total->faults || total->reasons[REASON_UNEXPLAINED] ||
+	       total->reasons[REASON_FLUSH_MISSING];
 }
 
-static void print_row(FILE *to, const char *name, const struct total *total)
+static void print_row(FILE *to, const char *name, const struct tally *tally)
 {
 	fprintf(to, "  %-26.60s %8lu | %8lu %8lu %8lu | %8lu %8lu %8lu | %8lu\n",
-		name, total->flushes, total->driver.iotlb, total->driver.atc,
-		total->driver.sync, total->list.iotlb, total->list.atc,
-		total->list.sync, total->same);
+		name, tally->flushes, tally->driver.iotlb, tally->driver.atc,
+		tally->driver.sync, tally->list.iotlb, tally->list.atc,
+		tally->list.sync, tally->same);
 }
 
 static void end_run(struct replay *replay)
 {
-	if (replay->this_run.flushes || replay->this_run.attachments) {
+	if (replay->this_run.flushes.flushes || replay->this_run.attachments) {
 		replay->nr_runs++;
 		if (!replay->options->json)
 			print_row(replay->rows, replay->run[0] ? replay->run : "-",
-				  &replay->this_run);
+				  &replay->this_run.flushes);
 	}
 	total_add(&replay->all, &replay->this_run);
 	memset(&replay->this_run, 0, sizeof(replay->this_run));
@@ -140,18 +187,68 @@ static void difference(struct replay *replay, uint64_t line, uint32_t reasons)
 	}
 }
 
-static const char *const step_names[] = {
-	[STEP_ATTACH] = "attach",
-	[STEP_DETACH] = "detach",
-	[STEP_UNMAP_FLUSH] = "unmap",
-	[STEP_MAP_FLUSH] = "map",
-	[STEP_OTHER_FLUSH] = "flush",
-	[STEP_RETIRE] = "free",
-};
+/* What is told of flushes with --verbose, to be brought into the order of the log. */
+static void flush_begins(struct replay *replay, uint64_t line, struct index_entry *entry)
+{
+	static uint64_t serial;
 
-static void print_words(FILE *to, const char *who, enum model_vendor vendor,
+	*entry = (struct index_entry){ line, serial++, ftell(replay->flushes), 0 };
+}
+
+static void flush_ends(struct replay *replay, struct index_entry *entry)
+{
+	entry->len = ftell(replay->flushes) - entry->offset;
+	fwrite(entry, sizeof(*entry), 1, replay->index);
+}
+
+static int by_line(const void *a, const void *b)
+{
+	const struct index_entry *x = a, *y = b;
+
+	if (x->line != y->line)
+		return x->line < y->line ? -1 : 1;
+	return x->serial < y->serial ? -1 : x->serial > y->serial;
+}
+
+/* The index is sorted in its file: memory does not grow with the log. */
+static int publish_flushes(struct replay *replay, FILE *out)
+{
+	struct index_entry *index;
+	size_t i, nr, left, n;
+	char buf[4096];
+	int ret = 0;
+	long size;
+
+	if (ferror(replay->flushes) || fflush(replay->flushes) || ferror(replay->index) ||
+	    fflush(replay->index))
+		return -1;
+	size = ftell(replay->index);
+	if (size <= 0)
+		return size < 0 ? -1 : 0;
+	nr = size / sizeof(*index);
+	index = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED,
+		     fileno(replay->index), 0);
+	if (index == MAP_FAILED)
+		return -1;
+	qsort(index, nr, sizeof(*index), by_line);
+	for (i = 0; i < nr && !ret; i++) {
+		ret = fseek(replay->flushes, index[i].offset, SEEK_SET);
+		for (left = index[i].len; left && !ret; left -= n) {
+			n = left < sizeof(buf) ? left : sizeof(buf);
+			n = fread(buf, 1, n, replay->flushes);
+			if (!n || fwrite(buf, 1, n, out) != n)
+				ret = -1;
+		}
+	}
+	munmap(index, size);
+	return ret;
+}
+
+static void print_words(struct replay *replay, const char *who, enum model_vendor vendor,
 			const struct burst *burst)
 {
+	const struct machine *machine = rebuild_machine(replay->rebuild);
+	FILE *to = replay->flushes;
 	char text[128];
 	size_t i;
 
@@ -159,8 +256,10 @@ static void print_words(FILE *to, const char *who, enum model_vendor vendor,
 		const struct command *cmd = &burst->cmds[i];
 
 		model_decode(vendor, cmd->words, text, sizeof(text));
-		fprintf(to, "    %-6s  iommu %u  %016" PRIx64 " %016" PRIx64 "  %s",
-			who, cmd->iommu, cmd->words[0], cmd->words[1], text);
+		fprintf(to, "    %-6s  %s  %016" PRIx64 " %016" PRIx64 "  %s", who,
+			cmd->iommu < machine->nr_iommus && !replay->options->iommus ?
+			machine->iommus[cmd->iommu].label : "iommu",
+			cmd->words[0], cmd->words[1], text);
 		if (cmd->n > 1)
 			fprintf(to, ", and %u more", cmd->n - 1);
 		fprintf(to, "%s\n", cmd->waits ? "; wait" : "");
@@ -168,39 +267,41 @@ static void print_words(FILE *to, const char *who, enum model_vendor vendor,
 }
 
 /* One flush: @driver and @list are what each of them sent. */
-static void compare(struct replay *replay, uint64_t line,
+static void compare(struct replay *replay, uint64_t line, enum purpose purpose,
 		    const struct compare_facts *facts, const struct burst *driver,
 		    const struct burst *list)
 {
-	struct total *total = &replay->this_run;
-	struct burst_count recorded = burst_count(driver);
-	struct burst_count sent = burst_count(list);
+	struct tally tally = {
+		.flushes = 1, .driver = burst_count(driver), .list = burst_count(list),
+	};
+	struct index_entry entry;
 	uint32_t reasons = 0;
 	size_t i;
 
-	count_add(&total->driver, &recorded);
-	count_add(&total->list, &sent);
-	total->flushes++;
 	if (!replay->options->iommus) {
 		reasons = compare_bursts(driver, list, facts);
-		total->same += !reasons;
+		tally.same = !reasons;
 		difference(replay, line, reasons);
 	}
-	if (!replay->options->verbose || replay->options->json)
+	tally_add(&replay->this_run.flushes, &tally);
+	tally_add(&replay->this_run.by[purpose], &tally);
+	if (!replay->flushes)
 		return;
+	flush_begins(replay, line, &entry);
 	fprintf(replay->flushes,
 		"  line %" PRIu64 " %s: driver %lu IOTLB %lu ATC %lu syncs, list %lu IOTLB %lu ATC %lu syncs%s",
-		line, step_names[facts->kind], recorded.iotlb, recorded.atc,
-		recorded.sync, sent.iotlb, sent.atc, sent.sync,
-		replay->options->iommus ? "" : reasons ? ":" : ": same words");
+		line, purposes[purpose].id, tally.driver.iotlb, tally.driver.atc,
+		tally.driver.sync, tally.list.iotlb, tally.list.atc,
+		tally.list.sync, replay->options->iommus ? "" : reasons ? ":" : ": same words");
 	for (i = 0; i < REASONS; i++)
 		if (reasons >> i & 1)
 			fprintf(replay->flushes, " %s", reason_name(i));
 	fputc('\n', replay->flushes);
 	if (reasons) {
-		print_words(replay->flushes, "driver", facts->vendor, driver);
-		print_words(replay->flushes, "list", facts->vendor, list);
+		print_words(replay, "driver", facts->vendor, driver);
+		print_words(replay, "list", facts->vendor, list);
 	}
+	flush_ends(replay, &entry);
 }
 
 static void credit_free(struct credit *credit)
@@ -228,22 +329,21 @@ static struct credit *credit_take(struct replay *replay, unsigned int iommu,
 static void credit_lapse(struct replay *replay, struct credit *credit,
 			 const struct compare_facts *facts)
 {
-	static const struct burst nothing;
-	struct burst_count sent = burst_count(&credit->sent);
-	struct compare_facts early = *facts;
+	struct tally tally = { .flushes = 1, .list = burst_count(&credit->sent) };
+	struct index_entry entry;
 
-	early.kind = STEP_DETACH;
-	count_add(&replay->this_run.list, &sent);
-	replay->this_run.flushes++;
+	tally_add(&replay->this_run.flushes, &tally);
+	tally_add(&replay->this_run.by[FOR_DETACH], &tally);
 	if (!replay->options->iommus)
 		difference(replay, credit->line, UINT32_C(1) << REASON_TAG_EARLY);
-	if (replay->options->verbose && !replay->options->json) {
+	if (replay->flushes) {
+		flush_begins(replay, credit->line, &entry);
 		fprintf(replay->flushes,
 			"  line %" PRIu64 " detach: driver nothing, list %lu IOTLB %lu syncs: %s\n",
-			credit->line, sent.iotlb, sent.sync,
+			credit->line, tally.list.iotlb, tally.list.sync,
 			reason_name(REASON_TAG_EARLY));
-		print_words(replay->flushes, "driver", early.vendor, &nothing);
-		print_words(replay->flushes, "list", early.vendor, &credit->sent);
+		print_words(replay, "list", facts->vendor, &credit->sent);
+		flush_ends(replay, &entry);
 	}
 	credit_free(credit);
 }
@@ -273,6 +373,77 @@ static int credit_add(struct replay *replay, const struct step *step,
 	return 0;
 }
 
+/* What is of no flush that a list would send. */
+static void on_alone(struct replay *replay, const struct step *step,
+		     const struct world_result *result)
+{
+	static const struct burst nothing;
+	struct compare_facts facts = result->facts;
+	struct tally tally = { .driver = burst_count(step->burst) };
+
+	switch (step->place) {
+	case PLACE_ATTACH:
+		facts.kind = STEP_ATTACH;
+		compare(replay, step->line, FOR_ATTACH, &facts, step->burst, &nothing);
+		return;
+	case PLACE_DETACH:
+		facts.kind = STEP_DETACH;
+		facts.tag_in_use = true;
+		compare(replay, step->line, FOR_DETACH, &facts, step->burst, &nothing);
+		return;
+	case PLACE_FLUSH:
+		facts.kind = STEP_OTHER_FLUSH;
+		facts.unknown_members = true;
+		compare(replay, step->line, FOR_UNKNOWN, &facts, step->burst, &nothing);
+		return;
+	case PLACE_GLOBAL:
+		tally_add(&replay->this_run.by[FOR_GLOBAL], &tally);
+		return;
+	case PLACE_TABLES:
+		tally_add(&replay->this_run.by[FOR_TABLES], &tally);
+		return;
+	default:
+		tally_add(&replay->this_run.by[FOR_OTHER], &tally);
+		return;
+	}
+}
+
+static enum purpose purpose_of(const struct step *step)
+{
+	switch (step->kind) {
+	case STEP_UNMAP_FLUSH:
+		return step->lazy ? FOR_LAZY : FOR_UNMAP;
+	case STEP_MAP_FLUSH:
+		return FOR_MAP;
+	case STEP_ATTACH:
+		return FOR_ATTACH;
+	case STEP_DETACH:
+		return FOR_DETACH;
+	case STEP_RETIRE:
+		return FOR_FREE;
+	default:
+		return FOR_UNKNOWN;
+	}
+}
+
+static void on_missing(struct replay *replay, const struct step *step,
+		       const struct compare_facts *facts)
+{
+	enum reason reason = facts->lost ? REASON_LOST : REASON_FLUSH_MISSING;
+	struct index_entry entry;
+
+	if (replay->options->iommus)
+		return;
+	difference(replay, step->line, UINT32_C(1) << reason);
+	if (!replay->flushes)
+		return;
+	flush_begins(replay, step->line, &entry);
+	fprintf(replay->flushes,
+		"  line %" PRIu64 " unmap of 0x%" PRIx64 ", %" PRIu64 " bytes: driver nothing: %s\n",
+		step->line, step->ranges->iova, step->ranges->size, reason_name(reason));
+	flush_ends(replay, &entry);
+}
+
 static int on_step(struct machine *machine, const struct step *step, void *arg)
 {
 	static const struct burst nothing;
@@ -291,26 +462,35 @@ static int on_step(struct machine *machine, const struct step *step, void *arg)
 	rebuild_count_unknown(replay->rebuild, UNKNOWN_MAPPING, result.unmapped);
 	replay->this_run.attachments += step->kind == STEP_ATTACH;
 
-	if (step->kind == STEP_RUN || step->kind == STEP_END) {
+	switch (step->kind) {
+	case STEP_RUN:
+	case STEP_END:
 		while ((credit = replay->credits)) {
 			replay->credits = credit->next;
 			credit_lapse(replay, credit, &result.facts);
 		}
 		end_run(replay);
-		snprintf(replay->run, sizeof(replay->run), "%.*s",
-			 (int)step->label.len, step->label.s);
+		trace_clean(replay->run, sizeof(replay->run), step->label.s ?
+			    step->label.s : "", step->label.len);
 		return 0;
-	}
-	if (step->kind == STEP_ATTACH) {
+	case STEP_ALONE:
+		on_alone(replay, step, &result);
+		return 0;
+	case STEP_MISSING:
+		on_missing(replay, step, &result.facts);
+		return 0;
+	case STEP_ATTACH:
 		if (driver->nr || result.attach.nr)
-			compare(replay, step->line, &result.facts, driver,
+			compare(replay, step->line, FOR_ATTACH, &result.facts, driver,
 				&result.attach);
 		return 0;
+	default:
+		break;
 	}
 	if (result.attach.nr) {
 		facts = result.facts;
 		facts.kind = STEP_ATTACH;
-		compare(replay, step->line, &facts, &nothing, &result.attach);
+		compare(replay, step->line, FOR_ATTACH, &facts, &nothing, &result.attach);
 	}
 	if (step->kind == STEP_DETACH && !driver->nr && result.sent.nr) {
 		if (credit_add(replay, step, &result)) {
@@ -321,14 +501,15 @@ static int on_step(struct machine *machine, const struct step *step, void *arg)
 	}
 	if (step->kind == STEP_RETIRE) {
 		credit = credit_take(replay, step->iommu, step->tag);
-		compare(replay, step->line, &result.facts, driver,
+		compare(replay, step->line, FOR_FREE, &result.facts, driver,
 			credit ? &credit->sent : &nothing);
 		if (credit)
 			credit_free(credit);
 		return 0;
 	}
 	if (driver->nr || result.sent.nr)
-		compare(replay, step->line, &result.facts, driver, &result.sent);
+		compare(replay, step->line, purpose_of(step), &result.facts, driver,
+			&result.sent);
 	return 0;
 }
 
@@ -342,6 +523,7 @@ static const char *const unknown_names[UNKNOWN_KINDS] = {
 	[UNKNOWN_UNMAP] = "unmaps",
 	[UNKNOWN_WORDS] = "words",
 	[UNKNOWN_EVENTS] = "events",
+	[UNKNOWN_FLUSH] = "flushes",
 };
 
 static const char *const unknown_texts[UNKNOWN_KINDS] = {
@@ -350,6 +532,7 @@ static const char *const unknown_texts[UNKNOWN_KINDS] = {
 	[UNKNOWN_UNMAP] = "flushed, and not seen unmapped",
 	[UNKNOWN_WORDS] = "commands of which the log has no words",
 	[UNKNOWN_EVENTS] = "events lost",
+	[UNKNOWN_FLUSH] = "unmapped, and not flushed before the log ends",
 };
 
 static struct json_object *json_count(const struct burst_count *count)
@@ -362,17 +545,42 @@ static struct json_object *json_count(const struct burst_count *count)
 	return object;
 }
 
-static int publish_json(struct replay *replay, const char *path)
+static struct json_object *json_tally(const struct tally *tally, bool flushes)
+{
+	struct json_object *object = json_object_new_object();
+	struct json_object *driver = json_count(&tally->driver);
+
+	if (flushes) {
+		json_object_object_add(object, "flushes",
+				       json_object_new_int64(tally->flushes));
+		json_object_object_add(object, "same", json_object_new_int64(tally->same));
+		json_object_object_add(object, "driver", driver);
+		json_object_object_add(object, "list", json_count(&tally->list));
+		return object;
+	}
+	json_object_object_add(driver, "config",
+			       json_object_new_int64(tally->driver.config));
+	json_object_object_add(driver, "other", json_object_new_int64(tally->driver.other));
+	json_object_object_add(object, "driver", driver);
+	return object;
+}
+
+static int publish_json(struct replay *replay, const char *path, FILE *out)
 {
 	struct machine *machine = rebuild_machine(replay->rebuild);
+	struct burst_count recorded = rebuild_recorded(replay->rebuild);
 	const struct total *all = &replay->all;
 	struct json_object *object = json_object_new_object();
 	struct json_object *unknowns = json_object_new_object();
+	struct json_object *by = json_object_new_object();
+	struct json_object *log = json_count(&recorded);
 	unsigned long unknown, sum = 0;
 	const char *text;
+	char name[4096];
 	size_t i;
 
-	json_object_object_add(object, "file", json_object_new_string(path));
+	trace_clean(name, sizeof(name), path, strlen(path));
+	json_object_object_add(object, "file", json_object_new_string(name));
 	json_object_object_add(object, "vendor",
 		json_object_new_string(alist_vendor(machine->vendor)));
 	json_object_object_add(object, "runs", json_object_new_int64(replay->nr_runs));
@@ -381,12 +589,22 @@ static int publish_json(struct replay *replay, const char *path)
 			json_object_new_int64(replay->options->iommus));
 	json_object_object_add(object, "attachments",
 			       json_object_new_int64(all->attachments));
-	json_object_object_add(object, "flushes", json_object_new_int64(all->flushes));
+	json_object_object_add(object, "flushes",
+			       json_object_new_int64(all->flushes.flushes));
 	if (!replay->options->iommus)
 		json_object_object_add(object, "same",
-				       json_object_new_int64(all->same));
-	json_object_object_add(object, "driver", json_count(&all->driver));
-	json_object_object_add(object, "list", json_count(&all->list));
+				       json_object_new_int64(all->flushes.same));
+	json_object_object_add(object, "driver", json_count(&all->flushes.driver));
+	json_object_object_add(object, "list", json_count(&all->flushes.list));
+	json_object_object_add(log, "config", json_object_new_int64(recorded.config));
+	json_object_object_add(log, "other", json_object_new_int64(recorded.other));
+	json_object_object_add(object, "recorded", log);
+	json_object_object_add(object, "syncs_inferred",
+		json_object_new_boolean(!vendor_of(machine->vendor)->logs_waits));
+	for (i = 0; i < PURPOSES; i++)
+		json_object_object_add(by, purposes[i].id,
+				       json_tally(&all->by[i], i < FLUSHES));
+	json_object_object_add(object, "purposes", by);
 	json_object_object_add(object, "stale", json_object_new_int64(all->stale));
 	json_object_object_add(object, "faults", json_object_new_int64(all->faults));
 	for (i = 0; i < UNKNOWN_KINDS; i++) {
@@ -400,15 +618,47 @@ static int publish_json(struct replay *replay, const char *path)
 
 	/* The differences are as many as they like: they come from their file. */
 	text = json_object_to_json_string_ext(object, ALIST_JSON);
-	printf("%.*s,\"differences\":[", (int)strlen(text) - 1, text);
+	fprintf(out, "%.*s,\"differences\":[", (int)strlen(text) - 1, text);
 	json_object_put(object);
-	if (alist_publish(replay->rows, stdout))
+	if (alist_publish(replay->rows, out))
 		return -1;
-	printf("]}\n");
+	fprintf(out, "]}\n");
 	return 0;
 }
 
-static int publish_text(struct replay *replay, const char *path)
+static void print_purposes(const struct replay *replay, FILE *out)
+{
+	const struct total *all = &replay->all;
+	struct burst_count rest = { 0 };
+	size_t i;
+
+	fprintf(out, "  by purpose\n");
+	for (i = 0; i < FLUSHES; i++)
+		if (all->by[i].flushes)
+			print_row(out, purposes[i].text, &all->by[i]);
+	for (i = FLUSHES; i < PURPOSES; i++) {
+		const struct burst_count *count = &all->by[i].driver;
+
+		burst_count_add(&rest, count);
+		if (!(count->iotlb + count->config + count->other + count->sync))
+			continue;
+		fprintf(out, "  %-26s %8s | %8lu %8lu %8lu |", purposes[i].text, "",
+			count->iotlb, count->atc, count->sync);
+		if (count->config)
+			fprintf(out, " and %lu of entries", count->config);
+		if (count->other)
+			fprintf(out, " and %lu other%s", count->other,
+				count->other == 1 ? "" : "s");
+		fputc('\n', out);
+	}
+	burst_count_add(&rest, &all->flushes.driver);
+	fprintf(out, "  %-26s %8s | %8lu %8lu %8lu |%s\n", "all of the log", "",
+		rest.iotlb, rest.atc, rest.sync,
+		vendor_of(rebuild_machine(replay->rebuild)->vendor)->logs_waits ?
+		"" : " syncs are inferred");
+}
+
+static int publish_text(struct replay *replay, const char *path, FILE *out)
 {
 	struct machine *machine = rebuild_machine(replay->rebuild);
 	const struct total *all = &replay->all;
@@ -417,33 +667,38 @@ static int publish_text(struct replay *replay, const char *path)
 	const char *plain = alist_colour(stdout) ? "\033[0m" : "";
 	unsigned long unknown;
 	bool any = false;
+	char name[4096];
 	size_t i;
 
-	printf("%s: %s, %lu attachments", path, model_vendor_name(machine->vendor),
-	       all->attachments);
+	trace_clean(name, sizeof(name), path, strlen(path));
+	fprintf(out, "%s: %s, %lu attachments", name, model_vendor_name(machine->vendor),
+		all->attachments);
 	if (replay->options->iommus)
-		printf(", spread over %u IOMMUs", replay->options->iommus);
-	printf("\n");
-	if (replay->flushes && alist_publish(replay->flushes, stdout))
+		fprintf(out, ", spread over %u IOMMUs", replay->options->iommus);
+	fprintf(out, "\n");
+	if (replay->flushes && publish_flushes(replay, out)) {
+		alist_error("cannot write a temporary file: %s", strerror(errno));
 		return -1;
-	printf("  %-26s %8s | %26s | %26s |\n", "", "", "driver (recorded)   ",
+	}
+	fprintf(out, "  %-26s %8s | %26s | %26s |\n", "", "", "driver (recorded)   ",
 	       "list           ");
-	printf("  %-26s %8s | %8s %8s %8s | %8s %8s %8s | %8s\n", "run", "flushes",
+	fprintf(out, "  %-26s %8s | %8s %8s %8s | %8s %8s %8s | %8s\n", "run", "flushes",
 	       "IOTLB", "ATC", "syncs", "IOTLB", "ATC", "syncs",
 	       replay->options->iommus ? "-" : "same");
-	if (alist_publish(replay->rows, stdout))
+	if (alist_publish(replay->rows, out))
 		return -1;
-	print_row(stdout, "total", all);
+	print_row(out, "total", &all->flushes);
+	print_purposes(replay, out);
 	for (i = 0; i < REASONS; i++) {
+		bool bad = i == REASON_UNEXPLAINED || i == REASON_FLUSH_MISSING;
+
 		if (!all->reasons[i])
 			continue;
 		if (!any)
-			printf("  differences, by reason:\n");
+			fprintf(out, "  differences, by reason:\n");
 		any = true;
-		printf("    %s%8lu  %-20s%s  %s\n",
-		       i == REASON_UNEXPLAINED ? red : "", all->reasons[i],
-		       reason_name(i), i == REASON_UNEXPLAINED ? plain : "",
-		       reason_text(i));
+		fprintf(out, "    %s%8lu  %-20s%s  %s\n", bad ? red : "", all->reasons[i],
+			reason_name(i), bad ? plain : "", reason_text(i));
 	}
 	any = false;
 	for (i = 0; i < UNKNOWN_KINDS; i++) {
@@ -451,59 +706,50 @@ static int publish_text(struct replay *replay, const char *path)
 		if (!unknown)
 			continue;
 		if (!any)
-			printf("  not told by the log:\n");
+			fprintf(out, "  not told by the log:\n");
 		any = true;
-		printf("    %8lu  %-20s  %s\n", unknown, unknown_names[i],
-		       unknown_texts[i]);
+		fprintf(out, "    %8lu  %-20s  %s\n", unknown, unknown_names[i],
+			unknown_texts[i]);
 	}
-	printf("  %sstale translations: %lu%s", all->stale ? red : green, all->stale,
-	       plain);
+	fprintf(out, "  %sstale translations: %lu%s", all->stale ? red : green, all->stale,
+		plain);
 	if (all->faults)
-		printf(", %scommands refused: %lu%s", red, all->faults, plain);
-	printf("\n");
+		fprintf(out, ", %scommands refused: %lu%s", red, all->faults, plain);
+	fprintf(out, "\n");
 	return 0;
 }
 
-static void progress(const struct trace *trace, const char *path, bool done)
+/* Each command is in one line of the table, or the counts are worth nothing. */
+static bool counts_agree(const struct replay *replay)
 {
-	uint64_t size = trace_size(trace), position = trace_position(trace);
-	unsigned int percent, i;
+	struct burst_count recorded = rebuild_recorded(replay->rebuild);
+	struct burst_count sum = { 0 };
+	size_t i;
 
-	if (!isatty(STDERR_FILENO) || size < PROGRESS_BYTES)
-		return;
-	if (done) {
-		fprintf(stderr, "\r\033[K");
-		return;
-	}
-	percent = position * 100 / size;
-	fprintf(stderr, "\r%.40s [", path);
-	for (i = 0; i < 25; i++)
-		fputc(i < percent / 4 ? '#' : ' ', stderr);
-	fprintf(stderr, "] %3u%%", percent > 100 ? 100 : percent);
+	for (i = 0; i < PURPOSES; i++)
+		burst_count_add(&sum, &replay->all.by[i].driver);
+	return burst_count_equal(&recorded, &sum);
 }
 
 static int replay_log(struct replay *replay, struct trace *trace, const char *path)
 {
-	uint64_t shown = 0, line = 0;
 	struct trace_event event;
+	uint64_t line = 0;
 	int ret, more;
 
 	do {
 		more = trace_next(trace, &event);
 		if (more < 0) {
-			progress(trace, path, true);
+			alist_progress(trace, path, true);
 			alist_error("%s", trace_error(trace));
 			return ALIST_BAD;
 		}
 		if (more)
 			line = event.line;
 		ret = rebuild_event(replay->rebuild, more ? &event : NULL);
-		if (trace_position(trace) - shown >= PROGRESS_BYTES) {
-			shown = trace_position(trace);
-			progress(trace, path, false);
-		}
+		alist_progress(trace, path, false);
 	} while (!ret && more);
-	progress(trace, path, true);
+	alist_progress(trace, path, true);
 	if (ret) {
 		alist_error("%s:%" PRIu64 ": %s", path, line,
 			    replay->no_memory ? "out of memory" :
@@ -511,15 +757,20 @@ static int replay_log(struct replay *replay, struct trace *trace, const char *pa
 		return ALIST_BAD;
 	}
 	if (rebuild_machine(replay->rebuild)->vendor == MODEL_VENDORS) {
-		alist_error("%s:%" PRIu64 ": expected qi_submit, amdcmd or smmucmd events, the log has none",
+		alist_error("%s:%" PRIu64 ": expected qi_submit, amdcmd, smmucmd or riscvcmd events, the log has none (alist cost takes it; alist record records them)",
 			    path, line);
+		return ALIST_BAD;
+	}
+	if (!counts_agree(replay)) {
+		alist_error("%s: the counts do not add up to the log: a fault of alist",
+			    path);
 		return ALIST_BAD;
 	}
 	return total_failed(&replay->all) ? ALIST_FAILED : ALIST_OK;
 }
 
 static int replay_file(const struct options *options, const char *path,
-		       struct total *sum)
+		       struct total *sum, FILE *out)
 {
 	struct replay replay = { .options = options };
 	struct trace *trace = trace_open(path);
@@ -530,9 +781,13 @@ static int replay_file(const struct options *options, const char *path,
 		return ALIST_BAD;
 	}
 	replay.rows = alist_spool();
-	if (options->verbose)
+	if (options->verbose && !options->json) {
 		replay.flushes = alist_spool();
-	if (!replay.rows || (options->verbose && !replay.flushes))
+		replay.index = alist_spool();
+		if (!replay.flushes || !replay.index)
+			goto out;
+	}
+	if (!replay.rows)
 		goto out;
 	replay.rebuild = rebuild_create(on_step, &replay);
 	replay.world = world_create(options->iommus);
@@ -542,11 +797,9 @@ static int replay_file(const struct options *options, const char *path,
 	}
 	ret = replay_log(&replay, trace, path);
 	if (ret != ALIST_BAD &&
-	    (options->json ? publish_json(&replay, path) :
-			     publish_text(&replay, path))) {
-		alist_error("%s: cannot write: %s", path, strerror(errno));
+	    (options->json ? publish_json(&replay, path, out) :
+			     publish_text(&replay, path, out)))
 		ret = ALIST_BAD;
-	}
 	total_add(sum, &replay.all);
 out:
 	while (replay.credits) {
@@ -560,6 +813,8 @@ out:
 	rebuild_destroy(replay.rebuild);
 	if (replay.flushes)
 		fclose(replay.flushes);
+	if (replay.index)
+		fclose(replay.index);
 	if (replay.rows)
 		fclose(replay.rows);
 	trace_close(trace);
@@ -648,28 +903,39 @@ int alist_replay(int argc, char **argv)
 		"- is standard input) what was attached and unmapped, run it through "
 		"the attach list on software models, and compare the commands.\v"
 		"Exit status: 0 all differences are explained and nothing stale was "
-		"found, 1 a check failed, 2 bad usage or input.",
+		"found, 1 a check failed, 2 bad usage or input; of several files all have "
+		"to be sound, or nothing is printed.",
 		NULL, NULL, NULL,
 	};
 	struct options options = { 0 };
 	struct total sum = { 0 };
 	int i, ret, worst = ALIST_OK;
+	FILE *out;
 
 	argp_parse(&argp, argc, argv, 0, NULL, &options);
 	if (options.reasons) {
 		print_reasons(options.json);
 		return ALIST_OK;
 	}
+	out = alist_spool();
+	if (!out)
+		return ALIST_BAD;
 	for (i = 0; i < options.nr_files; i++) {
 		if (i && !options.json)
-			printf("\n");
-		ret = replay_file(&options, options.files[i], &sum);
+			fprintf(out, "\n");
+		ret = replay_file(&options, options.files[i], &sum, out);
 		if (ret > worst)
 			worst = ret;
 	}
 	if (options.nr_files > 1 && !options.json) {
-		printf("\nall files\n");
-		print_row(stdout, "total", &sum);
+		fprintf(out, "\nall %d files\n", options.nr_files);
+		print_row(out, "total", &sum.flushes);
 	}
+	if (worst == ALIST_BAD && options.nr_files > 1)
+		alist_error("not all of the %d files can be replayed: nothing is printed",
+			    options.nr_files);
+	else if (worst != ALIST_BAD && alist_publish(out, stdout))
+		worst = ALIST_BAD;
+	fclose(out);
 	return worst;
 }

@@ -54,6 +54,8 @@ static void decode_riscv(struct inv *inv, const uint64_t *w)
 
 const struct vendor vendor_riscv = {
 	.decode = decode_riscv,
+	.tag_name = "PSCID",
+	.s2_tag_name = "GSCID",
 	.hints = { UINT64_C(1) << 34, 0 },	/* NL */
 	.logs_waits = true,
 	.first_stage = true,

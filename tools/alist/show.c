@@ -15,6 +15,7 @@
 #include "alist.h"
 #include "rebuild.h"
 #include "trace.h"
+#include "vendor.h"
 
 struct options {
 	bool json;
@@ -68,14 +69,9 @@ static bool same_group(const struct machine_attachment *a,
 
 static const char *tag_word(const struct show *show, uint64_t tag)
 {
-	switch (show->machine->vendor) {
-	case MODEL_VTD:
-		return "DID";
-	case MODEL_AMD:
-		return "DomainID";
-	default:
-		return tag & MACHINE_TAG_S2 ? "VMID" : "ASID";
-	}
+	const struct vendor *vendor = vendor_of(show->machine->vendor);
+
+	return tag & MACHINE_TAG_S2 ? vendor->s2_tag_name : vendor->tag_name;
 }
 
 static const char *device_name(const struct machine_attachment *att)
@@ -102,7 +98,7 @@ static void show_tree(struct show *show, const struct machine_domain *domain,
 
 		if (!last || last->iommu != att->iommu)
 			fprintf(show->out, "  IOMMU %s\n",
-				show->machine->iommus[att->iommu].name);
+				show->machine->iommus[att->iommu].label);
 		if (!same_group(last, att)) {
 			fprintf(show->out, "    %s %" PRIu32, tag_word(show, att->tag),
 				(uint32_t)att->tag);
@@ -141,7 +137,7 @@ static void show_dot(struct show *show, const struct machine_domain *domain,
 			group++;
 			fprintf(to, "\td%u_g%u [shape=ellipse, label=\"", domain->id,
 				group);
-			dot_text(to, show->machine->iommus[att->iommu].name);
+			dot_text(to, show->machine->iommus[att->iommu].label);
 			fprintf(to, "\\n%s %" PRIu32, tag_word(show, att->tag),
 				(uint32_t)att->tag);
 			if (att->pasid)
@@ -174,7 +170,7 @@ static void show_json(struct show *show, const struct machine_domain *domain,
 			group = json_object_new_object();
 			members = json_object_new_array();
 			json_object_object_add(group, "iommu", json_object_new_string(
-				show->machine->iommus[att->iommu].name));
+				show->machine->iommus[att->iommu].label));
 			json_object_object_add(group, "tag",
 				json_object_new_int64((uint32_t)att->tag));
 			json_object_object_add(group, "kind",
@@ -269,7 +265,9 @@ static int show_log(struct show *show, struct rebuild *rebuild, struct trace *tr
 		ret = rebuild_event(rebuild, &event);
 		if (ret)
 			break;
+		alist_progress(trace, options->file, false);
 	}
+	alist_progress(trace, options->file, true);
 	if (more < 0) {
 		alist_error("%s", trace_error(trace));
 		return ALIST_BAD;

@@ -125,6 +125,8 @@ static bool smmuv3_stays(const struct context *c)
 
 const struct vendor vendor_smmuv3 = {
 	.decode = decode_smmuv3,
+	.tag_name = "ASID",
+	.s2_tag_name = "VMID",
 	.hints = { 0, 3 << 8 | 1 },		/* TTL, leaf */
 	.logs_waits = true,
 	.first_stage = true,

@@ -27,6 +27,8 @@
 
 #define BUFFER_SIZE	(1u << 20)
 #define CPUS_MAX	4096
+/* SMMUv3 queues have no more. */
+#define SMMU_COMMANDS_MAX	(1u << 19)
 /* Readers of a live ring buffer may see CPUs merged this far out of order. */
 #define MERGE_SLACK_NS	1000000000ull
 
@@ -54,6 +56,52 @@ struct trace {
 	uint64_t ours;			/* events of ours in the whole log */
 	bool free_text;			/* the last event may go on in the next line */
 };
+
+/* The length of the character at @s, if it is one to print; else 0. */
+static size_t printable(const unsigned char *s, size_t len)
+{
+	static const uint32_t least[] = { 0, 0x80, 0x800, 0x10000 };
+	uint32_t code;
+	size_t n, i;
+
+	if (s[0] < 0x80)
+		return s[0] >= ' ' && s[0] != 0x7f;
+	n = s[0] >= 0xf0 && s[0] < 0xf8 ? 3 : s[0] >= 0xe0 ? 2 : s[0] >= 0xc0 ? 1 : 0;
+	if (!n || s[0] >= 0xf8 || n >= len)
+		return 0;
+	code = s[0] & (0x3f >> n);
+	for (i = 1; i <= n; i++) {
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+		code = code << 6 | (s[i] & 0x3f);
+	}
+	/* Too long, a surrogate, C1 controls, or what turns the text around. */
+	if (code < least[n] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000) ||
+	    code < 0xa0 || (code >= 0x200e && code <= 0x200f) ||
+	    (code >= 0x202a && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069))
+		return 0;
+	return n + 1;
+}
+
+bool trace_clean(char *to, size_t size, const char *s, size_t len)
+{
+	size_t at = 0, i = 0, n;
+
+	while (i < len) {
+		n = printable((const unsigned char *)s + i, len - i);
+		if (at + (n ? n : 4) >= size)
+			break;
+		if (n) {
+			memcpy(to + at, s + i, n);
+			at += n;
+			i += n;
+		} else {
+			at += snprintf(to + at, size - at, "\\x%02x", (unsigned char)s[i++]);
+		}
+	}
+	to[at] = '\0';
+	return i == len;
+}
 
 static int fail(struct trace *trace, const char *fmt, ...)
 {
@@ -371,6 +419,7 @@ static bool parse_qi(struct cursor *c, struct trace_event *event)
 		if (!literal(c, " ") || !hex(c, &event->cmd.words[i]))
 			return false;
 	event->cmd.n = 1;
+	event->cmd.nr_words = 4;
 	event->cmd.sync = false;
 	return at_end(c);
 }
@@ -404,7 +453,7 @@ static bool parse_amd(struct cursor *c, struct trace_event *event)
 	event->cmd.sync = false;
 	event->cmd.words[0] = d[0] | d[1] << 32;
 	event->cmd.words[1] = d[2] | d[3] << 32;
-	event->cmd.words[2] = event->cmd.words[3] = 0;
+	event->cmd.nr_words = 2;
 	return at_end(c);
 }
 
@@ -423,8 +472,22 @@ static bool parse_smmu(struct cursor *c, struct trace_event *event)
 	event->cmd.op = op;
 	event->cmd.n = n;
 	event->cmd.sync = sync;
-	event->cmd.words[2] = event->cmd.words[3] = 0;
-	return sync <= 1 && at_end(c);
+	event->cmd.nr_words = 2;
+	return sync <= 1 && n <= SMMU_COMMANDS_MAX && at_end(c);
+}
+
+/* "(where) iommu=0x.. d0=0x.. d1=0x.." */
+static bool parse_riscv(struct cursor *c, struct trace_event *event)
+{
+	if (!key(c, " iommu=") || !word(c, '\0', &event->cmd.iommu) ||
+	    !key(c, " d0=") || !hex(c, &event->cmd.words[0]) ||
+	    !key(c, " d1=") || !hex(c, &event->cmd.words[1]))
+		return false;
+	event->cmd.op = event->cmd.words[0] & 0x7f;
+	event->cmd.n = 1;
+	event->cmd.nr_words = 2;
+	event->cmd.sync = false;
+	return at_end(c);
 }
 
 static bool parse_quiet(struct cursor *c, struct trace_event *event)
@@ -471,6 +534,7 @@ static const struct {
 	  "op=N iommu=0x.. d0=0x.. d1=0x.. d2=0x.. d3=0x.., op in the top bits of d1", false },
 	{ "smmucmd", TRACE_SMMU, parse_smmu,
 	  "op=N n=N sync=0|1 smmu=0x.. c0=0x.. c1=0x..", false },
+	{ "riscvcmd", TRACE_RISCV, parse_riscv, "iommu=0x.. d0=0x.. d1=0x..", false },
 	{ "tracing_mark_write", TRACE_MARK, parse_mark, "text", false },
 	{ "print", TRACE_MARK, parse_mark, "text", false },
 	{ "add_device_to_group", TRACE_QUIET, parse_quiet, "text", false },
@@ -700,7 +764,8 @@ static int parse_event(struct trace *trace, struct cursor *c,
 			c->p++;
 		event->type = events[i].type;
 		trace->free_text = event->type == TRACE_MARK;
-		if (event->type != TRACE_AMD && event->type != TRACE_SMMU)
+		if (event->type != TRACE_AMD && event->type != TRACE_SMMU &&
+		    event->type != TRACE_RISCV)
 			skip_blanks(c);
 		if (!events[i].parse(c, event))
 			return fail(trace, "expected '%s: %s'", events[i].name,

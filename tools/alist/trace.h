@@ -17,6 +17,9 @@
 /* Longest line; ftrace itself cuts at a page. */
 #define TRACE_LINE_MAX	65536
 
+/* Words that are read of a submission. */
+#define TRACE_WORDS_MAX	64
+
 enum trace_type {
 	TRACE_RUN,		/* a new run begins: nothing known before holds */
 	TRACE_LOST,		/* the ring buffer dropped events here */
@@ -30,6 +33,7 @@ enum trace_type {
 	TRACE_QI,		/* VT-d descriptor */
 	TRACE_AMD,		/* AMD command */
 	TRACE_SMMU,		/* SMMUv3 submission */
+	TRACE_RISCV,		/* RISC-V command */
 	TRACE_MARK,		/* a program's own marker */
 	TRACE_QUIET,		/* ours, says nothing about caches (groups, faults) */
 	TRACE_OTHER,		/* an event of another set */
@@ -79,12 +83,19 @@ struct trace_event {
 			unsigned int op;		/* AMD, SMMUv3 */
 			unsigned int n;			/* commands */
 			bool sync;			/* SMMUv3 */
-			uint64_t words[4];
+			unsigned int nr_words;
+			uint64_t words[TRACE_WORDS_MAX];
 		} cmd;
 	};
 };
 
 struct trace;
+
+/*
+ * Copies text so that it can be printed anywhere: UTF-8 as it is, control characters
+ * and other bytes as \xNN. Return: false if @to is too small; it is cut then.
+ */
+bool trace_clean(char *to, size_t size, const char *s, size_t len);
 
 /* @path: "-" is standard input. NULL with errno set. */
 struct trace *trace_open(const char *path);

@@ -18,6 +18,8 @@ struct vendor {
 	void (*decode)(struct inv *inv, const uint64_t *words);
 	/* How commands are told apart by hints only: bits of the words. */
 	uint64_t hints[2];
+	/* What tags are called; NULL: the same for both stages. */
+	const char *tag_name, *s2_tag_name;
 	/* The log has the waits; if not, a row of commands was one submission. */
 	bool logs_waits;
 	/* Tags are of the first stage until a command says otherwise. */

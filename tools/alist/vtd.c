@@ -179,5 +179,6 @@ void vtd_tag(struct rebuild *r, struct context *c, const struct trace_event *e)
 
 const struct vendor vendor_vtd = {
 	.decode = decode_vtd,
+	.tag_name = "DID",
 	.hints = { 0, 1 << 6 },			/* IH */
 };

@@ -712,6 +712,9 @@ int world_step(struct world *w, struct machine *m, const struct step *step,
 		domain_drop(step->from);
 		break;
 	case STEP_RETIRE:
+	case STEP_MISSING:
+	case STEP_ALONE:
+	case STEP_KINDS:
 		break;
 	}
 	w->log = NULL;

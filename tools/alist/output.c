@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * How the verbs tell what they have to say: errors, output that waits until it is whole,
+ * progress.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "alist.h"
+#include "trace.h"
+
+void alist_error(const char *fmt, ...)
+{
+	char text[1024], clean[sizeof(text) * 4 + 1];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	trace_clean(clean, sizeof(clean), text, strlen(text));
+	fflush(stdout);
+	fprintf(stderr, "alist: %s\n", clean);
+}
+
+FILE *alist_spool(void)
+{
+	const char *dir = getenv("TMPDIR");
+	char path[4096];
+	FILE *spool = NULL;
+	int fd;
+
+	if (!dir || !*dir)
+		dir = "/tmp";
+	snprintf(path, sizeof(path), "%s/alist-XXXXXX", dir);
+	fd = mkstemp(path);
+	if (fd >= 0) {
+		unlink(path);
+		spool = fdopen(fd, "w+");
+		if (!spool)
+			close(fd);
+	}
+	if (!spool)
+		alist_error("cannot make a temporary file in %s: %s", dir, strerror(errno));
+	return spool;
+}
+
+int alist_publish(FILE *spool, FILE *to)
+{
+	char buf[65536];
+	size_t n;
+
+	/* A write that failed on the way is in the stream's error flag only. */
+	if (ferror(spool) || fflush(spool) || fseek(spool, 0, SEEK_SET)) {
+		alist_error("cannot write a temporary file: %s (TMPDIR says where they are)",
+			    errno ? strerror(errno) : "no space");
+		return -1;
+	}
+	while ((n = fread(buf, 1, sizeof(buf), spool)))
+		if (fwrite(buf, 1, n, to) != n) {
+			alist_error("cannot write: %s", strerror(errno));
+			return -1;
+		}
+	return ferror(spool) ? -1 : 0;
+}
+
+const char *alist_vendor(enum model_vendor vendor)
+{
+	static const char *const ids[MODEL_VENDORS] = {
+		[MODEL_VTD] = "vtd",
+		[MODEL_SMMUV3] = "smmuv3",
+		[MODEL_AMD] = "amd",
+		[MODEL_RISCV] = "riscv",
+	};
+
+	return vendor < MODEL_VENDORS ? ids[vendor] : NULL;
+}
+
+bool alist_colour(FILE *to)
+{
+	const char *no = getenv("NO_COLOR");
+
+	return isatty(fileno(to)) && !(no && *no);
+}
+
+#define BAR_WIDTH	25
+#define BAR_NS		100000000
+#define BAR_BYTES	(UINT64_C(1) << 18)
+
+void alist_progress(const struct trace *trace, const char *path, bool done)
+{
+	static const char *const turn = "-\\|/";
+	static uint64_t shown, looked;
+	static unsigned int turns;
+	uint64_t size = trace_size(trace), position = trace_position(trace), now;
+	struct timespec ts;
+	char name[41];
+	unsigned int percent, i;
+
+	if (!done && position >= looked && position - looked < BAR_BYTES)
+		return;
+	looked = position;
+	if (!isatty(STDERR_FILENO))
+		return;
+	if (done) {
+		if (shown)
+			fprintf(stderr, "\r\033[K");
+		shown = 0;
+		return;
+	}
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	now = ts.tv_sec * UINT64_C(1000000000) + ts.tv_nsec;
+	if (now - shown < BAR_NS)
+		return;
+	shown = now;
+	trace_clean(name, sizeof(name), path, strlen(path));
+	if (!size) {
+		/* A pipe: how much there is to come is not known. */
+		fprintf(stderr, "\r%s [%c] %" PRIu64 " MiB", name, turn[turns++ % 4],
+			position >> 20);
+		return;
+	}
+	percent = position >= size ? 100 : position * 100 / size;
+	fprintf(stderr, "\r%s [", name);
+	for (i = 0; i < BAR_WIDTH; i++)
+		fputc(i < percent * BAR_WIDTH / 100 ? '#' : ' ', stderr);
+	fprintf(stderr, "] %3u%%", percent);
+}
