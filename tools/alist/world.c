@@ -34,6 +34,11 @@
 /* Addresses that DMA goes to for one flush, and DMA in all. */
 #define PROBES_MAX	64
 #define DMA_MAX		4096
+/* So many attachments are looked at in the time of a flush. */
+#define LOOK_ATTACHED	32
+/* The first flushes are all looked after, of more every so many'th. */
+#define LOOK_ALWAYS	4096
+#define LOOK_EVERY	64
 
 struct world_iommu {
 	struct world *world;
@@ -71,6 +76,7 @@ struct world {
 	size_t nr_probes;
 	unsigned long stale;
 	unsigned long faults;
+	unsigned long nr_attached, unlooked, steps;
 };
 
 static void on_command(struct model_iommu *hw, enum model_class class,
@@ -161,13 +167,15 @@ static void device_drop(struct world *w, struct machine_device *md)
 	md->priv = NULL;
 }
 
-static void domain_drop(struct machine_domain *md)
+static void domain_drop(struct world *w, struct machine_domain *md)
 {
 	struct world_domain *wd = md->priv;
 	struct machine_attachment *att;
 
-	for (att = md->attachments; att; att = att->next)
+	for (att = md->attachments; att; att = att->next) {
+		w->nr_attached -= att->priv != NULL;
 		att->priv = NULL;
+	}
 	if (!wd)
 		return;
 	domain_free(wd->domain);
@@ -185,7 +193,7 @@ static void take_down(struct world *w, struct machine *m)
 	for (dev = m->devices; dev; dev = dev->next)
 		device_drop(w, dev);
 	for (domain = m->domains; domain; domain = domain->next)
-		domain_drop(domain);
+		domain_drop(w, domain);
 	for (i = 0; i < w->nr_iommus; i++) {
 		if (!w->iommus[i])
 			continue;
@@ -195,6 +203,7 @@ static void take_down(struct world *w, struct machine *m)
 		w->iommus[i] = NULL;
 	}
 	w->nr_iommus = 0;
+	w->nr_attached = 0;
 }
 
 void world_destroy(struct world *w, struct machine *m)
@@ -272,6 +281,7 @@ static void undo_attach(struct world *w, struct machine_attachment *att)
 	domain_detach(wd->device, att->pasid ? att->pasid : IOMMU_NO_PASID);
 	w->log = log;
 	att->priv = NULL;
+	w->nr_attached--;
 }
 
 static bool tag_got(const struct world *w, struct machine_attachment *att)
@@ -316,6 +326,7 @@ static int attach_one(struct world *w, struct machine *m,
 		if (ret)
 			return -1;
 		att->priv = wd;
+		w->nr_attached++;
 		if (!tag_got(w, att))
 			wdom->tag_taken = true;
 	}
@@ -334,7 +345,7 @@ static struct world_domain *domain_get(struct world *w, struct machine *m,
 	if (wd && wd->first_stage != md->first_stage) {
 		for (att = md->attachments; att; att = att->next)
 			undo_attach(w, att);
-		domain_drop(md);
+		domain_drop(w, md);
 		wd = NULL;
 	}
 	if (!wd) {
@@ -390,6 +401,24 @@ static void probe(struct world *w, struct machine_domain *md)
 					       att->pasid ? att->pasid : MODEL_NO_PASID,
 					       w->probes[i], false, &access);
 	}
+}
+
+/*
+ * Every cache is looked at after each flush, as long as there are few. What
+ * is stale stays so: a large machine is looked at less often, so that a log takes time in
+ * proportion to its length; the devices of the domain have been to what was unmapped
+ * anyway.
+ */
+static bool time_to_look(struct world *w)
+{
+	unsigned long every = w->nr_attached / LOOK_ATTACHED;
+
+	if (++w->steps > LOOK_ALWAYS && every < LOOK_EVERY)
+		every = LOOK_EVERY;
+	if (++w->unlooked < every)
+		return false;
+	w->unlooked = 0;
+	return true;
 }
 
 static void look_at_caches(struct world *w)
@@ -644,8 +673,9 @@ static int step_detach(struct world *w, struct machine *m, const struct step *st
 	domain_detach(wd->device, att->pasid ? att->pasid : IOMMU_NO_PASID);
 	w->log = NULL;
 	att->priv = NULL;
+	w->nr_attached--;
 	if (!step->domain->nr)
-		domain_drop(step->domain);
+		domain_drop(w, step->domain);
 	return 0;
 }
 
@@ -676,6 +706,7 @@ int world_step(struct world *w, struct machine *m, const struct step *step,
 	switch (step->kind) {
 	case STEP_RUN:
 	case STEP_END:
+		look_at_caches(w);
 		take_down(w, m);
 		mappings_clear(w->mappings);
 		w->nr_devices = 0;
@@ -704,12 +735,12 @@ int world_step(struct world *w, struct machine *m, const struct step *step,
 	case STEP_FORGET:
 		undo_attach(w, step->attachment);
 		if (!step->domain->nr)
-			domain_drop(step->domain);
+			domain_drop(w, step->domain);
 		break;
 	case STEP_MERGE:
 		for (att = step->from->attachments; att; att = att->next)
 			undo_attach(w, att);
-		domain_drop(step->from);
+		domain_drop(w, step->from);
 		break;
 	case STEP_RETIRE:
 	case STEP_MISSING:
@@ -725,7 +756,7 @@ int world_step(struct world *w, struct machine *m, const struct step *step,
 		for (att = step->domain->attachments; att; att = att->next)
 			result->facts.unknown_members |= att->guessed;
 	}
-	if (step->kind != STEP_MAP)
+	if (step->kind != STEP_MAP && step->kind != STEP_ALONE && time_to_look(w))
 		look_at_caches(w);
 	result->facts.unknown_mapping = result->unmapped ||
 					step->kind == STEP_OTHER_FLUSH;
