@@ -119,7 +119,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	if (fd < 0 || write(fd, data, size) != (ssize_t)size)
 		abort();
-	trace = trace_open(path);
+	trace = trace_open(path, NULL, 0);
 	rebuild = rebuild_create(on_step, NULL);
 	if (!trace || !rebuild)
 		abort();

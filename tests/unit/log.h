@@ -19,7 +19,7 @@ static inline struct trace *open_bytes(const char *text, size_t len)
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, text, len), len);
 	close(fd);
-	trace = trace_open(path);
+	trace = trace_open(path, NULL, 0);
 	unlink(path);
 	assert_non_null(trace);
 	return trace;

@@ -355,8 +355,8 @@ static void a_log_cut_anywhere_is_refused(void **state)
 static void missing_files_and_directories_are_told(void **state)
 {
 	(void)state;
-	assert_null(trace_open("/nonexistent/log"));
-	assert_null(trace_open("/"));
+	assert_null(trace_open("/nonexistent/log", NULL, 0));
+	assert_null(trace_open("/", NULL, 0));
 }
 
 int main(void)

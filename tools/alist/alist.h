@@ -31,6 +31,9 @@ int alist_show(int argc, char **argv);
 /* "alist: ..." on standard error, safe to print whatever the names in it are. */
 void alist_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* NULL after alist_error(). */
+struct trace *alist_open(const char *path);
+
 /*
  * A place for output that is not whole yet, of any size: a temporary file.
  * Publishing copies it to @to; forgetting leaves no trace of it.

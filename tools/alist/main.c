@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "alist.h"
 
@@ -69,6 +70,15 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	return ARGP_ERR_UNKNOWN;
 }
 
+/* Also what --help prints was written, or the exit status says so. */
+static void check_output(void)
+{
+	if (!fflush(stdout) && !ferror(stdout))
+		return;
+	fprintf(stderr, "alist: cannot write: %s\n", strerror(errno));
+	_exit(ALIST_BAD);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct argp argp = {
@@ -80,6 +90,7 @@ int main(int argc, char **argv)
 	char **sub;
 
 	argp_err_exit_status = ALIST_BAD;
+	atexit(check_output);
 	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &args);
 
 	snprintf(name, sizeof(name), "alist %s", args.verb->name);
@@ -95,9 +106,5 @@ int main(int argc, char **argv)
 		sub[n++] = argv[i];
 	ret = args.verb->run(n, sub);
 	free(sub);
-	if (fflush(stdout) || ferror(stdout)) {
-		alist_error("cannot write: %s", strerror(errno));
-		ret = ALIST_BAD;
-	}
 	return ret;
 }

@@ -27,6 +27,20 @@ void alist_error(const char *fmt, ...)
 	fprintf(stderr, "alist: %s\n", clean);
 }
 
+struct trace *alist_open(const char *path)
+{
+	char error[256];
+	struct trace *trace = trace_open(path, error, sizeof(error));
+
+	if (trace)
+		return trace;
+	if (error[0])
+		alist_error("%s:1: %s", path, error);
+	else
+		alist_error("%s: cannot open: %s", path, strerror(errno));
+	return NULL;
+}
+
 FILE *alist_spool(void)
 {
 	const char *dir = getenv("TMPDIR");

@@ -386,13 +386,22 @@ static void settle_flush(struct rebuild *r, struct context *c)
 	 * too large for anything less.
 	 */
 	if (c->op != OP_MAP && all && (r->lazy.nr || c->ranges.nr > 1)) {
-		for (i = 0; i < r->lazy.nr; i++)
-			ranges_add(r, &c->ranges, LAZY_MAX + RANGES_MAX,
-				   r->lazy.range[i]);
-		r->lazy.nr = 0;
-		step.kind = STEP_UNMAP_FLUSH;
-		step.lazy = true;
-		r->saw_lazy = true;
+		size_t kept = 0;
+
+		for (i = 0; i < r->lazy.nr; i++) {
+			/* A flush is settled late: what was unmapped after it waits on. */
+			if (r->lazy.range[i].line > c->line)
+				r->lazy.range[kept++] = r->lazy.range[i];
+			else
+				ranges_add(r, &c->ranges, LAZY_MAX + RANGES_MAX,
+					   r->lazy.range[i]);
+		}
+		r->lazy.nr = kept;
+		if (c->ranges.nr) {
+			step.kind = STEP_UNMAP_FLUSH;
+			step.lazy = true;
+			r->saw_lazy = true;
+		}
 	}
 	if (r->vendor->flush)
 		r->vendor->flush(r, c, &step);
@@ -614,6 +623,7 @@ static struct context *context_of(struct rebuild *r, const struct trace_event *e
 		c->op = OP_NONE;
 		c->rid = INV_ANY;
 		c->emptied = false;
+		c->depth = 0;
 		c->alone = PLACE_OTHER;
 	}
 	c->last_line = r->line;
@@ -731,6 +741,8 @@ static bool begins_flush(struct rebuild *r, struct context *c,
 		return false;
 	if (c->burst.nr >= BURST_MAX)
 		return true;
+	if (c->depth)
+		return false;
 	if (!burst_settled(&c->burst))
 		return false;
 	if (c->ns > c->command_ns + FLUSH_GAP_NS)
@@ -913,6 +925,22 @@ static void on_attach(struct rebuild *r, struct context *c,
 	rebuild_settle_others(r, c, NULL);
 }
 
+/* The log says where flushes begin and end; functions that flush may call each other. */
+static void on_flush_begin(struct rebuild *r, struct context *c)
+{
+	if (!c->depth++ && c->op == OP_NONE && c->burst.nr)
+		rebuild_settle(r, c, NULL);
+}
+
+static void on_flush_end(struct rebuild *r, struct context *c)
+{
+	if (!c->depth)
+		return;
+	burst_end_row(&c->burst);
+	if (!--c->depth && c->op == OP_NONE && c->burst.nr)
+		rebuild_settle(r, c, NULL);
+}
+
 int rebuild_event(struct rebuild *r, const struct trace_event *e)
 {
 	struct machine *m = &r->machine;
@@ -937,9 +965,12 @@ int rebuild_event(struct rebuild *r, const struct trace_event *e)
 	case TRACE_LOST:
 		m->lost = true;
 		r->unknown[UNKNOWN_EVENTS] += e->lost;
+		for (c = r->contexts; c < r->contexts + CONTEXTS; c++)
+			c->depth = 0;
 		return r->ret;
 	case TRACE_QUIET:
 	case TRACE_OTHER:
+	case TRACE_WAIT_BEGIN:
 		return r->ret;
 	default:
 		break;
@@ -972,6 +1003,15 @@ int rebuild_event(struct rebuild *r, const struct trace_event *e)
 		burst_end_row(&c->burst);
 		if (c->op == OP_MAP && !e->tag.map)
 			rebuild_settle(r, c, NULL);
+		break;
+	case TRACE_FLUSH_BEGIN:
+		on_flush_begin(r, c);
+		break;
+	case TRACE_FLUSH_END:
+		on_flush_end(r, c);
+		break;
+	case TRACE_WAIT_END:
+		burst_end_row(&c->burst);
 		break;
 	case TRACE_QI:
 		on_commands(r, c, e, MODEL_VTD);

@@ -773,13 +773,11 @@ static int replay_file(const struct options *options, const char *path,
 		       struct total *sum, FILE *out)
 {
 	struct replay replay = { .options = options };
-	struct trace *trace = trace_open(path);
+	struct trace *trace = alist_open(path);
 	int ret = ALIST_BAD;
 
-	if (!trace) {
-		alist_error("%s: cannot open: %s", path, strerror(errno));
+	if (!trace)
 		return ALIST_BAD;
-	}
 	replay.rows = alist_spool();
 	if (options->verbose && !options->json) {
 		replay.flushes = alist_spool();

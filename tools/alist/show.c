@@ -20,8 +20,8 @@
 struct options {
 	bool json;
 	bool dot;
-	bool until;
-	uint64_t at;			/* ns */
+	const char *at;			/* NULL: at the end */
+	uint64_t at_ns, at_count;	/* by the clock of the log */
 	const char *file;
 };
 
@@ -257,12 +257,16 @@ static int show_log(struct show *show, struct rebuild *rebuild, struct trace *tr
 	struct json_object *object, *pending;
 	struct trace_event event;
 	int more, ret = 0;
+	bool done = false;
 
 	while ((more = trace_next(trace, &event)) > 0) {
-		if (options->until && event.type != TRACE_RUN &&
-		    event.type != TRACE_LOST && event.ns > options->at)
-			break;
-		ret = rebuild_event(rebuild, &event);
+		/* The rest is read all the same: the log has to be sound. */
+		done |= options->at && event.type != TRACE_RUN &&
+			event.type != TRACE_LOST &&
+			event.ns > (trace_clock(trace) == TRACE_COUNTS ?
+				    options->at_count : options->at_ns);
+		if (!done)
+			ret = rebuild_event(rebuild, &event);
 		if (ret)
 			break;
 		alist_progress(trace, options->file, false);
@@ -314,14 +318,12 @@ static int show_log(struct show *show, struct rebuild *rebuild, struct trace *tr
 static int show_file(const struct options *options)
 {
 	struct show show = { .options = options };
-	struct trace *trace = trace_open(options->file);
+	struct trace *trace = alist_open(options->file);
 	struct rebuild *rebuild = NULL;
 	int ret = ALIST_BAD;
 
-	if (!trace) {
-		alist_error("%s: cannot open: %s", options->file, strerror(errno));
+	if (!trace)
 		return ALIST_BAD;
-	}
 	show.out = alist_spool();
 	if (!show.out)
 		goto out;
@@ -353,7 +355,7 @@ out:
 static const struct argp_option argp_options[] = {
 	{ "json", 'j', NULL, 0, "One JSON object", 0 },
 	{ "at", KEY_AT, "TIME", 0,
-	  "As it was at this time of the log, in seconds; of several runs, in the first that reaches it", 0 },
+	  "As it was at this time, as the log has it; of several runs, in the first that reaches it", 0 },
 	{ "dot", KEY_DOT, NULL, 0, "A graph, for Graphviz", 0 },
 	{ 0 },
 };
@@ -361,20 +363,15 @@ static const struct argp_option argp_options[] = {
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct options *options = state->input;
-	double at;
-	char *end;
-
 	switch (key) {
 	case 'j':
 		options->json = true;
 		return 0;
 	case KEY_AT:
-		at = strtod(arg, &end);
-		if (*end || end == arg || !(at >= 0 && at < 9e9))
-			argp_error(state, "expected --at with a time in seconds, not '%s'",
+		if (!trace_parse_time(arg, &options->at_ns, &options->at_count))
+			argp_error(state, "expected --at with a time as in the log, not '%s'",
 				   arg);
-		options->until = true;
-		options->at = at * 1e9 + 0.5;
+		options->at = arg;
 		return 0;
 	case KEY_DOT:
 		options->dot = true;

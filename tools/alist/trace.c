@@ -1,41 +1,40 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The log reader. A log is a sequence of runs; a run is a header (lines that
- * begin with '#', or the "cpus=N" of trace-cmd) and events:
+ * The log reader. A log is a sequence of runs; a run is a header (lines that begin with
+ * '#', or the "cpus=N" of trace-cmd) and events, in one of these forms:
  *
- *	    TASK-PID     [CPU] FLAGS  TIMESTAMP: EVENT: what it prints
+ *	TASK-PID     [CPU] FLAGS  TIME: EVENT: what it prints	ftrace, trace-cmd report
+ *	TASK-PID     CPUFLAGS TIME: EVENT: ..			latency format, ftrace_dump
+ *	TASK PID     [CPU] TIME: SYSTEM:EVENT: ..		perf script
  *
- * TASK may hold anything, so a line is read from the first "-PID [CPU] " on.
- * The flags column is missing in some forms of trace-cmd report.
+ * TASK may hold anything, so a line is read from the first "-PID [CPU] " on. FLAGS may be
+ * missing. In front there may be what a mail or the kernel's log puts there; such a log may
+ * hold other lines, too.
  *
- * The reader accepts what it does not know and refuses what it knows to be
- * broken: a line that is no event, an event of ours that does not print as ours
- * do, a time that goes back on one CPU, fewer events than the header announced,
- * an end in the middle of a line. A log with a hole that nobody mentions would
- * make a rebuilt machine a fiction.
+ * The reader accepts what it does not know and refuses what it knows to be broken: a line
+ * that is no event, an event of ours that does not print as ours do, a time that goes back
+ * on one CPU, fewer events than the header announced, an end in the middle of a line. A log
+ * with a hole that nobody mentions would make a rebuilt machine a fiction.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "events.h"
+#include "input.h"
 #include "trace.h"
 
 #define BUFFER_SIZE	(1u << 20)
 #define CPUS_MAX	4096
-/* SMMUv3 queues have no more. */
-#define SMMU_COMMANDS_MAX	(1u << 19)
 /* Readers of a live ring buffer may see CPUs merged this far out of order. */
 #define MERGE_SLACK_NS	1000000000ull
 
 struct trace {
-	int fd;
+	struct input input;
 	char *path;
-	uint64_t size;
 	uint64_t position;
 	uint64_t line;
 	char error[512];
@@ -53,7 +52,14 @@ struct trace {
 	uint64_t newest_ns;
 	uint64_t cpu_ns[CPUS_MAX];
 
+	uint64_t overwritten;		/* entries, by the header: to be told */
+	char note[512];
+
+	enum trace_clock clock;
 	uint64_t ours;			/* events of ours in the whole log */
+	uint64_t foreign;		/* the first line that is none of a log's */
+	bool embedded;			/* in a mail or the kernel's log, among others */
+	bool perf;			/* call chains may follow an event */
 	bool free_text;			/* the last event may go on in the next line */
 };
 
@@ -118,29 +124,34 @@ static int fail(struct trace *trace, const char *fmt, ...)
 	return -1;
 }
 
-struct trace *trace_open(const char *path)
+struct trace *trace_open(const char *path, char *error, size_t size)
 {
 	struct trace *trace = calloc(1, sizeof(*trace));
-	struct stat st;
+	size_t len = strlen(path) * 4 + sizeof("<stdin>");
 	int saved;
 
+	if (size)
+		error[0] = '\0';
 	if (!trace)
 		return NULL;
-	trace->fd = -1;
-	trace->path = strdup(strcmp(path, "-") ? path : "<stdin>");
+	trace->input.fd = -1;
+	trace->path = malloc(len);
 	trace->buffer = malloc(BUFFER_SIZE);
 	if (!trace->path || !trace->buffer)
 		goto fail;
-	trace->fd = strcmp(path, "-") ? open(path, O_RDONLY | O_CLOEXEC) :
-					dup(STDIN_FILENO);
-	if (trace->fd < 0 || fstat(trace->fd, &st))
-		goto fail;
-	if (S_ISDIR(st.st_mode)) {
-		errno = EISDIR;
+	if (!strcmp(path, "-"))
+		strcpy(trace->path, "<stdin>");
+	else
+		trace_clean(trace->path, len, path, strlen(path));
+	if (input_open(&trace->input, path)) {
+		saved = errno;
+		if (size)
+			snprintf(error, size, "%s", trace->input.error);
+		errno = saved;
 		goto fail;
 	}
-	if (S_ISREG(st.st_mode))
-		trace->size = st.st_size;
+	memcpy(trace->buffer, trace->input.head, trace->input.head_len);
+	trace->end = trace->input.head_len;
 	return trace;
 fail:
 	saved = errno;
@@ -151,8 +162,7 @@ fail:
 
 void trace_close(struct trace *trace)
 {
-	if (trace->fd >= 0)
-		close(trace->fd);
+	input_close(&trace->input);
 	free(trace->buffer);
 	free(trace->path);
 	free(trace);
@@ -170,7 +180,17 @@ uint64_t trace_position(const struct trace *trace)
 
 uint64_t trace_size(const struct trace *trace)
 {
-	return trace->size;
+	return trace->input.size;
+}
+
+enum trace_clock trace_clock(const struct trace *trace)
+{
+	return trace->clock;
+}
+
+const char *trace_note(const struct trace *trace)
+{
+	return trace->note;
 }
 
 /* One line without its newline. Return: 1, 0 at the end, -1. */
@@ -210,7 +230,7 @@ static int next_line(struct trace *trace, struct trace_text *line)
 				trace->end = len;
 			}
 			do {
-				n = read(trace->fd, trace->buffer + trace->end,
+				n = read(trace->input.fd, trace->buffer + trace->end,
 					 BUFFER_SIZE - trace->end);
 			} while (n < 0 && errno == EINTR);
 			if (n < 0) {
@@ -218,6 +238,10 @@ static int next_line(struct trace *trace, struct trace_text *line)
 				return fail(trace, "cannot read: %s", strerror(errno));
 			}
 			trace->eof = n == 0;
+			if (trace->eof && input_finish(&trace->input)) {
+				trace->line++;
+				return fail(trace, "%s", trace->input.error);
+			}
 			trace->end += n;
 			continue;
 		} else {
@@ -226,322 +250,6 @@ static int next_line(struct trace *trace, struct trace_text *line)
 		return fail(trace, "expected a line of less than %u bytes", TRACE_LINE_MAX);
 	}
 }
-
-/*
- * A cursor over the line. Each of these advances over what it names, or leaves
- * the cursor alone and returns false.
- */
-struct cursor {
-	const char *p;
-	const char *end;
-};
-
-static bool is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
-static void skip_blanks(struct cursor *c)
-{
-	while (c->p < c->end && (*c->p == ' ' || *c->p == '\t'))
-		c->p++;
-}
-
-static bool literal(struct cursor *c, const char *s)
-{
-	size_t len = strlen(s);
-
-	if ((size_t)(c->end - c->p) < len || memcmp(c->p, s, len))
-		return false;
-	c->p += len;
-	return true;
-}
-
-static bool decimal(struct cursor *c, uint64_t *value)
-{
-	const char *p = c->p;
-	uint64_t v = 0;
-
-	for (; p < c->end && is_digit(*p); p++) {
-		if (v > (UINT64_MAX - 9) / 10)
-			return false;
-		v = v * 10 + (*p - '0');
-	}
-	if (p == c->p)
-		return false;
-	c->p = p;
-	*value = v;
-	return true;
-}
-
-static int hex_digit(char c)
-{
-	if (is_digit(c))
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static bool hex(struct cursor *c, uint64_t *value)
-{
-	const char *p = c->p;
-	const char *first;
-	uint64_t v = 0;
-
-	if (c->end - p < 3 || p[0] != '0' || p[1] != 'x')
-		return false;
-	for (first = p += 2; p < c->end && hex_digit(*p) >= 0; p++) {
-		if (v >> 60)
-			return false;
-		v = v << 4 | hex_digit(*p);
-	}
-	if (p == first)
-		return false;
-	c->p = p;
-	*value = v;
-	return true;
-}
-
-/* Up to the next blank, or to @stop. */
-static bool word(struct cursor *c, char stop, struct trace_text *text)
-{
-	const char *p = c->p;
-
-	while (p < c->end && *p != ' ' && *p != stop)
-		p++;
-	if (p == c->p)
-		return false;
-	text->s = c->p;
-	text->len = p - c->p;
-	c->p = p;
-	return true;
-}
-
-static bool at_end(struct cursor *c)
-{
-	skip_blanks(c);
-	return c->p == c->end;
-}
-
-static bool decimal32(struct cursor *c, uint32_t *value)
-{
-	struct cursor save = *c;
-	uint64_t v;
-
-	if (!decimal(c, &v) || v > UINT32_MAX) {
-		*c = save;
-		return false;
-	}
-	*value = v;
-	return true;
-}
-
-/* "IOMMU: iova=0x.. - 0x.. [paddr=0x..] size=N [unmapped_size=N]" */
-static bool parse_map(struct cursor *c, struct trace_event *event)
-{
-	uint64_t last, size, unmapped;
-
-	if (!literal(c, "IOMMU: iova=") || !hex(c, &event->map.iova) ||
-	    !literal(c, " - ") || !hex(c, &last))
-		return false;
-	if (event->type == TRACE_MAP &&
-	    (!literal(c, " paddr=") || !hex(c, &event->map.paddr)))
-		return false;
-	if (!literal(c, " size=") || !decimal(c, &size))
-		return false;
-	event->map.size = size;
-	if (event->type == TRACE_UNMAP) {
-		if (!literal(c, " unmapped_size=") || !decimal(c, &unmapped))
-			return false;
-		event->map.size = unmapped;
-	}
-	return at_end(c) && last == event->map.iova + size;
-}
-
-/* "IOMMU: [...] device=NAME"; later kernels print more before and after. */
-static bool parse_device(struct cursor *c, struct trace_event *event)
-{
-	if (!literal(c, "IOMMU: "))
-		return false;
-	while (c->p < c->end) {
-		if (literal(c, "device="))
-			return word(c, '\0', &event->device);
-		c->p++;
-	}
-	return false;
-}
-
-static bool tag_type(struct cursor *c, struct trace_event *event)
-{
-	if (!literal(c, " type "))
-		return false;
-	event->tag.nesting = literal(c, "nesting_");
-	event->tag.devtlb = literal(c, "devtlb");
-	return event->tag.devtlb || literal(c, "iotlb");
-}
-
-/* "IOMMU/DEV type T did N pasid N ref N" */
-static bool parse_tag(struct cursor *c, struct trace_event *event)
-{
-	return word(c, '/', &event->tag.iommu) && literal(c, "/") &&
-	       word(c, '\0', &event->tag.device) && tag_type(c, event) &&
-	       literal(c, " did ") && decimal32(c, &event->tag.did) &&
-	       literal(c, " pasid ") && decimal32(c, &event->tag.pasid) &&
-	       literal(c, " ref ") && decimal32(c, &event->tag.users) &&
-	       at_end(c);
-}
-
-/* "IOMMU DEV[PASID] type T did N [0x..-0x..] ...", or as parse_tag() */
-static bool parse_tag_flush(struct cursor *c, struct trace_event *event)
-{
-	struct cursor save = *c;
-
-	if (parse_tag(c, event))
-		return true;
-	*c = save;
-	return word(c, ' ', &event->tag.iommu) && literal(c, " ") &&
-	       word(c, '[', &event->tag.device) && literal(c, "[") &&
-	       decimal32(c, &event->tag.pasid) && literal(c, "]") &&
-	       tag_type(c, event) && literal(c, " did ") &&
-	       decimal32(c, &event->tag.did);
-}
-
-/* "KIND IOMMU: 0x.. 0x.. 0x.. 0x.." */
-static bool parse_qi(struct cursor *c, struct trace_event *event)
-{
-	struct trace_text kind;
-	int i;
-
-	if (!word(c, '\0', &kind) || !literal(c, " ") ||
-	    !word(c, ':', &event->cmd.iommu) || !literal(c, ":"))
-		return false;
-	for (i = 0; i < 4; i++)
-		if (!literal(c, " ") || !hex(c, &event->cmd.words[i]))
-			return false;
-	event->cmd.n = 1;
-	event->cmd.nr_words = 4;
-	event->cmd.sync = false;
-	return at_end(c);
-}
-
-/* " KEY=" anywhere from the cursor on; the cursor moves behind it. */
-static bool key(struct cursor *c, const char *name)
-{
-	const char *p = memmem(c->p, c->end - c->p, name, strlen(name));
-
-	if (!p)
-		return false;
-	c->p = p + strlen(name);
-	return true;
-}
-
-/* "(where) op=N iommu=0x.. d0=0x.. d1=0x.. d2=0x.. d3=0x.." */
-static bool parse_amd(struct cursor *c, struct trace_event *event)
-{
-	uint64_t d[4];
-	uint32_t op;
-
-	if (!key(c, " op=") || !decimal32(c, &op) ||
-	    !key(c, " iommu=") || !word(c, '\0', &event->cmd.iommu) ||
-	    !key(c, " d0=") || !hex(c, &d[0]) || !key(c, " d1=") || !hex(c, &d[1]) ||
-	    !key(c, " d2=") || !hex(c, &d[2]) || !key(c, " d3=") || !hex(c, &d[3]))
-		return false;
-	if ((d[0] | d[1] | d[2] | d[3]) > UINT32_MAX || op != d[1] >> 28)
-		return false;
-	event->cmd.op = op;
-	event->cmd.n = 1;
-	event->cmd.sync = false;
-	event->cmd.words[0] = d[0] | d[1] << 32;
-	event->cmd.words[1] = d[2] | d[3] << 32;
-	event->cmd.nr_words = 2;
-	return at_end(c);
-}
-
-/* "(where) op=N n=N sync=N smmu=0x.. c0=0x.. c1=0x.." */
-static bool parse_smmu(struct cursor *c, struct trace_event *event)
-{
-	uint32_t op, n, sync;
-
-	if (!key(c, " op=") || !decimal32(c, &op) ||
-	    !key(c, " n=") || !decimal32(c, &n) ||
-	    !key(c, " sync=") || !decimal32(c, &sync) ||
-	    !key(c, " smmu=") || !word(c, '\0', &event->cmd.iommu) ||
-	    !key(c, " c0=") || !hex(c, &event->cmd.words[0]) ||
-	    !key(c, " c1=") || !hex(c, &event->cmd.words[1]))
-		return false;
-	event->cmd.op = op;
-	event->cmd.n = n;
-	event->cmd.sync = sync;
-	event->cmd.nr_words = 2;
-	return sync <= 1 && n <= SMMU_COMMANDS_MAX && at_end(c);
-}
-
-/* "(where) iommu=0x.. d0=0x.. d1=0x.." */
-static bool parse_riscv(struct cursor *c, struct trace_event *event)
-{
-	if (!key(c, " iommu=") || !word(c, '\0', &event->cmd.iommu) ||
-	    !key(c, " d0=") || !hex(c, &event->cmd.words[0]) ||
-	    !key(c, " d1=") || !hex(c, &event->cmd.words[1]))
-		return false;
-	event->cmd.op = event->cmd.words[0] & 0x7f;
-	event->cmd.n = 1;
-	event->cmd.nr_words = 2;
-	event->cmd.sync = false;
-	return at_end(c);
-}
-
-static bool parse_quiet(struct cursor *c, struct trace_event *event)
-{
-	(void)c;
-	(void)event;
-	return true;
-}
-
-static bool parse_mark(struct cursor *c, struct trace_event *event)
-{
-	event->text.s = c->p;
-	event->text.len = c->end - c->p;
-	return true;
-}
-
-static const struct {
-	const char *name;
-	enum trace_type type;
-	bool (*parse)(struct cursor *c, struct trace_event *event);
-	const char *form;
-	bool for_map;
-} events[] = {
-	{ "map", TRACE_MAP, parse_map,
-	  "IOMMU: iova=0x.. - 0x.. paddr=0x.. size=N", false },
-	{ "unmap", TRACE_UNMAP, parse_map,
-	  "IOMMU: iova=0x.. - 0x.. size=N unmapped_size=N", false },
-	{ "attach_device_to_domain", TRACE_ATTACH, parse_device,
-	  "IOMMU: device=NAME", false },
-	{ "detach_device_from_domain", TRACE_DETACH, parse_device,
-	  "IOMMU: device=NAME", false },
-	{ "cache_tag_assign", TRACE_TAG_ASSIGN, parse_tag,
-	  "IOMMU/DEVICE type iotlb|devtlb did N pasid N ref N", false },
-	{ "cache_tag_unassign", TRACE_TAG_UNASSIGN, parse_tag,
-	  "IOMMU/DEVICE type iotlb|devtlb did N pasid N ref N", false },
-	{ "cache_tag_flush_range", TRACE_TAG_FLUSH, parse_tag_flush,
-	  "IOMMU DEVICE[PASID] type iotlb|devtlb did N ..", false },
-	{ "cache_tag_flush_range_np", TRACE_TAG_FLUSH, parse_tag_flush,
-	  "IOMMU DEVICE[PASID] type iotlb|devtlb did N ..", true },
-	{ "cache_tag_flush_all", TRACE_TAG_FLUSH, parse_tag_flush,
-	  "IOMMU/DEVICE type iotlb|devtlb did N pasid N ref N", false },
-	{ "qi_submit", TRACE_QI, parse_qi, "KIND IOMMU: and four 0x.. words", false },
-	{ "amdcmd", TRACE_AMD, parse_amd,
-	  "op=N iommu=0x.. d0=0x.. d1=0x.. d2=0x.. d3=0x.., op in the top bits of d1", false },
-	{ "smmucmd", TRACE_SMMU, parse_smmu,
-	  "op=N n=N sync=0|1 smmu=0x.. c0=0x.. c1=0x..", false },
-	{ "riscvcmd", TRACE_RISCV, parse_riscv, "iommu=0x.. d0=0x.. d1=0x..", false },
-	{ "tracing_mark_write", TRACE_MARK, parse_mark, "text", false },
-	{ "print", TRACE_MARK, parse_mark, "text", false },
-	{ "add_device_to_group", TRACE_QUIET, parse_quiet, "text", false },
-	{ "remove_device_from_group", TRACE_QUIET, parse_quiet, "text", false },
-	{ "io_page_fault", TRACE_QUIET, parse_quiet, "text", false },
-	{ "prq_report", TRACE_QUIET, parse_quiet, "text", false },
-};
 
 static enum trace_context context_of(const struct trace_text *flags)
 {
@@ -563,26 +271,61 @@ static enum trace_context context_of(const struct trace_text *flags)
 	return TRACE_TASK;
 }
 
-/* "1.234567:" or, with a clock that counts, "1234567:" */
-static bool timestamp(struct cursor *c, uint64_t *ns)
+/* "1.234567" or, with a clock that counts, "1234567" */
+static bool time_value(struct cursor *c, uint64_t *ns, enum trace_clock *clock)
 {
-	struct cursor save = *c;
 	uint64_t whole, part, unit = 1000000000;
 
 	if (!decimal(c, &whole))
 		return false;
 	*ns = whole;
-	if (c->p < c->end && *c->p == '.') {
-		c->p++;
-		if (whole > UINT64_MAX / 2000000000)
+	*clock = TRACE_COUNTS;
+	if (c->p == c->end || *c->p != '.')
+		return true;
+	c->p++;
+	if (whole > UINT64_MAX / 2000000000)
+		return false;
+	for (part = 0; c->p < c->end && is_digit(*c->p); c->p++) {
+		if (unit == 1)
+			return false;
+		unit /= 10;
+		part += (*c->p - '0') * unit;
+	}
+	*ns = whole * 1000000000 + part;
+	*clock = TRACE_SECONDS;
+	return true;
+}
+
+bool trace_parse_time(const char *text, uint64_t *seconds_ns, uint64_t *count)
+{
+	struct cursor c = { text, text + strlen(text) };
+	enum trace_clock clock;
+	uint64_t value;
+
+	if (!time_value(&c, &value, &clock) || c.p != c.end)
+		return false;
+	*count = value;
+	if (clock == TRACE_COUNTS && value > UINT64_MAX / 2000000000)
+		*seconds_ns = UINT64_MAX;
+	else
+		*seconds_ns = clock == TRACE_COUNTS ? value * 1000000000 : value;
+	return true;
+}
+
+/* "1.234567:", "1234567:", or as ftrace_dump "1234567us :", "12us!:" */
+static bool timestamp(struct cursor *c, uint64_t *ns, enum trace_clock *clock)
+{
+	struct cursor save = *c;
+
+	if (!time_value(c, ns, clock))
+		goto no;
+	if (literal(c, "us")) {
+		if (*clock == TRACE_COUNTS && *ns > UINT64_MAX / 1000)
 			goto no;
-		for (part = 0; c->p < c->end && is_digit(*c->p); c->p++) {
-			if (unit == 1)
-				goto no;
-			unit /= 10;
-			part += (*c->p - '0') * unit;
-		}
-		*ns = whole * 1000000000 + part;
+		*ns = *clock == TRACE_COUNTS ? *ns * 1000 : *ns / 1000000;
+		*clock = TRACE_SECONDS;
+		while (c->p < c->end && *c->p != ':' && strchr(" !+#*@$", *c->p))
+			c->p++;
 	}
 	if (literal(c, ":"))
 		return true;
@@ -591,8 +334,103 @@ no:
 	return false;
 }
 
-/* Finds "-PID [CPU] ", with an optional "(TGID)" between. */
-static bool parse_frame(struct cursor *c, struct trace_event *event)
+/* From @start to @end, without the blanks around it. */
+static struct trace_text trimmed(const char *start, const char *end)
+{
+	while (start < end && (*start == ' ' || *start == '\t'))
+		start++;
+	while (start < end && (end[-1] == ' ' || end[-1] == '\t'))
+		end--;
+	return (struct trace_text){ start, end - start };
+}
+
+/* "FLAGS TIME:" or "TIME:" */
+static bool parse_when(struct trace *trace, struct cursor *c, struct trace_text *flags,
+		       struct trace_event *event)
+{
+	enum trace_clock clock;
+
+	skip_blanks(c);
+	if (!timestamp(c, &event->ns, &clock)) {
+		if (!flags || !word(c, '\0', flags))
+			return false;
+		skip_blanks(c);
+		if (!timestamp(c, &event->ns, &clock))
+			return false;
+	}
+	trace->clock = clock;
+	return true;
+}
+
+/* What is before "[CPU]": "TASK-PID", with an optional "(TGID)", or "TASK PID" of perf. */
+static bool parse_task(struct trace *trace, const char *start, const char *end,
+		       struct trace_event *event)
+{
+	const char *p = end;
+	struct cursor c;
+
+	while (p > start && p[-1] == ' ')
+		p--;
+	if (p > start && p[-1] == ')') {
+		while (p > start && *p != '(')
+			p--;
+		while (p > start && p[-1] == ' ')
+			p--;
+	}
+	end = p;
+	while (p > start && is_digit(p[-1]))
+		p--;
+	if (p <= start || p == end)
+		return false;
+	c = (struct cursor){ p, end };
+	if (!decimal32(&c, &event->pid))
+		return false;
+	if (p[-1] == '-') {
+		event->task = trimmed(start, p - 1);
+		return true;
+	}
+	/* "PID/TID": tasks are told apart by the latter. */
+	if (p[-1] == '/') {
+		for (p--; p > start && is_digit(p[-1]);)
+			p--;
+		if (p <= start)
+			return false;
+	}
+	if (p[-1] != ' ')
+		return false;
+	event->task = trimmed(start, p);
+	trace->perf = true;
+	return event->task.len;
+}
+
+/* "-PID CPUFLAGS TIME:" */
+static bool parse_latency_frame(struct trace *trace, struct cursor *c,
+				struct trace_event *event)
+{
+	const char *dash = c->p;
+
+	while ((dash = memchr(dash, '-', c->end - dash))) {
+		struct cursor at = { ++dash, c->end };
+		struct trace_text flags;
+		uint32_t cpu;
+
+		if (dash - 1 == c->p || !decimal32(&at, &event->pid) || at.p == at.end ||
+		    *at.p != ' ')
+			continue;
+		skip_blanks(&at);
+		if (!decimal32(&at, &cpu) || !word(&at, '\0', &flags) || flags.len > 8 ||
+		    !parse_when(trace, &at, NULL, event))
+			continue;
+		event->task = trimmed(c->p, dash - 1);
+		event->cpu = cpu;
+		event->context = context_of(&flags);
+		c->p = at.p;
+		return true;
+	}
+	return false;
+}
+
+static bool parse_frame(struct trace *trace, struct cursor *c, struct trace_event *event)
 {
 	const char *bracket = c->p;
 	struct trace_text flags = { "", 0 };
@@ -600,46 +438,79 @@ static bool parse_frame(struct cursor *c, struct trace_event *event)
 
 	for (;; bracket++) {
 		struct cursor at;
-		const char *p;
 
 		bracket = memchr(bracket, '[', c->end - bracket);
 		if (!bracket)
-			return false;
+			break;
 		at.p = bracket + 1;
 		at.end = c->end;
-		if (!decimal32(&at, &cpu) || !literal(&at, "]"))
+		if (!decimal32(&at, &cpu) || !literal(&at, "]") ||
+		    !parse_task(trace, c->p, bracket, event) ||
+		    !parse_when(trace, &at, &flags, event))
 			continue;
-		p = bracket;
-		while (p > c->p && p[-1] == ' ')
-			p--;
-		if (p > c->p && p[-1] == ')') {
-			while (p > c->p && *p != '(')
-				p--;
-			while (p > c->p && p[-1] == ' ')
-				p--;
-		}
-		while (p > c->p && is_digit(p[-1]))
-			p--;
-		if (p <= c->p || p[-1] != '-' || !is_digit(*p))
-			continue;
-		c->p = p;
-		if (!decimal32(c, &event->pid))
-			return false;
+		event->cpu = cpu;
+		event->context = context_of(&flags);
 		c->p = at.p;
-		break;
+		goto found;
 	}
-	event->cpu = cpu;
+	if (!parse_latency_frame(trace, c, event))
+		return false;
+found:
 	skip_blanks(c);
-	if (!timestamp(c, &event->ns)) {
-		if (!word(c, '\0', &flags))
-			return false;
+	/* trace-cmd report --ts-diff */
+	if (literal(c, "(+")) {
+		while (c->p < c->end && *c->p++ != ')')
+			;
 		skip_blanks(c);
-		if (!timestamp(c, &event->ns))
-			return false;
 	}
-	event->context = context_of(&flags);
-	skip_blanks(c);
 	return true;
+}
+
+/*
+ * What mails and the kernel's log put in front: "> ", "[  438.308478] ", "[   T12] ",
+ * "<6>", "Nov 28 12:00:00 host kernel: ".
+ */
+static bool skip_prefix(struct cursor *c)
+{
+	const char *start = c->p, *p;
+	uint64_t n;
+
+	for (;;) {
+		struct cursor at = *c;
+
+		skip_blanks(&at);
+		if (literal(&at, ">")) {
+			*c = at;
+			if (c->p < c->end && *c->p == ' ')
+				c->p++;
+			continue;
+		}
+		if (literal(&at, "<") && decimal(&at, &n) && literal(&at, ">")) {
+			*c = at;
+			continue;
+		}
+		if (literal(&at, "[")) {
+			skip_blanks(&at);
+			literal(&at, "T");
+			literal(&at, "C");
+			if (decimal(&at, &n)) {
+				if (literal(&at, "."))
+					decimal(&at, &n);
+				if (literal(&at, "]") &&
+				    (at.p == at.end || *at.p == ' ' || *at.p == '[')) {
+					*c = at;
+					literal(c, " ");
+					continue;
+				}
+			}
+		}
+		p = memmem(c->p, c->end - c->p < 100 ? c->end - c->p : 100, " kernel: ", 9);
+		if (p && c->p == start) {
+			c->p = p + 9;
+			continue;
+		}
+		return c->p != start;
+	}
 }
 
 static bool contains(const struct trace_text *line, const char *s)
@@ -653,6 +524,14 @@ static bool parse_lost(const struct trace_text *line, struct trace_event *event)
 	struct cursor c = { line->s, line->s + line->len };
 	uint64_t n;
 
+	if (contains(line, "PERF_RECORD_LOST")) {
+		event->type = TRACE_LOST;
+		event->lost = 1;
+		c.p = memmem(c.p, c.end - c.p, "lost", 4);
+		if (c.p && literal(&c, "lost "))
+			decimal(&c, &event->lost);
+		return true;
+	}
 	skip_blanks(&c);
 	if (!literal(&c, "CPU") || !contains(line, "EVENTS") ||
 	    (!contains(line, "LOST") && !contains(line, "DROPPED") &&
@@ -691,6 +570,7 @@ static int finish_run(struct trace *trace)
 			    "expected %llu events, as the header says, the log ends after %llu: truncated?",
 			    (unsigned long long)trace->announced,
 			    (unsigned long long)trace->entries);
+	trace->overwritten = 0;
 	trace->any_event = false;
 	trace->lost = false;
 	trace->announced = 0;
@@ -716,8 +596,16 @@ static int parse_comment(struct trace *trace, const struct trace_text *line,
 		event->text.len = c.end - c.p;
 		return 1;
 	}
-	if (literal(&c, "# entries-in-buffer/entries-written: "))
+	if (literal(&c, "# entries-in-buffer/entries-written: ")) {
+		uint64_t written;
+
 		decimal(&c, &trace->announced);
+		/* A ring that was full went on with the newest. */
+		if (literal(&c, "/") && decimal(&c, &written) && written > trace->announced)
+			trace->overwritten = written - trace->announced;
+	}
+	if (literal(&c, "# alist record: "))
+		snprintf(trace->note, sizeof(trace->note), "%.*s", (int)(c.end - c.p), c.p);
 	return 0;
 }
 
@@ -728,7 +616,7 @@ static int check_time(struct trace *trace, const struct trace_event *event)
 	if (event->cpu >= CPUS_MAX)
 		return fail(trace, "expected a CPU below %u", CPUS_MAX);
 	earliest = trace->cpu_ns[event->cpu];
-	if (trace->newest_ns > earliest + MERGE_SLACK_NS)
+	if (trace->clock == TRACE_SECONDS && trace->newest_ns > earliest + MERGE_SLACK_NS)
 		earliest = trace->newest_ns - MERGE_SLACK_NS;
 	if (event->ns < earliest)
 		return fail(trace,
@@ -744,8 +632,9 @@ static int check_time(struct trace *trace, const struct trace_event *event)
 static int parse_event(struct trace *trace, struct cursor *c,
 		       struct trace_event *event)
 {
+	const struct event_form *form;
 	struct trace_text name;
-	size_t i;
+	uint64_t period;
 
 	if (check_time(trace, event))
 		return -1;
@@ -753,76 +642,132 @@ static int parse_event(struct trace *trace, struct cursor *c,
 	trace->entries++;
 	event->type = TRACE_OTHER;
 	trace->free_text = true;
-	if (!word(c, ':', &name) || !literal(c, ":"))
+	/* perf script may print the period of the sample. */
+	if (trace->perf && decimal(c, &period))
+		skip_blanks(c);
+	if (!word(c, '\0', &name) || name.len < 2 || name.s[name.len - 1] != ':')
 		return 1;
-	for (i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
-		if (strlen(events[i].name) != name.len ||
-		    memcmp(events[i].name, name.s, name.len))
-			continue;
-		/* The kprobe forms need the blank before their first key. */
-		while (c->end - c->p > 1 && c->p[0] == ' ' && c->p[1] == ' ')
-			c->p++;
-		event->type = events[i].type;
-		trace->free_text = event->type == TRACE_MARK;
-		if (event->type != TRACE_AMD && event->type != TRACE_SMMU &&
-		    event->type != TRACE_RISCV)
-			skip_blanks(c);
-		if (!events[i].parse(c, event))
-			return fail(trace, "expected '%s: %s'", events[i].name,
-				    events[i].form);
-		if (event->type == TRACE_TAG_FLUSH)
-			event->tag.map = events[i].for_map;
-		trace->ours += event->type != TRACE_MARK;
-		break;
-	}
+	name.len--;
+	form = event_find(&name);
+	if (!form)
+		return 1;
+	event->type = form->type;
+	trace->free_text = event->type == TRACE_MARK;
+	skip_blanks(c);
+	if (!form->parse(c, event))
+		return fail(trace, "expected '%s: %s'", form->name, form->form);
+	if (event->type == TRACE_TAG_FLUSH)
+		event->tag.map = form->for_map;
+	trace->ours += event->type != TRACE_MARK;
 	return 1;
+}
+
+/* Between the events of a log that is in a mail, in the kernel's log, or of perf. */
+static int foreign(struct trace *trace, const struct trace_text *line)
+{
+	if (trace->embedded || trace->free_text)
+		return 0;
+	/* The frames of a call chain are indented. */
+	if (trace->perf && line->len && (line->s[0] == ' ' || line->s[0] == '\t'))
+		return 0;
+	if (!trace->any_event && !trace->ours) {
+		/* A mail may begin with anything; what comes next decides. */
+		if (!trace->foreign)
+			trace->foreign = trace->line;
+		return 0;
+	}
+	return fail(trace, "expected 'TASK-PID [CPU] FLAGS TIME: EVENT: ..'");
+}
+
+/* A log that is in nothing else: no line may be one of something else. */
+static int check_foreign(struct trace *trace)
+{
+	if (!trace->foreign || trace->embedded)
+		return 0;
+	trace->line = trace->foreign;
+	return fail(trace, "expected 'TASK-PID [CPU] FLAGS TIME: EVENT: ..'");
+}
+
+/* Return: as trace_next(), or -2 for a line that holds nothing. */
+static int parse_line(struct trace *trace, const struct trace_text *line,
+		      struct trace_event *event)
+{
+	struct cursor c = { line->s, line->s + line->len };
+	struct trace_text rest;
+	int ret;
+
+	if (memchr(line->s, '\0', line->len))
+		return fail(trace, "expected text, found a NUL byte");
+	if (!line->len)
+		return -2;
+	if (line->s[0] != '#' && parse_frame(trace, &c, event)) {
+		struct cursor start = { line->s, line->s + line->len };
+
+		/* The prefix is no part of the task's name. */
+		if (skip_prefix(&start) && start.p > event->task.s) {
+			trace->embedded = true;
+			event->task = trimmed(start.p, event->task.s + event->task.len > start.p ?
+					      event->task.s + event->task.len : start.p);
+		}
+		return check_foreign(trace) ? -1 : parse_event(trace, &c, event);
+	}
+	c = (struct cursor){ line->s, line->s + line->len };
+	if (skip_prefix(&c))
+		trace->embedded = true;
+	rest = (struct trace_text){ c.p, c.end - c.p };
+	if (!rest.len)
+		return -2;
+	if (rest.s[0] == '#') {
+		ret = parse_comment(trace, &rest, event);
+		return ret ? ret : -2;
+	}
+	if (parse_lost(&rest, event)) {
+		trace->lost = true;
+		return 1;
+	}
+	if (is_report_header(&rest))
+		return -2;
+	return foreign(trace, line) ? -1 : -2;
+}
+
+static int at_log_end(struct trace *trace)
+{
+	if (finish_run(trace))
+		return -1;
+	if (!trace->line) {
+		trace->line = 1;
+		return fail(trace, "expected an ftrace log, the file is empty");
+	}
+	if (!trace->ours) {
+		if (check_foreign(trace))
+			return -1;
+		return fail(trace,
+			    "expected iommu:*, intel_iommu:*, amdcmd, smmucmd or riscvcmd events, the log has none");
+	}
+	return 0;
 }
 
 int trace_next(struct trace *trace, struct trace_event *event)
 {
 	struct trace_text line;
-	struct cursor c;
 	int ret;
 
-	for (;;) {
+	do {
+		if (trace->overwritten) {
+			event->type = TRACE_LOST;
+			event->line = trace->line;
+			event->lost = trace->overwritten;
+			trace->overwritten = 0;
+			trace->lost = true;
+			return 1;
+		}
 		ret = next_line(trace, &line);
 		if (ret < 0)
 			return -1;
 		event->line = trace->line;
-		if (!ret) {
-			if (finish_run(trace))
-				return -1;
-			if (!trace->line) {
-				trace->line = 1;
-				return fail(trace, "expected an ftrace log, the file is empty");
-			}
-			if (!trace->ours)
-				return fail(trace,
-					    "expected iommu:*, intel_iommu:*, amdcmd or smmucmd events, the log has none");
-			return 0;
-		}
-		if (memchr(line.s, '\0', line.len))
-			return fail(trace,
-				    "expected text, found a NUL byte (trace.dat? use trace-cmd report)");
-		if (!line.len)
-			continue;
-		if (line.s[0] == '#') {
-			ret = parse_comment(trace, &line, event);
-			if (ret)
-				return ret;
-			continue;
-		}
-		c.p = line.s;
-		c.end = line.s + line.len;
-		if (parse_frame(&c, event))
-			return parse_event(trace, &c, event);
-		if (parse_lost(&line, event)) {
-			trace->lost = true;
-			return 1;
-		}
-		/* Markers and other events' text may hold newlines. */
-		if (is_report_header(&line) || trace->free_text)
-			continue;
-		return fail(trace, "expected 'TASK-PID [CPU] FLAGS TIME: EVENT: ..'");
-	}
+		if (!ret)
+			return at_log_end(trace);
+		ret = parse_line(trace, &line, event);
+	} while (ret == -2);
+	return ret;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Reading an ftrace log: the text of /sys/kernel/tracing/trace, or of
- * trace-cmd report, one event after the other, in memory that does not grow
- * with the log.
+ * Reading an ftrace log: the text of /sys/kernel/tracing/trace, trace-cmd report, perf
+ * script or ftrace_dump in the kernel's log, one event after the other, in memory that
+ * does not grow with the log.
  *
  * The strings of an event point into the reader's line and live until the next
  * trace_next().
@@ -34,6 +34,10 @@ enum trace_type {
 	TRACE_AMD,		/* AMD command */
 	TRACE_SMMU,		/* SMMUv3 submission */
 	TRACE_RISCV,		/* RISC-V command */
+	TRACE_FLUSH_BEGIN,	/* what alist record adds: a flush function is called, */
+	TRACE_FLUSH_END,	/* and returns */
+	TRACE_WAIT_BEGIN,	/* commands are submitted and waited for */
+	TRACE_WAIT_END,
 	TRACE_MARK,		/* a program's own marker */
 	TRACE_QUIET,		/* ours, says nothing about caches (groups, faults) */
 	TRACE_OTHER,		/* an event of another set */
@@ -58,6 +62,7 @@ struct trace_event {
 	uint64_t ns;
 	unsigned int cpu;
 	unsigned int pid;
+	struct trace_text task;
 	enum trace_context context;
 	union {
 		struct trace_text text;			/* RUN, MARK */
@@ -97,14 +102,28 @@ struct trace;
  */
 bool trace_clean(char *to, size_t size, const char *s, size_t len);
 
-/* @path: "-" is standard input. NULL with errno set. */
-struct trace *trace_open(const char *path);
+enum trace_clock {
+	TRACE_SECONDS,		/* or microseconds, as ftrace_dump prints */
+	TRACE_COUNTS,		/* of what is not known: x86-tsc, counter */
+};
+
+/*
+ * @path: "-" is standard input; may be packed. NULL with errno set, or if @error is given
+ * with text in it: what was found, and what to run instead.
+ */
+struct trace *trace_open(const char *path, char *error, size_t size);
 void trace_close(struct trace *trace);
 /*
  * Return: 1 with *@event filled, 0 at the end of a sound log, -1 on an error,
  * which trace_error() describes.
  */
 int trace_next(struct trace *trace, struct trace_event *event);
+/* Of the events so far; until there is one, TRACE_SECONDS. */
+enum trace_clock trace_clock(const struct trace *trace);
+/* "1.5" in nanoseconds, or "15" as it is. Return: false if it is neither. */
+bool trace_parse_time(const char *text, uint64_t *seconds_ns, uint64_t *count);
+/* What alist record says about the machine, of this run: "KEY=VALUE KEY=VALUE.."; or "". */
+const char *trace_note(const struct trace *trace);
 /* "FILE:LINE: what was expected". */
 const char *trace_error(const struct trace *trace);
 /* Bytes read so far, and of the whole log (0: not known). */

@@ -1,0 +1,419 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Small logs, each of a kind that was once read wrong, and what is right for each.
+
+Usage: cases.py ALIST DATA
+
+Each kind has the log it was found with, in DATA/cases, and variants of it that are made
+here: other vendors, other numbers, the other side of the rule.
+"""
+import gzip
+import json
+import lzma
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+alist, data = sys.argv[1], sys.argv[2]
+cases = os.path.join(data, 'cases')
+traces = os.path.join(data, 'traces')
+tmp = tempfile.mkdtemp()
+results = []
+
+
+def text_of(name):
+    return open(os.path.join(cases, name + '.txt')).read()
+
+
+def trace(name):
+    return open(os.path.join(traces, name + '.txt')).read()
+
+
+def run(text, *args, verb='replay', name='log.txt', stdin=False, env=None):
+    path = os.path.join(tmp, name)
+    with open(path, 'wb') as out:
+        out.write(text if isinstance(text, bytes) else text.encode('utf-8', 'surrogateescape'))
+    return subprocess.run(
+        [alist, verb, *args, '-' if stdin else path], capture_output=True,
+        stdin=open(path, 'rb') if stdin else subprocess.DEVNULL,
+        env={**os.environ, **(env or {})})
+
+
+def check(name, good, what=''):
+    results.append(good)
+    print(f'{"" if good else "not "}ok {len(results)} {name}')
+    if not good:
+        print(f'# {what}')
+
+
+def replays(name, text, expression, code=0, **kwargs):
+    """The log is replayed with this exit code, and the expression holds of the JSON, d."""
+    out = run(text, '--json', **kwargs)
+    if out.returncode != code:
+        return check(name, False, f'exit {out.returncode}: {out.stderr}')
+    d = json.loads(out.stdout.decode())
+    reasons = [x['reason'] for x in d['differences']]
+    check(name, eval(expression, {'d': d, 'reasons': reasons}), f'{expression}: {d}')
+    return d
+
+
+def refused(name, text, pattern, **kwargs):
+    out = run(text, **kwargs)
+    check(name, out.returncode == 2 and not out.stdout and
+          re.search(pattern, out.stderr.decode('utf-8', 'replace')),
+          f'exit {out.returncode}: {out.stderr}')
+
+
+def shows(name, text, expression, *args):
+    out = run(text, '--json', *args, verb='show')
+    d = json.loads(out.stdout.decode()) if not out.returncode else None
+    check(name, d and eval(expression, {'d': d}), f'{out.returncode} {out.stderr} {d}')
+
+
+MAP = 'map: IOMMU: iova=0x10000 - 0x11000 paddr=0x80000 size=4096'
+UNMAP = 'unmap: IOMMU: iova=0x10000 - 0x11000 size=4096 unmapped_size=4096'
+
+
+def log(*lines, task=' t-1 [000] d....', step=0.01):
+    """Lines with a time each; one that begins with '@' has a task of its own."""
+    out, now = [], 1.0
+    for line in lines:
+        now += step
+        who = task
+        if line.startswith('@'):
+            who, line = line[1:].split('@', 1)
+        out.append(f'{who} {now:.6f}: {line}\n')
+    return ''.join(out)
+
+
+def vtd(word, addr=0, iommu=0, kind='iotlb_inv'):
+    return f'qi_submit: {kind} dmar{iommu}: 0x{word:x} 0x{addr:x} 0x0 0x0'
+
+
+def dsi(did, iommu=0):
+    return vtd(did << 16 | 0xe2, iommu=iommu)
+
+
+def psi(did, addr, iommu=0):
+    return vtd(did << 16 | 0xf2, addr | 0x40, iommu)
+
+
+def dev(rid, addr):
+    return vtd(rid << 32 | 3, addr, kind='dev_tlb_inv')
+
+
+def amd(w0, w1, iommu=10):
+    return (f'amdcmd: (x) op={w0 >> 60} iommu=0x{iommu:x} d0=0x{w0 & 0xffffffff:x} '
+            f'd1=0x{w0 >> 32:x} d2=0x{w1 & 0xffffffff:x} d3=0x{w1 >> 32:x}')
+
+
+def amd_pages(tag, addr):
+    return amd(3 << 60 | tag << 32, addr | 2)
+
+
+def amd_all(tag):
+    return amd(3 << 60 | tag << 32, 0x7ffffffffffff003)
+
+
+AMD_WAIT = amd(1 << 60 | 0x42f001, 0x1b)
+
+
+def smmu(op, c0=0, c1=0, sync=1, n=1):
+    return f'smmucmd: (x) op={op} n={n} sync={sync} smmu=0xb c0=0x{c0 | op:x} c1=0x{c1:x}'
+
+
+def riscv(d0, d1=0):
+    return f'riscvcmd: (x) iommu=0xc d0=0x{d0:x} d1=0x{d1:x}'
+
+
+def attach(name):
+    return f'attach_device_to_domain: IOMMU: device={name}'
+
+
+def type_numbers():
+    replays('tag types as numbers', text_of('type-numbers'),
+            'd["attachments"] == 1 and d["vendor"] == "vtd"')
+    full = trace('vtd-vfio-ats-1-2-4-8dev')
+    for form, numbers in (('0x', ('0x0', '0x1')), ('decimal', ('0', '1'))):
+        text = re.sub(r' type (iotlb|devtlb) ',
+                      lambda m, n=numbers: f' type {n[m[1] == "devtlb"]} ', full)
+        replays(f'tag types as numbers, {form}: the same as by name', text,
+                'd["driver"] == {"iotlb": 171, "atc": 135, "sync": 171} and d["same"] == 171')
+    for number, nesting in (('0x2', 'nesting iotlb'), ('0x3', 'nesting devtlb')):
+        replays(f'tag type {number} is {nesting}',
+                log(f'cache_tag_assign: dmar0/dmar0 type {number} did 5 pasid 0 ref 1', dsi(5)),
+                'd["vendor"] == "vtd"')
+    refused('tag type 0x4 is none', log('cache_tag_assign: dmar0/dmar0 type 0x4 did 5 pasid 0 ref 1'),
+            r':1: .*cache_tag_assign')
+
+
+def merges():
+    replays('flushes seconds apart, no tags', text_of('lazy-no-tags'),
+            'd["flushes"] == 3 and d["list"] == d["driver"] and d["same"] == 3')
+    for step in (0.00001, 0.001, 1.0):
+        replays(f'two domains in turn, {step} s apart', log(dsi(4), dsi(5), dsi(4), dsi(5), step=step),
+                'd["flushes"] == 4 and d["list"] == d["driver"]')
+        replays(f'pages of one domain, {step} s apart',
+                log(psi(4, 0x10000), psi(4, 0x20000), psi(4, 0x90000), step=step),
+                'd["flushes"] == 3 and d["list"]["iotlb"] == 3')
+        replays(f'two IOMMUs, {step} s apart', log(dsi(4), dsi(4, 1), dsi(4), dsi(4, 1), step=step),
+                'd["flushes"] == 4 and d["list"]["sync"] == 4')
+        replays(f'AMD domains, {step} s apart',
+                log(amd_all(4), AMD_WAIT, amd_all(5), AMD_WAIT, amd_all(4), AMD_WAIT, step=step),
+                'd["flushes"] == 3 and d["list"] == d["driver"]')
+        replays(f'AMD pages, {step} s apart',
+                log(*[x for i in range(5) for x in (amd_pages(4, 0x10000 + i * 0x7000), AMD_WAIT)],
+                    step=step), 'd["flushes"] == 5 and d["list"]["iotlb"] == 5')
+        replays(f'SMMUv3 ASIDs, {step} s apart',
+                log(*[smmu(0x11, asid << 48) for asid in (1, 2, 1, 2)], step=step),
+                'd["flushes"] == 4')
+        replays(f'ATCs alone, {step} s apart', log(*[dev(0x300, 0x10000)] * 3, step=step),
+                'd["flushes"] == 3 and d["driver"]["atc"] == 3')
+    replays('AMD commands before one wait are one flush',
+            log(amd_pages(4, 0x10000), amd_pages(4, 0x11000), AMD_WAIT), 'd["flushes"] == 1')
+    replays('a flush of a domain on two IOMMUs that an unmap shows',
+            log(MAP, UNMAP, psi(4, 0x10000), psi(4, 0x10000, 1), 'tracing_mark_write: x', step=1e-5),
+            'd["flushes"] == 1 and d["list"]["sync"] == 2')
+    replays('a flush long after an unmap and its flush is another one',
+            log(MAP, UNMAP, psi(4, 0x10000), psi(4, 0x10000), step=2.0), 'd["flushes"] == 2')
+    out = run(log(*[amd_pages(4, 0x1000 * i) for i in range(200000)], step=1e-6), '--json')
+    check('commands without a wait do not pile up', out.returncode in (0, 1), out.stderr)
+
+
+def atc_on_map():
+    replays('ATC commands on a map', text_of('amd-atc-on-map'), 'reasons == ["atc-on-map"]')
+    atc = amd(4 << 60 | 0x100 << 32 | 0x20000100, 0x10000)
+    replays('two of them', log(attach('0000:01:00.0'), MAP, amd_pages(20, 0x10000), atc, atc,
+                               AMD_WAIT, UNMAP, amd_pages(20, 0x10000), atc, AMD_WAIT),
+            '"unexplained" not in reasons and "atc-on-map" in reasons')
+    replays('ATC commands that are missing on an unmap are no such thing',
+            log(attach('0000:01:00.0'), MAP, amd_pages(20, 0x10000), atc, AMD_WAIT,
+                UNMAP, amd_pages(20, 0x10000), AMD_WAIT, 'tracing_mark_write: x'),
+            '"unexplained" in reasons', code=1)
+
+
+def every_command():
+    replays('commands at an attach', text_of('commands-at-attach'),
+            'd["driver"] == {"iotlb": 0, "atc": 1, "sync": 1} and d["recorded"]["config"] == 1 '
+            'and d["purposes"]["attach"]["driver"]["atc"] == 1')
+    replays('a global flush', text_of('global-flush'),
+            'd["purposes"]["global"]["driver"]["iotlb"] == 1 and d["recorded"]["iotlb"] == 1')
+    replays('AMD: everything of an IOMMU', log(amd(8 << 60, 0), AMD_WAIT),
+            'd["purposes"]["global"]["driver"]["iotlb"] == 1 and '
+            'd["purposes"]["global"]["driver"]["sync"] == 1')
+    replays('SMMUv3: everything of a VM, prefetches, a wait for nothing',
+            log(smmu(0x30), smmu(1), 'smmucmd: (x) op=70 n=0 sync=1 smmu=0xb c0=0x46 c1=0x0'),
+            'd["recorded"] == {"iotlb": 1, "atc": 0, "sync": 3, "config": 0, "other": 1}')
+    replays('VT-d: interrupt entries and PASID entries',
+            log(vtd(0x14, kind='iec_inv'), vtd(0x37, kind='pc_inv')),
+            'd["recorded"]["other"] == 1 and d["recorded"]["config"] == 1')
+    replays('RISC-V', log(riscv(3 | 1 << 33 | 0x18 << 40), riscv(2), attach('0000:00:03.0'), MAP, UNMAP,
+                          riscv(1 | 1 << 10 | 7 << 12 | 1 << 32, 0x10 << 10), riscv(2)),
+            'd["vendor"] == "riscv" and d["driver"] == {"iotlb": 1, "atc": 0, "sync": 1} and '
+            'd["list"] == d["driver"] and d["recorded"]["config"] == 1 and d["recorded"]["sync"] == 2')
+    replays('two waits where one would do are both counted',
+            log(MAP, UNMAP, amd_pages(4, 0x10000), AMD_WAIT, AMD_WAIT),
+            'd["purposes"]["unmap"]["driver"]["sync"] == 2 and reasons == ["fewer-waits"]')
+
+
+def guesses():
+    everyone = '[a["guessed"] for x in d["domains"] for g in x["groups"] for a in g["attachments"]]'
+    shows('devices of a boot log that nothing tells apart', text_of('boot-log'),
+          f'{everyone} == [True, True]')
+    shows('the same by one task', text_of('boot-log').replace('<idle>-0 [001] d.h..', 'swapper/0-1 [000] .....'),
+          f'{everyone} == [True, True]')
+    shows('one device only', log(attach('0000:01:00.0'), '@ <idle>-0 [001] d.h..@' + amd_all(5), AMD_WAIT),
+          f'{everyone} == [True]')
+    shows('a command names the device', log(
+        attach('0000:01:00.0'), attach('0000:02:00.0'), MAP, UNMAP, amd_pages(5, 0x10000),
+        amd(4 << 60 | 0x100 << 32 | 0x20000100, 0x10000), AMD_WAIT), f'sorted({everyone}) == [False, True]')
+    shows('VT-d says it', text_of('type-numbers').replace('type 0x0 did 21', 'type 0x1 did 21').replace(
+        'dmar2/dmar2', 'dmar2/dmar2'), 'True')
+
+
+def lazy():
+    replays('a lazy unmap is seen', text_of('lazy-seen-unmap'),
+            'd["unknowns"]["unmaps"] == 0 and d["purposes"]["lazy"]["flushes"] == 1')
+    irq, soft = '@ dd-9 [000] d.h..@', '@ <idle>-0 [001] d.s..@'
+    replays('by another CPU', log(irq + MAP, irq + UNMAP, soft + dsi(4)),
+            'd["unknowns"]["unmaps"] == 0 and d["purposes"]["lazy"]["flushes"] == 1')
+    replays('on AMD', log(irq + MAP, irq + UNMAP, soft + amd_all(4), soft + AMD_WAIT),
+            'd["unknowns"]["unmaps"] == 0 and d["purposes"]["lazy"]["flushes"] == 1')
+    replays('of two domains', log(irq + MAP, irq + UNMAP, irq + MAP, irq + UNMAP, soft + dsi(4), soft + dsi(5)),
+            'd["unknowns"]["unmaps"] == 0')
+    replays('many unmaps, one flush', log(*[x for i in range(100) for x in (irq + MAP, irq + UNMAP)], soft + dsi(4)),
+            'd["unknowns"]["unmaps"] == 0 and d["flushes"] == 1')
+    replays('a flush without any unmap is still not seen unmapped', log(soft + dsi(4)),
+            'd["unknowns"]["unmaps"] == 1')
+    replays('the last ones wait when the log ends', log(irq + MAP, irq + UNMAP, soft + dsi(4),
+                                                        soft + 'tracing_mark_write: x', irq + MAP, irq + UNMAP,
+                                                        irq + 'tracing_mark_write: x'),
+            'd["unknowns"]["flushes"] == 1')
+
+
+def lost(text, nth):
+    """The same, but the ring says that it lost something before the NTH unmap."""
+    parts = text.split(' unmap: ')
+    before = ' unmap: '.join(parts[:nth])
+    cut = before.rindex('\n') + 1
+    return before[:cut] + 'CPU:1 [LOST 3 EVENTS]\n' + text[cut:]
+
+
+def missing():
+    for name, of in (('vtd-vfio-ats-1-2-4-8dev', 'qi_submit'), ('amd-nvme-strict', 'amdcmd'),
+                     ('smmuv3-nvme-strict', 'smmucmd'), ('vtd-nvme-strict', 'qi_submit')):
+        lines = [x for x in trace(name).splitlines(keepends=True) if 'entries-in' not in x]
+        for nth in (5, 13, 21):
+            unmaps, out = 0, []
+            for line in lines:
+                unmaps += ' unmap: ' in line
+                if unmaps == nth and f' {of}: ' in line and ' map: ' not in line and not done:
+                    continue
+                done = unmaps > nth or (unmaps == nth and ' map: ' in line)
+                out.append(line)
+            replays(f'{name}: the flush of unmap {nth} is missing', ''.join(out),
+                    'reasons.count("flush-missing") == 1', code=1)
+            replays(f'{name}: unless events were lost', lost(''.join(out), nth),
+                    '"flush-missing" not in reasons and "lost-events" in reasons')
+
+
+def formats():
+    one = 'd["flushes"] == 1 and d["driver"]["iotlb"] == 1 and d["unknowns"]["mappings"] == 0'
+    replays('map before 5.17', text_of('old-map'), one)
+    replays('perf script', text_of('perf-script'), one)
+    replays('ftrace_dump in the log of the kernel', text_of('dmesg-dump'),
+            'd["flushes"] == 1 and d["driver"]["iotlb"] == 1')
+    body = log(MAP, UNMAP, psi(4, 0x10000))
+    lines = body.splitlines()
+    raw = (' t-1 [000] 1.01: map: iova=0x10000 paddr=0x80000 size=0x1000\n'
+           ' t-1 [000] 1.02: unmap: iova=65536 size=4096 unmapped_size=4096\n'
+           ' t-1 [000] 1.03: qi_submit: qw0=0x400f2 qw1=0x10040 qw2=0x0 qw3=0 iommu=dmar0\n')
+    prefixed = re.sub(r': (map|unmap|qi_submit):',
+                      lambda m: f': {"intel_iommu" if m[1] == "qi_submit" else "iommu"}:{m[1]}:', body)
+    latency = ''.join(f'     t-1       0d....  {1000 + i}us!: {x.split(": ", 1)[1]}\n' for i, x in enumerate(lines))
+    perf = ''.join(f't         1/1     [000]     1.00000{i}:          1  '
+                   f'{"intel_iommu" if "qi_" in x else "iommu"}:{x.split(": ", 1)[1]}\n'
+                   '\tffffffff81234567 iommu_unmap+0x10 ([kernel.kallsyms])\n\n' for i, x in enumerate(lines))
+    variants = {
+        'raw fields': raw,
+        'system:event': prefixed,
+        'system/event': re.sub(r'iommu:(map|unmap|qi_submit)', r'iommu/\1', prefixed),
+        'latency format': latency,
+        'latency format of trace-cmd': ''.join(
+            f'     t-1       0d.... {x.split("d.... ")[1]}\n' for x in lines),
+        'perf script with call chains': perf,
+        'quoted in a mail': 'On Monday, A wrote:\n\n' + ''.join(f'> {x}\n' for x in lines) + '\nLooks slow.\n',
+        'quoted twice': ''.join(f'> > {x}\n' for x in lines),
+        'in dmesg, with callers': 'Dumping ftrace buffer:\n'.join(('[    1.000000][   T12] ', '')) + ''.join(
+            f'[    1.00000{i}][   T12] {x}\n' for i, x in enumerate(latency.splitlines())),
+        'in the journal': ''.join(f'Nov 28 12:00:00 host kernel: {x}\n' for x in latency.splitlines()),
+        'with levels': ''.join(f'<6>[    1.0] {x}\n' for x in latency.splitlines()),
+        'timestamps in ns': re.sub(r'(\d\.\d{6}):', r'\g<1>123:', body),
+        'x86-tsc': re.sub(r'\d\.(\d{6}):', r'77123\1:', body),
+        'counter': ''.join(re.sub(r'\d\.\d{6}:', f'{i + 1}:', x) + '\n' for i, x in enumerate(lines)),
+        'time differences': re.sub(r'(\d\.\d{6}:)', r'\1 (+10000)', body),
+        'with TGIDs': body.replace('t-1 [000]', 't-1 (    1) [000]'),
+        'without flags': body.replace(' d....', ''),
+        'CRLF': body.replace('\n', '\r\n'),
+        'no pages in flush events': log(MAP, UNMAP,
+                                        'cache_tag_flush_range: dmar0 dmar0[0] type iotlb did 4 '
+                                        '[0x10000-0x10fff] addr 0x10000 mask 0x0', psi(4, 0x10000)),
+        'a DID in flush events': log(MAP, UNMAP, 'cache_tag_flush_range: dmar0 0x4[0x0] type 0x0 '
+                                     '[0x10000-0x10fff] addr 0x10000 mask 0x0', psi(4, 0x10000)),
+    }
+    for name, text in variants.items():
+        replays(name, text, one)
+    replays('gzip', gzip.compress(body.encode()), one)
+    replays('gzip from a pipe', gzip.compress(body.encode()), one, stdin=True)
+    replays('xz', lzma.compress(body.encode()), one)
+    replays('text from a pipe', body, one, stdin=True)
+    if shutil.which('zstd'):
+        packed = subprocess.run(['zstd', '-c'], input=body.encode(), capture_output=True).stdout
+        replays('zstd', packed, one)
+    refused('gzip that is cut', gzip.compress(trace('vtd-nvme-strict').encode())[:5000], r':[0-9]+: expected')
+    refused('gzip without gzip', gzip.compress(body.encode()), r':1: .*gzip', env={'PATH': '/nonexistent'})
+    refused('trace.dat without trace-cmd', b'\x17\x08\x44tracing6\0', r':1: .*trace\.dat.*trace-cmd report',
+            env={'PATH': '/nonexistent'})
+    refused('perf.data', b'PERFILE2' + bytes(100), r':1: .*perf\.data.*perf script -i')
+    refused('a line that is none, in a plain log', body + 'what\n' + lines[0] + '\n', r':4: expected')
+    refused('text that is no log', 'hello\n' + body, r':1: expected')
+    refused('iommu events alone', log(MAP, UNMAP), r'expected qi_submit.*alist cost')
+    replays('a ring that was overwritten is lost events',
+            '# entries-in-buffer/entries-written: 3/99999   #P:2\n' + body, 'd["unknowns"]["events"] == 99996')
+
+
+def names():
+    body = log(f'cache_tag_assign: dmar\x1b[31m/dmar\x1b[31m type iotlb did 4 pasid 0 ref 1',
+               'cache_tag_assign: dmar\x1b[31m/0000:\udcff\udce4:00 type devtlb did 4 pasid 0 ref 1',
+               attach('0000:\udcff\udce4:00'))
+    for args in (['--json'], []):
+        out = run(body, *args, verb='show')
+        check(f'names are safe: show {args}', out.returncode == 0 and b'\x1b' not in out.stdout and
+              out.stdout.decode() and b'\\x' in out.stdout, out)
+    shows('and JSON is JSON', body, 'r"\\xff" in d["domains"][0]["groups"][0]["attachments"][0]["device"]')
+    out = run('### RUN a\x1b]0;b\n' + log(dsi(4)), name='x\x1b[1m.txt')
+    check('a run and a file of such a name', out.returncode == 0 and b'\x1b' not in out.stdout, out)
+    out = run('x', name='x\x1b[1m.txt')
+    check('and in a message', out.returncode == 2 and b'\x1b' not in out.stderr, out)
+    out = run(log(amd_all(4), AMD_WAIT), verb='show')
+    check('no pointers for names', b'iommu0' in out.stdout and b'0xa' not in out.stdout, out.stdout)
+
+
+def manners():
+    good = os.path.join(tmp, 'good.txt')
+    with open(good, 'w') as out:
+        out.write(log(dsi(4)))
+    out = subprocess.run([alist, 'replay', good, os.path.join(tmp, 'none'), good], capture_output=True)
+    check('one bad file of three: nothing is printed, and that is said', out.returncode == 2 and
+          not out.stdout and b'not all of the 3 files' in out.stderr, out)
+    out = run(trace('vtd-vfio-ats-1-2-4-8dev'), '-v')
+    numbers = [int(x) for x in re.findall(rb'^  line (\d+) ', out.stdout, re.M)]
+    check('-v in the order of the log', len(numbers) == 171 and numbers == sorted(numbers), numbers[:20])
+    out = run(trace('smmuv3-vfio-1-2-4-8dev'), '-v')
+    numbers = [int(x) for x in re.findall(rb'^  line (\d+) ', out.stdout, re.M)]
+    check('-v in the order of the log, SMMUv3', len(numbers) > 40 and numbers == sorted(numbers), numbers)
+    for directory in ('/nonexistent', '/proc'):
+        out = run(log(dsi(4)), env={'TMPDIR': directory})
+        check(f'TMPDIR={directory}', out.returncode == 2 and not out.stdout, out)
+    refused('show --at of a log without anything of ours', log('sched_switch: x'), r'the log has none', verb='show')
+    tagged = re.sub(r'\d\.(\d{6}):', r'77\1:', log(*[attach('0000:01:00.0'), amd_all(4), AMD_WAIT, amd_all(5), AMD_WAIT]))
+    out = run(tagged, '--json', '--at', '77035000', verb='show')
+    check('--at by the clock of the log', out.returncode == 0 and len(json.loads(out.stdout)['domains']) == 1, out)
+    seconds = log(attach('0000:01:00.0'), amd_all(4), AMD_WAIT, amd_all(5), AMD_WAIT)
+    out = run(seconds, '--json', '--at', '1.035', verb='show')
+    check('--at in seconds', out.returncode == 0 and len(json.loads(out.stdout)['domains']) == 1, out)
+    for args in (['--help'], ['replay', '--help'], ['--version']):
+        with open('/dev/full', 'w') as full:
+            out = subprocess.run([alist, *args], stdout=full, stderr=subprocess.PIPE)
+        check(f'alist {" ".join(args)} checks its output', out.returncode == 2, out)
+
+
+def linear():
+    import time
+    times = []
+    for n in (500, 2000):
+        lines = []
+        for did in range(1, n + 1):
+            lines += [f'cache_tag_assign: dmar0/dmar0 type iotlb did {did} pasid 0 ref 1',
+                      attach(f'0000:{did >> 8:02x}:{did >> 3 & 31:02x}.{did & 7}')]
+        for did in range(1, n + 1):
+            lines += [MAP, UNMAP, psi(did, 0x10000)]
+        text = log(*lines, step=1e-5)
+        start = time.process_time(), os.times().children_user
+        replays(f'{n} domains', text, f'd["same"] == {n}')
+        times.append(os.times().children_user - start[1])
+    check('in linear time', times[1] < 16 * max(times[0], 0.05), times)
+
+
+print('KTAP version 1')
+try:
+    for kind in (type_numbers, merges, atc_on_map, every_command, guesses, lazy, missing, formats, names,
+                 manners, linear):
+        kind()
+finally:
+    shutil.rmtree(tmp)
+print(f'1..{len(results)}')
+sys.exit(not all(results))

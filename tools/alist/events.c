@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What the events of ours print, on the kernels since 5.10: as text, by the event's print
+ * format, or as raw fields (trace-cmd report -R).
+ */
+#include "events.h"
+
+/*
+ * "IOMMU: iova=0x.. - 0x.. [paddr=0x..] size=N [unmapped_size=N]". Kernels before 5.17
+ * print no end; raw fields have neither end nor "IOMMU:".
+ */
+static bool parse_map(struct cursor *c, struct trace_event *event)
+{
+	uint64_t last, size, unmapped;
+
+	literal(c, "IOMMU: ");
+	skip_blanks(c);
+	if (!literal(c, "iova=") || !number(c, &event->map.iova))
+		return false;
+	if (!number_in(c, "size", &size))
+		return false;
+	if (literal(c, " - ") &&
+	    (!number(c, &last) || last != event->map.iova + size))
+		return false;
+	if (event->type == TRACE_MAP && !number_in(c, "paddr", &event->map.paddr))
+		return false;
+	event->map.size = size;
+	if (event->type == TRACE_UNMAP) {
+		if (!number_in(c, "unmapped_size", &unmapped))
+			return false;
+		event->map.size = unmapped;
+	}
+	return !size || event->map.iova + (size - 1) >= event->map.iova;
+}
+
+/* "IOMMU: [...] device=NAME"; later kernels print more before and after. */
+static bool parse_device(struct cursor *c, struct trace_event *event)
+{
+	return text_in(c, "device", &event->device);
+}
+
+/* The names, or the numbers where the reader did not know the kernel's enumeration. */
+static bool tag_type(struct cursor *c, struct trace_event *event)
+{
+	uint32_t type;
+
+	if (number32(c, &type)) {
+		event->tag.nesting = type >> 1;
+		event->tag.devtlb = type & 1;
+		return type <= 3;
+	}
+	event->tag.nesting = literal(c, "nesting_") || literal(c, "nesting ");
+	event->tag.devtlb = literal(c, "devtlb");
+	return event->tag.devtlb || literal(c, "iotlb");
+}
+
+/* "iommu=NAME dev=NAME type=N domain_id=N pasid=N [users=N]" */
+static bool parse_tag_raw(struct cursor *c, struct trace_event *event)
+{
+	struct cursor type = *c;
+
+	if (!number32_in(c, "users", &event->tag.users))
+		event->tag.users = 0;
+	return text_in(c, "iommu", &event->tag.iommu) &&
+	       text_in(c, "dev", &event->tag.device) &&
+	       number32_in(c, "domain_id", &event->tag.did) &&
+	       number32_in(c, "pasid", &event->tag.pasid) &&
+	       field(&type, "type") && tag_type(&type, event);
+}
+
+/* "IOMMU/DEV type T did N pasid N ref N" */
+static bool parse_tag_text(struct cursor *c, struct trace_event *event)
+{
+	return word(c, '/', &event->tag.iommu) && literal(c, "/") &&
+	       word(c, '\0', &event->tag.device) && literal(c, " type ") &&
+	       tag_type(c, event) &&
+	       literal(c, " did ") && number32(c, &event->tag.did) &&
+	       literal(c, " pasid ") && number32(c, &event->tag.pasid) &&
+	       literal(c, " ref ") && number32(c, &event->tag.users) &&
+	       at_end(c);
+}
+
+static bool parse_tag(struct cursor *c, struct trace_event *event)
+{
+	struct cursor save = *c;
+
+	if (parse_tag_text(c, event))
+		return true;
+	*c = save;
+	return parse_tag_raw(c, event);
+}
+
+/*
+ * "IOMMU DEV[PASID] type T did N [0x..-0x..] addr 0x.. [pages 0x..] mask 0x..", or
+ * "IOMMU DID[PASID] type T [0x..-0x..] ..", or as parse_tag()
+ */
+static bool parse_tag_flush(struct cursor *c, struct trace_event *event)
+{
+	struct cursor save = *c, device;
+
+	if (parse_tag(c, event))
+		return true;
+	*c = save;
+	if (!word(c, ' ', &event->tag.iommu) || !literal(c, " ") ||
+	    !word(c, '[', &event->tag.device) || !literal(c, "[") ||
+	    !number32(c, &event->tag.pasid) || !literal(c, "]") ||
+	    !literal(c, " type ") || !tag_type(c, event))
+		return false;
+	if (literal(c, " did "))
+		return number32(c, &event->tag.did);
+	device.p = event->tag.device.s;
+	device.end = device.p + event->tag.device.len;
+	return number32(&device, &event->tag.did) && at_end(&device);
+}
+
+/* "KIND IOMMU: 0x.. 0x.. 0x.. 0x..", or "qw0=.. qw1=.. qw2=.. qw3=.. iommu=NAME" */
+static bool parse_qi(struct cursor *c, struct trace_event *event)
+{
+	struct trace_text kind;
+	uint64_t *w = event->cmd.words;
+	int i;
+
+	event->cmd.n = 1;
+	event->cmd.nr_words = 4;
+	event->cmd.sync = false;
+	if (number_in(c, "qw0", &w[0]))
+		return number_in(c, "qw1", &w[1]) && number_in(c, "qw2", &w[2]) &&
+		       number_in(c, "qw3", &w[3]) && text_in(c, "iommu", &event->cmd.iommu);
+	if (!word(c, '\0', &kind) || !literal(c, " ") ||
+	    !word(c, ':', &event->cmd.iommu) || !literal(c, ":"))
+		return false;
+	for (i = 0; i < 4; i++)
+		if (!literal(c, " ") || !hex(c, &w[i]))
+			return false;
+	return at_end(c);
+}
+
+/* "name=dmar0" or, where the probe could not tell it, the address of the instance. */
+static bool parse_instance(struct cursor *c, struct trace_event *event, const char *other)
+{
+	if (text_in(c, "name", &event->cmd.iommu) && event->cmd.iommu.len &&
+	    event->cmd.iommu.s[0] != '(')
+		return true;
+	return text_in(c, other, &event->cmd.iommu);
+}
+
+/* "(where) op=N iommu=0x.. d0=0x.. d1=0x.. d2=0x.. d3=0x.." */
+static bool parse_amd(struct cursor *c, struct trace_event *event)
+{
+	uint64_t d[4], op;
+
+	if (!parse_instance(c, event, "iommu") ||
+	    !number_in(c, "d0", &d[0]) || !number_in(c, "d1", &d[1]) ||
+	    !number_in(c, "d2", &d[2]) || !number_in(c, "d3", &d[3]))
+		return false;
+	if ((d[0] | d[1] | d[2] | d[3]) > UINT32_MAX)
+		return false;
+	/* Said twice, so that a probe that reads the wrong memory is found out. */
+	if (!number_in(c, "op", &op) || op != d[1] >> 28)
+		return false;
+	event->cmd.op = op;
+	event->cmd.n = 1;
+	event->cmd.nr_words = 2;
+	event->cmd.sync = false;
+	event->cmd.words[0] = d[0] | d[1] << 32;
+	event->cmd.words[1] = d[2] | d[3] << 32;
+	return true;
+}
+
+/* "c={0x..,0x..,..}": as many words as there are, perhaps more than were submitted */
+static bool parse_array(const struct cursor *c, struct trace_event *event)
+{
+	struct cursor at = *c;
+	unsigned int nr = 0;
+
+	if (!field(&at, "c") || !literal(&at, "{"))
+		return false;
+	do {
+		if (nr == TRACE_WORDS_MAX || !number(&at, &event->cmd.words[nr]))
+			return false;
+		nr++;
+	} while (literal(&at, ","));
+	event->cmd.nr_words = nr;
+	return nr >= 2 && literal(&at, "}");
+}
+
+/* "(where) op=N n=N sync=N smmu=0x.. c0=0x.. c1=0x.." or "c={..}" */
+static bool parse_smmu(struct cursor *c, struct trace_event *event)
+{
+	uint32_t op, n, sync;
+
+	if (!number32_in(c, "op", &op) || !number32_in(c, "n", &n) ||
+	    !number32_in(c, "sync", &sync) || !parse_instance(c, event, "smmu"))
+		return false;
+	if (!parse_array(c, event)) {
+		if (!number_in(c, "c0", &event->cmd.words[0]) ||
+		    !number_in(c, "c1", &event->cmd.words[1]))
+			return false;
+		event->cmd.nr_words = 2;
+	}
+	if (n && (event->cmd.words[0] & 0xff) != op)
+		return false;
+	event->cmd.op = op;
+	event->cmd.n = n;
+	event->cmd.sync = sync;
+	return sync <= 1 && n <= TRACE_COMMANDS_MAX;
+}
+
+/* "(where) iommu=0x.. d0=0x.. d1=0x.." */
+static bool parse_riscv(struct cursor *c, struct trace_event *event)
+{
+	if (!parse_instance(c, event, "iommu") ||
+	    !number_in(c, "d0", &event->cmd.words[0]) ||
+	    !number_in(c, "d1", &event->cmd.words[1]))
+		return false;
+	event->cmd.op = event->cmd.words[0] & 0x7f;
+	event->cmd.n = 1;
+	event->cmd.nr_words = 2;
+	event->cmd.sync = false;
+	return true;
+}
+
+static bool parse_nothing(struct cursor *c, struct trace_event *event)
+{
+	(void)c;
+	(void)event;
+	return true;
+}
+
+static bool parse_mark(struct cursor *c, struct trace_event *event)
+{
+	event->text.s = c->p;
+	event->text.len = c->end - c->p;
+	return true;
+}
+
+/* Raw fields: "ip=.. buf=text" */
+static bool parse_print(struct cursor *c, struct trace_event *event)
+{
+	field(c, "buf");
+	return parse_mark(c, event);
+}
+
+const struct event_form event_forms[] = {
+	{ "map", "iommu", TRACE_MAP, parse_map,
+	  "IOMMU: iova=0x.. - 0x.. paddr=0x.. size=N", false },
+	{ "unmap", "iommu", TRACE_UNMAP, parse_map,
+	  "IOMMU: iova=0x.. - 0x.. size=N unmapped_size=N", false },
+	{ "attach_device_to_domain", "iommu", TRACE_ATTACH, parse_device,
+	  "IOMMU: device=NAME", false },
+	{ "detach_device_from_domain", "iommu", TRACE_DETACH, parse_device,
+	  "IOMMU: device=NAME", false },
+	{ "add_device_to_group", "iommu", TRACE_QUIET, parse_nothing, "text", false },
+	{ "remove_device_from_group", "iommu", TRACE_QUIET, parse_nothing, "text", false },
+	{ "io_page_fault", "iommu", TRACE_QUIET, parse_nothing, "text", false },
+	{ "cache_tag_assign", "intel_iommu", TRACE_TAG_ASSIGN, parse_tag,
+	  "IOMMU/DEVICE type iotlb|devtlb did N pasid N ref N", false },
+	{ "cache_tag_unassign", "intel_iommu", TRACE_TAG_UNASSIGN, parse_tag,
+	  "IOMMU/DEVICE type iotlb|devtlb did N pasid N ref N", false },
+	{ "cache_tag_flush_range", "intel_iommu", TRACE_TAG_FLUSH, parse_tag_flush,
+	  "IOMMU DEVICE[PASID] type iotlb|devtlb did N ..", false },
+	{ "cache_tag_flush_range_np", "intel_iommu", TRACE_TAG_FLUSH, parse_tag_flush,
+	  "IOMMU DEVICE[PASID] type iotlb|devtlb did N ..", true },
+	{ "cache_tag_flush_all", "intel_iommu", TRACE_TAG_FLUSH, parse_tag_flush,
+	  "IOMMU/DEVICE type iotlb|devtlb did N pasid N ref N", false },
+	{ "qi_submit", "intel_iommu", TRACE_QI, parse_qi,
+	  "KIND IOMMU: and four 0x.. words", false },
+	{ "prq_report", "intel_iommu", TRACE_QUIET, parse_nothing, "text", false },
+	{ "amdcmd", NULL, TRACE_AMD, parse_amd,
+	  "op=N iommu=0x.. d0=0x.. d1=0x.. d2=0x.. d3=0x.., op in the top bits of d1", false },
+	{ "smmucmd", NULL, TRACE_SMMU, parse_smmu,
+	  "op=N n=N sync=0|1 smmu=0x.. c0=0x.. c1=0x.., op in the low bits of c0", false },
+	{ "riscvcmd", NULL, TRACE_RISCV, parse_riscv, "iommu=0x.. d0=0x.. d1=0x..", false },
+	{ "flush_begin", NULL, TRACE_FLUSH_BEGIN, parse_nothing, "(function)", false },
+	{ "flush_end", NULL, TRACE_FLUSH_END, parse_nothing, "(function)", false },
+	{ "wait_begin", NULL, TRACE_WAIT_BEGIN, parse_nothing, "(function)", false },
+	{ "wait_end", NULL, TRACE_WAIT_END, parse_nothing, "(function)", false },
+	{ "tracing_mark_write", NULL, TRACE_MARK, parse_mark, "text", false },
+	{ "print", NULL, TRACE_MARK, parse_print, "text", false },
+	{ 0 },
+};
+
+const struct event_form *event_find(const struct trace_text *name)
+{
+	const struct event_form *form;
+	struct trace_text system = { NULL, 0 }, event = *name;
+	size_t i;
+
+	/* "iommu:map", "iommu/map" */
+	for (i = name->len; i; i--)
+		if (name->s[i - 1] == ':' || name->s[i - 1] == '/') {
+			system = (struct trace_text){ name->s, i - 1 };
+			event = (struct trace_text){ name->s + i, name->len - i };
+			break;
+		}
+	for (form = event_forms; form->name; form++) {
+		if (strlen(form->name) != event.len || memcmp(form->name, event.s, event.len))
+			continue;
+		if (system.s && form->system &&
+		    (strlen(form->system) != system.len ||
+		     memcmp(form->system, system.s, system.len)))
+			continue;
+		return form;
+	}
+	return NULL;
+}
