@@ -12,11 +12,13 @@ import re
 import subprocess
 import sys
 
-WORD = r'(0x[0-9a-f]+)'
-QI = re.compile(rf'\bqi_submit: \S+ \S+: {WORD} {WORD} {WORD} {WORD}')
-AMD = re.compile(rf'\bamdcmd: .*\bd0={WORD} d1={WORD}')
-SMMU = re.compile(rf'\bsmmucmd: .*\bop=(\d+) n=(\d+) sync=(\d)')
-RISCV = re.compile(rf'\briscvcmd: .*\bd0={WORD} d1={WORD}')
+WORD = r'(0x[0-9a-fA-F]+)'
+# What is before the name of an event; its system may be, too.
+AT = r'[ \t:/]'
+QI = re.compile(rf'{AT}qi_submit: \S+ \S+: {WORD} {WORD} {WORD} {WORD}')
+AMD = re.compile(rf'{AT}amdcmd: .*\bd0={WORD} d1={WORD}')
+SMMU = re.compile(rf'{AT}smmucmd: .*\bop=(\d+) n=(\d+) sync=(\d)')
+RISCV = re.compile(rf'{AT}riscvcmd: .*\bd0={WORD} d1={WORD}')
 KINDS = ('iotlb', 'atc', 'config', 'other', 'sync')
 
 

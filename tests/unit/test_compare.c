@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "tools/alist/compare.h"
+#include "tools/alist/reasons.h"
 
 /* VT-d descriptors: DID, address and address mask; IH in the hint. */
 #define PSI(did, addr, am)	0xf2ull | (uint64_t)(did) << 16, (addr) | (am)

@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 #include "log.h"
-#include "tools/alist/compare.h"
+#include "tools/alist/reasons.h"
 #include "tools/alist/rebuild.h"
 #include "tools/alist/world.h"
 

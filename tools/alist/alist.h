@@ -22,6 +22,9 @@ enum alist_exit {
 
 /* One verb a file. argv[0] is "alist VERB". Return: enum alist_exit. */
 int alist_replay(int argc, char **argv);
+int alist_cost(int argc, char **argv);
+int alist_compare(int argc, char **argv);
+int alist_record(int argc, char **argv);
 int alist_demo(int argc, char **argv);
 int alist_show(int argc, char **argv);
 

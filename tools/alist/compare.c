@@ -1,347 +1,284 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Comparing two bursts. Equal words pair off first. What is left is paired by what
- * it invalidates, each pair for a reason that can be named; a command of the list
- * without a counterpart, or one of the driver that nothing of the list makes
- * superfluous, is unexplained. So is every burst in which the list sends more than
- * the driver did.
+ * alist compare: two logs beside each other, two kernels or strict and lazy.
+ *
+ * Each measure is a ratio (waits an unmap, time a flush, unmaps a second). A log is cut
+ * into slices of time; how the ratio differs from slice to slice says how well its mean is
+ * known. What differs by more than two standard errors of the difference is beyond noise.
  */
+#include <errno.h>
+#include <inttypes.h>
+#include <json-c/json.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "compare.h"
-#include "vendor.h"
+#include "alist.h"
+#include "cost.h"
 
-static const struct {
-	const char *name;
-	const char *text;
-} reasons[REASONS] = {
-	[REASON_TAG_IN_USE] = { "tag-still-in-use",
-		"The driver flushes the tag whenever a device leaves; the list when the last one does." },
-	[REASON_TAG_CLEAN] = { "tag-already-clean",
-		"The driver flushes the tag when its domain is freed; the list did when the last device left." },
-	[REASON_TAG_EARLY] = { "tag-flushed-early",
-		"The list flushes the tag when its last device leaves; the driver when its domain is freed, which is not in the log." },
-	[REASON_TAG_PER_DEVICE] = { "tag-per-device",
-		"The driver gives each device of the domain a tag; the list has one for each IOMMU." },
-	[REASON_TAG_TAKEN] = { "tag-taken",
-		"The same commands under another tag: the log's tag was in use." },
-	[REASON_RANGE_COVERED] = { "range-covered",
-		"Another command of the flush covers the range already." },
-	[REASON_DUPLICATE] = { "duplicate-command",
-		"The driver sent the same command more than once." },
-	[REASON_MERGED] = { "ranges-merged",
-		"One command covers what the driver sent as several." },
-	[REASON_WIDER] = { "wider-range",
-		"The list's command covers more than the driver's." },
-	[REASON_NARROWER] = { "narrower-range",
-		"The list's command covers less than the driver's, and nothing stale was left." },
-	[REASON_LEAF_HINT] = { "leaf-hint",
-		"The same range with other hints (IH, leaf, TTL): the log does not tell the leaf sizes." },
-	[REASON_OTHER_FORM] = { "other-form",
-		"The same range in a form or with a field that the example driver does not use." },
-	[REASON_NO_RANGES] = { "no-range-commands",
-		"The SMMU of the log has no range invalidation and takes a command a page; the example driver names ranges." },
-	[REASON_ATTACH_FLUSH] = { "attach-flush",
-		"The driver flushes at attach; the list keeps tags that are not in use clean." },
-	[REASON_ATC_EMPTIED] = { "atc-emptied",
-		"The ATC of a device that leaves is emptied by switching ATS off." },
-	[REASON_ATC_ON_MAP] = { "atc-on-map",
-		"The driver invalidates ATCs for what is mapped; an ATC holds no absent translations." },
-	[REASON_FEWER_WAITS] = { "fewer-waits",
-		"The same commands with fewer waits." },
-	[REASON_UNKNOWN_MEMBERS] = { "unknown-membership",
-		"Who is attached cannot be told from the log." },
-	[REASON_UNKNOWN_MAPPING] = { "unknown-mapping",
-		"What was unmapped or flushed was not seen mapped." },
-	[REASON_NO_WORDS] = { "words-not-in-log",
-		"The log shows the first of several commands only; the numbers are compared." },
-	[REASON_NEST] = { "nest-not-in-log",
-		"There are nests, and the log does not tell their parents." },
-	[REASON_LOST] = { "lost-events",
-		"Events were lost before this one, or the log begins or ends amid the flush." },
-	[REASON_FLUSH_MISSING] = { "flush-missing",
-		"Unmapped, and no flush followed, in a log where all others were flushed at once: a check failed." },
-	[REASON_UNEXPLAINED] = { "unexplained",
-		"None of these: a check failed." },
+/* Slices that are needed to say anything, and that are made of a log. */
+#define SLICES_MIN	5
+#define SLICES_WANTED	20
+
+struct options {
+	bool json;
+	char *files[2];
+	int nr_files;
 };
 
-const char *reason_name(enum reason reason)
-{
-	return reasons[reason].name;
-}
-
-const char *reason_text(enum reason reason)
-{
-	return reasons[reason].text;
-}
-
-#define BIT(reason)	(UINT32_C(1) << (reason))
-
-/* What is unknown, as the reason to give for it; UNEXPLAINED if nothing is. */
-static uint32_t excuse(const struct compare_facts *facts)
-{
-	if (facts->lost)
-		return BIT(REASON_LOST);
-	if (facts->nest)
-		return BIT(REASON_NEST);
-	return BIT(REASON_UNEXPLAINED);
-}
-
-static int by_words(const void *a, const void *b)
-{
-	const struct command *x = *(const struct command *const *)a;
-	const struct command *y = *(const struct command *const *)b;
-
-	if (x->iommu != y->iommu)
-		return x->iommu < y->iommu ? -1 : 1;
-	return memcmp(x->words, y->words, sizeof(x->words));
-}
-
-struct side {
-	const struct command **cmd;	/* those not paired yet, first */
-	size_t nr;
+struct estimate {
+	double value;
+	double error;			/* standard error; NAN: not known */
+	bool known;
 };
 
-static int side_init(struct side *side, const struct burst *burst)
+enum unit { PER_SECOND, EACH, TIME, SHARE };
+
+static const struct measure {
+	const char *id, *name;
+	enum unit unit;
+	/* Offsets into struct slice; the slice's length where there is none. */
+	size_t num, den;
+} measures[] = {
+#define AT(field)	offsetof(struct slice, field)
+#define NONE		SIZE_MAX
+	{ "unmaps_per_second", "unmaps a second", PER_SECOND, AT(unmaps), NONE },
+	{ "bytes_per_unmap", "bytes an unmap", EACH, AT(bytes), AT(unmaps) },
+	{ "flushes_per_unmap", "flushes an unmap", EACH, AT(flushes), AT(unmaps) },
+	{ "iotlb_per_unmap", "IOTLB commands an unmap", EACH, AT(iotlb), AT(unmaps) },
+	{ "atc_per_unmap", "ATC commands an unmap", EACH, AT(atc), AT(unmaps) },
+	{ "waits_per_unmap", "waits an unmap", EACH, AT(waits), AT(unmaps) },
+	{ "ns_per_flush", "time of a flush", TIME, AT(flush_ns), AT(flushes) },
+	{ "ns_per_wait", "time of a wait", TIME, AT(wait_ns), AT(waits) },
+	{ "flush_ns_per_unmap", "time in flushes an unmap", TIME, AT(flush_ns), AT(unmaps) },
+	{ "flush_share", "flushes, of a CPU", SHARE, AT(flush_ns), NONE },
+	{ "wait_share", "waits, of a CPU", SHARE, AT(wait_ns), NONE },
+};
+
+#define MEASURES	(sizeof(measures) / sizeof(measures[0]))
+
+static double part(const struct profile *p, unsigned int from, unsigned int to, size_t field)
 {
+	double sum = 0;
+	unsigned int i;
+
+	if (field == NONE)
+		return (double)(to - from) * p->slice_ns;
+	for (i = from; i < to; i++)
+		sum += *(const uint64_t *)((const char *)&p->slices[i] + field);
+	return sum;
+}
+
+/* A ratio of sums, and its standard error from how the slices differ from it. */
+static struct estimate estimate(const struct profile *p, const struct measure *m)
+{
+	/* The last slice is not whole. */
+	unsigned int nr = p->nr_slices > 1 ? p->nr_slices - 1 : 0;
+	unsigned int wanted = nr < SLICES_WANTED ? nr : SLICES_WANTED, i, used = 0;
+	double num = part(p, 0, p->nr_slices, m->num), den = part(p, 0, p->nr_slices, m->den);
+	double all, squares = 0;
+	struct estimate e = { .error = NAN };
+
+	if (m->den == NONE)
+		den = p->wall_ns;
+	if (p->clock != TRACE_SECONDS && m->unit != EACH)
+		return e;
+	if (den <= 0 || (m->unit != PER_SECOND && m->den == NONE && !num))
+		return e;
+	e.known = true;
+	e.value = num / den;
+	all = wanted ? part(p, 0, nr, m->den) : 0;
+	for (i = 0; i < wanted; i++) {
+		unsigned int from = nr * i / wanted, to = nr * (i + 1) / wanted;
+		double x = part(p, from, to, m->num), y = part(p, from, to, m->den);
+
+		used += y > 0;
+		squares += (x - e.value * y) * (x - e.value * y);
+	}
+	if (used >= SLICES_MIN && all > 0)
+		e.error = sqrt(squares * used / (used - 1)) / all;
+	return e;
+}
+
+static const char *verdict(const struct estimate *a, const struct estimate *b)
+{
+	double difference = fabs(a->value - b->value);
+	double error = sqrt(a->error * a->error + b->error * b->error);
+
+	if (!a->known || !b->known)
+		return "not in both logs";
+	if (a->value == b->value)
+		return "the same";
+	if (isnan(error))
+		return "too short to tell";
+	return difference > 2 * error ? "beyond noise" : "within noise";
+}
+
+static const char *value(const struct measure *m, double value, bool known, char *buf,
+			 size_t size)
+{
+	if (!known)
+		snprintf(buf, size, "-");
+	else if (m->unit == PER_SECOND)
+		snprintf(buf, size, "%.1f", value * 1e9);
+	else if (m->unit == TIME)
+		cost_time(value + 0.5, true, buf, size);
+	else if (m->unit == SHARE)
+		snprintf(buf, size, "%.3f %%", value * 100);
+	else
+		snprintf(buf, size, "%.2f", value);
+	return buf;
+}
+
+static void print_quantiles(FILE *out, const char *name, const struct times *a,
+			    const struct times *b)
+{
+	static const struct { const char *name; double share; } at[] = {
+		{ "p50", 0.5 }, { "p99", 0.99 }, { "max", 1 },
+	};
+	char first[32], second[32], title[64];
 	size_t i;
 
-	side->nr = burst->nr;
-	side->cmd = calloc(burst->nr + 1, sizeof(*side->cmd));
-	if (!side->cmd)
-		return -1;
-	for (i = 0; i < burst->nr; i++)
-		side->cmd[i] = &burst->cmds[i];
-	qsort(side->cmd, side->nr, sizeof(*side->cmd), by_words);
-	return 0;
+	if (!a->nr && !b->nr)
+		return;
+	for (i = 0; i < 3; i++) {
+		uint64_t x = i == 2 ? a->max : times_quantile(a, at[i].share);
+		uint64_t y = i == 2 ? b->max : times_quantile(b, at[i].share);
+
+		snprintf(title, sizeof(title), "%s, %s", name, at[i].name);
+		fprintf(out, "  %-26s %12s %12s", title,
+			cost_time(x, a->nr, first, sizeof(first)),
+			cost_time(y, b->nr, second, sizeof(second)));
+		if (x && y)
+			fprintf(out, " %+8.1f%%", 100.0 * ((double)y - x) / x);
+		fputc('\n', out);
+	}
 }
 
-static void side_drop(struct side *side, size_t i)
+static void print_text(FILE *out, const struct options *options, struct profile *const *p)
 {
-	side->cmd[i] = side->cmd[--side->nr];
-}
+	char first[32], second[32], title[1024];
+	size_t i;
 
-static void pair_equal(struct side *a, struct side *b)
-{
-	size_t i = 0, j = 0, left_a = 0, left_b = 0;
-	int order;
+	for (i = 0; i < 2; i++) {
+		char path[4096];
 
-	while (i < a->nr || j < b->nr) {
-		if (i == a->nr)
-			order = 1;
-		else if (j == b->nr)
-			order = -1;
+		trace_clean(path, sizeof(path), options->files[i], strlen(options->files[i]));
+		cost_title(p[i], title, sizeof(title));
+		fprintf(out, "%c: %s: %s\n", "AB"[i], path, title);
+	}
+	fprintf(out, "  %-26s %12s %12s %9s  %s\n", "", "A", "B", "change", "");
+	for (i = 0; i < MEASURES; i++) {
+		const struct measure *m = &measures[i];
+		struct estimate a = estimate(p[0], m), b = estimate(p[1], m);
+
+		if ((!a.known || !a.value) && (!b.known || !b.value))
+			continue;
+		fprintf(out, "  %-26s %12s %12s", m->name,
+			value(m, a.value, a.known, first, sizeof(first)),
+			value(m, b.value, b.known, second, sizeof(second)));
+		if (a.known && b.known && a.value > 0)
+			fprintf(out, " %+8.1f%%", 100 * (b.value - a.value) / a.value);
 		else
-			order = by_words(&a->cmd[i], &b->cmd[j]);
-		if (!order && a->cmd[i]->n == b->cmd[j]->n) {
-			i++;
-			j++;
-		} else if (order <= 0) {
-			a->cmd[left_a++] = a->cmd[i++];
-		} else {
-			b->cmd[left_b++] = b->cmd[j++];
-		}
+			fprintf(out, " %9s", "-");
+		fprintf(out, "  %s\n", verdict(&a, &b));
 	}
-	a->nr = left_a;
-	b->nr = left_b;
+	print_quantiles(out, "flush", &p[0]->flush, &p[1]->flush);
+	print_quantiles(out, "wait", &p[0]->wait, &p[1]->wait);
+	fprintf(out, "  beyond noise: more than two standard errors, from %d slices of each log\n",
+		SLICES_WANTED);
 }
 
-static bool same_range(const struct inv *a, const struct inv *b)
+static struct json_object *json_number(double value, bool known)
 {
-	return a->first == b->first && a->last == b->last;
+	return known && !isnan(value) ? json_object_new_double(value) : NULL;
 }
 
-/* Where hints are: whether cached walks stay (IH, PDE, leaf), and leaf levels. */
-static bool differ_by_hint(enum model_vendor vendor, const struct command *a,
-			   const struct command *b)
+static void print_json(FILE *out, const struct options *options, struct profile *const *p)
 {
-	const uint64_t *hints = vendor_of(vendor)->hints;
-
-	return !((a->words[0] ^ b->words[0]) & ~hints[0]) &&
-	       !((a->words[1] ^ b->words[1]) & ~hints[1]);
-}
-
-/* IHI 0070, 4.4.1: commands by address without TG name one page each. */
-static bool names_one_page(enum model_vendor vendor, const struct command *cmd)
-{
-	return vendor == MODEL_SMMUV3 && cmd->inv.class == MODEL_IOTLB &&
-	       !inv_all(&cmd->inv) && !(cmd->words[1] >> 10 & 3);
-}
-
-static uint32_t same_range_reason(const struct compare_facts *facts,
-				  const struct command *sent,
-				  const struct command *recorded)
-{
-	if (names_one_page(facts->vendor, recorded) &&
-	    !names_one_page(facts->vendor, sent))
-		return BIT(REASON_NO_RANGES);
-	if (!differ_by_hint(facts->vendor, sent, recorded))
-		return BIT(REASON_OTHER_FORM);
-	if (facts->unknown_mapping)
-		return BIT(REASON_UNKNOWN_MAPPING);
-	if (facts->unknown_leaf)
-		return BIT(REASON_LEAF_HINT);
-	return excuse(facts);
-}
-
-static uint32_t not_in_log(const struct compare_facts *facts,
-			   const struct command *recorded)
-{
-	return BIT(names_one_page(facts->vendor, recorded) ? REASON_NO_RANGES :
-							     REASON_NO_WORDS);
-}
-
-/* The list sent @sent: what of @left did it replace? */
-static uint32_t explain_sent(const struct compare_facts *facts,
-			     const struct command *sent, struct side *left,
-			     bool covered_before)
-{
-	uint64_t first = UINT64_MAX, last = 0;
-	size_t i, merged = 0;
-	uint32_t reason;
-
-	for (i = 0; i < left->nr; i++) {
-		const struct command *old = left->cmd[i];
-
-		if (old->iommu != sent->iommu || old->n > 1 ||
-		    !inv_same_target(&old->inv, &sent->inv) ||
-		    !same_range(&old->inv, &sent->inv))
-			continue;
-		reason = same_range_reason(facts, sent, old);
-		side_drop(left, i);
-		return reason;
-	}
-	for (i = 0; i < left->nr;) {
-		const struct command *old = left->cmd[i];
-
-		if (old->iommu != sent->iommu || old->n > 1 ||
-		    !inv_same_target(&old->inv, &sent->inv) ||
-		    !inv_covers(&sent->inv, &old->inv)) {
-			i++;
-			continue;
-		}
-		if (old->inv.first < first)
-			first = old->inv.first;
-		if (old->inv.last > last)
-			last = old->inv.last;
-		merged++;
-		side_drop(left, i);
-	}
-	if (merged)
-		return first == sent->inv.first && last == sent->inv.last ?
-		       BIT(REASON_MERGED) : BIT(REASON_WIDER);
-	for (i = 0; i < left->nr; i++) {
-		const struct command *old = left->cmd[i];
-
-		if (old->iommu != sent->iommu || old->inv.class != sent->inv.class)
-			continue;
-		if (old->n > 1) {
-			reason = not_in_log(facts, old);
-		} else if (inv_same_target(&old->inv, &sent->inv) &&
-			   old->inv.first <= sent->inv.last &&
-			   sent->inv.first <= old->inv.last) {
-			reason = inv_covers(&old->inv, &sent->inv) ?
-				 BIT(REASON_NARROWER) : BIT(REASON_WIDER);
-		} else if (facts->tag_taken && same_range(&old->inv, &sent->inv)) {
-			reason = BIT(REASON_TAG_TAKEN);
-		} else if (old->inv.rid == sent->inv.rid &&
-			   same_range(&old->inv, &sent->inv) &&
-			   old->inv.tag == sent->inv.tag) {
-			reason = BIT(REASON_OTHER_FORM);
-		} else {
-			continue;
-		}
-		side_drop(left, i);
-		return reason;
-	}
-	if (covered_before)
-		return BIT(REASON_NO_WORDS);
-	if (facts->unknown_members && sent->inv.class == MODEL_ATC)
-		return BIT(REASON_UNKNOWN_MEMBERS);
-	return excuse(facts);
-}
-
-/* The driver sent @recorded and the list nothing in its place. */
-static uint32_t explain_recorded(const struct compare_facts *facts,
-				 const struct command *recorded,
-				 const struct burst *list)
-{
+	struct json_object *object = json_object_new_object();
+	struct json_object *files = json_object_new_array(), *all = json_object_new_object();
 	size_t i;
 
-	for (i = 0; i < list->nr; i++) {
-		const struct command *sent = &list->cmds[i];
+	for (i = 0; i < 2; i++) {
+		char path[4096];
 
-		if (sent->iommu != recorded->iommu ||
-		    sent->inv.class != recorded->inv.class)
-			continue;
-		if (recorded->n > 1)
-			return not_in_log(facts, recorded);
-		if (inv_same_target(&sent->inv, &recorded->inv) &&
-		    inv_covers(&sent->inv, &recorded->inv))
-			return same_range(&sent->inv, &recorded->inv) &&
-			       !memcmp(sent->words, recorded->words,
-				       sizeof(sent->words)) ?
-			       BIT(REASON_DUPLICATE) : BIT(REASON_RANGE_COVERED);
-		if (recorded->inv.class == MODEL_IOTLB &&
-		    inv_covers(&sent->inv, &recorded->inv) &&
-		    sent->inv.tag != recorded->inv.tag)
-			return BIT(REASON_TAG_PER_DEVICE);
+		trace_clean(path, sizeof(path), options->files[i], strlen(options->files[i]));
+		json_object_array_add(files, json_object_new_string(path));
 	}
-	switch (facts->kind) {
-	case STEP_DETACH:
-		if (recorded->inv.class == MODEL_ATC)
-			return BIT(REASON_ATC_EMPTIED);
-		if (facts->tag_in_use)
-			return BIT(REASON_TAG_IN_USE);
-		break;
-	case STEP_ATTACH:
-		return BIT(REASON_ATTACH_FLUSH);
-	case STEP_MAP_FLUSH:
-		if (recorded->inv.class == MODEL_ATC)
-			return BIT(REASON_ATC_ON_MAP);
-		break;
-	case STEP_RETIRE:
-		return BIT(REASON_TAG_CLEAN);
-	default:
-		break;
+	for (i = 0; i < MEASURES; i++) {
+		const struct measure *m = &measures[i];
+		struct estimate a = estimate(p[0], m), b = estimate(p[1], m);
+		double scale = m->unit == PER_SECOND ? 1e9 : 1;
+		struct json_object *one = json_object_new_object();
+
+		json_object_object_add(one, "a", json_number(a.value * scale, a.known));
+		json_object_object_add(one, "b", json_number(b.value * scale, b.known));
+		json_object_object_add(one, "a_error", json_number(a.error * scale, a.known));
+		json_object_object_add(one, "b_error", json_number(b.error * scale, b.known));
+		json_object_object_add(one, "verdict", json_object_new_string(verdict(&a, &b)));
+		json_object_object_add(all, m->id, one);
 	}
-	if (facts->unknown_members && recorded->inv.class == MODEL_ATC)
-		return BIT(REASON_UNKNOWN_MEMBERS);
-	return excuse(facts);
+	json_object_object_add(object, "files", files);
+	json_object_object_add(object, "measures", all);
+	fprintf(out, "%s\n", json_object_to_json_string_ext(object, ALIST_JSON));
+	json_object_put(object);
 }
 
-uint32_t compare_bursts(const struct burst *driver, const struct burst *list,
-			const struct compare_facts *facts)
-{
-	struct burst_count recorded = burst_count(driver);
-	struct burst_count sent = burst_count(list);
-	struct side left_driver = { 0 }, left_list = { 0 };
-	bool no_words = false;
-	uint32_t found = 0;
-	size_t i;
+static const struct argp_option argp_options[] = {
+	{ "json", 'j', NULL, 0, "One JSON object", 0 },
+	{ 0 },
+};
 
-	if (side_init(&left_driver, driver) || side_init(&left_list, list)) {
-		found = BIT(REASON_UNEXPLAINED);
-		goto out;
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct options *options = state->input;
+
+	switch (key) {
+	case 'j':
+		options->json = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		if (options->nr_files == 2)
+			argp_error(state, "expected two files");
+		options->files[options->nr_files++] = arg;
+		return 0;
+	case ARGP_KEY_END:
+		if (options->nr_files != 2)
+			argp_error(state, "expected two files");
+		return 0;
 	}
-	for (i = 0; i < driver->nr; i++)
-		no_words |= driver->cmds[i].n > 1;
-	pair_equal(&left_driver, &left_list);
-	for (i = 0; i < left_list.nr; i++)
-		found |= explain_sent(facts, left_list.cmd[i], &left_driver, no_words);
-	for (i = 0; i < left_driver.nr; i++)
-		found |= explain_recorded(facts, left_driver.cmd[i], list);
-	if (sent.sync < recorded.sync && !found)
-		found |= BIT(REASON_FEWER_WAITS);
-	if (sent.iotlb > recorded.iotlb || sent.atc > recorded.atc ||
-	    sent.sync > recorded.sync) {
-		if (!(found & (BIT(REASON_LOST) | BIT(REASON_NEST) |
-			       BIT(REASON_UNKNOWN_MEMBERS))))
-			found |= excuse(facts);
+	return ARGP_ERR_UNKNOWN;
+}
+
+int alist_compare(int argc, char **argv)
+{
+	static const struct argp argp = {
+		argp_options, parse, "A B",
+		"Compare what the invalidations of two logs cost: what changed, by how much, "
+		"and whether that is more than the logs differ within themselves.",
+		NULL, NULL, NULL,
+	};
+	struct options options = { 0 };
+	struct profile *p[2] = { NULL, NULL };
+	int ret = ALIST_BAD;
+	FILE *out;
+
+	argp_parse(&argp, argc, argv, 0, NULL, &options);
+	out = alist_spool();
+	if (!out)
+		return ALIST_BAD;
+	p[0] = profile_log(options.files[0]);
+	p[1] = p[0] ? profile_log(options.files[1]) : NULL;
+	if (p[1]) {
+		if (options.json)
+			print_json(out, &options, p);
+		else
+			print_text(out, &options, p);
+		ret = alist_publish(out, stdout) ? ALIST_BAD : ALIST_OK;
 	}
-out:
-	free(left_driver.cmd);
-	free(left_list.cmd);
-	return found;
+	profile_destroy(p[0]);
+	profile_destroy(p[1]);
+	fclose(out);
+	return ret;
 }

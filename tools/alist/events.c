@@ -220,6 +220,18 @@ static bool parse_riscv(struct cursor *c, struct trace_event *event)
 	return true;
 }
 
+/* "(function) [iommu=0x..] [name=..] [sync=N]"; without sync= it is waited for. */
+static bool parse_wait(struct cursor *c, struct trace_event *event)
+{
+	uint32_t sync = 1;
+
+	event->cmd.iommu = (struct trace_text){ "", 0 };
+	parse_instance(c, event, "iommu");
+	number32_in(c, "sync", &sync);
+	event->cmd.sync = sync;
+	return sync <= 1;
+}
+
 static bool parse_nothing(struct cursor *c, struct trace_event *event)
 {
 	(void)c;
@@ -273,7 +285,8 @@ const struct event_form event_forms[] = {
 	{ "riscvcmd", NULL, TRACE_RISCV, parse_riscv, "iommu=0x.. d0=0x.. d1=0x..", false },
 	{ "flush_begin", NULL, TRACE_FLUSH_BEGIN, parse_nothing, "(function)", false },
 	{ "flush_end", NULL, TRACE_FLUSH_END, parse_nothing, "(function)", false },
-	{ "wait_begin", NULL, TRACE_WAIT_BEGIN, parse_nothing, "(function)", false },
+	{ "wait_begin", NULL, TRACE_WAIT_BEGIN, parse_wait,
+	  "(function) iommu=0x.. sync=0|1", false },
 	{ "wait_end", NULL, TRACE_WAIT_END, parse_nothing, "(function)", false },
 	{ "tracing_mark_write", NULL, TRACE_MARK, parse_mark, "text", false },
 	{ "print", NULL, TRACE_MARK, parse_print, "text", false },

@@ -19,6 +19,9 @@ static const struct verb {
 	const char *name;
 	int (*run)(int argc, char **argv);
 } verbs[] = {
+	{ "cost", alist_cost },
+	{ "compare", alist_compare },
+	{ "record", alist_record },
 	{ "replay", alist_replay },
 	{ "demo", alist_demo },
 	{ "show", alist_show },
@@ -27,6 +30,9 @@ static const struct verb {
 static const char doc[] =
 	"IOMMU attach lists on software models of IOMMUs.\v"
 	"Verbs:\n"
+	"  cost FILE...      what the invalidations of a log cost, and for whom\n"
+	"  compare A B       two logs beside each other: what changed, beyond noise\n"
+	"  record            a log of this machine, with all that the others can use\n"
 	"  replay FILE...    what a list sends for the unmaps of a real log, against\n"
 	"                    what the driver sent that was recorded\n"
 	"  demo              a small machine, every command as it is sent\n"
@@ -60,12 +66,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 			if (!strcmp(arg, verbs[i].name))
 				args->verb = &verbs[i];
 		if (!args->verb)
-			argp_error(state, "expected replay, demo or show, not '%s'", arg);
+			argp_error(state, "expected cost, compare, record, replay, demo or show, not '%s'", arg);
 		args->first = state->next - 1;
 		state->next = state->argc;
 		return 0;
 	case ARGP_KEY_NO_ARGS:
-		argp_error(state, "expected a verb: replay, demo or show");
+		argp_error(state, "expected a verb: cost, compare, record, replay, demo or show");
 	}
 	return ARGP_ERR_UNKNOWN;
 }

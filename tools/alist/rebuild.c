@@ -356,7 +356,9 @@ static void settle_lazy(struct rebuild *r)
 
 static void settle_flush(struct rebuild *r, struct context *c)
 {
-	struct step step = { .line = c->line, .burst = &c->burst };
+	struct step step = {
+		.line = c->line, .burst = &c->burst, .flush_ns = c->command_ns,
+	};
 	bool all = burst_all(&c->burst);
 	struct machine *m = &r->machine;
 	uint64_t first, last;

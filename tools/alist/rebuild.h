@@ -132,6 +132,7 @@ struct step {
 	const struct machine_range *ranges;
 	size_t nr_ranges;
 	bool lazy;			/* flushed later, with everything else */
+	uint64_t flush_ns;		/* of the last command */
 	bool cut;			/* the log begins or ends here: not all of it */
 	const struct burst *burst;	/* what the driver sent; NULL: nothing */
 	unsigned int iommu;

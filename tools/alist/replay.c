@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #include "alist.h"
-#include "compare.h"
+#include "reasons.h"
 #include "rebuild.h"
 #include "trace.h"
 #include "vendor.h"

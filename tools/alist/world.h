@@ -7,7 +7,7 @@
 #ifndef ALIST_WORLD_H
 #define ALIST_WORLD_H
 
-#include "compare.h"
+#include "reasons.h"
 #include "rebuild.h"
 
 struct world;

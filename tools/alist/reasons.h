@@ -3,8 +3,8 @@
  * What a driver sent for a flush against what the list sends for it, and why they
  * differ.
  */
-#ifndef ALIST_COMPARE_H
-#define ALIST_COMPARE_H
+#ifndef ALIST_REASONS_H
+#define ALIST_REASONS_H
 
 #include "inv.h"
 #include "rebuild.h"
@@ -61,4 +61,4 @@ struct compare_facts {
 uint32_t compare_bursts(const struct burst *driver, const struct burst *list,
 			const struct compare_facts *facts);
 
-#endif /* ALIST_COMPARE_H */
+#endif /* ALIST_REASONS_H */

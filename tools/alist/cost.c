@@ -1,0 +1,472 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * alist cost: what invalidations cost on the machine of a log, and for whom.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <json-c/json.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "alist.h"
+#include "cost.h"
+#include "vendor.h"
+
+#define BAR		40
+#define US		1000
+
+struct options {
+	bool json;
+	bool html;
+	unsigned int top;
+	char **files;
+	int nr_files;
+};
+
+const char *cost_time(uint64_t ns, bool known, char *buf, size_t size)
+{
+	if (!known)
+		snprintf(buf, size, "-");
+	else if (ns < 10000)
+		snprintf(buf, size, "%.2f us", ns / 1e3);
+	else if (ns < 10000000)
+		snprintf(buf, size, "%.1f us", ns / 1e3);
+	else if (ns < UINT64_C(10000000000))
+		snprintf(buf, size, "%.1f ms", ns / 1e6);
+	else
+		snprintf(buf, size, "%.1f s", ns / 1e9);
+	return buf;
+}
+
+const char *cost_bytes(uint64_t bytes, char *buf, size_t size)
+{
+	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
+	unsigned int unit = 0;
+	double value = bytes;
+
+	while (value >= 1024 && unit < 6) {
+		value /= 1024;
+		unit++;
+	}
+	snprintf(buf, size, value < 10 && unit && value != (int)value ? "%.1f %s" : "%.0f %s",
+		 value, units[unit]);
+	return buf;
+}
+
+double cost_rate(const struct profile *p, uint64_t nr)
+{
+	return p->clock == TRACE_SECONDS && p->wall_ns ? nr / (p->wall_ns / 1e9) : 0;
+}
+
+double cost_share(const struct profile *p, uint64_t ns)
+{
+	return p->clock == TRACE_SECONDS && p->wall_ns ? 100.0 * ns / p->wall_ns : 0;
+}
+
+void cost_title(const struct profile *p, char *buf, size_t size)
+{
+	char wall[32];
+
+	snprintf(buf, size, "%s, %s of log%s%s%s%s",
+		 p->vendor < MODEL_VENDORS ? model_vendor_name(p->vendor) :
+					     "no commands in the log",
+		 cost_time(p->wall_ns, p->clock == TRACE_SECONDS, wall, sizeof(wall)),
+		 p->nr_runs > 1 ? ", several runs" : "",
+		 p->lost ? ", events were lost" : "",
+		 p->note[0] ? ", " : "", p->note);
+}
+
+static void print_times(FILE *out, const struct profile *p, const char *name,
+			const struct times *times)
+{
+	char sum[32], p50[32], p99[32], max[32];
+
+	if (!times->nr)
+		return;
+	fprintf(out, "  %-26s %10" PRIu64 " %10.1f | %10s %6.2f%% | %10s %10s %10s\n", name,
+		times->nr, cost_rate(p, times->nr), cost_time(times->sum, true, sum, sizeof(sum)),
+		cost_share(p, times->sum),
+		cost_time(times_quantile(times, 0.5), true, p50, sizeof(p50)),
+		cost_time(times_quantile(times, 0.99), true, p99, sizeof(p99)),
+		cost_time(times->max, true, max, sizeof(max)));
+}
+
+static void print_count(FILE *out, const struct profile *p, const char *name, uint64_t nr,
+			const char *note)
+{
+	if (nr)
+		fprintf(out, "  %-26s %10" PRIu64 " %10.1f |%s%s\n", name, nr,
+			cost_rate(p, nr), note[0] ? " " : "", note);
+}
+
+static void print_histogram(FILE *out, const char *name, const struct times *times)
+{
+	uint64_t by[64] = { 0 }, most = 0;
+	unsigned int i, first = 63, last = 0;
+	char from[32], to[32];
+
+	if (!times->nr)
+		return;
+	/* One line a power of two. */
+	for (i = 0; i < TIMES_BUCKETS; i++) {
+		unsigned int power = i < 16 ? i < 8 ? 0 : 1 : i / 8;
+
+		if (!times->bucket[i])
+			continue;
+		by[power] += times->bucket[i];
+		if (power < first)
+			first = power;
+		if (power > last)
+			last = power;
+	}
+	for (i = first; i <= last; i++)
+		if (by[i] > most)
+			most = by[i];
+	fprintf(out, "  %s\n", name);
+	for (i = first; i <= last; i++) {
+		unsigned int n = (by[i] * BAR + most - 1) / most;
+		char bar[BAR + 1];
+
+		memset(bar, '#', n);
+		bar[n] = '\0';
+		fprintf(out, "    %10s .. %10s %10" PRIu64 " %s\n",
+			cost_time(times_bucket_ns(i * 8), true, from, sizeof(from)),
+			cost_time(times_bucket_ns(i * 8 + 8), true, to, sizeof(to)), by[i], bar);
+	}
+}
+
+static void print_sizes(FILE *out, const struct profile *p)
+{
+	char size[32];
+	unsigned int i;
+
+	if (!p->unmaps)
+		return;
+	fprintf(out, "  unmaps by size, up to\n");
+	for (i = 0; i < 64; i++)
+		if (p->sizes[i])
+			fprintf(out, "    %10s %26" PRIu64 " %5.1f%%\n",
+				cost_bytes(UINT64_C(1) << i, size, sizeof(size)), p->sizes[i],
+				100.0 * p->sizes[i] / p->unmaps);
+}
+
+static const char *number(uint64_t n, char *buf, size_t size)
+{
+	snprintf(buf, size, "%" PRIu64, n);
+	return buf;
+}
+
+/* Which domain an unmap is of, the log does not say. */
+static void print_table(FILE *out, const struct profile *p, enum cost_table table,
+			unsigned int top)
+{
+	unsigned int i, nr = p->nr_rows[table];
+	char flush[32], wait[32], unmaps[24];
+
+	if (!nr)
+		return;
+	fprintf(out, "  by %-20s %8s %8s %8s %8s %8s %11s %11s\n", cost_table_names[table],
+		"unmaps", "IOTLB", "ATC", "flushes", "waits", "in flushes", "in waits");
+	for (i = 0; i < nr && i < top; i++) {
+		const struct cost_row *row = &p->rows[table][i];
+
+		fprintf(out, "    %-21.40s %8s %8" PRIu64 " %8" PRIu64 " %8" PRIu64
+			" %8" PRIu64 " %11s %11s\n", row->name,
+			table == BY_TASK ? number(row->unmaps, unmaps, sizeof(unmaps)) : "-",
+			row->iotlb, row->atc, row->flushes, row->waits,
+			cost_time(row->flush_ns, row->flushes, flush, sizeof(flush)),
+			cost_time(row->wait_ns, row->waits, wait, sizeof(wait)));
+	}
+	if (i < nr)
+		fprintf(out, "    and %u more (--top)\n", nr - i);
+}
+
+static void print_what_if(FILE *out, const struct profile *p)
+{
+	char text[32];
+
+	if (p->list_known) {
+		fprintf(out, "  the list, for the same (computed with the models)\n");
+		fprintf(out, "    driver %lu IOTLB, %lu ATC, %lu waits; list %lu IOTLB, %lu ATC, %lu waits\n",
+			p->driver.iotlb, p->driver.atc, p->driver.sync, p->list.iotlb,
+			p->list.atc, p->list.sync);
+	} else if (p->unmaps) {
+		fprintf(out, "  in commands (computed: the log has none)\n");
+		fprintf(out, "    strict: at least %" PRIu64 " IOTLB commands and %" PRIu64 " waits for each IOMMU of a domain, and as many ATC commands for each device with ATS\n",
+			p->unmaps, p->unmaps);
+		fprintf(out, "    lazy: at most %.0f flushes of everything for each domain, one every 10 ms\n",
+			p->wall_ns / 1e7 + 1);
+	}
+	if (p->overlap_flushes)
+		fprintf(out, "  waiting for all IOMMUs at once (computed)\n    would save %s in %" PRIu64 " flushes that waited for several in turn\n",
+			cost_time(p->overlap_ns, true, text, sizeof(text)), p->overlap_flushes);
+	else if (p->wait.nr)
+		fprintf(out, "  waiting for all IOMMUs at once (computed)\n    would save nothing: no flush waited for more than one\n");
+}
+
+static void print_text(FILE *out, const char *path, const struct profile *p,
+		       unsigned int top)
+{
+	char title[1024], size[32], note[128];
+	int i;
+
+	cost_title(p, title, sizeof(title));
+	fprintf(out, "%s: %s\n", path, title);
+	if (p->clock != TRACE_SECONDS)
+		fprintf(out, "  the clock of the log counts what is not known: no rates, and times are in its counts\n");
+	fprintf(out, "  %-26s %10s %10s | %10s %7s | %10s %10s %10s\n", "", "number",
+		"a second", "time", "of wall", "p50", "p99", "max");
+	snprintf(note, sizeof(note), "%s in all", cost_bytes(p->map_bytes, size, sizeof(size)));
+	print_count(out, p, "maps", p->maps, note);
+	snprintf(note, sizeof(note), "%s in all", cost_bytes(p->unmap_bytes, size, sizeof(size)));
+	print_count(out, p, "unmaps", p->unmaps, note);
+	if (p->flush.nr)
+		print_times(out, p, "flushes", &p->flush);
+	else
+		print_count(out, p, "flushes", p->flushes,
+			    "the log has no begins and ends: alist record has");
+	print_count(out, p, "IOTLB commands", p->recorded.iotlb, "");
+	print_count(out, p, "ATC commands", p->recorded.atc, "");
+	print_count(out, p, "commands for entries", p->recorded.config, "");
+	print_count(out, p, "other commands", p->recorded.other, "");
+	if (p->wait.nr)
+		print_times(out, p, "completion waits", &p->wait);
+	else
+		print_count(out, p, "completion waits", p->recorded.sync,
+			    p->vendor < MODEL_VENDORS && !vendor_of(p->vendor)->logs_waits ?
+			    "inferred" : "");
+	print_times(out, p, "unmap to last command", &p->reach);
+	print_times(out, p, "lazy unmap to its flush", &p->delay);
+	if (p->strict + p->lazy)
+		fprintf(out, "  %" PRIu64 " unmaps flushed at once (strict), %" PRIu64 " later (lazy)%s\n",
+			p->strict, p->lazy, p->unflushed ? ", and a flush is missing" : "");
+	print_histogram(out, "time in flushes", &p->flush);
+	print_histogram(out, "time in completion waits", &p->wait);
+	if (!profile_has_times(p))
+		print_histogram(out, "from an unmap to its last command: less than its flush",
+				&p->reach);
+	print_sizes(out, p);
+	for (i = 0; i < COST_TABLES; i++)
+		print_table(out, p, i, top);
+	print_what_if(out, p);
+}
+
+/*
+ * JSON
+ */
+
+static void add(struct json_object *to, const char *name, uint64_t value)
+{
+	json_object_object_add(to, name, json_object_new_int64(value));
+}
+
+static struct json_object *json_times(const struct profile *p, const struct times *times)
+{
+	struct json_object *object, *histogram, *entry;
+	unsigned int i;
+
+	if (!times->nr)
+		return NULL;
+	object = json_object_new_object();
+	histogram = json_object_new_array();
+	add(object, "number", times->nr);
+	add(object, "sum_ns", times->sum);
+	json_object_object_add(object, "share_of_wall",
+			       json_object_new_double(cost_share(p, times->sum) / 100));
+	add(object, "p50_ns", times_quantile(times, 0.5));
+	add(object, "p99_ns", times_quantile(times, 0.99));
+	add(object, "max_ns", times->max);
+	for (i = 0; i < TIMES_BUCKETS; i++) {
+		if (!times->bucket[i])
+			continue;
+		entry = json_object_new_object();
+		add(entry, "from_ns", times_bucket_ns(i));
+		add(entry, "to_ns", times_bucket_ns(i + 1));
+		add(entry, "number", times->bucket[i]);
+		json_object_array_add(histogram, entry);
+	}
+	json_object_object_add(object, "histogram", histogram);
+	return object;
+}
+
+static struct json_object *json_count(const struct burst_count *count, bool all)
+{
+	struct json_object *object = json_object_new_object();
+
+	add(object, "iotlb", count->iotlb);
+	add(object, "atc", count->atc);
+	add(object, "sync", count->sync);
+	if (all) {
+		add(object, "config", count->config);
+		add(object, "other", count->other);
+	}
+	return object;
+}
+
+static struct json_object *json_table(const struct profile *p, enum cost_table table,
+				      unsigned int top)
+{
+	struct json_object *array = json_object_new_array(), *object;
+	unsigned int i;
+
+	for (i = 0; i < p->nr_rows[table] && i < top; i++) {
+		const struct cost_row *row = &p->rows[table][i];
+
+		object = json_object_new_object();
+		json_object_object_add(object, "name", json_object_new_string(row->name));
+		add(object, "maps", row->maps);
+		add(object, "unmaps", row->unmaps);
+		add(object, "iotlb", row->iotlb);
+		add(object, "atc", row->atc);
+		add(object, "flushes", row->flushes);
+		add(object, "flush_ns", row->flush_ns);
+		add(object, "waits", row->waits);
+		add(object, "wait_ns", row->wait_ns);
+		json_object_array_add(array, object);
+	}
+	return array;
+}
+
+static void print_json(FILE *out, const char *path, const struct profile *p,
+		       unsigned int top)
+{
+	struct json_object *object = json_object_new_object();
+	struct json_object *sizes = json_object_new_object(), *by = json_object_new_object();
+	char name[32];
+	int i;
+
+	json_object_object_add(object, "file", json_object_new_string(path));
+	json_object_object_add(object, "vendor", p->vendor < MODEL_VENDORS ?
+			       json_object_new_string(alist_vendor(p->vendor)) : NULL);
+	json_object_object_add(object, "recorded_by", p->note[0] ?
+			       json_object_new_string(p->note) : NULL);
+	json_object_object_add(object, "clock", json_object_new_string(
+			       p->clock == TRACE_SECONDS ? "ns" : "counts"));
+	add(object, "wall_ns", p->wall_ns);
+	add(object, "runs", p->nr_runs);
+	add(object, "events", p->events);
+	add(object, "lost", p->lost);
+	add(object, "maps", p->maps);
+	add(object, "map_bytes", p->map_bytes);
+	add(object, "unmaps", p->unmaps);
+	add(object, "unmap_bytes", p->unmap_bytes);
+	for (i = 0; i < 64; i++) {
+		if (!p->sizes[i])
+			continue;
+		snprintf(name, sizeof(name), "%" PRIu64, UINT64_C(1) << i);
+		add(sizes, name, p->sizes[i]);
+	}
+	json_object_object_add(object, "unmaps_up_to", sizes);
+	add(object, "strict", p->strict);
+	add(object, "lazy", p->lazy);
+	add(object, "flushes_missing", p->unflushed);
+	add(object, "flushes", profile_flushes(p));
+	json_object_object_add(object, "commands", json_count(&p->recorded, true));
+	json_object_object_add(object, "flush", json_times(p, &p->flush));
+	json_object_object_add(object, "wait", json_times(p, &p->wait));
+	json_object_object_add(object, "unmap_to_last_command", json_times(p, &p->reach));
+	json_object_object_add(object, "lazy_delay", json_times(p, &p->delay));
+	for (i = 0; i < COST_TABLES; i++)
+		json_object_object_add(by, cost_table_names[i], json_table(p, i, top));
+	json_object_object_add(object, "by", by);
+	if (p->list_known) {
+		json_object_object_add(object, "driver", json_count(&p->driver, false));
+		json_object_object_add(object, "computed_list", json_count(&p->list, false));
+	}
+	add(object, "computed_overlap_saves_ns", p->overlap_ns);
+	add(object, "computed_overlap_flushes", p->overlap_flushes);
+	fprintf(out, "%s\n", json_object_to_json_string_ext(object, ALIST_JSON));
+	json_object_put(object);
+}
+
+/*
+ * Arguments
+ */
+
+#define KEY_HTML	256
+#define KEY_TOP		257
+
+static const struct argp_option argp_options[] = {
+	{ "json", 'j', NULL, 0, "One JSON object a file", 0 },
+	{ "html", KEY_HTML, NULL, 0, "One page with charts, for a browser", 0 },
+	{ "top", KEY_TOP, "N", 0, "Rows of each table (10)", 0 },
+	{ 0 },
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct options *options = state->input;
+	unsigned long n;
+	char *end;
+
+	switch (key) {
+	case 'j':
+		options->json = true;
+		return 0;
+	case KEY_HTML:
+		options->html = true;
+		return 0;
+	case KEY_TOP:
+		n = strtoul(arg, &end, 10);
+		if (*end || end == arg || !n || n > ROWS_MAX)
+			argp_error(state, "expected --top from 1 to %d, not '%s'", ROWS_MAX, arg);
+		options->top = n;
+		return 0;
+	case ARGP_KEY_ARGS:
+		options->files = state->argv + state->next;
+		options->nr_files = state->argc - state->next;
+		return 0;
+	case ARGP_KEY_NO_ARGS:
+		argp_error(state, "expected a file, or - for standard input");
+		return 0;
+	case ARGP_KEY_END:
+		if (options->html && (options->json || options->nr_files > 1))
+			argp_error(state, "expected one file with --html, and no --json");
+		return 0;
+	}
+	return ARGP_ERR_UNKNOWN;
+}
+
+int alist_cost(int argc, char **argv)
+{
+	static const struct argp argp = {
+		argp_options, parse, "FILE...",
+		"Tell what the invalidations of an ftrace log cost: flushes, commands and "
+		"completion waits, the time in them, and for whom they were.",
+		NULL, NULL, NULL,
+	};
+	struct options options = { .top = 10 };
+	int i, ret = ALIST_OK;
+	FILE *out;
+
+	argp_parse(&argp, argc, argv, 0, NULL, &options);
+	out = alist_spool();
+	if (!out)
+		return ALIST_BAD;
+	for (i = 0; i < options.nr_files; i++) {
+		struct profile *profile = profile_log(options.files[i]);
+		char path[4096];
+
+		if (!profile) {
+			ret = ALIST_BAD;
+			continue;
+		}
+		trace_clean(path, sizeof(path), options.files[i], strlen(options.files[i]));
+		if (options.html)
+			cost_html(out, path, profile, options.top);
+		else if (options.json)
+			print_json(out, path, profile, options.top);
+		else
+			print_text(out, path, profile, options.top);
+		if (!options.json && i + 1 < options.nr_files)
+			fputc('\n', out);
+		profile_destroy(profile);
+	}
+	if (ret && options.nr_files > 1)
+		alist_error("not all of the %d files can be read: nothing is printed",
+			    options.nr_files);
+	if (!ret && alist_publish(out, stdout))
+		ret = ALIST_BAD;
+	fclose(out);
+	return ret;
+}

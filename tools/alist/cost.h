@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Two ways to print what a log cost, apart from text. */
+#ifndef ALIST_COST_H
+#define ALIST_COST_H
+
+#include <stdio.h>
+
+#include "profile.h"
+
+/* One page, with all that it needs in it. @top: rows of each table. */
+void cost_html(FILE *out, const char *path, const struct profile *profile, unsigned int top);
+
+/* "12.3 µs"; "-" for nothing measured. */
+const char *cost_time(uint64_t ns, bool known, char *buf, size_t size);
+/* "64 KiB" */
+const char *cost_bytes(uint64_t bytes, char *buf, size_t size);
+/* What the clock, the driver and the kernel are, in a line. */
+void cost_title(const struct profile *profile, char *buf, size_t size);
+/* A second's worth; 0 without a clock. */
+double cost_rate(const struct profile *profile, uint64_t nr);
+/* The share of one CPU's time. */
+double cost_share(const struct profile *profile, uint64_t ns);
+
+#endif /* ALIST_COST_H */
