@@ -84,6 +84,11 @@ bench-check: bench-setup build
 bench-setup:
 	@scripts/setup gnuplot-nox
 
+## make cost-page   doc/cost.md and its pictures, from a log of the lab
+.PHONY: cost-page
+cost-page: build
+	@scripts/cost-page build/release/tools/alist/alist
+
 ## make series   the patch series for Linux 7.3, checked: takes LINUX=dir OUT=dir
 .PHONY: series
 series: series-setup
@@ -111,6 +116,7 @@ mutants: setup
 .PHONY: lab
 lab: setup lab-setup
 	@LINUX="$(LINUX)" QEMU="$(QEMU)" lab/run $(MACHINE:%=--machine %) $(DEBUG:%=--debug %)
+	@$(if $(MACHINE)$(DEBUG),,LINUX="$(LINUX)" QEMU="$(QEMU)" lab/record)
 
 ## make check-kernel   the list in Linux 7.3: KUnit under UML, x86-64, arm64, riscv64; VT-d
 ##               in the lab's short form; takes LINUX=dir QEMU=dir

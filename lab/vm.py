@@ -137,6 +137,8 @@ class Boot:
         plant = os.path.join(self.kernel.obj, "plant", "plant.ko")
         if os.path.exists(plant):
             lines.append(f"file /plant.ko {plant} 0644 0 0")
+        lines += [f"file {at} {path} 0755 0 0"
+                  for at, path in self.workload.get("files", {}).items()]
         for name in self.workload.get("selftests", []):
             lines.append(f"file /bin/{name} {self.kernel.obj}/selftests/{name} 0755 0 0")
         with open(os.path.join(self.dir, "run.list"), "w", encoding="utf-8") as file:
@@ -161,6 +163,8 @@ class Boot:
         if self.kernel.arch == "x86-64":
             append.append("LAB_OUTPUT=/dev/ttyS1")
             output = ["-serial", "file:" + self.output]
+        for name in self.workload.get("ports", []):
+            output += ["-serial", "file:" + os.path.join(self.dir, name)]
         command = [self.tools.qemu(self.kernel.arch), *shlex.split(self.machine["qemu"]),
                    "-smp", str(workload.get("smp", 2)), "-m", str(workload.get("memory", 512)),
                    "-display", "none", "-nodefaults", "-serial", "stdio", *output, "-no-reboot",
@@ -196,13 +200,13 @@ class Boot:
         return not any("LAB " in line or "KTAP " in line or SPLAT.search(line)
                        for line in self._lines())
 
-    def execute(self):
+    def execute(self, keep=True):
         """The result, from the cache or from QEMU: a dictionary, see parse()."""
         programs, guest_hash = self.guests.get(self.kernel)
         with open(os.path.join(self.kernel.obj, ".lab-stamp"), encoding="utf-8") as file:
             key = self._key(file.read(), guest_hash)
         kept = os.path.join(CACHE, "boots", key + ".json")
-        if os.path.exists(kept):
+        if keep and os.path.exists(kept):
             with open(kept, encoding="utf-8") as file:
                 return json.load(file)
 
@@ -216,7 +220,7 @@ class Boot:
         if again:
             timed_out = self._run()
         result = {**self.parse(timed_out), "again": again}
-        if not result["errors"] and not result["splats"]:
+        if keep and not result["errors"] and not result["splats"]:
             os.makedirs(os.path.dirname(kept), exist_ok=True)
             with open(kept, "w", encoding="utf-8") as file:
                 json.dump(result, file)

@@ -76,7 +76,13 @@ expect "--iommus 0 is bad usage" 2 "$alist" replay --iommus 0 x
 expect "--iommus 65 is bad usage" 2 "$alist" replay --iommus 65 x
 expect "--at with no time is bad usage" 2 "$alist" show --at soon x
 expect "--dot with --json is bad usage" 2 "$alist" show --dot --json x
-for verb in "" replay demo show; do
+expect "cost without a file is bad usage" 2 "$alist" cost
+expect "cost --html of two files is bad usage" 2 "$alist" cost --html a b
+expect "--top 0 is bad usage" 2 "$alist" cost --top 0 a
+expect "compare of one file is bad usage" 2 "$alist" compare a
+expect "compare of three files is bad usage" 2 "$alist" compare a b c
+expect "record --time 0 is bad usage" 2 "$alist" record --time 0
+for verb in "" cost compare record replay demo show; do
 	# shellcheck disable=SC2086
 	expect "alist $verb --help" 0 "$alist" $verb --help
 	printed "alist $verb --help prints a usage" Usage:
@@ -129,6 +135,83 @@ grep -v '^#' "$data/smmuv3-nvme-strict.txt" >"$tmp/noheader.txt"
 expect "without a header" 0 "$alist" replay "$tmp/noheader.txt"
 expect "two files" 0 "$alist" replay "$vtd" "$data/smmuv3-nvme-strict.txt"
 printed "two files have a sum" 'all 2 files'
+
+# What it costs
+
+for log in "$data"/*.txt; do
+	base=$(basename "$log")
+	expect "$base: cost" 0 "$alist" cost --json "$log"
+	python3 "$(dirname "$0")/count.py" --print "$log" >"$tmp/count.json"
+	json "$base: cost counts every command" \
+		'(lambda c: all(d["commands"][k] == c[k] for k in ("iotlb", "atc", "config", "other")))(json.load(open("'"$tmp"'/count.json")))'
+	json "$base: tables add up to it" \
+		'all(sum(r["iotlb"] for r in d["by"][t]) == d["commands"]["iotlb"] for t in ("task", "IOMMU"))'
+done
+recorded=$2/cost/vtd-nvme.txt.xz
+expect "cost of a recorded log" 0 "$alist" cost --json --top 1024 "$recorded"
+json "flushes and waits have their time" \
+	'd["flush"]["number"] == d["wait"]["number"] == 673 and d["flush"]["sum_ns"] > d["wait"]["sum_ns"] > 0'
+json "quantiles are in order, histograms whole" \
+	'all(t["p50_ns"] <= t["p99_ns"] <= t["max_ns"] and sum(x["number"] for x in t["histogram"]) == t["number"] for t in (d["flush"], d["wait"]))'
+json "times add up by task" \
+	'sum(r["flush_ns"] for r in d["by"]["task"]) == d["flush"]["sum_ns"]'
+expect "cost --html" 0 "$alist" cost --html "$recorded"
+printed "cost --html has charts" '<svg'
+if grep -qE 'https?:|src=|@import|url\(' "$tmp/out"; then
+	not_ok "cost --html fetches nothing" "no address"
+else
+	ok "cost --html fetches nothing"
+fi
+cat >"$tmp/times.txt" <<EOF
+ t-1 [000] d.... 1.000000: map: IOMMU: iova=0x10000 - 0x11000 paddr=0x80000 size=4096
+ t-1 [000] d.... 1.000100: unmap: IOMMU: iova=0x10000 - 0x11000 size=4096 unmapped_size=4096
+ t-1 [000] d.... 1.000200: flush_begin: (f)
+ t-1 [000] d.... 1.000210: wait_begin: (g) iommu=0x1
+ t-1 [000] d.... 1.000220: qi_submit: iotlb_inv dmar0: 0x400f2 0x10040 0x0 0x0
+ t-1 [000] d.... 1.000240: wait_end: (h <- g)
+ t-1 [000] d.... 1.000250: wait_begin: (g) iommu=0x2
+ t-1 [000] d.... 1.000260: qi_submit: iotlb_inv dmar1: 0x400f2 0x10040 0x0 0x0
+ t-1 [000] d.... 1.000300: wait_end: (h <- g)
+ t-1 [000] d.... 1.000310: flush_end: (h <- f)
+ t-1 [000] d.... 1.000400: map: IOMMU: iova=0x10000 - 0x11000 paddr=0x80000 size=4096
+EOF
+expect "times to the microsecond" 0 "$alist" cost --json "$tmp/times.txt"
+json "times to the microsecond: as worked out by hand" \
+	'd["flush"]["sum_ns"] == 110000 and d["wait"]["sum_ns"] == 80000 and d["wait"]["max_ns"] == 50000 and d["computed_overlap_saves_ns"] == 30000 and d["unmap_to_last_command"]["sum_ns"] == 160000'
+json "times by IOMMU" \
+	'{r["name"]: r["wait_ns"] for r in d["by"]["IOMMU"]} == {"dmar0": 30000, "dmar1": 50000}'
+grep -v 'qi_submit\|cache_tag' "$vtd" | grep -v entries-in >"$tmp/nocommands.txt"
+expect "cost of a log without commands" 0 "$alist" cost "$tmp/nocommands.txt"
+printed "cost of a log without commands: what it would be" 'strict: at least 36 IOTLB'
+expect "compare a log with itself" 0 "$alist" compare --json "$recorded" "$recorded"
+json "compare a log with itself: all is the same" \
+	'all(m["verdict"] in ("the same", "not in both logs") for m in d["measures"].values())'
+python3 - "$tmp" <<'EOF'
+import random
+import sys
+
+random.seed(1)
+for name, us in (('a', 20), ('b', 20), ('slow', 40)):
+    now = 1.0
+    with open(f'{sys.argv[1]}/{name}.txt', 'w') as out:
+        for _ in range(2000):
+            now += 0.001
+            took = us * random.uniform(0.5, 1.5) / 1e6
+            for at, what in ((0, 'unmap: IOMMU: iova=0x10000 - 0x11000 size=4096 unmapped_size=4096'),
+                             (1e-6, 'flush_begin: (f)'), (1e-6 + took, 'flush_end: (f)')):
+                out.write(f' t-1 [000] d.... {now + at:.7f}: {what}\n')
+EOF
+expect "compare two that differ by chance" 0 "$alist" compare --json "$tmp/a.txt" "$tmp/b.txt"
+json "compare two that differ by chance: within noise" \
+	'd["measures"]["ns_per_flush"]["verdict"] == "within noise"'
+expect "compare two that differ" 0 "$alist" compare --json "$tmp/a.txt" "$tmp/slow.txt"
+json "compare two that differ: beyond noise" \
+	'd["measures"]["ns_per_flush"]["verdict"] == "beyond noise" and 1.8 < d["measures"]["ns_per_flush"]["b"] / d["measures"]["ns_per_flush"]["a"] < 2.2'
+if [ -z "$(ls /sys/class/iommu 2>/dev/null)" ]; then
+	expect "record without an IOMMU" 2 "$alist" record -o "$tmp/record.txt" -t 1
+	said "record without an IOMMU, or not root: says so" 'expected root\|expected an IOMMU\|locked down'
+	if [ -e "$tmp/record.txt" ]; then not_ok "and leaves no file" "none"; else ok "and leaves no file"; fi
+fi
 
 expect "show" 0 "$alist" show --at 3 "$vtd"
 printed "show prints the tag" 'DID 13'

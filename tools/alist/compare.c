@@ -39,20 +39,21 @@ static const struct measure {
 	enum unit unit;
 	/* Offsets into struct slice; the slice's length where there is none. */
 	size_t num, den;
+	bool needs_times;
 } measures[] = {
 #define AT(field)	offsetof(struct slice, field)
 #define NONE		SIZE_MAX
-	{ "unmaps_per_second", "unmaps a second", PER_SECOND, AT(unmaps), NONE },
-	{ "bytes_per_unmap", "bytes an unmap", EACH, AT(bytes), AT(unmaps) },
-	{ "flushes_per_unmap", "flushes an unmap", EACH, AT(flushes), AT(unmaps) },
-	{ "iotlb_per_unmap", "IOTLB commands an unmap", EACH, AT(iotlb), AT(unmaps) },
-	{ "atc_per_unmap", "ATC commands an unmap", EACH, AT(atc), AT(unmaps) },
-	{ "waits_per_unmap", "waits an unmap", EACH, AT(waits), AT(unmaps) },
-	{ "ns_per_flush", "time of a flush", TIME, AT(flush_ns), AT(flushes) },
-	{ "ns_per_wait", "time of a wait", TIME, AT(wait_ns), AT(waits) },
-	{ "flush_ns_per_unmap", "time in flushes an unmap", TIME, AT(flush_ns), AT(unmaps) },
-	{ "flush_share", "flushes, of a CPU", SHARE, AT(flush_ns), NONE },
-	{ "wait_share", "waits, of a CPU", SHARE, AT(wait_ns), NONE },
+	{ "unmaps_per_second", "unmaps a second", PER_SECOND, AT(unmaps), NONE, false },
+	{ "bytes_per_unmap", "bytes an unmap", EACH, AT(bytes), AT(unmaps), false },
+	{ "flushes_per_unmap", "flushes an unmap", EACH, AT(flushes), AT(unmaps), true },
+	{ "iotlb_per_unmap", "IOTLB commands an unmap", EACH, AT(iotlb), AT(unmaps), false },
+	{ "atc_per_unmap", "ATC commands an unmap", EACH, AT(atc), AT(unmaps), false },
+	{ "waits_per_unmap", "waits an unmap", EACH, AT(waits), AT(unmaps), true },
+	{ "ns_per_flush", "time of a flush", TIME, AT(flush_ns), AT(flushes), true },
+	{ "ns_per_wait", "time of a wait", TIME, AT(wait_ns), AT(waits), true },
+	{ "flush_ns_per_unmap", "time in flushes an unmap", TIME, AT(flush_ns), AT(unmaps), true },
+	{ "flush_share", "flushes, of a CPU", SHARE, AT(flush_ns), NONE, true },
+	{ "wait_share", "waits, of a CPU", SHARE, AT(wait_ns), NONE, true },
 };
 
 #define MEASURES	(sizeof(measures) / sizeof(measures[0]))
@@ -83,7 +84,8 @@ static struct estimate estimate(const struct profile *p, const struct measure *m
 		den = p->wall_ns;
 	if (p->clock != TRACE_SECONDS && m->unit != EACH)
 		return e;
-	if (den <= 0 || (m->unit != PER_SECOND && m->den == NONE && !num))
+	/* Flushes and waits of which the log has no begin and end are not none. */
+	if (den <= 0 || (!num && m->needs_times))
 		return e;
 	e.known = true;
 	e.value = num / den;
@@ -167,7 +169,7 @@ static void print_text(FILE *out, const struct options *options, struct profile 
 		cost_title(p[i], title, sizeof(title));
 		fprintf(out, "%c: %s: %s\n", "AB"[i], path, title);
 	}
-	fprintf(out, "  %-26s %12s %12s %9s  %s\n", "", "A", "B", "change", "");
+	fprintf(out, "  %-26s %12s %12s %9s\n", "", "A", "B", "change");
 	for (i = 0; i < MEASURES; i++) {
 		const struct measure *m = &measures[i];
 		struct estimate a = estimate(p[0], m), b = estimate(p[1], m);

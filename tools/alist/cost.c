@@ -13,7 +13,6 @@
 #include "vendor.h"
 
 #define BAR		40
-#define US		1000
 
 struct options {
 	bool json;
@@ -29,12 +28,14 @@ const char *cost_time(uint64_t ns, bool known, char *buf, size_t size)
 		snprintf(buf, size, "-");
 	else if (ns < 10000)
 		snprintf(buf, size, "%.2f us", ns / 1e3);
-	else if (ns < 10000000)
+	else if (ns < 1000000)
 		snprintf(buf, size, "%.1f us", ns / 1e3);
-	else if (ns < UINT64_C(10000000000))
+	else if (ns < 10000000)
+		snprintf(buf, size, "%.2f ms", ns / 1e6);
+	else if (ns < 1000000000)
 		snprintf(buf, size, "%.1f ms", ns / 1e6);
 	else
-		snprintf(buf, size, "%.1f s", ns / 1e9);
+		snprintf(buf, size, "%.2f s", ns / 1e9);
 	return buf;
 }
 
@@ -129,9 +130,10 @@ static void print_histogram(FILE *out, const char *name, const struct times *tim
 
 		memset(bar, '#', n);
 		bar[n] = '\0';
-		fprintf(out, "    %10s .. %10s %10" PRIu64 " %s\n",
+		fprintf(out, "    %10s .. %10s %10" PRIu64 "%s%s\n",
 			cost_time(times_bucket_ns(i * 8), true, from, sizeof(from)),
-			cost_time(times_bucket_ns(i * 8 + 8), true, to, sizeof(to)), by[i], bar);
+			cost_time(times_bucket_ns(i * 8 + 8), true, to, sizeof(to)), by[i],
+			n ? " " : "", bar);
 	}
 }
 

@@ -123,9 +123,11 @@ static bool parse_qi(struct cursor *c, struct trace_event *event)
 	event->cmd.n = 1;
 	event->cmd.nr_words = 4;
 	event->cmd.sync = false;
-	if (number_in(c, "qw0", &w[0]))
-		return number_in(c, "qw1", &w[1]) && number_in(c, "qw2", &w[2]) &&
-		       number_in(c, "qw3", &w[3]) && text_in(c, "iommu", &event->cmd.iommu);
+	/* No kind has a name like this. */
+	if (c->end - c->p > 3 && !memcmp(c->p, "qw0=", 4))
+		return number_in(c, "qw0", &w[0]) && number_in(c, "qw1", &w[1]) &&
+		       number_in(c, "qw2", &w[2]) && number_in(c, "qw3", &w[3]) &&
+		       text_in(c, "iommu", &event->cmd.iommu);
 	if (!word(c, '\0', &kind) || !literal(c, " ") ||
 	    !word(c, ':', &event->cmd.iommu) || !literal(c, ":"))
 		return false;

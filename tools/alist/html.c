@@ -104,12 +104,14 @@ static void histogram(FILE *out, const char *name, const struct times *times)
 	fputs("</svg></figure>\n", out);
 }
 
+/* The second line is dashed: both are often the same. */
 static void polyline(FILE *out, const double *value, unsigned int n, double most,
 		     const char *colour)
 {
 	unsigned int i;
 
-	fprintf(out, "<polyline fill=none stroke-width=1.5 stroke='var(--%s)' points='", colour);
+	fprintf(out, "<polyline fill=none stroke-width=1.5 stroke='var(--%s)'%s points='",
+		colour, *colour == 'b' ? " stroke-dasharray=4" : "");
 	for (i = 0; i < n; i++)
 		fprintf(out, "%.1f,%.1f ", LEFT + (i + 0.5) * (WIDTH - 4 - LEFT) / n,
 			HEIGHT - BOTTOM - value[i] / most * (HEIGHT - BOTTOM - TOP));
@@ -207,9 +209,10 @@ static void table(FILE *out, const struct profile *p, enum cost_table which, uns
 
 	if (!p->nr_rows[which])
 		return;
-	fprintf(out, "<h2>By %s</h2><div class=scroll><table><tr><th>%s%s<th>IOTLB<th>ATC<th>flushes<th>waits<th>in flushes<th>in waits\n",
+	fprintf(out, "<h2>By %s</h2><div class=scroll><table><tr><th>%s%s<th>IOTLB<th>ATC%s<th>waits%s<th>in waits\n",
 		cost_table_names[which], cost_table_names[which],
-		which == BY_TASK ? "<th>unmaps" : "");
+		which == BY_TASK ? "<th>unmaps" : "", which == BY_IOMMU ? "" : "<th>flushes",
+		which == BY_IOMMU ? "" : "<th>in flushes");
 	for (i = 0; i < p->nr_rows[which] && i < top; i++) {
 		const struct cost_row *row = &p->rows[which][i];
 
@@ -217,10 +220,15 @@ static void table(FILE *out, const struct profile *p, enum cost_table which, uns
 		text(out, row->name);
 		if (which == BY_TASK)
 			fprintf(out, "<td>%" PRIu64, row->unmaps);
-		fprintf(out, "<td>%" PRIu64 "<td>%" PRIu64 "<td>%" PRIu64 "<td>%" PRIu64 "<td>%s<td>%s\n",
-			row->iotlb, row->atc, row->flushes, row->waits,
-			cost_time(row->flush_ns, row->flushes, flush, sizeof(flush)),
-			cost_time(row->wait_ns, row->waits, wait, sizeof(wait)));
+		fprintf(out, "<td>%" PRIu64 "<td>%" PRIu64, row->iotlb, row->atc);
+		if (which != BY_IOMMU)
+			fprintf(out, "<td>%" PRIu64, row->flushes);
+		fprintf(out, "<td>%" PRIu64, row->waits);
+		if (which != BY_IOMMU)
+			fprintf(out, "<td>%s", cost_time(row->flush_ns, row->flushes, flush,
+							 sizeof(flush)));
+		fprintf(out, "<td>%s\n", cost_time(row->wait_ns, row->waits, wait,
+						  sizeof(wait)));
 	}
 	fputs("</table></div>\n", out);
 }
@@ -300,7 +308,9 @@ void cost_html(FILE *out, const char *path, const struct profile *p, unsigned in
 	times_row(out, p, "unmap to last command", &p->reach);
 	times_row(out, p, "lazy unmap to its flush", &p->delay);
 	fputs("</table></div>\n", out);
-	if (p->wait.nr)
+	if (p->wait.nr && !p->overlap_flushes)
+		fputs("<p>Waiting for all IOMMUs at once would save nothing: no flush waited for more than one (computed).</p>\n", out);
+	else if (p->wait.nr)
 		fprintf(out, "<p>Waiting for all IOMMUs at once would save %s (computed: %" PRIu64 " flushes waited for several in turn).</p>\n",
 			cost_time(p->overlap_ns, true, buf, sizeof(buf)), p->overlap_flushes);
 	if (p->unmaps) {

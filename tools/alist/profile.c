@@ -32,6 +32,7 @@ struct running {
 	uint64_t begin_ns, wait_ns;
 	bool waiting;
 	unsigned int iommu;		/* that is waited for */
+	unsigned int last_iommu;	/* that a command was sent to */
 	struct {
 		unsigned int iommu;
 		uint64_t ns;
@@ -41,8 +42,16 @@ struct running {
 	struct cost_row *domain, *task;
 };
 
+#define KNOWN	512
+
+struct known {
+	uint64_t key;
+	struct cost_row *row;
+};
+
 struct collector {
 	struct profile *profile;
+	struct known known[KNOWN];	/* domains that have been counted */
 	struct trace *trace;
 	struct rebuild *rebuild;
 	struct world *world;
@@ -167,6 +176,7 @@ static struct running *running_of(struct collector *c, const struct trace_event 
 		memset(r, 0, sizeof(*r));
 		r->used = true;
 		r->key = key;
+		r->last_iommu = INV_ANY;
 	}
 	return r;
 }
@@ -249,6 +259,9 @@ static void wait_ended(struct collector *c, struct running *r, const struct trac
 	if (!r->waiting || e->ns < r->wait_ns)
 		return;
 	r->waiting = false;
+	/* Nor was anything sent in it: for what was sent before. */
+	if (r->iommu == INV_ANY)
+		r->iommu = r->last_iommu;
 	ns = e->ns - r->wait_ns;
 	times_add(&p->wait, ns);
 	slice->waits++;
@@ -288,6 +301,31 @@ static void row_command(struct cost_row *row, const struct inv *inv, uint64_t n)
 		row->atc += n;
 }
 
+static struct cost_row *domain_row(struct collector *c, unsigned int iommu,
+				   const struct inv *inv)
+{
+	struct machine *m = rebuild_machine(c->rebuild);
+	const struct vendor *vendor = vendor_of(m->vendor);
+	bool s2 = inv->tag == INV_ANY && inv->vm_tag != INV_ANY;
+	uint32_t tag = s2 ? inv->vm_tag : inv->tag;
+	uint64_t key = (uint64_t)tag << 32 | iommu << 1 | s2;
+	struct known *known = &c->known[(key * 0x9e3779b97f4a7c15ull >> 32) % KNOWN];
+	char name[64];
+
+	/* Making names is what would take most of the time. */
+	if (known->row && known->key == key)
+		return known->row;
+	if (tag == INV_ANY)
+		snprintf(name, sizeof(name), "%.40s all", m->iommus[iommu].label);
+	else
+		snprintf(name, sizeof(name), "%.40s %s %" PRIu32, m->iommus[iommu].label,
+			 s2 && vendor->s2_tag_name ? vendor->s2_tag_name : vendor->tag_name,
+			 tag);
+	known->key = key;
+	known->row = row(c->profile, BY_DOMAIN, name);
+	return known->row;
+}
+
 static void command(struct collector *c, struct running *r, const struct trace_event *e,
 		    struct cost_row *task, struct slice *slice)
 {
@@ -300,6 +338,10 @@ static void command(struct collector *c, struct running *r, const struct trace_e
 	if (known > e->cmd.n)
 		known = e->cmd.n;
 	iommu = iommu_of(c, e);
+	/* A wait that names no instance that commands do is for what was sent in it. */
+	if (r->waiting && r->iommu == INV_ANY)
+		r->iommu = iommu;
+	r->last_iommu = iommu;
 	for (i = 0; i < known; i++) {
 		struct inv inv = inv_decode(m->vendor, e->cmd.words + i * words);
 		uint64_t n = i + 1 < known ? 1 : e->cmd.n - known + 1;
@@ -313,20 +355,8 @@ static void command(struct collector *c, struct running *r, const struct trace_e
 			slice->atc += n;
 		if (iommu < m->nr_iommus)
 			row_command(row(p, BY_IOMMU, m->iommus[iommu].label), &inv, n);
-		if (inv.class == MODEL_IOTLB && iommu < m->nr_iommus) {
-			const struct vendor *vendor = vendor_of(m->vendor);
-			bool s2 = inv.tag == INV_ANY && inv.vm_tag != INV_ANY;
-			uint32_t tag = s2 ? inv.vm_tag : inv.tag;
-
-			if (tag == INV_ANY)
-				snprintf(name, sizeof(name), "%.40s all", m->iommus[iommu].label);
-			else
-				snprintf(name, sizeof(name), "%.40s %s %" PRIu32,
-					 m->iommus[iommu].label,
-					 s2 && vendor->s2_tag_name ? vendor->s2_tag_name :
-					 vendor->tag_name, tag);
-			r->domain = row(p, BY_DOMAIN, name);
-		}
+		if (inv.class == MODEL_IOTLB && iommu < m->nr_iommus)
+			r->domain = domain_row(c, iommu, &inv);
 		if (r->domain)
 			row_command(r->domain, &inv, n);
 		if (inv.class == MODEL_ATC && inv.rid != INV_ANY) {
@@ -361,6 +391,8 @@ static void collect(struct collector *c, const struct trace_event *e)
 		p->nr_runs += c->any;
 		c->any = false;
 		memset(c->running, 0, sizeof(c->running));
+		/* IOMMUs are numbered anew. */
+		memset(c->known, 0, sizeof(c->known));
 		return;
 	case TRACE_LOST:
 		p->lost += e->lost;

@@ -461,11 +461,19 @@ static int set_up(struct recorder *r)
 static int open_output(struct recorder *r)
 {
 	struct utsname name;
+	struct stat st;
 	size_t len = strlen(r->options->output);
 	int fd;
 
 	if (!strcmp(r->options->output, "-")) {
 		r->out = stdout;
+	} else if (!stat(r->options->output, &st) && !S_ISREG(st.st_mode)) {
+		/* A port or a pipe: nothing to put in its place. */
+		r->out = fopen(r->options->output, "we");
+		if (!r->out) {
+			alist_error("%s: cannot write: %s", r->options->output, strerror(errno));
+			return -1;
+		}
 	} else {
 		r->partial = malloc(len + 8);
 		if (!r->partial)
