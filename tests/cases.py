@@ -378,6 +378,12 @@ def manners():
     for directory in ('/nonexistent', '/proc'):
         out = run(log(dsi(4)), env={'TMPDIR': directory})
         check(f'TMPDIR={directory}', out.returncode == 2 and not out.stdout, out)
+    # A place that is full, without root rights: no file may be larger than this.
+    for args in (['-v'], ['--json']):
+        out = subprocess.run(['sh', '-c', 'ulimit -f 4; trap "" XFSZ; exec "$@"', 'sh', alist, 'replay', *args,
+                              os.path.join(traces, 'amd-vfio-1-2-4-8dev.txt')], capture_output=True)
+        check(f'no place for temporary files: {args}', out.returncode == 2 and not out.stdout and
+              b'full?' in out.stderr, out)
     refused('show --at of a log without anything of ours', log('sched_switch: x'), r'the log has none', verb='show')
     tagged = re.sub(r'\d\.(\d{6}):', r'77\1:', log(*[attach('0000:01:00.0'), amd_all(4), AMD_WAIT, amd_all(5), AMD_WAIT]))
     out = run(tagged, '--json', '--at', '77035000', verb='show')

@@ -42,6 +42,8 @@ struct trace *alist_open(const char *path);
  * Publishing copies it to @to; forgetting leaves no trace of it.
  */
 FILE *alist_spool(void);
+/* Whether all that was written to it is there. Return: 0, -1 after alist_error(). */
+int alist_spool_check(FILE *spool);
 /* Return: 0, or -1 after alist_error(), also if an earlier write to @spool failed. */
 int alist_publish(FILE *spool, FILE *to);
 

@@ -41,15 +41,20 @@ struct trace *alist_open(const char *path)
 	return NULL;
 }
 
-FILE *alist_spool(void)
+static const char *spool_dir(void)
 {
 	const char *dir = getenv("TMPDIR");
+
+	return dir && *dir ? dir : "/tmp";
+}
+
+FILE *alist_spool(void)
+{
+	const char *dir = spool_dir();
 	char path[4096];
 	FILE *spool = NULL;
 	int fd;
 
-	if (!dir || !*dir)
-		dir = "/tmp";
 	snprintf(path, sizeof(path), "%s/alist-XXXXXX", dir);
 	fd = mkstemp(path);
 	if (fd >= 0) {
@@ -63,17 +68,24 @@ FILE *alist_spool(void)
 	return spool;
 }
 
+int alist_spool_check(FILE *spool)
+{
+	/* A write that failed on the way is in the stream's error flag only. */
+	if (!ferror(spool) && !fflush(spool))
+		return 0;
+	alist_error("cannot write a temporary file: is %s full? (TMPDIR says where they are)",
+		    spool_dir());
+	return -1;
+}
+
 int alist_publish(FILE *spool, FILE *to)
 {
 	char buf[65536];
 	size_t n;
 
-	/* A write that failed on the way is in the stream's error flag only. */
-	if (ferror(spool) || fflush(spool) || fseek(spool, 0, SEEK_SET)) {
-		alist_error("cannot write a temporary file: %s (TMPDIR says where they are)",
-			    errno ? strerror(errno) : "no space");
+	if (alist_spool_check(spool))
 		return -1;
-	}
+	rewind(spool);
 	while ((n = fread(buf, 1, sizeof(buf), spool)))
 		if (fwrite(buf, 1, n, to) != n) {
 			alist_error("cannot write: %s", strerror(errno));

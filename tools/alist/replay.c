@@ -219,17 +219,18 @@ static int publish_flushes(struct replay *replay, FILE *out)
 	int ret = 0;
 	long size;
 
-	if (ferror(replay->flushes) || fflush(replay->flushes) || ferror(replay->index) ||
-	    fflush(replay->index))
+	if (alist_spool_check(replay->flushes) || alist_spool_check(replay->index))
 		return -1;
 	size = ftell(replay->index);
 	if (size <= 0)
-		return size < 0 ? -1 : 0;
+		return 0;
 	nr = size / sizeof(*index);
 	index = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED,
 		     fileno(replay->index), 0);
-	if (index == MAP_FAILED)
+	if (index == MAP_FAILED) {
+		alist_error("out of memory");
 		return -1;
+	}
 	qsort(index, nr, sizeof(*index), by_line);
 	for (i = 0; i < nr && !ret; i++) {
 		ret = fseek(replay->flushes, index[i].offset, SEEK_SET);
@@ -241,6 +242,8 @@ static int publish_flushes(struct replay *replay, FILE *out)
 		}
 	}
 	munmap(index, size);
+	if (ret)
+		alist_error("cannot read a temporary file");
 	return ret;
 }
 
@@ -676,10 +679,8 @@ static int publish_text(struct replay *replay, const char *path, FILE *out)
 	if (replay->options->iommus)
 		fprintf(out, ", spread over %u IOMMUs", replay->options->iommus);
 	fprintf(out, "\n");
-	if (replay->flushes && publish_flushes(replay, out)) {
-		alist_error("cannot write a temporary file: %s", strerror(errno));
+	if (replay->flushes && publish_flushes(replay, out))
 		return -1;
-	}
 	fprintf(out, "  %-26s %8s | %26s | %26s |\n", "", "", "driver (recorded)   ",
 	       "list           ");
 	fprintf(out, "  %-26s %8s | %8s %8s %8s | %8s %8s %8s | %8s\n", "run", "flushes",
