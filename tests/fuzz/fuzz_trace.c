@@ -115,18 +115,24 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	int fd = memfd_create("log", MFD_CLOEXEC);
 	struct rebuild *rebuild;
 	struct trace *trace;
-	char path[32];
+	char path[32], error[256];
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	if (fd < 0 || write(fd, data, size) != (ssize_t)size)
 		abort();
-	trace = trace_open(path, NULL, 0);
+	trace = trace_open(path, error, sizeof(error));
 	rebuild = rebuild_create(on_step, NULL);
-	if (!trace || !rebuild)
+	if (!rebuild)
 		abort();
-	read_log(trace, rebuild);
+	/* What is packed in a way that cannot be read is named. */
+	line = 0;
+	if (trace)
+		read_log(trace, rebuild);
+	else
+		DEMAND(error[0]);
 	rebuild_destroy(rebuild);
-	trace_close(trace);
+	if (trace)
+		trace_close(trace);
 	close(fd);
 	return 0;
 }
