@@ -32,10 +32,14 @@ def trace(name):
     return open(os.path.join(traces, name + '.txt')).read()
 
 
-def run(text, *args, verb='replay', name='log.txt', stdin=False, env=None):
+def run(text, *args, verb='replay', name='log.txt', stdin=False, pipe=False, env=None):
     path = os.path.join(tmp, name)
     with open(path, 'wb') as out:
         out.write(text if isinstance(text, bytes) else text.encode('utf-8', 'surrogateescape'))
+    if pipe:
+        cat = subprocess.Popen(['cat', path], stdout=subprocess.PIPE)
+        return subprocess.run([alist, verb, *args, '-'], capture_output=True, stdin=cat.stdout,
+                              env={**os.environ, **(env or {})})
     return subprocess.run(
         [alist, verb, *args, '-' if stdin else path], capture_output=True,
         stdin=open(path, 'rb') if stdin else subprocess.DEVNULL,
@@ -327,9 +331,13 @@ def formats():
     for name, text in variants.items():
         replays(name, text, one)
     replays('gzip', gzip.compress(body.encode()), one)
-    replays('gzip from a pipe', gzip.compress(body.encode()), one, stdin=True)
+    replays('gzip from a pipe', gzip.compress(body.encode()), one, pipe=True)
+    replays('gzip on standard input', gzip.compress(body.encode()), one, stdin=True)
     replays('xz', lzma.compress(body.encode()), one)
-    replays('text from a pipe', body, one, stdin=True)
+    replays('text from a pipe', body, one, pipe=True)
+    replays('text on standard input', body, one, stdin=True)
+    big = trace('amd-vfio-1-2-4-8dev')
+    replays('a long gzip from a pipe', gzip.compress(big.encode()), 'd["flushes"] == 1356', pipe=True)
     if shutil.which('zstd'):
         packed = subprocess.run(['zstd', '-c'], input=body.encode(), capture_output=True).stdout
         replays('zstd', packed, one)
@@ -337,9 +345,26 @@ def formats():
     refused('gzip without gzip', gzip.compress(body.encode()), r':1: .*gzip', env={'PATH': '/nonexistent'})
     refused('trace.dat without trace-cmd', b'\x17\x08\x44tracing6\0', r':1: .*trace\.dat.*trace-cmd report',
             env={'PATH': '/nonexistent'})
+    programs = os.path.join(tmp, 'bin')
+    os.mkdir(programs)
+    with open(os.path.join(programs, 'trace-cmd'), 'w') as out:
+        out.write('#!/bin/sh\n[ "$1 $2 $3" = "report -t -i" ] && [ -f "$4" ] || exit 1\n'
+                  f"cat <<'END'\ncpus=1\n{body}END\n")
+    os.chmod(out.name, 0o755)
+    replays('trace.dat by trace-cmd', b'\x17\x08\x44tracing6\0', one,
+            env={'PATH': programs + ':' + os.environ['PATH']})
+    replays('trace.dat on standard input', b'\x17\x08\x44tracing6\0', one, stdin=True,
+            env={'PATH': programs + ':' + os.environ['PATH']})
+    refused('trace.dat from a pipe', b'\x17\x08\x44tracing6\0', r':1: .*pipe', pipe=True,
+            env={'PATH': programs + ':' + os.environ['PATH']})
     refused('perf.data', b'PERFILE2' + bytes(100), r':1: .*perf\.data.*perf script -i')
     refused('a line that is none, in a plain log', body + 'what\n' + lines[0] + '\n', r':4: expected')
     refused('text that is no log', 'hello\n' + body, r':1: expected')
+    refused('two vendors', body + log(amd_all(4), AMD_WAIT, step=2.0), r'one vendor')
+    refused('two vendors, by tags', log(amd_all(4), AMD_WAIT, 'cache_tag_assign: dmar0/dmar0 type iotlb did 4 pasid 0 ref 1'),
+            r'one vendor')
+    out = run(log(MAP, UNMAP), verb='show')
+    check('show of iommu events alone', out.returncode == 0, out)
     refused('iommu events alone', log(MAP, UNMAP), r'expected qi_submit.*alist cost')
     replays('a ring that was overwritten is lost events',
             '# entries-in-buffer/entries-written: 3/99999   #P:2\n' + body, 'd["unknowns"]["events"] == 99996')

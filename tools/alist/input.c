@@ -183,6 +183,9 @@ int input_open(struct input *input, const char *path)
 	input->program = format->argv[0];
 	if (!file && through(input, 0, NULL, path, magic, n))
 		goto fail;
+	/* A program that wants a name gets one, also of standard input. */
+	if (!strcmp(path, "-"))
+		path = "/dev/stdin";
 	if (through(input, 1, format, path, NULL, 0))
 		goto fail;
 	return 0;

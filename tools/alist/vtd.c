@@ -145,6 +145,10 @@ void vtd_tag(struct rebuild *r, struct context *c, const struct trace_event *e)
 
 	if (r->machine.vendor == MODEL_VENDORS)
 		r->machine.vendor = MODEL_VTD;
+	if (r->machine.vendor != MODEL_VTD) {
+		rebuild_stop(r, "expected commands of one vendor in a log");
+		return;
+	}
 	r->vendor = &vendor_vtd;
 	r->saw_tags = true;
 	r->machine.nests |= e->tag.nesting;
