@@ -360,6 +360,10 @@ def formats():
     refused('perf.data', b'PERFILE2' + bytes(100), r':1: .*perf\.data.*perf script -i')
     refused('a line that is none, in a plain log', body + 'what\n' + lines[0] + '\n', r':4: expected')
     refused('text that is no log', 'hello\n' + body, r':1: expected')
+    for i, line in enumerate(lines):
+        for end in ('', ' ', '\x1f'):
+            glued = '\n'.join(lines[:i + 1]) + end + '\n'.join(lines[i:]) + '\n'
+            refused(f'line {i + 1} goes on with another event, by {end!r}', glued, f':{i + 1}: expected')
     refused('two vendors', body + log(amd_all(4), AMD_WAIT, step=2.0), r'one vendor')
     refused('two vendors, by tags', log(amd_all(4), AMD_WAIT, 'cache_tag_assign: dmar0/dmar0 type iotlb did 4 pasid 0 ref 1'),
             r'one vendor')

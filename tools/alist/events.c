@@ -6,6 +6,27 @@
 #include "events.h"
 
 /*
+ * Whether what is left is fields, after where a probe is: "(function+0x0/0x10) a=1 b=2".
+ * Anything else would be another event, in a line that lost its end.
+ */
+static bool only_fields(struct cursor c)
+{
+	struct trace_text token;
+
+	skip_blanks(&c);
+	if (literal(&c, "(")) {
+		while (c.p < c.end && *c.p != ')')
+			c.p++;
+		if (!literal(&c, ")"))
+			return false;
+	}
+	while (!at_end(&c))
+		if (!word(&c, '\0', &token) || !memchr(token.s, '=', token.len))
+			return false;
+	return true;
+}
+
+/*
  * "IOMMU: iova=0x.. - 0x.. [paddr=0x..] size=N [unmapped_size=N]". Kernels before 5.17
  * print no end; raw fields have neither end nor "IOMMU:".
  */
@@ -30,13 +51,15 @@ static bool parse_map(struct cursor *c, struct trace_event *event)
 			return false;
 		event->map.size = unmapped;
 	}
-	return !size || event->map.iova + (size - 1) >= event->map.iova;
+	return only_fields(*c) &&
+	       (!size || event->map.iova + (size - 1) >= event->map.iova);
 }
 
 /* "IOMMU: [...] device=NAME"; later kernels print more before and after. */
 static bool parse_device(struct cursor *c, struct trace_event *event)
 {
-	return text_in(c, "device", &event->device);
+	return text_in(c, "device", &event->device) && field(c, "device") &&
+	       word(c, '\0', &event->device) && only_fields(*c);
 }
 
 /* The names, or the numbers where the reader did not know the kernel's enumeration. */
@@ -64,7 +87,7 @@ static bool parse_tag_raw(struct cursor *c, struct trace_event *event)
 	return text_in(c, "iommu", &event->tag.iommu) &&
 	       text_in(c, "dev", &event->tag.device) &&
 	       number32_in(c, "domain_id", &event->tag.did) &&
-	       number32_in(c, "pasid", &event->tag.pasid) &&
+	       number32_in(c, "pasid", &event->tag.pasid) && only_fields(*c) &&
 	       field(&type, "type") && tag_type(&type, event);
 }
 
@@ -90,6 +113,24 @@ static bool parse_tag(struct cursor *c, struct trace_event *event)
 	return parse_tag_raw(c, event);
 }
 
+/* "[0x..-0x..] addr 0x.. pages 0x.. mask 0x..": some of it, by kernel */
+static bool only_range(struct cursor *c)
+{
+	uint64_t value;
+
+	skip_blanks(c);
+	if (literal(c, "[") &&
+	    (!number(c, &value) || !literal(c, "-") || !number(c, &value) || !literal(c, "]")))
+		return false;
+	while (!at_end(c)) {
+		if (!literal(c, "addr ") && !literal(c, "pages ") && !literal(c, "mask "))
+			return false;
+		if (!number(c, &value))
+			return false;
+	}
+	return true;
+}
+
 /*
  * "IOMMU DEV[PASID] type T did N [0x..-0x..] addr 0x.. [pages 0x..] mask 0x..", or
  * "IOMMU DID[PASID] type T [0x..-0x..] ..", or as parse_tag()
@@ -107,10 +148,10 @@ static bool parse_tag_flush(struct cursor *c, struct trace_event *event)
 	    !literal(c, " type ") || !tag_type(c, event))
 		return false;
 	if (literal(c, " did "))
-		return number32(c, &event->tag.did);
+		return number32(c, &event->tag.did) && only_range(c);
 	device.p = event->tag.device.s;
 	device.end = device.p + event->tag.device.len;
-	return number32(&device, &event->tag.did) && at_end(&device);
+	return number32(&device, &event->tag.did) && at_end(&device) && only_range(c);
 }
 
 /* "KIND IOMMU: 0x.. 0x.. 0x.. 0x..", or "qw0=.. qw1=.. qw2=.. qw3=.. iommu=NAME" */
@@ -125,7 +166,7 @@ static bool parse_qi(struct cursor *c, struct trace_event *event)
 	event->cmd.sync = false;
 	/* No kind has a name like this. */
 	if (c->end - c->p > 3 && !memcmp(c->p, "qw0=", 4))
-		return number_in(c, "qw0", &w[0]) && number_in(c, "qw1", &w[1]) &&
+		return only_fields(*c) && number_in(c, "qw0", &w[0]) && number_in(c, "qw1", &w[1]) &&
 		       number_in(c, "qw2", &w[2]) && number_in(c, "qw3", &w[3]) &&
 		       text_in(c, "iommu", &event->cmd.iommu);
 	if (!word(c, '\0', &kind) || !literal(c, " ") ||
@@ -151,7 +192,7 @@ static bool parse_amd(struct cursor *c, struct trace_event *event)
 {
 	uint64_t d[4], op;
 
-	if (!parse_instance(c, event, "iommu") ||
+	if (!only_fields(*c) || !parse_instance(c, event, "iommu") ||
 	    !number_in(c, "d0", &d[0]) || !number_in(c, "d1", &d[1]) ||
 	    !number_in(c, "d2", &d[2]) || !number_in(c, "d3", &d[3]))
 		return false;
@@ -191,7 +232,7 @@ static bool parse_smmu(struct cursor *c, struct trace_event *event)
 {
 	uint32_t op, n, sync;
 
-	if (!number32_in(c, "op", &op) || !number32_in(c, "n", &n) ||
+	if (!only_fields(*c) || !number32_in(c, "op", &op) || !number32_in(c, "n", &n) ||
 	    !number32_in(c, "sync", &sync) || !parse_instance(c, event, "smmu"))
 		return false;
 	if (!parse_array(c, event)) {
@@ -211,7 +252,7 @@ static bool parse_smmu(struct cursor *c, struct trace_event *event)
 /* "(where) iommu=0x.. d0=0x.. d1=0x.." */
 static bool parse_riscv(struct cursor *c, struct trace_event *event)
 {
-	if (!parse_instance(c, event, "iommu") ||
+	if (!only_fields(*c) || !parse_instance(c, event, "iommu") ||
 	    !number_in(c, "d0", &event->cmd.words[0]) ||
 	    !number_in(c, "d1", &event->cmd.words[1]))
 		return false;
@@ -231,7 +272,7 @@ static bool parse_wait(struct cursor *c, struct trace_event *event)
 	parse_instance(c, event, "iommu");
 	number32_in(c, "sync", &sync);
 	event->cmd.sync = sync;
-	return sync <= 1;
+	return sync <= 1 && only_fields(*c);
 }
 
 static bool parse_nothing(struct cursor *c, struct trace_event *event)

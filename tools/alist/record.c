@@ -179,8 +179,11 @@ static int set(const char *dir, const char *text, const char *fmt, ...)
  * What the kernel has
  */
 
-/* Whether the line of a symbol table, or of available_filter_functions, is this function. */
-static bool has_function(const char *function)
+/*
+ * The symbol of a function, which may have a suffix where the compiler changed it. Its
+ * arguments may not be what they were then. Return: false if there is none.
+ */
+static bool find_function(const char *function, char *symbol, size_t size, bool *changed)
 {
 	FILE *symbols = fopen("/proc/kallsyms", "re");
 	size_t len = strlen(function);
@@ -194,8 +197,15 @@ static bool has_function(const char *function)
 		if (!name || !name[1] || name[2] != ' ' || !strchr("tTwW", name[1]))
 			continue;
 		name += 3;
-		found = !strncmp(name, function, len) &&
-			(name[len] == '\n' || name[len] == '\t' || name[len] == ' ');
+		if (strncmp(name, function, len) || !strchr("\n\t .", name[len]))
+			continue;
+		*changed = name[len] == '.';
+		/* Parts of a function, and what is never run, are not it. */
+		if (*changed && strncmp(name + len, ".isra.", 6) &&
+		    strncmp(name + len, ".constprop.", 11))
+			continue;
+		snprintf(symbol, size, "%.*s", (int)strcspn(name, "\n\t "), name);
+		found = strlen(symbol) == strcspn(name, "\n\t ");
 	}
 	if (symbols)
 		fclose(symbols);
@@ -385,11 +395,16 @@ static int add_probe(struct recorder *r, const struct probe *probe)
 	int at = 0, i;
 
 	for (i = 0; i < FUNCTIONS_MAX && probe->functions[i]; i++) {
-		const char *function = probe->functions[i];
+		char function[128];
+		bool changed;
 
-		if (!has_function(function))
+		if (!find_function(probe->functions[i], function, sizeof(function), &changed))
 			continue;
-		if ((!r->btf || !probe->named ||
+		if (changed) {
+			/* When it is called and returns is known, and nothing else. */
+			if (!probe->end || define(r, 'p', probe->event, function, ""))
+				continue;
+		} else if ((!r->btf || !probe->named ||
 		     define(r, 'p', probe->event, function, probe->named)) &&
 		    define(r, 'p', probe->event, function, probe->args))
 			continue;
