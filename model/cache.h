@@ -22,7 +22,8 @@ struct cache_entry {
 	uint64_t paddr;		/* of the first address */
 	bool present;
 	bool writable;
-	struct pt_ref table;	/* walk cache */
+	bool dirty;		/* marked so in the tables when it was filled, or later */
+	struct pt_ref table;	/* walk cache; else none */
 	unsigned long survived;	/* an invalidation: waits executed by then, and 1 */
 	uint32_t next;		/* private */
 };

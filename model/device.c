@@ -68,17 +68,41 @@ static struct context *get_context(struct model_dev *dev, uint32_t pasid)
 	return context;
 }
 
-static bool same_ref(const struct pt_ref *a, const struct pt_ref *b)
-{
-	return a->table == b->table && a->generation == b->generation;
-}
-
 static bool same_context(const struct hw_context *a, const struct hw_context *b)
 {
 	return a->mode == b->mode && a->tag == b->tag && a->vm_tag == b->vm_tag &&
-	       a->no_ats == b->no_ats &&
-	       same_ref(&a->s1.top, &b->s1.top) &&
-	       same_ref(&a->s2.top, &b->s2.top);
+	       a->no_ats == b->no_ats && a->marks_dirty == b->marks_dirty &&
+	       pt_same(&a->s1.top, &b->s1.top) &&
+	       pt_same(&a->s2.top, &b->s2.top);
+}
+
+static bool same_dir(const struct hw_dir *a, const struct hw_dir *b)
+{
+	return a->present == b->present && a->legacy == b->legacy &&
+	       a->word[0] == b->word[0] && a->word[1] == b->word[1];
+}
+
+/*
+ * With a guest's memory, reads the entry as it is there now, and as the IOMMU gets it
+ * if it has to fetch it.
+ */
+static void load_context(struct model_dev *dev, struct context *context)
+{
+	struct model_iommu *iommu = dev->iommu;
+	struct hw_dir now;
+
+	if (!iommu->guest) {
+		context->fetched = context->memory;
+		return;
+	}
+	now = iommu->guest->read_dir(iommu, dev->rid);
+	context->memory = iommu->guest->read_context(iommu, &now, context->pasid);
+	if (!dev->dir_is_cached) {
+		dev->dir = now;
+		dev->dir_is_cached = now.present;
+	}
+	context->fetched = same_dir(&dev->dir, &now) ? context->memory :
+		iommu->guest->read_context(iommu, &dev->dir, context->pasid);
 }
 
 static bool uses_s1(const struct hw_context *hw)
@@ -142,7 +166,7 @@ static struct hw_context fetch_context(struct model_dev *dev, struct context *co
 
 	*torn = false;
 	if (!iommu->fetch)
-		return context->memory;
+		return context->fetched;
 	do {
 		invalidated = context->invalidated;
 		for (word = 0; word < MODEL_CONTEXT_WORDS; word++) {
@@ -183,6 +207,11 @@ static void for_each_context(struct model_iommu *iommu,
  * Walks and cache keys.
  */
 
+static bool rid_is_pasid_0(const struct model_iommu *iommu)
+{
+	return iommu->guest && iommu->guest->rid_is_pasid_0;
+}
+
 static struct cache_key iotlb_key(const struct model_iommu *iommu,
 				  const struct hw_context *hw, uint32_t pasid)
 {
@@ -193,7 +222,8 @@ static struct cache_key iotlb_key(const struct model_iommu *iommu,
 		.pasid = MODEL_NO_PASID,
 	};
 
-	if (iommu->ops->iotlb_by_pasid && uses_s1(hw))
+	if (iommu->ops->iotlb_by_pasid && uses_s1(hw) &&
+	    !(!pasid && rid_is_pasid_0(iommu)))
 		key.pasid = pasid;
 	return key;
 }
@@ -335,10 +365,10 @@ static struct cache_entry walk_and_fill(struct model_iommu *iommu,
 		struct pt_walk now = walk_tables(&context->memory, iova);
 
 		walk = pt_walk_last(&cached->table, iova);
-		*stale |= !same_ref(&now.last, &walk.last);
+		*stale |= !pt_same(&now.last, &walk.last);
 	} else {
 		walk = pt_walk(hw->mode == MODEL_S2 ? &hw->s2 : &hw->s1, iova);
-		if (walk.last.table)
+		if (pt_exists(&walk.last))
 			cache_insert(&iommu->walks, &(struct cache_entry){
 				.key = walk_key,
 				.present = true,
@@ -384,11 +414,35 @@ static struct cache_entry translate(struct model_dev *dev, struct context *conte
 	return *found;
 }
 
+/*
+ * A translation that is used for a write, or given to a device that may write with it.
+ * What is cached is known to be marked, so that it is done once.
+ */
+static void mark_dirty(struct model_iommu *iommu, const struct context *context,
+		       uint64_t iova, struct cache_entry *entry)
+{
+	const struct hw_context *hw = &context->cached;
+
+	if (!hw->marks_dirty || entry->dirty || !entry->writable)
+		return;
+	entry->dirty = true;
+	if (cache_find(&iommu->iotlb, &entry->key))
+		cache_insert(&iommu->iotlb, entry);
+	if (hw->mode == MODEL_NESTED) {
+		struct pt_walk s1 = pt_walk(&hw->s1, iova);
+
+		if (!s1.present)
+			return;
+		iova = s1.paddr;
+	}
+	pt_guest_mark_dirty(&hw->s2, iova);
+}
+
 /* Does the IOMMU take what the device has translated itself? */
 static bool uses_atc(const struct model_dev *dev, const struct context *context)
 {
 	const struct hw_context *hw = context->is_cached ? &context->cached :
-							   &context->memory;
+							   &context->fetched;
 
 	return dev->ats && hw->mode != MODEL_BLOCKED && !hw->no_ats;
 }
@@ -410,6 +464,7 @@ bool model_dma(struct model_dev *dev, uint32_t pasid, uint64_t iova, bool write,
 		return true;
 	}
 	context = get_context(dev, pasid);
+	load_context(dev, context);
 	atc = uses_atc(dev, context);
 	if (atc)
 		found = cache_lookup(&dev->atc, key, iova);
@@ -419,6 +474,8 @@ bool model_dma(struct model_dev *dev, uint32_t pasid, uint64_t iova, bool write,
 		access->stale = !address_is_current(found, &context->memory, iova);
 	} else {
 		entry = translate(dev, context, iova, access);
+		if (write || (atc && uses_atc(dev, context)))
+			mark_dirty(iommu, context, iova, &entry);
 		/*
 		 * An ATC does not keep a translation without R and W. Much may have changed
 		 * while the entry was fetched.
@@ -550,8 +607,32 @@ static void inv_dev_context(struct model_dev *dev, bool any_pasid, uint32_t pasi
 
 	for (i = 0; i < CONTEXT_BUCKETS; i++)
 		for (context = dev->contexts[i]; context; context = context->next)
-			if (any_pasid || context->pasid == pasid)
+			if (any_pasid || context->pasid == pasid ||
+			    (!context->pasid && pasid == MODEL_NO_PASID &&
+			     rid_is_pasid_0(dev->iommu)))
 				invalidate(context);
+}
+
+static void inv_dev_dir(struct model_dev *dev)
+{
+	if (dev->dir_is_cached && dev->dir.legacy)
+		inv_dev_context(dev, true, 0);
+	dev->dir_is_cached = false;
+}
+
+void model_inv_dir(struct model_iommu *iommu, bool any_rid, uint32_t rid)
+{
+	struct model_dev *dev;
+	unsigned int i;
+
+	pthread_mutex_lock(&iommu->lock);
+	dev = find_dev(iommu, rid);
+	if (dev && !any_rid)
+		inv_dev_dir(dev);
+	for (i = 0; any_rid && i < DEV_BUCKETS; i++)
+		for (dev = iommu->devs[i]; dev; dev = dev->next)
+			inv_dev_dir(dev);
+	pthread_mutex_unlock(&iommu->lock);
 }
 
 void model_inv_context(struct model_iommu *iommu, bool any_rid, uint32_t rid,
@@ -656,10 +737,31 @@ static bool contradicts(const struct truth *truth,
 
 	if (!same_tags(&truth->key, &entry->key))
 		return false;
-	if (!entry->table.table)
+	if (!pt_exists(&entry->table))
 		return !entry_is_current(entry, &truth->hw);
 	now = walk_tables(&truth->hw, entry->key.page);
-	return !same_ref(&now.last, &entry->table);
+	return !pt_same(&now.last, &entry->table);
+}
+
+/* What is in memory becomes what the oracle compares with. */
+static void load_contexts(struct model_dev *dev)
+{
+	struct context *context;
+	unsigned int i;
+
+	for (i = 0; i < CONTEXT_BUCKETS; i++)
+		for (context = dev->contexts[i]; context; context = context->next)
+			load_context(dev, context);
+}
+
+static bool dir_is_stale(struct model_dev *dev)
+{
+	struct hw_dir now;
+
+	if (!dev->dir_is_cached)
+		return false;
+	now = dev->iommu->guest->read_dir(dev->iommu, dev->rid);
+	return !same_dir(&dev->dir, &now);
 }
 
 static unsigned long count_stale_iotlb(const struct cache *cache,
@@ -708,13 +810,16 @@ unsigned long model_stale_entries(struct model_iommu *iommu)
 	unsigned int i;
 
 	pthread_mutex_lock(&iommu->lock);
+	for (i = 0; i < DEV_BUCKETS; i++)
+		for (dev = iommu->devs[i]; dev; dev = dev->next)
+			load_contexts(dev);
 	for_each_context(iommu, add_truths, &all);
 	stale = count_stale_iotlb(&iommu->iotlb, &all) +
 		count_stale_iotlb(&iommu->walks, &all);
 	free(all.truth);
 	for (i = 0; i < DEV_BUCKETS; i++)
 		for (dev = iommu->devs[i]; dev; dev = dev->next)
-			stale += count_stale_atc(dev);
+			stale += count_stale_atc(dev) + dir_is_stale(dev);
 	for_each_context(iommu, count_stale_context, &stale);
 	pthread_mutex_unlock(&iommu->lock);
 	return stale;

@@ -10,6 +10,9 @@
 
 #include "model.h"
 
+struct hw_context;
+struct hw_dir;
+
 /*
  * What the registers of model_reg_read() are made of. All zeros is the state after
  * software has switched the queue on.
@@ -88,6 +91,19 @@ struct model_ops {
 
 extern const struct model_ops model_vtd, model_smmuv3, model_amd, model_riscv;
 
+/* What is different with a guest's memory. */
+struct model_guest_ops {
+	bool rid_is_pasid_0;	/* requests without PASID have PASID 0's entry and tags */
+	/* In place of the vendor's. */
+	void (*exec)(struct model_iommu *iommu, const uint64_t *cmd);
+	/* The device's entry, and what it says of a PASID. iommu->lock is held. */
+	struct hw_dir (*read_dir)(const struct model_iommu *iommu, uint32_t rid);
+	struct hw_context (*read_context)(const struct model_iommu *iommu,
+					  const struct hw_dir *dir, uint32_t pasid);
+};
+
+extern const struct model_guest_ops model_vtd_guest;
+
 /*
  * Entries are of the mode of the context that they were made for. Combined ones,
  * of S1 over S2, are found by S1's input address.
@@ -116,6 +132,11 @@ void model_inv_atc(struct model_iommu *iommu, uint32_t rid, bool any_pasid,
 /* Cached context entries: of one device, of one (device, PASID), or all. */
 void model_inv_context(struct model_iommu *iommu, bool any_rid, uint32_t rid,
 		       bool any_pasid, uint32_t pasid);
+/*
+ * With a guest's memory, what leads to the entries of PASIDs is cached apart from these:
+ * drops that, and no more, of one device or of all.
+ */
+void model_inv_dir(struct model_iommu *iommu, bool any_rid, uint32_t rid);
 /* As above for the entries whose context has this tag (VT-d CC domain-selective). */
 void model_inv_context_tag(struct model_iommu *iommu, uint32_t tag);
 

@@ -25,6 +25,7 @@ struct hw_context {
 	struct pt_root s1;
 	struct pt_root s2;
 	bool no_ats;
+	bool marks_dirty;		/* pages of a guest's S2 that are written */
 };
 
 struct context {
@@ -32,9 +33,17 @@ struct context {
 	uint32_t pasid;
 	struct hw_context written;	/* word by word, also what the mode does not use */
 	struct hw_context memory;	/* what it says; the rest is zero */
+	struct hw_context fetched;	/* by way of what is cached of the device's entry */
 	struct hw_context cached;
 	bool is_cached;
 	unsigned long invalidated;	/* so often */
+};
+
+/* What leads to the entries of a device's PASIDs, in a guest's memory: VT-d 9.3, 9.4. */
+struct hw_dir {
+	bool present;
+	bool legacy;		/* has no PASIDs: it is all there is */
+	uint64_t word[2];
 };
 
 struct model_dev {
@@ -47,6 +56,8 @@ struct model_dev {
 	bool silent;
 	bool unplugged;
 	struct cache atc;
+	struct hw_dir dir;
+	bool dir_is_cached;
 	struct context *contexts[CONTEXT_BUCKETS];	/* by PASID */
 };
 
@@ -85,6 +96,8 @@ struct model_iommu {
 	bool threaded;
 	bool caches_absent;
 	bool erratum;
+	const struct model_guest_ops *guest;	/* NULL without @memory */
+	const struct model_memory *memory;
 	uint64_t *queue;
 	pthread_t thread;
 
@@ -120,6 +133,7 @@ struct model_iommu {
 	struct fetched_wait waits[MAX_WAITS];		/* oldest first */
 	unsigned int nr_waits;
 
+	uint64_t root;			/* of a guest's tables */
 	struct cache iotlb;
 	struct cache walks;
 	struct model_dev *devs[DEV_BUCKETS];		/* by rid */

@@ -116,7 +116,10 @@ static void execute(struct model_iommu *iommu, enum model_class class)
 	pthread_mutex_unlock(&iommu->lock);
 	if (log)
 		log(iommu, class, iommu->cmd, arg);
-	iommu->ops->exec(iommu, iommu->cmd);
+	if (iommu->guest)
+		iommu->guest->exec(iommu, iommu->cmd);
+	else
+		iommu->ops->exec(iommu, iommu->cmd);
 	pthread_mutex_lock(&iommu->lock);
 	if (class == MODEL_SYNC && iommu->ops->completed)
 		iommu->ops->completed(&iommu->regs, iommu->cmd);
@@ -405,7 +408,8 @@ struct model_iommu *model_iommu_create(const struct model_config *config)
 	struct model_iommu *iommu;
 	int ret;
 
-	if ((unsigned int)config->vendor >= MODEL_VENDORS || log2 < 3 || log2 > 15) {
+	if ((unsigned int)config->vendor >= MODEL_VENDORS || log2 < 3 || log2 > 15 ||
+	    (config->memory && config->vendor != MODEL_VTD)) {
 		errno = EINVAL;
 		return NULL;
 	}
@@ -417,6 +421,9 @@ struct model_iommu *model_iommu_create(const struct model_config *config)
 	iommu->threaded = config->threaded;
 	iommu->caches_absent = config->caches_absent;
 	iommu->erratum = config->erratum;
+	iommu->memory = config->memory;
+	if (config->memory)
+		iommu->guest = &model_vtd_guest;
 	iommu->latency_ns = config->latency_ns;
 	iommu->regs.entries = 1U << log2;
 	iommu->queue = calloc(iommu->regs.entries, iommu->ops->words * sizeof(uint64_t));
@@ -460,6 +467,13 @@ void model_iommu_destroy(struct model_iommu *iommu)
 enum model_vendor model_iommu_vendor(const struct model_iommu *iommu)
 {
 	return iommu->vendor;
+}
+
+void model_set_root(struct model_iommu *iommu, uint64_t root)
+{
+	pthread_mutex_lock(&iommu->lock);
+	iommu->root = root;
+	pthread_mutex_unlock(&iommu->lock);
 }
 
 uint64_t *model_queue(struct model_iommu *iommu)

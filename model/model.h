@@ -114,6 +114,12 @@ void model_pt_free_tables(struct model_unmapped *un);
 bool model_pt_lookup(struct model_pt *pt, uint64_t iova, uint64_t *paddr,
 		     bool *writable);
 
+/* The memory of a guest, at its physical addresses from 0 on. */
+struct model_memory {
+	uint8_t *base;
+	uint64_t size;
+};
+
 /* An IOMMU instance. */
 struct model_iommu;
 
@@ -133,19 +139,30 @@ struct model_config {
 	 * filled again from what survived.
 	 */
 	bool erratum;
+	/*
+	 * VT-d: an IOMMU of a guest. Context entries are read from its memory, below
+	 * model_set_root(), page tables have the format of the hardware, and completion
+	 * words are written there. The memory outlives the IOMMU. NULL: none of this.
+	 */
+	const struct model_memory *memory;
 };
 
 struct model_iommu *model_iommu_create(const struct model_config *config);
 /* Its devices are destroyed before. What is in the queue is not executed. */
 void model_iommu_destroy(struct model_iommu *iommu);
 enum model_vendor model_iommu_vendor(const struct model_iommu *iommu);
+/*
+ * An IOMMU of a guest: what the driver set as root table (VT-d 11.4.5 RTADDR_REG, the mode
+ * in bits 11:10 included). It drops nothing from any cache.
+ */
+void model_set_root(struct model_iommu *iommu, uint64_t root);
 
 /*
  * The queue as the driver sees it. Entry i is at words [i * model_cmd_words()].
  * Indices, head and tail count entries modulo the queue's size; tail == head is
  * empty, so one entry always stays free. model_doorbell() orders the entries
  * written before it. Completion words are written to the addresses given in the
- * commands: the address space is that of the process.
+ * commands: the address space is that of the process, or the guest's.
  */
 uint64_t *model_queue(struct model_iommu *iommu);
 unsigned int model_queue_entries(const struct model_iommu *iommu);
@@ -294,7 +311,7 @@ struct model_dev *model_dev_create(struct model_iommu *iommu, uint32_t rid,
 void model_dev_destroy(struct model_dev *dev);
 uint32_t model_dev_rid(const struct model_dev *dev);
 struct model_iommu *model_dev_iommu(const struct model_dev *dev);
-/* Writes the context entry of (device, PASID or MODEL_NO_PASID). */
+/* Writes the context entry of (device, PASID or MODEL_NO_PASID). Not with a guest's memory. */
 void model_dev_set_context(struct model_dev *dev, uint32_t pasid,
 			   const struct model_context *context);
 /*

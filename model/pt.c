@@ -372,7 +372,7 @@ struct pt_root pt_root(const struct model_pt *pt)
 {
 	if (!pt)
 		return (struct pt_root){ 0 };
-	return (struct pt_root){ reference(pt->top), pt->levels };
+	return (struct pt_root){ .top = reference(pt->top), .levels = pt->levels };
 }
 
 /*
@@ -417,6 +417,8 @@ struct pt_walk pt_walk(const struct pt_root *root, uint64_t iova)
 	unsigned int level = root->levels;
 	struct pt_ref at = root->top;
 
+	if (root->top.format != PT_MODEL)
+		return pt_guest_walk(root, iova);
 	if (!level || iova / span(level - 1) >= ENTRIES)
 		return walk;
 	while (level--) {
@@ -439,8 +441,11 @@ struct pt_walk pt_walk_last(const struct pt_ref *last, uint64_t iova)
 {
 	struct pt_walk walk = { .size = MODEL_PAGE_SIZE, .last = *last };
 	struct pt_ref below;
-	uint64_t value = step(last, 0, iova, &below, &walk);
+	uint64_t value;
 
+	if (last->format != PT_MODEL)
+		return pt_guest_walk_last(last, iova);
+	value = step(last, 0, iova, &below, &walk);
 	/*
 	 * A freed table may serve at another level by now; what its entries
 	 * name then is no leaf, but step() has told so.

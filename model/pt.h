@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Page tables as the hardware reads them. The hardware holds references to
- * tables, never to a struct model_pt: a reference stays safe to follow whatever
- * the driver freed in the meantime, and tells that it was freed.
+ * Page tables as the hardware reads them: those of a struct model_pt, or those that a
+ * guest's driver wrote to the guest's memory, in the vendor's own format.
+ *
+ * The hardware holds references to tables, never to a struct model_pt: a reference stays
+ * safe to follow whatever the driver freed in the meantime, and tells that it was freed.
+ * A guest's memory does not tell what is freed: a table there is known by its address.
  */
 #ifndef MODEL_PT_H
 #define MODEL_PT_H
@@ -18,9 +21,23 @@
 
 struct pt_table;
 
+enum pt_format {
+	PT_MODEL,		/* of a struct model_pt */
+	PT_VTD_FIRST,		/* VT-d 9.7 */
+	PT_VTD_SECOND,		/* VT-d 9.8 */
+};
+
 struct pt_ref {
+	enum pt_format format;
+	/* PT_MODEL; no table: NULL */
 	struct pt_table *table;
 	uint64_t generation;
+	/* the others; no table: no memory */
+	const struct model_memory *memory;
+	uint64_t addr;
+	/* S1 of a nest: @addr is an address of this S2 (PT_VTD_SECOND); 0 levels: it is not */
+	uint64_t s2_top;
+	unsigned int s2_levels;
 };
 
 struct pt_root {
@@ -37,10 +54,34 @@ struct pt_walk {
 	struct pt_ref last;	/* last-level table, if the walk came to one */
 };
 
+static inline bool pt_exists(const struct pt_ref *ref)
+{
+	return ref->table || ref->memory;
+}
+
+static inline bool pt_same(const struct pt_ref *a, const struct pt_ref *b)
+{
+	return a->format == b->format && a->table == b->table &&
+	       a->generation == b->generation && a->memory == b->memory &&
+	       a->addr == b->addr && a->s2_top == b->s2_top &&
+	       a->s2_levels == b->s2_levels;
+}
+
 /* @pt: may be NULL. */
 struct pt_root pt_root(const struct model_pt *pt);
+/*
+ * Tables in a guest's memory. @s2: NULL, or the S2 that all addresses in the tables, and
+ * the top one's, go through: a root that this function made, of PT_VTD_SECOND.
+ */
+struct pt_root pt_guest_root(enum pt_format format, const struct model_memory *memory,
+			     uint64_t top, unsigned int levels, const struct pt_root *s2);
 struct pt_walk pt_walk(const struct pt_root *root, uint64_t iova);
 /* The last step alone, from a cached reference to a last-level table. */
 struct pt_walk pt_walk_last(const struct pt_ref *last, uint64_t iova);
+/* The two for tables in a guest's memory; the ones above come here. */
+struct pt_walk pt_guest_walk(const struct pt_root *root, uint64_t iova);
+/* PT_VTD_SECOND: sets A and D in the leaf for @iova, if there is one that is writable. */
+void pt_guest_mark_dirty(const struct pt_root *root, uint64_t iova);
+struct pt_walk pt_guest_walk_last(const struct pt_ref *last, uint64_t iova);
 
 #endif /* MODEL_PT_H */

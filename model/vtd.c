@@ -29,30 +29,14 @@
  * but not in a device-TLB descriptor: the device knows nothing of RID_PASID.
  */
 #include "cmd.h"
+#include "vtd.h"
 
-/* Bits 11:9 and 3:0. */
-enum vtd_type {
-	VTD_CC = 1,		/* 6.5.2.1 context cache */
-	VTD_IOTLB,		/* 6.5.2.3 */
-	VTD_DEV_TLB,		/* 6.5.2.5 */
-	VTD_IEC,		/* 6.5.2.8 interrupt entry cache */
-	VTD_WAIT,		/* 6.5.2.9 */
-	VTD_P_IOTLB,		/* 6.5.2.4 PASID-based IOTLB */
-	VTD_PC,			/* 6.5.2.2 PASID cache */
-	VTD_P_DEV_TLB,		/* 6.5.2.6 PASID-based device TLB */
-	VTD_TYPES,
-};
-
-/* Granularity, bits 5:4; the encoding differs for the PASID cache. */
-#define VTD_GLOBAL		1	/* cc, iotlb */
-#define VTD_DOMAIN		2	/* cc, iotlb; p_iotlb: PASID */
-#define VTD_NARROW		3	/* cc: device; iotlb, p_iotlb: page */
+/* Granularity of the PASID cache. */
 #define VTD_PC_DOMAIN		0
 #define VTD_PC_PASID		1
 #define VTD_PC_GLOBAL		3
 
 #define VTD_WAIT_IF		CMD_BIT(4)
-#define VTD_WAIT_SW		CMD_BIT(5)
 #define VTD_WAIT_FN		CMD_BIT(6)
 
 #define VTD_ADDR_IH		CMD_BIT(6)	/* of word 1 */
@@ -83,16 +67,6 @@ static const struct {
 		CMD_MASK(8, 6) | CMD_MASK(15, 12) | CMD_MASK(63, 52), UINT64_MAX } },
 	[VTD_P_DEV_TLB] = { MODEL_ATC, { 0, CMD_MASK(10, 1) } },
 };
-
-static unsigned int vtd_type(const uint64_t *cmd)
-{
-	return (unsigned int)(cmd_bits(cmd[0], 11, 9) << 4 | cmd_bits(cmd[0], 3, 0));
-}
-
-static unsigned int vtd_granularity(const uint64_t *cmd)
-{
-	return (unsigned int)cmd_bits(cmd[0], 5, 4);
-}
 
 static uint32_t vtd_did(const uint64_t *cmd)
 {
@@ -273,11 +247,6 @@ static void vtd_decode(const uint64_t *cmd, char *buf, size_t size)
 
 static void vtd_exec_context(struct model_iommu *iommu, const uint64_t *cmd)
 {
-	/* Function bits masked, by FM (table 21). */
-	static const uint32_t masked[] = { 0, 4, 6, 7 };
-	uint32_t sid = (uint32_t)cmd_bits(cmd[0], 47, 32);
-	uint32_t mask = masked[cmd_bits(cmd[0], 49, 48)];
-
 	switch (vtd_granularity(cmd)) {
 	case VTD_GLOBAL:
 		model_inv_context(iommu, true, 0, false, MODEL_NO_PASID);
@@ -291,8 +260,8 @@ static void vtd_exec_context(struct model_iommu *iommu, const uint64_t *cmd)
 	 * of PASIDs are in the PASID cache and stay.
 	 */
 	for (uint32_t fn = 0; fn < 8; fn++) {
-		if (!((fn ^ sid) & 7 & ~mask))
-			model_inv_context(iommu, false, (sid & ~7u) | fn, false,
+		if (vtd_names_function(cmd, fn))
+			model_inv_context(iommu, false, vtd_context_sid(cmd, fn), false,
 					  MODEL_NO_PASID);
 	}
 }
