@@ -41,6 +41,11 @@ build: setup build/release/build.ninja
 .PHONY: build/release/tools/alist/alist
 build/release/tools/alist/alist: build
 
+# The program that is the hardware of lab/hw's machines.
+.PHONY: build/release/lab/hw/hw
+build/release/lab/hw/hw: build/release/build.ninja
+	@ninja -C build/release --quiet lab/hw/hw
+
 build/release/build.ninja:
 	@meson setup --buildtype=release -Dlockdep=false -Dpanic_on_warn=false \
 		$(if $(PREFIX),--prefix="$(PREFIX)") build/release

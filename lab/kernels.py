@@ -301,6 +301,25 @@ class Kernel:
             self._build_selftests()
         stamp.set()
 
+    def build_module(self, source, say):
+        """
+        The module in a directory of ours; return: its file. Apart from the kernel's own
+        stamp: a machine that needs no such module does not build it.
+        """
+        name = os.path.basename(source)
+        out = os.path.join(self.obj, name)
+        parts = [os.path.join(os.path.dirname(source), "layout.h"), source]
+        stamp = Stamp(out, read(os.path.join(self.obj, ".lab-stamp")) + hash_files(parts))
+        if not stamp.is_set():
+            say(f"building {name} for {self.name}")
+            os.makedirs(out, exist_ok=True)
+            stamp.clear()
+            run(self._make("M=" + source, "MO=" + os.path.join(
+                self.tools.at(self.obj, "/obj"), name), "modules"),
+                f"{self.log}.{name}", f"{name} for {self.name}", env=self._environment())
+            stamp.set()
+        return out
+
     def functions(self, directory):
         """Names of the functions that come from a directory of the tree."""
         archive = os.path.join(self.obj, directory, "built-in.a")

@@ -100,6 +100,7 @@ def judge(results, merged, differences):
             if alist[name] > stock[name] and \
                     (name in COMMANDS or stock["workload"].startswith("unmap")):
                 failures.append(f"{where}: {name}: {alist[name]}, stock {stock[name]}")
+    failures += judge_cases(results)
     # What a test of the kernel's own does on stock is not ours to judge.
     ours = [result for result in results if result["kernel"] == "alist"]
     for result in ours:
@@ -115,6 +116,53 @@ def judge(results, merged, differences):
                          for name, state in other["ktap"].items()
                          if state == "ok" and name not in result["ktap"]]
     return failures, used
+
+
+def judge_cases(results):
+    """
+    What hardware of lab/hw has shown. Figures whose names begin with "stale" or "wrong" are 0
+    on alist; what begins with "fired" is not 0 on any kernel: an oracle was shown a fault.
+    "bound" names what another figure of the case may be at most, on alist.
+    """
+    failures = []
+    for result in results:
+        for case in result.get("cases", []):
+            for name, value in case.items():
+                where = f"{result['boot']}: {case['case']}: {name}: {value}"
+                if name.startswith("fired") and not value:
+                    failures.append(f"{where}: the oracle did not fire")
+                if result["kernel"] != "alist":
+                    continue
+                if name.startswith(("stale", "wrong")) and value:
+                    failures.append(where)
+                if name.startswith("bound_") and case[name[len("bound_"):]] > value:
+                    failures.append(f"{where}, and it is {case[name[len('bound_'):]]}")
+    return failures
+
+
+def cases_of(results):
+    """{machine: {case: {figure: {kernel: value}}}}."""
+    machines = {}
+    for result in results:
+        for case in result.get("cases", []):
+            figures = machines.setdefault(result["machine"], {}).setdefault(case["case"], {})
+            for name, value in case.items():
+                if name != "case" and not name.startswith("bound_"):
+                    figures.setdefault(name, {})[result["kernel"]] = value
+    return machines
+
+
+def cases_markdown(results):
+    """Each case of each machine: stock beside alist."""
+    text = []
+    for machine, cases in cases_of(results).items():
+        rows = []
+        for case, figures in cases.items():
+            for number, (name, value) in enumerate(figures.items()):
+                rows.append([case if not number else "", name.replace("_", " "),
+                             value.get("stock"), value.get("alist")])
+        text += [f"### {machine}\n", table(["case", "figure", "stock", "alist"], rows)]
+    return text
 
 
 def driver_figures(tree):
@@ -165,6 +213,12 @@ def markdown(results, merged, driver, failures, used):
         if rows:
             text += [f"## {machine}\n", table(["operation", "devices", "IOTLB", "ATC", "sync",
                                                "instructions", "interrupts off, µs"], rows)]
+    cases = cases_markdown(results)
+    if cases:
+        text += ["## Hardware that QEMU does not have\n",
+                 "What `lab/hw` and the programs of `lab/guest/hw_*.c` saw: see doc/hw.md. "
+                 "\"Stale\" and \"wrong\" are faults; \"fired\" is an oracle that was shown "
+                 "one.\n", *cases]
     text += ["## Differences\n"]
     text += [f"* {reason}\n" + "".join(f"  * {where}\n" for where in wheres)
              for reason, wheres in used.items()] or ["None.\n"]

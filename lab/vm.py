@@ -8,6 +8,7 @@ kernel, an initial file system with our programs and the list of what they shall
 command line. What a boot says is kept below the cache under the hash of all that went in:
 it is run again only if something has changed.
 """
+import contextlib
 import hashlib
 import json
 import os
@@ -16,6 +17,7 @@ import shlex
 import struct
 import subprocess
 
+import hw
 from kernels import ARCHES, CACHE, LAB, OUT, LabError, hash_files, run
 
 GUEST = os.path.join(LAB, "guest")
@@ -23,9 +25,11 @@ SEED = 20
 OUTSIDE_SIZE = 8 << 20
 DISK_SIZE = "64M"
 
-# A program a file; lab.c is what they share. init alone is there on each architecture.
-PROGRAMS = ["init", "nvme", "unmap", "churn", "stale", "watch"]
-X86_ONLY = {"nvme", "unmap", "churn", "stale", "watch"}
+# A program a file; lab.c is what they share, and hw.c what those have in common that are
+# for hardware of lab/hw. init alone is there on each architecture.
+HW_PROGRAMS = ["hw_unmap"]
+PROGRAMS = ["init", "nvme", "unmap", "churn", "stale", "watch", *HW_PROGRAMS]
+X86_ONLY = set(PROGRAMS) - {"init"}
 
 # What a kernel prints when something is wrong, whatever its options are.
 SPLAT = re.compile(
@@ -60,6 +64,8 @@ class Guests:
             if arch != "x86-64" and name in X86_ONLY:
                 continue
             sources = [os.path.join(GUEST, name + ".c"), os.path.join(GUEST, "lab.c")]
+            if name in HW_PROGRAMS:
+                sources.append(os.path.join(GUEST, "hw.c"))
             command = [ARCHES[arch]["cross"] + "gcc", "-std=gnu11", "-O2", "-static", "-pthread",
                        "-Wall", "-Wextra", "-Wshadow", "-Wmissing-prototypes",
                        "-Wstrict-prototypes", "-Werror",
@@ -67,7 +73,7 @@ class Guests:
                        *sources, "-o", os.path.join(out, name)]
             run(self.tools.command(command), os.path.join(out, name + ".log"),
                 f"guest/{name}.c")
-        self.built[arch] = out, hash_files([GUEST])
+        self.built[arch] = out, hash_files([GUEST, hw.LAYOUT])
         return self.built[arch]
 
 
@@ -121,9 +127,13 @@ class Boot:
         self.output = os.path.join(self.dir, "output")
         self.console = os.path.join(self.dir, "console")
 
+        self.hardware = hw.Hardware(machine["hw"], self.dir, f"machines/{machine['name']}.toml") \
+            if "hw" in machine else None
+
     def _list(self):
         values = {"ids": self.machine.get("ids", ""), "seed": SEED,
-                  "ats": self.machine.get("ats", "")}
+                  "ats": self.machine.get("ats", ""),
+                  "base": self.hardware.base if self.hardware else ""}
         return [line.format(**values) for line in self.workload.get("run", [])]
 
     def _initrd(self, programs):
@@ -139,6 +149,8 @@ class Boot:
             lines.append(f"file /plant.ko {plant} 0644 0 0")
         lines += [f"file {at} {path} 0755 0 0"
                   for at, path in self.workload.get("files", {}).items()]
+        if self.hardware:
+            lines.append(f"file /hwpci.ko {self.kernel.obj}/pci/hwpci.ko 0644 0 0")
         for name in self.workload.get("selftests", []):
             lines.append(f"file /bin/{name} {self.kernel.obj}/selftests/{name} 0755 0 0")
         with open(os.path.join(self.dir, "run.list"), "w", encoding="utf-8") as file:
@@ -165,8 +177,12 @@ class Boot:
             output = ["-serial", "file:" + self.output]
         for name in self.workload.get("ports", []):
             output += ["-serial", "file:" + os.path.join(self.dir, name)]
+        hardware, memory = [], str(workload.get("memory", 512))
+        if self.hardware:
+            hardware, memory = self.hardware.qemu(), f"{self.hardware.memory}B"
+            append.append(self.hardware.append())
         command = [self.tools.qemu(self.kernel.arch), *shlex.split(self.machine["qemu"]),
-                   "-smp", str(workload.get("smp", 2)), "-m", str(workload.get("memory", 512)),
+                   *hardware, "-smp", str(workload.get("smp", 2)), "-m", memory,
                    "-display", "none", "-nodefaults", "-serial", "stdio", *output, "-no-reboot",
                    "-kernel", self.kernel.image, "-initrd", os.path.join(self.dir, "initrd"),
                    "-append", " ".join(append)]
@@ -179,8 +195,11 @@ class Boot:
         return command
 
     def _key(self, kernel_stamp, guest_hash):
-        content = json.dumps([self.machine, self.workload, kernel_stamp, guest_hash,
-                              hash_files([os.path.abspath(__file__)])], sort_keys=True)
+        content = [self.machine, self.workload, kernel_stamp, guest_hash,
+                   hash_files([os.path.abspath(__file__)])]
+        if self.hardware:
+            content.append(self.hardware.key())
+        content = json.dumps(content, sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()
 
     def _run(self):
@@ -188,9 +207,14 @@ class Boot:
         if os.path.exists(self.output):
             os.unlink(self.output)
         limit = self.workload.get("seconds", 300)
-        with open(self.console, "w", encoding="utf-8") as file:
-            done = subprocess.run(self.tools.command(["timeout", "-k", "5", str(limit),
-                                                      *self._command()]),
+        with self.hardware or contextlib.nullcontext(), \
+                open(self.console, "w", encoding="utf-8") as file:
+            command = self._command()
+            with open(os.path.join(self.dir, "command"), "w", encoding="utf-8") as text:
+                text.write(shlex.join(command) + "\n")
+            prefix = self.hardware.prefix() if self.hardware else []
+            done = subprocess.run(self.tools.command([*prefix, "timeout", "-k", "5",
+                                                      str(limit), *command]),
                                   stdin=subprocess.DEVNULL, stdout=file,
                                   stderr=subprocess.STDOUT, check=False)
         return done.returncode == 124
@@ -212,8 +236,6 @@ class Boot:
 
         os.makedirs(self.dir, exist_ok=True)
         self._initrd(programs)
-        with open(os.path.join(self.dir, "command"), "w", encoding="utf-8") as file:
-            file.write(shlex.join(self._command()) + "\n")
         timed_out = self._run()
         # Emulated time again: one boot in some hundreds hangs before it has found its clocks.
         again = timed_out and self._hung_early()
@@ -252,6 +274,8 @@ class Boot:
     def _splats(self, lines):
         """What the kernel complained about, and how many races are somebody else's."""
         splats, foreign, ours = [], 0, None
+        allowed = "|".join(filter(None, (self.workload.get("allow"), self.workload.get(
+            "allow_" + self.kernel.kind))))
         for line in filter(SPLAT.search, lines):
             race = RACE.search(line)
             if race:
@@ -259,7 +283,8 @@ class Boot:
                 if not ours & set(race.groups()):
                     foreign += 1
                     continue
-            splats.append(line)
+            if not (allowed and re.search(allowed, line)):
+                splats.append(line)
         return splats, foreign
 
     def parse(self, timed_out):
@@ -269,14 +294,15 @@ class Boot:
         about; why the boot does not count as one that came through.
         """
         lines = self._lines()
-        cells, errors, ktap = [], [], {}
+        cells, cases, errors, ktap = [], [], [], {}
         splats, foreign = self._splats(read_lines(self.console))
         for line in lines:
-            if line.startswith("RESULT "):
-                try:
-                    cells.append(json.loads(line[len("RESULT "):]))
-                except json.JSONDecodeError:
-                    errors.append("a result is incomplete: " + line)
+            for word, found in (("RESULT ", cells), ("CASE ", cases)):
+                if line.startswith(word):
+                    try:
+                        found.append(json.loads(line[len(word):]))
+                    except json.JSONDecodeError:
+                        errors.append("a result is incomplete: " + line)
             found = re.match(r"LAB exit (\d+) (.*)", line)
             if found and found.group(1) != "0" and \
                     found.group(2).split()[0] not in self.workload.get("may_fail", []):
@@ -312,6 +338,6 @@ class Boot:
             splats = []
         return {"boot": self.name, "machine": self.machine["name"],
                 "workload": self.workload["name"], "kernel": self.kernel.kind,
-                "cells": cells, "splats": splats, "foreign_races": foreign,
+                "cells": cells, "cases": cases, "splats": splats, "foreign_races": foreign,
                 "errors": errors, "ktap": ktap,
                 "dir": self.dir}

@@ -1,0 +1,473 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <linux/iommufd.h>
+#include <linux/vfio.h>
+
+#include "hw.h"
+
+#define PCI		"/sys/bus/pci/devices/"
+#define FUNCTION_ID	"10ff:0001"
+#define CONTROL_ID	"10ff:0002"
+#define PCI_COMMAND	4
+#define MEMORY_AND_MASTER	6
+
+uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+void sleep_ms(unsigned int ms)
+{
+	struct timespec ts = { ms / 1000, ms % 1000 * 1000000L };
+
+	nanosleep(&ts, NULL);
+}
+
+void pin(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	if (sched_setaffinity(0, sizeof(set), &set))
+		fail("cannot pin to CPU %d", cpu);
+}
+
+static void map_bar(struct function *function)
+{
+	struct vfio_region_info bar = { .argsz = sizeof(bar), .index = 0 };
+	struct vfio_region_info config = {
+		.argsz = sizeof(config),
+		.index = VFIO_PCI_CONFIG_REGION_INDEX,
+	};
+	int fd = function->device.fd;
+	uint16_t command = MEMORY_AND_MASTER;
+	void *at;
+
+	if (ioctl(fd, VFIO_DEVICE_GET_REGION_INFO, &bar) ||
+	    ioctl(fd, VFIO_DEVICE_GET_REGION_INFO, &config) ||
+	    pwrite(fd, &command, sizeof(command), config.offset + PCI_COMMAND) !=
+	    sizeof(command))
+		fail("%s: VFIO: %s", function->device.bdf, strerror(errno));
+	at = mmap(NULL, bar.size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, bar.offset);
+	if (at == MAP_FAILED)
+		fail("%s: BAR 0: %s", function->device.bdf, strerror(errno));
+	function->bar = at;
+}
+
+static volatile uint64_t *map_control(const char *bdf)
+{
+	char path[300];
+	void *at;
+	int fd;
+
+	snprintf(path, sizeof(path), PCI "%s/resource0", bdf);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	at = fd < 0 ? MAP_FAILED :
+		      mmap(NULL, HW_BAR_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (at == MAP_FAILED)
+		fail("%s: %s", path, strerror(errno));
+	close(fd);
+	return at;
+}
+
+void hw_open(struct hardware *hw, int max)
+{
+	char bdf[MAX_DEVICES][16];
+	int n, i, of_unit = 0;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	memset(hw, 0, sizeof(*hw));
+	space_open(&hw->space);
+	hw->units = find_devices(CONTROL_ID, bdf, HW_MAX_UNITS);
+	if (!hw->units)
+		fail("no unit: is hwpci.ko there?");
+	for (i = 0; i < hw->units; i++)
+		hw->control[i] = map_control(bdf[i]);
+
+	n = find_devices(FUNCTION_ID, bdf, MAX_DEVICES);
+	for (i = 0; i < n; i++) {
+		struct function *function = &hw->function[hw->functions];
+
+		function->unit = (int)strtoul(bdf[i], NULL, 16) - 1;
+		function->slot = (int)strtoul(bdf[i] + strlen("0000:00:"), NULL, 16);
+		of_unit = i && !strncmp(bdf[i], bdf[i - 1], 4) ? of_unit + 1 : 1;
+		if (max && of_unit > max)
+			continue;
+		device_to_vfio(&function->device, bdf[i]);
+		device_open(&function->device, &hw->space);
+		map_bar(function);
+		hw->functions++;
+	}
+}
+
+struct function *hw_first(struct hardware *hw, int unit)
+{
+	int i;
+
+	for (i = 0; i < hw->functions; i++)
+		if (hw->function[i].unit == unit)
+			return &hw->function[i];
+	fail("unit %d has no function", unit);
+}
+
+static uint64_t reg_get(volatile uint64_t *bar, uint64_t offset)
+{
+	return __atomic_load_n(&bar[offset / 8], __ATOMIC_SEQ_CST);
+}
+
+static void reg_set(volatile uint64_t *bar, uint64_t offset, uint64_t value)
+{
+	__atomic_store_n(&bar[offset / 8], value, __ATOMIC_SEQ_CST);
+}
+
+static void wait_for_zero(volatile uint64_t *bar, uint64_t offset, const char *what)
+{
+	uint64_t until = now_ns() + 60000000000;
+
+	while (reg_get(bar, offset)) {
+		if (now_ns() > until)
+			fail("%s: no answer in a minute", what);
+		usleep(20);
+	}
+}
+
+static struct access dma(struct function *function, uint64_t what, uint64_t pasid,
+			 uint64_t iova, uint64_t data)
+{
+	volatile uint64_t *bar = function->bar;
+
+	reg_set(bar, HW_IOVA, iova);
+	reg_set(bar, HW_PASID, pasid);
+	reg_set(bar, HW_DATA, data);
+	reg_set(bar, HW_COMMAND, what);
+	wait_for_zero(bar, HW_COMMAND, function->device.bdf);
+	return (struct access){
+		.ok = reg_get(bar, HW_STATUS) == HW_OK,
+		.stale = reg_get(bar, HW_STALE),
+		.data = reg_get(bar, HW_DATA),
+		.source = reg_get(bar, HW_SOURCE),
+	};
+}
+
+struct access dma_read(struct function *function, uint64_t pasid, uint64_t iova)
+{
+	return dma(function, HW_CMD_READ, pasid, iova, 0);
+}
+
+struct access dma_write(struct function *function, uint64_t pasid, uint64_t iova,
+			uint64_t data)
+{
+	return dma(function, HW_CMD_WRITE, pasid, iova, data);
+}
+
+void page_request(struct function *function, uint64_t pasid, uint64_t iova,
+		  unsigned int group)
+{
+	dma(function, HW_CMD_PAGE_REQUEST, pasid, iova, group);
+}
+
+uint64_t page_response(const struct function *function)
+{
+	return reg_get(function->bar, HW_RESPONSE);
+}
+
+void expect_data(struct function *function, uint64_t pasid, uint64_t iova, uint64_t data)
+{
+	struct access access = dma_read(function, pasid, iova);
+
+	if (!access.ok)
+		fail("%s: fault at 0x%lx, pasid %ld", function->device.bdf, (long)iova,
+		     (long)pasid);
+	if (access.data != data)
+		fail("%s: 0x%lx is at 0x%lx, pasid %ld, expected 0x%lx", function->device.bdf,
+		     (long)access.data, (long)iova, (long)pasid, (long)data);
+}
+
+void expect_fault(struct function *function, uint64_t pasid, uint64_t iova)
+{
+	if (dma_read(function, pasid, iova).ok)
+		fail("%s: no fault at 0x%lx, pasid %ld", function->device.bdf, (long)iova,
+		     (long)pasid);
+}
+
+uint64_t control_get(const struct hardware *hw, int unit, uint64_t offset)
+{
+	return reg_get(hw->control[unit], offset);
+}
+
+void control_set(const struct hardware *hw, int unit, uint64_t offset, uint64_t value)
+{
+	reg_set(hw->control[unit], offset, value);
+}
+
+unsigned long look(const struct hardware *hw)
+{
+	unsigned long stale = 0;
+	int unit;
+
+	for (unit = 0; unit < hw->units; unit++) {
+		control_set(hw, unit, HW_LOOK, 1);
+		wait_for_zero(hw->control[unit], HW_LOOK, "a look at caches");
+		stale += control_get(hw, unit, HW_LOOK_STALE);
+	}
+	return stale;
+}
+
+void set_latency(const struct hardware *hw, int unit, uint64_t ns)
+{
+	int first = unit < 0 ? 0 : unit, last = unit < 0 ? hw->units - 1 : unit, type;
+
+	for (unit = first; unit <= last; unit++)
+		for (type = 0; type < 16; type++)
+			control_set(hw, unit, HW_LATENCY(type), ns);
+}
+
+static uint64_t loses(const struct hardware *hw, unsigned int types)
+{
+	uint64_t hits = 0;
+	int unit;
+
+	for (unit = 0; unit < hw->units; unit++) {
+		hits += control_get(hw, unit, HW_TROUBLE_HITS);
+		trouble(hw, unit, types ? HW_LOSE : 0, types, 0, UINT32_MAX);
+	}
+	return hits;
+}
+
+void lose(const struct hardware *hw, unsigned int types)
+{
+	loses(hw, types);
+}
+
+uint64_t lose_end(const struct hardware *hw)
+{
+	return loses(hw, 0);
+}
+
+void trouble(const struct hardware *hw, int unit, unsigned int kind, unsigned int types,
+	     unsigned int skip, unsigned int count)
+{
+	control_set(hw, unit, HW_TROUBLE, 0);
+	control_set(hw, unit, HW_TROUBLE_TYPES, types);
+	control_set(hw, unit, HW_TROUBLE_SKIP, skip);
+	control_set(hw, unit, HW_TROUBLE_COUNT, count);
+	control_set(hw, unit, HW_TROUBLE_HITS, 0);
+	control_set(hw, unit, HW_TROUBLE, kind);
+}
+
+void agent_start(struct function *function, uint64_t pasid, uint64_t iova,
+		 unsigned int pages, unsigned int what)
+{
+	unsigned int page;
+
+	for (page = 0; page < pages; page++)
+		reg_set(function->bar, HW_AGENT_TABLE + page * 8, 1);
+	reg_set(function->bar, HW_AGENT_IOVA, iova);
+	reg_set(function->bar, HW_AGENT_PASID, pasid);
+	reg_set(function->bar, HW_AGENT_PAGES, pages);
+	reg_set(function->bar, HW_AGENT, what);
+	while (!agent_get(function, HW_AGENT_RUNS))
+		usleep(20);
+}
+
+void agent_page(struct function *function, unsigned int page, bool mapped)
+{
+	uint64_t word = reg_get(function->bar, HW_AGENT_TABLE + page * 8);
+
+	if ((word & 1) == mapped)
+		reg_set(function->bar, HW_AGENT_TABLE + page * 8, word + 1);
+}
+
+void agent_stop(struct function *function)
+{
+	reg_set(function->bar, HW_AGENT, 0);
+	wait_for_zero(function->bar, HW_AGENT_RUNS, "an agent");
+}
+
+uint64_t agent_get(const struct function *function, uint64_t offset)
+{
+	return reg_get(function->bar, offset);
+}
+
+uint32_t ioas_alloc(const struct hardware *hw)
+{
+	struct iommu_ioas_alloc alloc = { .size = sizeof(alloc) };
+
+	if (ioctl(hw->space.fd, IOMMU_IOAS_ALLOC, &alloc))
+		fail("no IOAS: %s", strerror(errno));
+	return alloc.out_ioas_id;
+}
+
+static uint32_t alloc_hwpt(const struct hardware *hw, struct iommu_hwpt_alloc *alloc)
+{
+	alloc->size = sizeof(*alloc);
+	if (ioctl(hw->space.fd, IOMMU_HWPT_ALLOC, alloc))
+		fail("no HWPT with flags 0x%x, type %u: %s", alloc->flags, alloc->data_type,
+		     strerror(errno));
+	return alloc->out_hwpt_id;
+}
+
+uint32_t hwpt_alloc(const struct hardware *hw, const struct function *function, uint32_t pt,
+		    uint32_t flags)
+{
+	struct iommu_hwpt_alloc alloc = {
+		.flags = flags, .dev_id = function->device.id, .pt_id = pt,
+	};
+
+	return alloc_hwpt(hw, &alloc);
+}
+
+uint32_t nest_alloc(const struct hardware *hw, const struct function *function,
+		    uint32_t parent, uint64_t table)
+{
+	struct iommu_hwpt_vtd_s1 s1 = { .pgtbl_addr = table, .addr_width = 48 };
+	struct iommu_hwpt_alloc alloc = {
+		.dev_id = function->device.id, .pt_id = parent,
+		.data_type = IOMMU_HWPT_DATA_VTD_S1, .data_len = sizeof(s1),
+		.data_uptr = (uintptr_t)&s1,
+	};
+
+	return alloc_hwpt(hw, &alloc);
+}
+
+void object_free(const struct hardware *hw, uint32_t id)
+{
+	struct iommu_destroy destroy = { .size = sizeof(destroy), .id = id };
+
+	if (ioctl(hw->space.fd, IOMMU_DESTROY, &destroy))
+		fail("object %u cannot be freed: %s", id, strerror(errno));
+}
+
+static void attach_with(struct function *function, uint32_t flags, uint32_t pasid, uint32_t pt)
+{
+	struct vfio_device_attach_iommufd_pt attach = {
+		.argsz = sizeof(attach), .flags = flags, .pt_id = pt, .pasid = pasid,
+	};
+
+	if (ioctl(function->device.fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach))
+		fail("%s: cannot attach pasid %u: %s", function->device.bdf, pasid,
+		     strerror(errno));
+}
+
+void attach_to(struct function *function, uint32_t pt)
+{
+	attach_with(function, 0, 0, pt);
+}
+
+void attach_pasid(struct function *function, uint32_t pasid, uint32_t pt)
+{
+	attach_with(function, VFIO_DEVICE_ATTACH_PASID, pasid, pt);
+}
+
+void detach_pasid(struct function *function, uint32_t pasid)
+{
+	struct vfio_device_detach_iommufd_pt detach = {
+		.argsz = sizeof(detach), .flags = VFIO_DEVICE_DETACH_PASID, .pasid = pasid,
+	};
+
+	if (ioctl(function->device.fd, VFIO_DEVICE_DETACH_IOMMUFD_PT, &detach))
+		fail("%s: cannot detach pasid %u: %s", function->device.bdf, pasid,
+		     strerror(errno));
+}
+
+void map_in(const struct hardware *hw, uint32_t ioas, void *memory, uint64_t iova,
+	    uint64_t size)
+{
+	struct space space = { .fd = hw->space.fd, .ioas = ioas };
+
+	map(&space, memory, iova, size);
+}
+
+void unmap_in(const struct hardware *hw, uint32_t ioas, uint64_t iova, uint64_t size)
+{
+	struct space space = { .fd = hw->space.fd, .ioas = ioas };
+
+	unmap(&space, iova, size);
+}
+
+static unsigned int random_below(unsigned int n)
+{
+	static unsigned int seed = 1;
+
+	seed = seed * 1103515245 + 12345;
+	return (seed >> 8) % n;
+}
+
+static void mark(struct hardware *hw, unsigned int first, unsigned int n, bool mapped)
+{
+	unsigned int page;
+	int unit;
+
+	for (unit = 0; unit < hw->units; unit++)
+		for (page = first; page < first + n; page++)
+			agent_page(hw_first(hw, unit), page, mapped);
+}
+
+/* More agents than these would leave the guest no CPU. */
+static bool has_agent(const struct hardware *hw, int unit)
+{
+	return unit == 0 || unit == hw->units - 1;
+}
+
+struct agents churn(struct hardware *hw, const struct churn *churn, int rounds)
+{
+	struct agents all = { 0 };
+	int unit;
+
+	for (unit = 0; unit < hw->units; unit++)
+		if (has_agent(hw, unit))
+			agent_start(hw_first(hw, unit), churn->pasid, churn->agent_iova,
+				    churn->pages, HW_CMD_READ);
+	while (rounds--) {
+		unsigned int first = random_below(churn->pages);
+		unsigned int n = 1 + random_below(churn->pages - first);
+		uint64_t offset = first * SZ_4K;
+
+		mark(hw, first, n, true);
+		map_in(hw, churn->ioas, churn->memory + offset, churn->iova + offset, n * SZ_4K);
+		usleep(1000);		/* there is a CPU or two for all of us */
+		unmap_in(hw, churn->ioas, churn->iova + offset, n * SZ_4K);
+		mark(hw, first, n, false);
+		usleep(500);
+	}
+	for (unit = 0; unit < hw->units; unit++) {
+		struct function *function = hw_first(hw, unit);
+
+		if (!has_agent(hw, unit))
+			continue;
+		agent_stop(function);
+		all.done += agent_get(function, HW_AGENT_DONE);
+		all.faults += agent_get(function, HW_AGENT_FAULTS);
+		all.stale += agent_get(function, HW_AGENT_STALE);
+	}
+	if (all.done == all.faults)
+		fail("agents: no access of %lu has got through", all.done);
+	return all;
+}
+
+void report_case(const char *name, const char *format, ...)
+{
+	va_list args;
+
+	printf("CASE {\"case\": \"%s\", ", name);
+	va_start(args, format);
+	vprintf(format, args);
+	va_end(args);
+	printf("}\n");
+}

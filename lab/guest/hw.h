@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Functions and units of hardware outside of the machine (../hw/layout.h), for workloads.
+ * As in lab.h, a program ends with "FAIL" where something does not go as it must.
+ */
+#ifndef LAB_GUEST_HW_H
+#define LAB_GUEST_HW_H
+
+#include "../hw/layout.h"
+#include "lab.h"
+
+#define PASID_NONE	HW_NO_PASID
+
+/* Types of commands, for latencies, counts and troubles. */
+enum {
+	TYPE_CONTEXT = 1, TYPE_IOTLB, TYPE_DEV_TLB, TYPE_IEC, TYPE_WAIT, TYPE_P_IOTLB,
+	TYPE_PASID, TYPE_P_DEV_TLB, TYPE_PAGE_GRP,
+};
+#define TYPES_ALL	0xffffu
+#define TYPES_ATC	(1u << TYPE_DEV_TLB | 1u << TYPE_P_DEV_TLB)
+#define TYPES_IOTLB	(1u << TYPE_IOTLB | 1u << TYPE_P_IOTLB)
+
+struct function {
+	struct device device;
+	int unit;
+	int slot;
+	volatile uint64_t *bar;
+};
+
+/* All functions that do DMA, in the order of units and slots, and the units. */
+struct hardware {
+	struct function function[64];
+	int functions;
+	volatile uint64_t *control[HW_MAX_UNITS];
+	int units;
+	struct space space;		/* of /dev/iommu; its IOAS is the first one */
+};
+
+struct access {
+	bool ok, stale;
+	uint64_t data, source;
+};
+
+uint64_t now_ns(void);
+void sleep_ms(unsigned int ms);
+void pin(int cpu);
+
+/* Takes at most @max functions of each unit to VFIO; all of them if 0. */
+void hw_open(struct hardware *hw, int max);
+/* The first function of a unit. */
+struct function *hw_first(struct hardware *hw, int unit);
+
+struct access dma_read(struct function *function, uint64_t pasid, uint64_t iova);
+struct access dma_write(struct function *function, uint64_t pasid, uint64_t iova,
+			uint64_t data);
+void page_request(struct function *function, uint64_t pasid, uint64_t iova,
+		  unsigned int group);
+/* 1 and the code that the function was answered; 0: not yet. */
+uint64_t page_response(const struct function *function);
+/* Ends the program where it is not as expected. */
+void expect_data(struct function *function, uint64_t pasid, uint64_t iova, uint64_t data);
+void expect_fault(struct function *function, uint64_t pasid, uint64_t iova);
+
+uint64_t control_get(const struct hardware *hw, int unit, uint64_t offset);
+void control_set(const struct hardware *hw, int unit, uint64_t offset, uint64_t value);
+/* What the caches of all units have and memory does not give. */
+unsigned long look(const struct hardware *hw);
+/* All types of command of a unit, or of all units if -1. */
+void set_latency(const struct hardware *hw, int unit, uint64_t ns);
+void trouble(const struct hardware *hw, int unit, unsigned int kind, unsigned int types,
+	     unsigned int skip, unsigned int count);
+/* All units take commands of these types without effect, until the end; return: how many. */
+void lose(const struct hardware *hw, unsigned int types);
+uint64_t lose_end(const struct hardware *hw);
+
+/*
+ * An agent on pages from @iova. Before a page is mapped and after its unmap returned, the
+ * program says so.
+ */
+void agent_start(struct function *function, uint64_t pasid, uint64_t iova,
+		 unsigned int pages, unsigned int what);
+void agent_page(struct function *function, unsigned int page, bool mapped);
+void agent_stop(struct function *function);
+uint64_t agent_get(const struct function *function, uint64_t offset);
+
+/* Pages of an IOAS that come and go under agents: the first functions of the first and last units. */
+struct churn {
+	uint32_t ioas;
+	char *memory;
+	uint64_t iova;			/* in the IOAS */
+	uint64_t pasid, agent_iova;	/* what the agents use for the same pages */
+	unsigned int pages;
+};
+
+struct agents {
+	unsigned long done, faults, stale;
+};
+
+struct agents churn(struct hardware *hw, const struct churn *churn, int rounds);
+
+/* iommufd beyond lab.h; each returns an id. */
+uint32_t ioas_alloc(const struct hardware *hw);
+uint32_t hwpt_alloc(const struct hardware *hw, const struct function *function, uint32_t pt,
+		    uint32_t flags);
+uint32_t nest_alloc(const struct hardware *hw, const struct function *function,
+		    uint32_t parent, uint64_t table);
+void object_free(const struct hardware *hw, uint32_t id);
+void attach_to(struct function *function, uint32_t pt);
+void attach_pasid(struct function *function, uint32_t pasid, uint32_t pt);
+void detach_pasid(struct function *function, uint32_t pasid);
+void map_in(const struct hardware *hw, uint32_t ioas, void *memory, uint64_t iova,
+	    uint64_t size);
+void unmap_in(const struct hardware *hw, uint32_t ioas, uint64_t iova, uint64_t size);
+
+/* One line for the report: a case, and figures as "name": number pairs. */
+void report_case(const char *name, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+#endif

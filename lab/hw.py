@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""
+Hardware that QEMU has not: what a machine's [hw] table says becomes the file that lab/hw
+reads, a DMAR table, and the words that QEMU's and the kernel's command lines need.
+
+    [hw]
+    units = 2                     # VT-d units; each has a PCI segment, 1, 2, ...
+    functions = 3                 # of each unit, in slots 1, 2, ...: 10ff:0001
+    ats = true                    # what these have; so unless said
+    pri = true
+    pasid_bits = 20
+    timeout_ms = 300              # after which a device that does not answer is given up
+    latency_us = { wait = 10 }    # by type of command: context, iotlb, dev_tlb, iec, wait,
+                                  # p_iotlb, pasid, p_dev_tlb, page_grp
+    memory = 512                  # MiB of the machine
+
+A unit that differs has a table of its own, [[hw.unit]] in the order of the units, with the
+same keys; a function that differs one in it, [[hw.unit.function]] with "slot", and with
+"latency_us", a number, for its ATC commands.
+"""
+import json
+import os
+import shutil
+import signal
+import struct
+import subprocess
+import tempfile
+
+from kernels import LAB, OUT, PROJECT, LabError, hash_files, run
+
+HERE = os.path.join(LAB, "hw")
+LAYOUT = os.path.join(HERE, "layout.h")
+MODULE = os.path.join(HERE, "pci")
+PROGRAM = os.path.join(PROJECT, "build", "release", "lab", "hw", "hw")
+
+SIZE = 16 << 20			# HW_SIZE of hw/layout.h
+UNITS = 16
+SLOTS = 31
+TYPES = {"context", "iotlb", "dev_tlb", "iec", "wait", "p_iotlb", "pasid", "p_dev_tlb",
+         "page_grp"}
+FUNCTION = {"ats": True, "pri": True, "pasid_bits": 20}
+UNIT = {"functions": 1, "timeout_ms": 300, "latency_us": {}, **FUNCTION}
+
+
+def check(table, known, where):
+    """Keys and types of a table."""
+    for key, value in table.items():
+        if key not in known:
+            raise LabError(f"{where}: unknown key {key}; there are: {' '.join(sorted(known))}")
+        if not isinstance(value, type(known[key])) or \
+                isinstance(value, bool) != isinstance(known[key], bool):
+            raise LabError(f"{where}: {key}: expected {type(known[key]).__name__}")
+
+
+def unit_of(table, where):
+    """A unit as lab/hw reads it."""
+    own = {function["slot"]: function for function in table.get("function", [])}
+    functions = []
+    for slot in sorted(set(range(1, table["functions"] + 1)) | set(own)):
+        function = {"slot": slot, **{key: table[key] for key in FUNCTION}, **own.get(slot, {})}
+        check(function, {**FUNCTION, "slot": 0, "latency_us": 0}, f"{where}: slot {slot}")
+        if not 1 <= slot < SLOTS:
+            raise LabError(f"{where}: slot {slot}: expected 1 to {SLOTS - 1}")
+        functions.append(function)
+    unknown = set(table["latency_us"]) - TYPES
+    if unknown:
+        raise LabError(f"{where}: latency_us: unknown type {' '.join(sorted(unknown))}; "
+                       f"there are: {' '.join(sorted(TYPES))}")
+    return {"timeout_ms": table["timeout_ms"], "latency_us": table["latency_us"],
+            "functions": functions}
+
+
+def units_of(table, where):
+    """All units of a machine's [hw] table."""
+    check(table, {**UNIT, "units": 0, "unit": [], "memory": 0}, where)
+    own = table.get("unit", [])
+    number = table.get("units", len(own) or 1)
+    if not max(1, len(own)) <= number <= UNITS:
+        raise LabError(f"{where}: units: expected 1 to {UNITS}, and one for each [[hw.unit]]")
+    common = {**UNIT, **{key: value for key, value in table.items() if key in UNIT}}
+    units = []
+    for index in range(number):
+        mine = own[index] if index < len(own) else {}
+        check(mine, {**UNIT, "function": []}, f"{where}: unit {index}")
+        units.append(unit_of({**common, **mine}, f"{where}: unit {index}"))
+    return units
+
+
+def dmar(units, base):
+    """The ACPI table that names the units: a segment each, all devices of it."""
+    body = struct.pack("<BB10x", 47, 0)
+    for unit in range(units):
+        body += struct.pack("<HHBBHQ", 0, 16, 1, 0, unit + 1, base + 0x1000 * (1 + unit))
+    table = bytearray(struct.pack("<4sIBB6s8sI4sI", b"DMAR", 36 + len(body), 1, 0, b"ALIST ",
+                                  b"ALISTHW ", 1, b"LAB ", 1) + body)
+    table[9] = -sum(table) & 0xff
+    return bytes(table)
+
+
+def build():
+    """The program, with make, which knows what it needs."""
+    run(["make", "-s", "-C", PROJECT, "build/release/lab/hw/hw"],
+        os.path.join(OUT, "hw.log"), "build of lab/hw")
+
+
+class Hardware:
+    """The hardware of one machine: a program beside QEMU."""
+
+    def __init__(self, table, directory, where):
+        self.units = units_of(table, where)
+        self.memory = table.get("memory", 512) << 20
+        if self.memory < 128 << 20:
+            raise LabError(f"{where}: memory: expected at least 128 (MiB)")
+        self.base = self.memory // 2
+        self.directory = directory
+        self.trace = os.path.join(directory, "hw.trace")
+        self.report = os.path.join(directory, "hw.json")
+        self.process = None
+        self.shared = None
+
+    @staticmethod
+    def key():
+        """A hash of what it is made of."""
+        return hash_files([HERE, os.path.join(PROJECT, "model"), os.path.abspath(__file__)])
+
+    @staticmethod
+    def prefix():
+        """Before QEMU's command: whom a unit lets wait must not keep it from working."""
+        return ["nice", "-n", "10"]
+
+    def append(self):
+        """For the kernel's command line."""
+        return f"memmap={SIZE >> 20}M${self.base:#x} HW_BASE={self.base:#x}"
+
+    def qemu(self):
+        """For QEMU's; the machine has no IOMMU of QEMU's own."""
+        return ["-machine", "q35,memory-backend=hw", "-object",
+                f"memory-backend-file,id=hw,size={self.memory},share=on,"
+                f"mem-path={self.shared}/ram",
+                "-acpitable", f"file={self.directory}/dmar.bin",
+                "-qtest", f"unix:{self.shared}/qtest,server=on,wait=off", "-qtest-log", "none"]
+
+    def __enter__(self):
+        # Memory, not a disk; and short, because a socket is there, too.
+        self.shared = tempfile.mkdtemp(prefix="iommu-hw-", dir="/dev/shm")
+        with open(os.path.join(self.directory, "dmar.bin"), "wb") as file:
+            file.write(dmar(len(self.units), self.base))
+        machine = os.path.join(self.directory, "machine.json")
+        with open(machine, "w", encoding="utf-8") as file:
+            json.dump({"ram": self.shared + "/ram", "qtest": self.shared + "/qtest",
+                       "memory": self.memory, "base": self.base, "trace": self.trace,
+                       "report": self.report, "units": self.units}, file, indent=1)
+        with open(os.path.join(self.directory, "hw.log"), "w", encoding="utf-8") as log:
+            self.process = subprocess.Popen([PROGRAM, machine], stdout=subprocess.PIPE,
+                                            stderr=log)
+        if self.process.stdout.readline() != b"ready\n":
+            self.__exit__()
+            raise LabError(f"lab/hw did not begin, see {self.directory}/hw.log")
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.stdout.close()
+        status = self.process.wait()
+        shutil.rmtree(self.shared, ignore_errors=True)
+        if status not in (0, -signal.SIGTERM):
+            raise LabError(f"lab/hw ended with status {status}, see {self.directory}/hw.log")

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the host's side, the guest's module and the guest's programs agree on.
+ *
+ * A machine's units and functions lie in a part of the guest's memory that its kernel
+ * leaves alone (memmap=SIZE$BASE on the command line). All is little-endian; offsets are
+ * from BASE. Unit u has the registers that its vendor defines, and PCI segment u + 1, bus 0.
+ * A function's configuration space is a page of values, and a page of masks of the bits
+ * that can be written; the slot is free where both IDs are 0.
+ */
+#ifndef LAB_HW_LAYOUT_H
+#define LAB_HW_LAYOUT_H
+
+#define HW_SIZE		0x1000000UL
+#define HW_MAX_UNITS	16
+#define HW_SLOTS	32		/* a unit's; one function each */
+#define HW_CONTROL_SLOT	31		/* the unit's own function */
+
+/* Header */
+#define HW_MAGIC	0x31776861UL
+#define HW_AT_MAGIC	0x0
+#define HW_AT_UNITS	0x4
+
+#define HW_REGISTERS(u)	(0x1000UL * (1 + (u)))
+#define HW_CONFIG(u, s)	(0x100000UL + ((u) * HW_SLOTS + (s)) * 0x2000UL)
+#define HW_MASKS	0x1000		/* from a function's configuration space */
+#define HW_BAR_SIZE	0x4000UL
+#define HW_BARS(u)	(0x800000UL + (u) * HW_SLOTS * HW_BAR_SIZE)
+#define HW_BAR(u, s)	(HW_BARS(u) + (s) * HW_BAR_SIZE)
+
+#define HW_VENDOR_ID	0x10ff
+#define HW_DEVICE_ID	0x0001		/* a function that does DMA */
+#define HW_CONTROL_ID	0x0002
+
+/* Capabilities */
+#define HW_CAP_EXP	0x40
+#define HW_CAP_ATS	0x100
+#define HW_CAP_PASID	0x110
+#define HW_CAP_PRI	0x120
+
+/*
+ * BAR 0 of a function: registers of 64 bits. One access at a time: the command is written
+ * last, and is 0 again when the others say what came of it.
+ */
+#define HW_COMMAND	0x00
+#define HW_CMD_READ		1
+#define HW_CMD_WRITE		2	/* of HW_DATA */
+#define HW_CMD_PAGE_REQUEST	3	/* of the group in HW_DATA */
+#define HW_IOVA		0x08
+#define HW_PASID	0x10		/* HW_NO_PASID: a request without */
+#define HW_NO_PASID		(~0ULL)
+#define HW_DATA		0x18
+#define HW_STATUS	0x20
+#define HW_OK			1
+#define HW_FAULT		2
+#define HW_SOURCE	0x28		/* 0 ATC, 1 IOTLB, 2 walk */
+#define HW_STALE	0x30		/* the translation is not what memory gives */
+#define HW_RESPONSE	0x38		/* to a page request: 1 + its code; 0 none yet */
+
+/*
+ * The agent: does accesses at random pages of a range as fast as it can. A page's word in
+ * the table says what the guest holds of it: odd, it is unmapped and the unmap has
+ * returned. An access that began and ended under the same odd word and got through is one
+ * that must not have been.
+ */
+#define HW_AGENT	0x40		/* HW_CMD_READ or HW_CMD_WRITE; 0: stop */
+#define HW_AGENT_RUNS	0x48		/* it does */
+#define HW_AGENT_IOVA	0x50
+#define HW_AGENT_PASID	0x58
+#define HW_AGENT_PAGES	0x60		/* up to HW_AGENT_MAX */
+#define HW_AGENT_DONE	0x68		/* accesses so far */
+#define HW_AGENT_FAULTS	0x70		/* of these, that got no translation */
+#define HW_AGENT_STALE	0x78		/* that got one of a page that was gone */
+#define HW_AGENT_TABLE	0x1000
+#define HW_AGENT_MAX	512
+
+/* BAR 0 of a unit's own function. A type is that of a command, bits 3:0. */
+#define HW_LATENCY(t)	(0x000 + (t) * 8)	/* ns that a command of the type takes */
+#define HW_COUNT(t)	(0x080 + (t) * 8)	/* commands executed */
+#define HW_LOOK		0x100		/* 1: count what is stale now; 0 when done */
+#define HW_LOOK_STALE	0x108
+#define HW_LOOK_ATC	0x110		/* translations cached */
+#define HW_LOOK_IOTLB	0x118
+/* Something goes wrong with commands of the types, after SKIP of them, COUNT times. */
+#define HW_TROUBLE	0x120
+#define HW_REFUSE		1	/* as if malformed: the queue stops with an error */
+#define HW_STALL		2	/* the queue stands still */
+#define HW_LOSE			3	/* taken without effect */
+#define HW_TROUBLE_TYPES 0x128		/* bit mask */
+#define HW_TROUBLE_SKIP	0x130
+#define HW_TROUBLE_COUNT 0x138
+#define HW_TROUBLE_HITS	0x140		/* so far */
+#define HW_PATIENCE	0x160		/* ns after which an error clears itself; 0: never */
+#define HW_RESCUES	0x168		/* so often it did */
+#define HW_TIMEOUT	0x148		/* ns after which a device is given up */
+#define HW_TIMEOUTS	0x150		/* so far: ITE */
+#define HW_ERRORS	0x158		/* so far: IQE */
+/* By slot. */
+#define HW_SILENT(s)	(0x200 + (s) * 8)	/* does not answer ATC commands */
+#define HW_ABSENT(s)	(0x300 + (s) * 8)	/* is not there any more */
+#define HW_ATC_LATENCY(s) (0x400 + (s) * 8)	/* ns on top of the type's */
+#define HW_ATC_COUNT(s)	(0x500 + (s) * 8)	/* ATC commands for it */
+#define HW_ATC_DEAD(s)	(0x600 + (s) * 8)	/* of these, in reset or absent */
+#define HW_ATC_OFF(s)	(0x800 + (s) * 8)	/* of these, with ATS off otherwise */
+#define HW_RESET_NS(s)	(0x700 + (s) * 8)	/* how long a function-level reset takes */
+
+#endif

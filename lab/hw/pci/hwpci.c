@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The PCI segments of a machine whose hardware is outside: see ../layout.h.
+ *
+ *	insmod hwpci.ko base=ADDRESS
+ *
+ * makes a segment for each unit. It has no logic but the masks of configuration space; what
+ * answers is the program outside. A read of the parameter "grace" runs synchronize_rcu() and
+ * gives the nanoseconds that it took: whether grace periods go on.
+ */
+#include <linux/io.h>
+#include <linux/ioport.h>
+#include <linux/ktime.h>
+#include <linux/module.h>
+#include <linux/pci.h>
+#include <linux/rcupdate.h>
+
+#include "../layout.h"
+
+static unsigned long base;
+module_param(base, ulong, 0);
+MODULE_PARM_DESC(base, "where the hardware is in memory");
+
+static int grace_get(char *buffer, const struct kernel_param *kp)
+{
+	ktime_t began = ktime_get();
+
+	synchronize_rcu();
+	return sysfs_emit(buffer, "%lld\n", ktime_to_ns(ktime_sub(ktime_get(), began)));
+}
+
+static const struct kernel_param_ops grace_ops = { .get = grace_get };
+module_param_cb(grace, &grace_ops, NULL, 0444);
+MODULE_PARM_DESC(grace, "nanoseconds of a grace period that a read waits for");
+
+/* What a hot-plug driver does first when a function is not there any more: "0001:00:01.0". */
+static int gone_set(const char *value, const struct kernel_param *kp)
+{
+	unsigned int domain, bus, slot, fn;
+	struct pci_dev *pdev;
+
+	if (sscanf(value, "%x:%x:%x.%x", &domain, &bus, &slot, &fn) != 4)
+		return -EINVAL;
+	pdev = pci_get_domain_bus_and_slot(domain, bus, PCI_DEVFN(slot, fn));
+	if (!pdev)
+		return -ENODEV;
+	WRITE_ONCE(pdev->error_state, pci_channel_io_perm_failure);
+	pci_dev_put(pdev);
+	return 0;
+}
+
+static const struct kernel_param_ops gone_ops = { .set = gone_set };
+module_param_cb(gone, &gone_ops, NULL, 0200);
+MODULE_PARM_DESC(gone, "a function that the kernel shall take for disconnected");
+
+struct segment {
+	struct pci_sysdata sysdata;	/* bus->sysdata */
+	struct resource window, busn;
+	void __iomem *config;
+};
+
+static struct segment segments[HW_MAX_UNITS];
+
+static void __iomem *config_of(struct pci_bus *bus, unsigned int devfn)
+{
+	struct pci_sysdata *sysdata = bus->sysdata;
+	struct segment *segment = container_of(sysdata, struct segment, sysdata);
+
+	if (bus->number || PCI_FUNC(devfn))
+		return NULL;
+	return segment->config + HW_CONFIG(0, PCI_SLOT(devfn)) - HW_CONFIG(0, 0);
+}
+
+static u32 mask_of(int size)
+{
+	return size == 4 ? ~0U : (1U << 8 * size) - 1;
+}
+
+static int hwpci_read(struct pci_bus *bus, unsigned int devfn, int where, int size, u32 *value)
+{
+	void __iomem *config = config_of(bus, devfn);
+
+	*value = mask_of(size);
+	if (!config)
+		return PCIBIOS_DEVICE_NOT_FOUND;
+	/* A free slot's IDs are 0. */
+	if (readw(config))
+		*value &= readl(config + (where & ~3)) >> 8 * (where & 3);
+	return PCIBIOS_SUCCESSFUL;
+}
+
+static int hwpci_write(struct pci_bus *bus, unsigned int devfn, int where, int size, u32 value)
+{
+	void __iomem *config = config_of(bus, devfn);
+	int at = where & ~3, shift = 8 * (where & 3);
+	u32 mask;
+
+	if (!config)
+		return PCIBIOS_DEVICE_NOT_FOUND;
+	mask = readl(config + HW_MASKS + at) & mask_of(size) << shift;
+	writel((readl(config + at) & ~mask) | (value << shift & mask), config + at);
+	return PCIBIOS_SUCCESSFUL;
+}
+
+static struct pci_ops hwpci_ops = { .read = hwpci_read, .write = hwpci_write };
+
+static int segment_add(struct segment *segment, int unit)
+{
+	LIST_HEAD(resources);
+	struct pci_bus *bus;
+	int ret;
+
+	segment->config = ioremap(base + HW_CONFIG(unit, 0),
+				  HW_CONFIG(unit, HW_SLOTS) - HW_CONFIG(unit, 0));
+	if (!segment->config)
+		return -ENOMEM;
+	segment->sysdata.domain = unit + 1;
+	segment->sysdata.node = NUMA_NO_NODE;
+	segment->window.name = "hwpci BARs";
+	segment->window.flags = IORESOURCE_MEM;
+	segment->window.start = base + HW_BARS(unit);
+	segment->window.end = base + HW_BARS(unit + 1) - 1;
+	segment->busn.name = "hwpci bus";
+	segment->busn.flags = IORESOURCE_BUS;
+	ret = insert_resource(&iomem_resource, &segment->window);
+	if (ret) {
+		iounmap(segment->config);
+		return ret;
+	}
+	pci_add_resource(&resources, &segment->window);
+	pci_add_resource(&resources, &segment->busn);
+
+	pci_lock_rescan_remove();
+	bus = pci_scan_root_bus(NULL, 0, &hwpci_ops, &segment->sysdata, &resources);
+	if (bus) {
+		/* BARs lie in memory that is reserved: they stay where they are. */
+		pci_bus_claim_resources(bus);
+		pci_bus_add_devices(bus);
+	}
+	pci_unlock_rescan_remove();
+	return bus ? 0 : -ENODEV;
+}
+
+static int __init hwpci_init(void)
+{
+	void __iomem *header = ioremap(base, PAGE_SIZE);
+	u32 magic, units;
+	int unit, ret = 0;
+
+	if (!header)
+		return -ENOMEM;
+	magic = readl(header + HW_AT_MAGIC);
+	units = readl(header + HW_AT_UNITS);
+	iounmap(header);
+	if (magic != HW_MAGIC || units > HW_MAX_UNITS) {
+		pr_err("hwpci: no hardware at %#lx\n", base);
+		return -ENODEV;
+	}
+	for (unit = 0; unit < units && !ret; unit++)
+		ret = segment_add(&segments[unit], unit);
+	/* What is there stays: a root bus that was added has no way back here. */
+	if (ret)
+		pr_err("hwpci: segment %d: error %d\n", unit, ret);
+	return 0;
+}
+
+module_init(hwpci_init);
+MODULE_DESCRIPTION("PCI segments of hardware outside of the machine");
+MODULE_LICENSE("GPL");

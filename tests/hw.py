@@ -1,0 +1,258 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""
+lab/hw without a machine: this program is the guest, in the memory that both share.
+
+usage: tests/hw.py HW ALIST
+
+What registers do that are only memory, in the order in which a driver uses them; errors and
+devices that do not answer; functions that are reset or gone; and what the program says of
+wrong files. The trace of it all is read by alist replay.
+"""
+import json
+import mmap
+import os
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+MEMORY, BASE = 64 << 20, 32 << 20
+REGS, CONFIG, BARS = BASE + 0x1000, BASE + 0x100000, BASE + 0x800000
+GCMD, GSTS, RTADDR, FSTS, IQH, IQT, IQA = 0x18, 0x1c, 0x20, 0x34, 0x80, 0x88, 0x90
+FECTL, FRCD, IQERCD = 0x38, 0x800, 0xb0
+TE, SRTP, QIE = 1 << 31, 1 << 30, 1 << 26
+IQE, ITE, PPF = 1 << 4, 1 << 6, 1 << 1
+QUEUE, STATUS, DATA = 0x10000, 0x20000, 0x30000
+SLOT, CONTROL = 1, 31
+COMMAND, IOVA, PASID, VALUE, RESULT = 0x00, 0x08, 0x10, 0x18, 0x20
+TIMEOUT, SILENT, ABSENT, DEAD, RESET, LOOK = 0x148, 0x200, 0x300, 0x600, 0x700, 0x100
+TROUBLE, TYPES, SKIP, COUNT, HITS = 0x120, 0x128, 0x130, 0x138, 0x140
+ERRORS, PATIENCE, RESCUES = 0x158, 0x160, 0x168
+NONE = (1 << 64) - 1
+failed = []
+
+
+def check(name, true, detail=""):
+    """One case."""
+    print(f"{'ok' if true else 'not ok'} {name}{'' if true else ': ' + str(detail)}")
+    if not true:
+        failed.append(name)
+
+
+class Guest:
+    """The machine's memory, and what a driver does with it."""
+
+    def __init__(self, path):
+        with open(path, "r+b") as file:
+            self.memory = mmap.mmap(file.fileno(), MEMORY)
+        self.tail = 0
+
+    def load(self, at, size=8):
+        """Little-endian."""
+        return int.from_bytes(self.memory[at:at + size], "little")
+
+    def store(self, at, value, size=8):
+        """The same; as one access, which struct.pack_into is for aligned words."""
+        struct.pack_into("<Q" if size == 8 else "<I", self.memory, at, value)
+
+    def wait(self, at, value, size=8, mask=NONE, seconds=5):
+        """For a word to be value."""
+        end = time.monotonic() + seconds
+        while self.load(at, size) & mask != value:
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.0005)
+        return True
+
+    def submit(self, *descriptors):
+        """Queues them and a wait; return: where its status comes to be."""
+        at = STATUS + self.tail * 4
+        self.store(at, 0, 4)
+        for low, high in (*descriptors, (0x25 | 7 << 32, at)):
+            place = QUEUE + self.tail * 32
+            self.store(place, low)
+            self.store(place + 8, high)
+            self.store(place + 16, 0)
+            self.store(place + 24, 0)
+            self.tail = (self.tail + 1) % 128
+        self.store(REGS + IQT, self.tail << 5)
+        return at
+
+    def control(self, offset):
+        """A register of the unit's own function."""
+        return BARS + CONTROL * 0x4000 + offset
+
+    def bar(self, offset):
+        """A register of the function in SLOT."""
+        return BARS + SLOT * 0x4000 + offset
+
+    def config(self, offset):
+        """Of its configuration space."""
+        return CONFIG + SLOT * 0x2000 + offset
+
+    def dma(self, command, iova, value=0):
+        """One access; return: (status, data)."""
+        self.store(self.bar(IOVA), iova)
+        self.store(self.bar(PASID), NONE)
+        self.store(self.bar(VALUE), value)
+        self.store(self.bar(COMMAND), command)
+        if not self.wait(self.bar(COMMAND), 0):
+            return None, None
+        return self.load(self.bar(RESULT)), self.load(self.bar(VALUE))
+
+
+def start(program, directory, **changes):
+    """The program with a file of its own; return: the process and the file's content."""
+    machine = {"ram": directory + "/ram", "memory": MEMORY, "base": BASE,
+               "trace": directory + "/trace", "report": directory + "/report",
+               "units": [{"timeout_ms": 50, "functions":
+                          [{"slot": SLOT, "ats": True, "pri": True, "pasid_bits": 20}]}]}
+    machine.update(changes)
+    path = directory + "/machine.json"
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(machine, file)
+    return subprocess.Popen([program, path], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def wrong_files(program, directory):
+    """Each is refused, with a message that names the file."""
+    slot = [{"functions": [{"slot": 0}]}]
+    for name, changes in {"no RAM": {"ram": None}, "no unit": {"units": []},
+                          "too many units": {"units": [{}] * 17}, "slot 0": {"units": slot},
+                          "base beyond memory": {"base": MEMORY},
+                          "latency of no type": {"units": [{"latency_us": {"x": 1}}]},
+                          "too many PASIDs": {"units": [{"functions": [
+                              {"slot": 1, "pasid_bits": 21}]}]}}.items():
+        process = start(program, directory, **changes)
+        error = process.communicate(timeout=20)[1].decode()
+        check(f"{name} is refused", process.returncode == 2 and "machine.json" in error,
+              f"status {process.returncode}: {error}")
+    done = subprocess.run([program], capture_output=True, check=False)
+    check("usage", done.returncode == 2 and b"usage" in done.stderr, done)
+    done = subprocess.run([program, directory + "/missing"], capture_output=True, check=False)
+    check("a file that is missing", done.returncode == 2 and b"missing" in done.stderr, done)
+
+
+def registers(guest):
+    """What a driver does first."""
+    check("a function that does no translation reaches all memory",
+          guest.dma(2, DATA, 0x1234) == (1, 0x1234) and guest.load(DATA) == 0x1234)
+    guest.store(REGS + IQA, QUEUE | 1 << 11)
+    guest.store(REGS + GCMD, QIE, 4)
+    check("GSTS says that the queue is on", guest.wait(REGS + GSTS, QIE, 4))
+    guest.store(REGS + RTADDR, 0x40000 | 1 << 10)
+    guest.store(REGS + GCMD, QIE | SRTP, 4)
+    check("GSTS says that the root is set", guest.wait(REGS + GSTS, QIE | SRTP, 4))
+    status = guest.submit((0x11, 0), (0x37, 0), (0x12, 0))
+    check("a wait descriptor completes", guest.wait(status, 7, 4))
+    check("the head has come to the tail", guest.wait(REGS + IQH, guest.tail << 5))
+    guest.store(REGS + GCMD, QIE | TE, 4)
+    check("GSTS keeps what was done once", guest.wait(REGS + GSTS, QIE | SRTP | TE, 4))
+
+
+def faults(guest):
+    """Records, and their bits."""
+    check("without tables there is a fault", guest.dma(1, DATA)[0] == 2)
+    check("FSTS says that there is a record", guest.wait(REGS + FSTS, PPF, 4, 0xff))
+    high = guest.load(REGS + FRCD + 8)
+    check("the record says who and why", high & 0xffff == SLOT << 3 and high >> 63 == 1 and
+          high >> 32 & 0xff == 0x71, hex(high))
+    check("the interrupt is pending", guest.wait(REGS + FECTL, 3 << 30, 4))
+    guest.store(REGS + FRCD + 12, 1 << 31, 4)
+    check("F is cleared by a write of F", guest.wait(REGS + FRCD + 12, 0, 4))
+    check("then nothing is pending", guest.wait(REGS + FSTS, 0, 4))
+
+
+def errors(guest):
+    """A command that is malformed, and one that is refused."""
+    head = guest.tail
+    status = guest.submit((0xf, 0))
+    check("an unknown type is an error", guest.wait(REGS + FSTS, IQE, 4, 0xff))
+    check("the head stays there", guest.load(REGS + IQH) == head << 5)
+    time.sleep(0.01)
+    check("nothing goes on", guest.load(status, 4) == 0)
+    guest.store(REGS + FSTS, ITE, 4)
+    check("another bit clears nothing", guest.wait(REGS + FSTS, IQE, 4, 0xff))
+    guest.store(REGS + FSTS, IQE, 4)
+    check("what is not mended is an error again", guest.wait(guest.control(ERRORS), 2) and
+          guest.load(status, 4) == 0)
+    guest.store(QUEUE + head * 32, 0x12)
+    guest.store(REGS + FSTS, IQE, 4)
+    check("once it is mended the queue goes on", guest.wait(status, 7, 4) and
+          guest.wait(REGS + FSTS, 0, 4))
+
+    for offset, value in ((TYPES, 1 << 5), (SKIP, 1), (COUNT, 1), (TROUBLE, 1)):
+        guest.store(guest.control(offset), value)
+    check("one that is not meant is not refused",
+          guest.wait(guest.submit((0x12, 0)), 7, 4))
+    status = guest.submit((0x12, 0))
+    check("one that is meant is", guest.wait(REGS + FSTS, IQE, 4, 0xff) and
+          guest.load(guest.control(HITS)) == 1 and guest.load(status, 4) == 0)
+    guest.store(guest.control(PATIENCE), 20000000)
+    check("an error that nobody clears goes by itself",
+          guest.wait(guest.control(RESCUES), 1) and guest.wait(status, 7, 4))
+    guest.store(guest.control(PATIENCE), 0)
+
+
+def silence(guest):
+    """A device that does not answer, or is not there."""
+    guest.store(guest.config(0x104), 1 << 31, 4)
+    atc = (0x3 | SLOT << 35, 0x7ffffffffffff001)
+    check("a device with ATS answers", guest.wait(guest.submit(atc), 7, 4))
+    guest.store(guest.control(SILENT + SLOT * 8), 1)
+    time.sleep(0.01)
+    status = guest.submit(atc)
+    check("one that is silent is given up", guest.wait(REGS + FSTS, ITE, 4, 0xff))
+    check("IQERCD says who", guest.load(REGS + IQERCD) >> 32 == SLOT << 3)
+    guest.store(guest.control(SILENT + SLOT * 8), 0)
+    guest.store(REGS + FSTS, ITE, 4)
+    check("its wait descriptor never completes, a new one does",
+          guest.wait(guest.submit(atc), 7, 4) and guest.load(status, 4) == 0)
+
+    guest.store(guest.control(RESET + SLOT * 8), 200000000)
+    guest.store(guest.config(0x48), 1 << 15, 4)
+    check("a reset switches ATS off", guest.wait(guest.config(0x104), 0, 4, 1 << 31))
+    guest.store(guest.config(0x104), 1 << 31, 4)
+    guest.submit(atc)
+    check("a function in reset does not answer", guest.wait(REGS + FSTS, ITE, 4, 0xff))
+    check("that is counted", guest.load(guest.control(DEAD + SLOT * 8)) == 1)
+    guest.store(REGS + FSTS, ITE, 4)
+    guest.store(guest.control(ABSENT + SLOT * 8), 1)
+    check("one that is gone reads as ones", guest.wait(guest.config(0), 0xffffffff, 4))
+    check("and nothing of it can be written", guest.load(guest.config(0x1004), 4) == 0)
+    guest.store(guest.control(LOOK), 1)
+    check("a look at the caches", guest.wait(guest.control(LOOK), 0))
+
+
+def main():
+    """All of it, with one machine."""
+    program, alist = sys.argv[1:]
+    with tempfile.TemporaryDirectory(prefix="hw-", dir="/dev/shm") as directory:
+        wrong_files(program, directory)
+        process = start(program, directory)
+        check("it says when it is ready", process.stdout.readline() == b"ready\n")
+        guest = Guest(directory + "/ram")
+        for part in (registers, faults, errors, silence):
+            part(guest)
+        process.send_signal(signal.SIGTERM)
+        error = process.communicate(timeout=60)[1].decode()
+        check("it ends when it is told to", process.returncode == 0 and not error,
+              f"status {process.returncode}: {error}")
+        check("the memory is gone", not os.path.exists(directory + "/ram"))
+        with open(directory + "/report", encoding="utf-8") as file:
+            unit = json.load(file)["units"][0]
+        check("the report counts", unit["timeouts"] == 2 and unit["errors"] == 3 and
+              unit["commands"]["wait"] > 5, unit)
+        done = subprocess.run([alist, "replay", directory + "/trace"], capture_output=True,
+                              check=False)
+        check("alist replay reads the trace", done.returncode == 0,
+              done.stdout.decode() + done.stderr.decode())
+    print(f"{len(failed)} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
