@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Dirty tracking: hw_dirty
+ *
+ * Devices have translations cached when tracking begins; each page that they write from then
+ * on has to be in the bitmap, and again after the bitmap was read and cleared. For a domain
+ * that functions of both units share, then for a parent of nests. Two callers switch tracking
+ * on at once while commands take time: each of them counts on it when its call returns.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include <linux/iommufd.h>
+
+#include "hw.h"
+
+#define IOVA		0x40000000UL
+#define VA		0x40000000UL
+#define TABLES		0x00200000UL
+#define PAGES		32
+#define PTE_FLAGS	7UL
+#define COMMAND_NS	5000000
+
+static struct hardware hw;
+static char *mem, *tables;
+
+static void set_tracking(uint32_t hwpt, bool on)
+{
+	struct iommu_hwpt_set_dirty_tracking set = {
+		.size = sizeof(set), .hwpt_id = hwpt,
+		.flags = on ? IOMMU_HWPT_DIRTY_TRACKING_ENABLE : 0,
+	};
+
+	if (ioctl(hw.space.fd, IOMMU_HWPT_SET_DIRTY_TRACKING, &set))
+		fail("dirty tracking %s: %s", on ? "on" : "off", strerror(errno));
+}
+
+/* Reads and clears. */
+static uint64_t get_dirty(uint32_t hwpt)
+{
+	uint64_t bitmap = 0;
+	struct iommu_hwpt_get_dirty_bitmap get = {
+		.size = sizeof(get), .hwpt_id = hwpt, .iova = IOVA,
+		.length = PAGES * SZ_4K, .page_size = SZ_4K, .data = (uintptr_t)&bitmap,
+	};
+
+	if (ioctl(hw.space.fd, IOMMU_HWPT_GET_DIRTY_BITMAP, &get))
+		fail("dirty bitmap: %s", strerror(errno));
+	return bitmap;
+}
+
+/* Each function has pages of its own. */
+static uint64_t write_pages(uint64_t value)
+{
+	uint64_t written = 0;
+	int i, page;
+
+	for (i = 0; i < hw.functions; i++) {
+		for (page = i; page < PAGES; page += 2 * hw.functions) {
+			if (!dma_write(&hw.function[i], PASID_NONE, IOVA + page * SZ_4K,
+				       value).ok)
+				fail("a write gets a fault");
+			written |= 1UL << page;
+		}
+	}
+	return written;
+}
+
+static int missed(uint64_t written, uint64_t dirty)
+{
+	return __builtin_popcountl(written & ~dirty);
+}
+
+static void fill_caches(void)
+{
+	int i, page;
+
+	for (i = 0; i < hw.functions; i++)
+		for (page = 0; page < PAGES; page++)
+			expect_data(&hw.function[i], PASID_NONE, IOVA + page * SZ_4K, 0);
+}
+
+static void clear_memory(void)
+{
+	memset(mem, 0, PAGES * SZ_4K);
+}
+
+static void track(const char *name, uint32_t hwpt)
+{
+	int first, again, unwritten, after;
+	uint64_t written, dirty;
+
+	clear_memory();
+	fill_caches();
+	set_tracking(hwpt, true);
+	written = write_pages(1);
+	dirty = get_dirty(hwpt);
+	first = missed(written, dirty);
+	/* Devices may write what they have asked for: more than was written is no fault. */
+	unwritten = __builtin_popcountl(dirty & ~written);
+	written = write_pages(2);
+	again = missed(written, get_dirty(hwpt));
+	after = __builtin_popcountl(get_dirty(hwpt));
+	set_tracking(hwpt, false);
+	report_case(name, "\"wrong_missed\": %d, \"wrong_missed_after_clear\": %d, "
+		    "\"written\": %d, \"more\": %d, \"dirty_without_a_write\": %d", first, again,
+		    __builtin_popcountl(written), unwritten, after);
+}
+
+static void control(const char *name, uint32_t hwpt, unsigned int types)
+{
+	uint64_t written;
+	int n;
+
+	clear_memory();
+	fill_caches();
+	set_tracking(hwpt, true);
+	write_pages(1);
+	lose(&hw, types);
+	get_dirty(hwpt);
+	written = write_pages(2);
+	lose_end(&hw);
+	n = missed(written, get_dirty(hwpt));
+	get_dirty(hwpt);
+	set_tracking(hwpt, false);
+	report_case(name, "\"fired\": %d", n);
+}
+
+static void *caller(void *arg)
+{
+	set_tracking(*(uint32_t *)arg, true);
+	return NULL;
+}
+
+static void two_callers(uint32_t hwpt)
+{
+	pthread_t thread;
+	uint64_t written, dirty;
+
+	clear_memory();
+	fill_caches();
+	set_latency(&hw, -1, COMMAND_NS);
+	if (pthread_create(&thread, NULL, caller, &hwpt))
+		fail("no thread");
+	sleep_ms(COMMAND_NS / 1000000 / 2);
+	set_tracking(hwpt, true);
+	written = write_pages(1);
+	pthread_join(thread, NULL);
+	set_latency(&hw, -1, 0);
+	dirty = get_dirty(hwpt);
+	set_tracking(hwpt, false);
+	report_case("two switch tracking on", "\"wrong_missed\": %d", missed(written, dirty));
+}
+
+static void build_tables(void)
+{
+	int page;
+
+	*(uint64_t *)tables = (TABLES + SZ_4K) | PTE_FLAGS;
+	*((uint64_t *)(tables + SZ_4K) + (VA >> 30)) = (TABLES + 2 * SZ_4K) | PTE_FLAGS;
+	*(uint64_t *)(tables + 2 * SZ_4K) = (TABLES + 3 * SZ_4K) | PTE_FLAGS;
+	for (page = 0; page < PAGES; page++)
+		*((uint64_t *)(tables + 3 * SZ_4K) + page) = (IOVA + page * SZ_4K) | PTE_FLAGS;
+}
+
+int main(void)
+{
+	uint32_t ioas, hwpt, parent;
+	int i;
+
+	hw_open(&hw, 0);
+	mem = memory(PAGES * SZ_4K);
+	tables = memory(4 * SZ_4K);
+	ioas = ioas_alloc(&hw);
+	map_in(&hw, ioas, mem, IOVA, PAGES * SZ_4K);
+	hwpt = hwpt_alloc(&hw, &hw.function[0], ioas, IOMMU_HWPT_ALLOC_DIRTY_TRACKING);
+	for (i = 0; i < hw.functions; i++)
+		attach_to(&hw.function[i], hwpt);
+
+	track("dirty tracking", hwpt);
+	two_callers(hwpt);
+	control("dirty tracking, IOTLB and ATC commands lost", hwpt, TYPES_ATC | TYPES_IOTLB);
+
+	build_tables();
+	map_in(&hw, ioas, tables, TABLES, 4 * SZ_4K);
+	parent = hwpt_alloc(&hw, &hw.function[0], ioas,
+			    IOMMU_HWPT_ALLOC_DIRTY_TRACKING | IOMMU_HWPT_ALLOC_NEST_PARENT);
+	for (i = 0; i < hw.functions; i++)
+		attach_to(&hw.function[i],
+			  nest_alloc(&hw, &hw.function[i], parent, TABLES));
+	track("dirty tracking of a parent of nests", parent);
+	control("dirty tracking of a parent, IOTLB and ATC commands lost", parent,
+		TYPES_ATC | TYPES_IOTLB);
+	return 0;
+}

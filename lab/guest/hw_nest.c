@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The parent of nests changes: hw_nest
+ *
+ * Each function of both units has a nest of its own: first-stage tables, which this program
+ * keeps as a guest would, over one second stage. When a page of the second stage goes, the
+ * IOTLB has to lose it under the tag of every nest, and every ATC altogether: it knows the
+ * page by the guest's address. Asked for alone, then beside DMA, then beside DMA and nests
+ * that come and go; and the guest's own unmaps, by IOMMU_HWPT_INVALIDATE.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include <linux/iommufd.h>
+
+#include "hw.h"
+
+#define VA		0x40000000UL	/* of the guest's process */
+#define TABLES		0x00200000UL	/* guest-physical */
+#define DATA		0x10000000UL
+#define PAGES		64
+#define ROUNDS		150
+#define FEW_ROUNDS	20
+#define PATTERN(page)	(0x5678000000000000UL + (page))
+
+#define PTE_FLAGS	7UL		/* present, writable, user */
+
+static struct hardware hw;
+static char *mem, *tables;
+static uint32_t ioas, parent, nest[64];
+static struct churn pages;
+static volatile bool stop;
+
+static uint64_t *pte(unsigned int page)
+{
+	return (uint64_t *)(tables + 3 * SZ_4K) + page;
+}
+
+/* Four levels for VA..: 0, 1, 0, and the pages from 0. */
+static void build_tables(void)
+{
+	unsigned int page;
+
+	*(uint64_t *)tables = (TABLES + SZ_4K) | PTE_FLAGS;
+	*((uint64_t *)(tables + SZ_4K) + (VA >> 30)) = (TABLES + 2 * SZ_4K) | PTE_FLAGS;
+	*(uint64_t *)(tables + 2 * SZ_4K) = (TABLES + 3 * SZ_4K) | PTE_FLAGS;
+	for (page = 0; page < PAGES; page++)
+		*pte(page) = (DATA + page * SZ_4K) | PTE_FLAGS;
+}
+
+static void invalidate(uint32_t id, unsigned int page)
+{
+	struct iommu_hwpt_vtd_s1_invalidate entry = {
+		.addr = VA + page * SZ_4K, .npages = 1,
+	};
+	struct iommu_hwpt_invalidate inv = {
+		.size = sizeof(inv), .hwpt_id = id, .data_uptr = (uintptr_t)&entry,
+		.data_type = IOMMU_HWPT_INVALIDATE_DATA_VTD_S1,
+		.entry_len = sizeof(entry), .entry_num = 1,
+	};
+
+	if (ioctl(hw.space.fd, IOMMU_HWPT_INVALIDATE, &inv))
+		fail("the nest's page is not invalidated: %s", strerror(errno));
+}
+
+static unsigned long once(unsigned long *through)
+{
+	unsigned long stale;
+	unsigned int page;
+	int i;
+
+	map_in(&hw, ioas, mem, DATA, PAGES * SZ_4K);
+	for (i = 0; i < hw.functions; i++)
+		for (page = 0; page < PAGES; page += 9)
+			expect_data(&hw.function[i], PASID_NONE, VA + page * SZ_4K,
+				    PATTERN(page));
+	unmap_in(&hw, ioas, DATA, PAGES * SZ_4K);
+	stale = look(&hw);
+	*through = 0;
+	for (i = 0; i < hw.functions; i++)
+		for (page = 0; page < PAGES; page += 9)
+			*through += dma_read(&hw.function[i], PASID_NONE, VA + page * SZ_4K).ok;
+	return stale;
+}
+
+/* The last function's nest comes and goes. */
+static void *attach_and_detach(void *arg)
+{
+	struct function *last = &hw.function[hw.functions - 1];
+	unsigned long *done = arg;
+
+	while (!stop) {
+		detach(&last->device);
+		attach_to(last, nest[hw.functions - 1]);
+		++*done;
+	}
+	return NULL;
+}
+
+static void control(const char *name, unsigned int types)
+{
+	unsigned long stale, through;
+	struct agents agents;
+
+	lose(&hw, types);
+	stale = once(&through);
+	agents = churn(&hw, &pages, FEW_ROUNDS);
+	lose_end(&hw);
+	map_in(&hw, ioas, mem, DATA, PAGES * SZ_4K);
+	unmap_in(&hw, ioas, DATA, PAGES * SZ_4K);
+	if (look(&hw))
+		fail("there are stale entries when commands are lost no more");
+	report_case(name, "\"fired\": %lu, \"fired_through\": %lu, \"fired_agents\": %lu", stale,
+		    through, agents.stale);
+}
+
+/* The guest takes a page from its own table, and tells the kernel. */
+static void own_unmap(void)
+{
+	unsigned long before, stale, through = 0;
+	int i;
+
+	map_in(&hw, ioas, mem, DATA, PAGES * SZ_4K);
+	for (i = 0; i < hw.functions; i++)
+		expect_data(&hw.function[i], PASID_NONE, VA, PATTERN(0));
+	*pte(0) = 0;
+	before = look(&hw);
+	for (i = 0; i < hw.functions; i++)
+		invalidate(nest[i], 0);
+	stale = look(&hw);
+	for (i = 0; i < hw.functions; i++)
+		through += dma_read(&hw.function[i], PASID_NONE, VA).ok;
+	*pte(0) = DATA | PTE_FLAGS;
+	unmap_in(&hw, ioas, DATA, PAGES * SZ_4K);
+	report_case("nest: the guest unmaps", "\"stale\": %lu, \"stale_through\": %lu, "
+		    "\"fired_before\": %lu", stale, through, before);
+}
+
+int main(void)
+{
+	unsigned long stale, through, moves = 0;
+	struct agents agents;
+	unsigned int page;
+	pthread_t thread;
+	int i;
+
+	hw_open(&hw, 0);
+	mem = memory(PAGES * SZ_4K);
+	tables = memory(4 * SZ_4K);
+	for (page = 0; page < PAGES; page++)
+		*(uint64_t *)(mem + page * SZ_4K) = PATTERN(page);
+	build_tables();
+	ioas = ioas_alloc(&hw);
+	map_in(&hw, ioas, tables, TABLES, 4 * SZ_4K);
+	parent = hwpt_alloc(&hw, &hw.function[0], ioas, IOMMU_HWPT_ALLOC_NEST_PARENT);
+	for (i = 0; i < hw.functions; i++) {
+		nest[i] = nest_alloc(&hw, &hw.function[i], parent, TABLES);
+		attach_to(&hw.function[i], nest[i]);
+	}
+
+	pages = (struct churn){
+		.ioas = ioas, .memory = mem, .iova = DATA,
+		.pasid = PASID_NONE, .agent_iova = VA, .pages = PAGES,
+	};
+	stale = once(&through);
+	report_case("unmap of a parent of nests", "\"stale\": %lu, \"stale_through\": %lu, "
+		    "\"nests\": %d", stale, through, hw.functions);
+	agents = churn(&hw, &pages, ROUNDS);
+	report_case("unmap of a parent beside DMA", "\"stale\": %lu, \"accesses\": %lu",
+		    agents.stale, agents.done);
+
+	if (pthread_create(&thread, NULL, attach_and_detach, &moves))
+		fail("no thread");
+	agents = churn(&hw, &pages, ROUNDS);
+	stop = true;
+	pthread_join(thread, NULL);
+	if (!moves)
+		fail("no nest has come and gone");
+	report_case("unmap of a parent beside DMA and other nests that come and go",
+		    "\"stale\": %lu, \"stale_entries\": %lu, \"attached\": %lu", agents.stale,
+		    look(&hw), moves);
+
+	own_unmap();
+	control("unmap of a parent, IOTLB commands lost", TYPES_IOTLB);
+	control("unmap of a parent, ATC commands lost", TYPES_ATC);
+	return 0;
+}

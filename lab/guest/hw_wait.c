@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What an unmap waits for: hw_wait
+ *
+ * A domain over 1, 2, 4, .. units, each of which takes its time for each command. One unit
+ * alone says what its commands take; several that work at once must not take longer than the
+ * slowest of them alone.
+ */
+#include <stdio.h>
+
+#include "hw.h"
+
+#define IOVA		0x40000000UL
+#define COMMAND_NS	20000000
+#define SLOW		3		/* the last unit, times that */
+#define REPEATS		4
+
+static struct hardware hw;
+static char *mem;
+
+/* The shortest of some, in ns: what else the host does makes them longer. */
+static uint64_t unmap_time(void)
+{
+	uint64_t best = UINT64_MAX;
+	int i;
+
+	for (i = 0; i < REPEATS; i++) {
+		uint64_t took;
+
+		map(&hw.space, mem, IOVA, SZ_4K);
+		took = now_ns();
+		unmap(&hw.space, IOVA, SZ_4K);
+		took = now_ns() - took;
+		if (took < best)
+			best = took;
+	}
+	return best;
+}
+
+static void attach_units(int first, int last)
+{
+	int unit;
+
+	domain_alloc(&hw.space, &hw_first(&hw, first)->device);
+	for (unit = first; unit <= last; unit++)
+		attach(&hw_first(&hw, unit)->device, &hw.space);
+}
+
+static void detach_units(int first, int last)
+{
+	int unit;
+
+	set_latency(&hw, -1, 0);
+	for (unit = first; unit <= last; unit++)
+		detach(&hw_first(&hw, unit)->device);
+	domain_free(&hw.space);
+}
+
+static void report(const char *what, int units, uint64_t took, uint64_t alone)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "unmap over %d units%s", units, what);
+	report_case(name, "\"ms\": %.1f, \"of_slowest\": %.2f, \"bound_of_slowest\": 1.15",
+		    took / 1e6, (double)took / alone);
+}
+
+int main(void)
+{
+	uint64_t alone, took;
+	int units;
+
+	hw_open(&hw, 1);
+	mem = memory(SZ_4K);
+
+	attach_units(0, 0);
+	set_latency(&hw, -1, COMMAND_NS);
+	alone = unmap_time();
+	detach_units(0, 0);
+	report("", 1, alone, alone);
+	for (units = 2; units <= hw.units; units *= 2) {
+		attach_units(0, units - 1);
+		set_latency(&hw, -1, COMMAND_NS);
+		took = unmap_time();
+		detach_units(0, units - 1);
+		report("", units, took, alone);
+	}
+
+	/* One is slower than the others. */
+	units = hw.units;
+	attach_units(units - 1, units - 1);
+	set_latency(&hw, units - 1, SLOW * COMMAND_NS);
+	alone = unmap_time();
+	detach_units(units - 1, units - 1);
+	attach_units(0, units - 1);
+	set_latency(&hw, -1, COMMAND_NS);
+	set_latency(&hw, units - 1, SLOW * COMMAND_NS);
+	took = unmap_time();
+	detach_units(0, units - 1);
+	report(", one of them slower", units, took, alone);
+	return 0;
+}
