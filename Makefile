@@ -123,6 +123,16 @@ lab: setup lab-setup
 	@LINUX="$(LINUX)" QEMU="$(QEMU)" lab/run $(MACHINE:%=--machine %) $(DEBUG:%=--debug %)
 	@$(if $(MACHINE)$(DEBUG),,LINUX="$(LINUX)" QEMU="$(QEMU)" lab/record)
 
+## make hw       boot your kernel on hardware that QEMU does not have: takes KERNEL=bzImage
+##               INITRD=file, MODULE=hwpci.ko, MACHINE=file.toml, APPEND=text, QEMU=dir
+.PHONY: hw
+hw: setup
+	@[ -n "$(KERNEL)" ] && [ -n "$(INITRD)" ] || \
+		{ echo "make hw: KERNEL= and INITRD= are missing; see doc/hw.md" >&2; exit 2; }
+	@QEMU="$(QEMU)" lab/boot $(if $(MACHINE),--machine "$(MACHINE)") \
+		$(if $(APPEND),--append "$(APPEND)") $(if $(MODULE),--module "$(MODULE)") \
+		"$(KERNEL)" "$(INITRD)"
+
 ## make check-kernel   the list in Linux 7.3: KUnit under UML, x86-64, arm64, riscv64; VT-d
 ##               in the lab's short form; takes LINUX=dir QEMU=dir
 .PHONY: check-kernel
