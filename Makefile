@@ -136,7 +136,7 @@ hw: setup
 ## make check-kernel   the list in Linux 7.3: KUnit under UML, x86-64, arm64, riscv64; VT-d
 ##               in the lab's short form; takes LINUX=dir QEMU=dir
 .PHONY: check-kernel
-check-kernel: lab-setup
+check-kernel: setup lab-setup
 	@scripts/check-kernel
 
 # With LINUX= there is no Debian root that would have these.

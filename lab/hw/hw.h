@@ -53,6 +53,7 @@ struct unit {
 	unsigned int index;
 	struct model_iommu *iommu;
 	struct function *functions[HW_SLOTS];
+	struct model_dev *control;
 	pthread_t thread;
 	pthread_rwlock_t dma;		/* held by accesses; commands wait for them */
 

@@ -160,7 +160,8 @@ static void make_unit(struct machine *machine, struct json_object *object, const
 	machine->units[unit->index] = unit;
 	vtd_reset(unit, machine);
 	control_reset(unit);
-	if (!model_dev_create(unit->iommu, HW_CONTROL_SLOT << 3, false))
+	unit->control = model_dev_create(unit->iommu, HW_CONTROL_SLOT << 3, false);
+	if (!unit->control)
 		die("no device: %s", strerror(errno));
 	store64(machine, control(unit, HW_TIMEOUT), number(object, "timeout_ms", 300) * 1000000);
 	if (json_object_object_get_ex(object, "latency_us", &latency)) {
@@ -179,6 +180,21 @@ static void make_unit(struct machine *machine, struct json_object *object, const
 		return;
 	for (i = 0; i < json_object_array_length(list); i++)
 		make_function(unit, json_object_array_get_idx(list, i), path);
+}
+
+static void free_unit(struct unit *unit)
+{
+	unsigned int slot;
+
+	for (slot = 0; slot < HW_SLOTS; slot++) {
+		if (!unit->functions[slot])
+			continue;
+		model_dev_destroy(unit->functions[slot]->dev);
+		free(unit->functions[slot]);
+	}
+	model_dev_destroy(unit->control);
+	model_iommu_destroy(unit->iommu);
+	free(unit);
 }
 
 static void make_memory(struct machine *machine, const char *path)
@@ -284,6 +300,9 @@ int main(int argc, char **argv)
 	path = string(root, "report");
 	if (path)
 		report(&machine, path);
+	for (u = 0; u < machine.nr_units; u++)
+		free_unit(machine.units[u]);
+	munmap(machine.memory.base, machine.memory.size);
 	unlink(ram);
 	json_object_put(root);
 	return 0;

@@ -11,7 +11,9 @@
  *   fault       F is cleared by a write of F alone, to a word that never has F alone.
  *   records
  *
- * The tail is read before GCMD_REG is: a queue that is used has been enabled.
+ * The tail is read before GCMD_REG is: a queue that is used has been enabled. RTPS stays set,
+ * so a driver does not wait for a second SRTP; for the same reason, the commands that it sends
+ * after it find the new root.
  *
  * The model has registers of its own for errors. They are shown in FSTS_REG and IQERCD_REG,
  * and what the guest clears there is cleared in the model. Its time is in steps, which are
