@@ -13,9 +13,11 @@ stock is not explained in differences.toml.
 import json
 import os
 import re
+import shutil
+import subprocess
 import tomllib
 
-from kernels import LAB, OUT
+from kernels import LAB, OUT, PROJECT
 
 COMMANDS = ["iotlb", "atc", "sync"]
 KEYS = ["machine", "workload", "kernel", "n", "ops", "iotlb", "atc", "sync", "instructions",
@@ -165,6 +167,31 @@ def cases_markdown(results):
     return text
 
 
+def chart_units(results):
+    """
+    hw-units.svg: what an unmap over several units takes, by guest/hw_wait.c. Return: is there
+    one? Not without gnuplot, and not of what was not measured.
+    """
+    lines = {}
+    for result in results:
+        for case in result.get("cases", []):
+            if "units" in case:
+                lines.setdefault(result["kernel"], []).append((case["units"],
+                                                               case["of_slowest"]))
+    if not lines or not shutil.which("gnuplot"):
+        return False
+    name = os.path.join(OUT, "hw-units")
+    with open(name + ".dat", "w", encoding="utf-8") as file:
+        for kernel, points in lines.items():
+            file.write(f'"{kernel}"\n' + "".join(f"{x} {y}\n" for x, y in points) + "\n\n")
+    subprocess.run(["gnuplot", "-e", f"name='{name}'; title='An unmap over several units'; "
+                    "xlabel='units, each of which takes 20 ms for a command'; "
+                    "ylabel='times what the slowest takes alone'; "
+                    f"nr={len(lines)}; styles='0 1'; thick=1",
+                    os.path.join(PROJECT, "bench", "chart.gp")], check=True)
+    return True
+
+
 def driver_figures(tree):
     """Lines of the driver, containers and locks of its domain, from the source."""
     lines = 0
@@ -219,6 +246,8 @@ def markdown(results, merged, driver, failures, used):
                  "What `lab/hw` and the programs of `lab/guest/hw_*.c` saw: see doc/hw.md. "
                  "\"Stale\" and \"wrong\" are faults; \"fired\" is an oracle that was shown "
                  "one.\n", *cases]
+        if chart_units(results):
+            text += ["![An unmap over several units](hw-units.svg)\n"]
     text += ["## Differences\n"]
     text += [f"* {reason}\n" + "".join(f"  * {where}\n" for where in wheres)
              for reason, wheres in used.items()] or ["None.\n"]

@@ -28,7 +28,7 @@ DISK_SIZE = "64M"
 # A program a file; lab.c is what they share, and hw.c what those have in common that are
 # for hardware of lab/hw. init alone is there on each architecture.
 HW_PROGRAMS = ["hw_unmap", "hw_nest", "hw_pasid", "hw_wait", "hw_error", "hw_silent", "hw_reset",
-               "hw_dirty", "hw_fault"]
+               "hw_dirty", "hw_fault", "hw_sva"]
 PROGRAMS = ["init", "nvme", "unmap", "churn", "stale", "watch", *HW_PROGRAMS]
 X86_ONLY = set(PROGRAMS) - {"init"}
 

@@ -70,7 +70,8 @@ static void map_bar(struct function *function)
 	function->bar = at;
 }
 
-static volatile uint64_t *map_control(const char *bdf)
+/* BAR 0, of a function that VFIO does not have. */
+static volatile uint64_t *map_resource(const char *bdf)
 {
 	char path[300];
 	void *at;
@@ -86,6 +87,19 @@ static volatile uint64_t *map_control(const char *bdf)
 	return at;
 }
 
+static void place(struct function *function, const char *bdf)
+{
+	function->unit = (int)strtoul(bdf, NULL, 16) - 1;
+	function->slot = (int)strtoul(bdf + strlen("0000:00:"), NULL, 16);
+}
+
+void function_open(struct function *function, const char *bdf)
+{
+	place(function, bdf);
+	snprintf(function->device.bdf, sizeof(function->device.bdf), "%s", bdf);
+	function->bar = map_resource(bdf);
+}
+
 void hw_open(struct hardware *hw, int max)
 {
 	char bdf[MAX_DEVICES][16];
@@ -98,14 +112,13 @@ void hw_open(struct hardware *hw, int max)
 	if (!hw->units)
 		fail("no unit: is hwpci.ko there?");
 	for (i = 0; i < hw->units; i++)
-		hw->control[i] = map_control(bdf[i]);
+		hw->control[i] = map_resource(bdf[i]);
 
 	n = find_devices(FUNCTION_ID, bdf, MAX_DEVICES);
 	for (i = 0; i < n; i++) {
 		struct function *function = &hw->function[hw->functions];
 
-		function->unit = (int)strtoul(bdf[i], NULL, 16) - 1;
-		function->slot = (int)strtoul(bdf[i] + strlen("0000:00:"), NULL, 16);
+		place(function, bdf[i]);
 		of_unit = i && !strncmp(bdf[i], bdf[i - 1], 4) ? of_unit + 1 : 1;
 		if (max && of_unit > max)
 			continue;

@@ -47,6 +47,8 @@ void pin(int cpu);
 
 /* Takes at most @max functions of each unit to VFIO; all of them if 0. */
 void hw_open(struct hardware *hw, int max);
+/* One that VFIO does not have: it keeps its kernel's domain. */
+void function_open(struct function *function, const char *bdf);
 /* The first function of a unit. */
 struct function *hw_first(struct hardware *hw, int unit);
 

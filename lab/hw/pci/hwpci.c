@@ -5,15 +5,24 @@
  *	insmod hwpci.ko base=ADDRESS
  *
  * makes a segment for each unit. It has no logic but the masks of configuration space; what
- * answers is the program outside. A read of the parameter "grace" runs synchronize_rcu() and
- * gives the nanoseconds that it took: whether grace periods go on.
+ * answers is the program outside. Parameters do what a program cannot ask the kernel for:
+ *
+ *	grace	a read runs synchronize_rcu() and gives the nanoseconds that it took
+ *	gone	a function that the kernel shall take for disconnected
+ *	sva	a function that the writer's address space is bound to; a read gives the PASID
+ *		of the last one
+ *	unbind	the same function: all of its bonds end
+ *
+ * A function is written as "0001:00:01.0".
  */
 #include <linux/io.h>
+#include <linux/iommu.h>
 #include <linux/ioport.h>
 #include <linux/ktime.h>
 #include <linux/module.h>
 #include <linux/pci.h>
 #include <linux/rcupdate.h>
+#include <linux/sched.h>
 
 #include "../layout.h"
 
@@ -33,15 +42,21 @@ static const struct kernel_param_ops grace_ops = { .get = grace_get };
 module_param_cb(grace, &grace_ops, NULL, 0444);
 MODULE_PARM_DESC(grace, "nanoseconds of a grace period that a read waits for");
 
-/* What a hot-plug driver does first when a function is not there any more: "0001:00:01.0". */
-static int gone_set(const char *value, const struct kernel_param *kp)
+/* Return: with a reference, or NULL. */
+static struct pci_dev *function_of(const char *name)
 {
 	unsigned int domain, bus, slot, fn;
-	struct pci_dev *pdev;
 
-	if (sscanf(value, "%x:%x:%x.%x", &domain, &bus, &slot, &fn) != 4)
-		return -EINVAL;
-	pdev = pci_get_domain_bus_and_slot(domain, bus, PCI_DEVFN(slot, fn));
+	if (sscanf(name, "%x:%x:%x.%x", &domain, &bus, &slot, &fn) != 4)
+		return NULL;
+	return pci_get_domain_bus_and_slot(domain, bus, PCI_DEVFN(slot, fn));
+}
+
+/* What a hot-plug driver does first when a function is not there any more. */
+static int gone_set(const char *value, const struct kernel_param *kp)
+{
+	struct pci_dev *pdev = function_of(value);
+
 	if (!pdev)
 		return -ENODEV;
 	WRITE_ONCE(pdev->error_state, pci_channel_io_perm_failure);
@@ -52,6 +67,66 @@ static int gone_set(const char *value, const struct kernel_param *kp)
 static const struct kernel_param_ops gone_ops = { .set = gone_set };
 module_param_cb(gone, &gone_ops, NULL, 0200);
 MODULE_PARM_DESC(gone, "a function that the kernel shall take for disconnected");
+
+struct bond {
+	struct pci_dev *pdev;
+	struct iommu_sva *sva;
+};
+
+/* Setters and getters run with the module's parameters locked. */
+static struct bond bonds[8];
+static u32 last_pasid;
+
+static int sva_set(const char *value, const struct kernel_param *kp)
+{
+	struct pci_dev *pdev = function_of(value);
+	struct iommu_sva *sva;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(bonds) && bonds[i].pdev; i++)
+		;
+	if (!pdev || i == ARRAY_SIZE(bonds)) {
+		pci_dev_put(pdev);
+		return pdev ? -ENOSPC : -ENODEV;
+	}
+	sva = iommu_sva_bind_device(&pdev->dev, current->mm);
+	if (IS_ERR(sva)) {
+		pci_dev_put(pdev);
+		return PTR_ERR(sva);
+	}
+	bonds[i] = (struct bond){ pdev, sva };
+	last_pasid = iommu_sva_get_pasid(sva);
+	return 0;
+}
+
+static int sva_get(char *buffer, const struct kernel_param *kp)
+{
+	return sysfs_emit(buffer, "%u\n", last_pasid);
+}
+
+static const struct kernel_param_ops sva_ops = { .set = sva_set, .get = sva_get };
+module_param_cb(sva, &sva_ops, NULL, 0600);
+MODULE_PARM_DESC(sva, "a function that the writer's address space is bound to");
+
+static int unbind_set(const char *value, const struct kernel_param *kp)
+{
+	struct pci_dev *pdev = function_of(value);
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(bonds); i++) {
+		if (!pdev || bonds[i].pdev != pdev)
+			continue;
+		iommu_sva_unbind_device(bonds[i].sva);
+		pci_dev_put(pdev);
+		bonds[i].pdev = NULL;
+	}
+	pci_dev_put(pdev);
+	return pdev ? 0 : -ENODEV;
+}
+
+static const struct kernel_param_ops unbind_ops = { .set = unbind_set };
+module_param_cb(unbind, &unbind_ops, NULL, 0200);
+MODULE_PARM_DESC(unbind, "a function whose bonds end");
 
 struct segment {
 	struct pci_sysdata sysdata;	/* bus->sysdata */

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A function in a process's own address space: hw_sva
+ *
+ * A child binds its address space to a function and unmaps pages while an agent reads them by
+ * their virtual addresses. Then it exits, bound as it is, with translations cached: the PASID
+ * must be of no use to the function any more, before anybody unbinds it.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "hw.h"
+
+#define PARAMETERS	"/sys/module/hwpci/parameters/"
+#define FUNCTION	"0001:00:02.0"
+#define PAGES		32
+#define ROUNDS		150
+#define AT		((char *)0x10000000000UL)
+
+static struct hardware hw;
+static struct function function;
+
+static void map_pages(unsigned int first, unsigned int n)
+{
+	char *at = AT + first * SZ_4K;
+	unsigned int page;
+
+	if (mmap(at, n * SZ_4K, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != at)
+		fail("no memory at %p", at);
+	for (page = 0; page < n; page++)
+		*(uint64_t *)(at + page * SZ_4K) = 0x4567UL + first + page;
+}
+
+static uint32_t bind_here(void)
+{
+	char text[32];
+
+	write_file(PARAMETERS "sva", FUNCTION);
+	if (!read_file(PARAMETERS "sva", text, sizeof(text)))
+		fail(PARAMETERS "sva: cannot be read");
+	return (uint32_t)number(text);
+}
+
+static void read_pages(uint32_t pasid)
+{
+	unsigned int page;
+
+	for (page = 0; page < PAGES; page++)
+		expect_data(&function, pasid, (uintptr_t)AT + page * SZ_4K, 0x4567UL + page);
+}
+
+static void unmap_beside_agent(uint32_t pasid)
+{
+	unsigned int round, page, seed = 1;
+
+	munmap(AT, PAGES * SZ_4K);
+	agent_start(&function, pasid, (uintptr_t)AT, PAGES, HW_CMD_READ);
+	for (round = 0; round < ROUNDS; round++) {
+		unsigned int first, n;
+
+		seed = seed * 1103515245 + 12345;
+		first = (seed >> 8) % PAGES;
+		n = 1 + (seed >> 16) % (PAGES - first);
+		for (page = first; page < first + n; page++)
+			agent_page(&function, page, true);
+		map_pages(first, n);
+		usleep(1000);
+		munmap(AT + first * SZ_4K, n * SZ_4K);
+		for (page = first; page < first + n; page++)
+			agent_page(&function, page, false);
+		usleep(500);
+	}
+	agent_stop(&function);
+	if (agent_get(&function, HW_AGENT_DONE) == agent_get(&function, HW_AGENT_FAULTS))
+		fail("the agent has read nothing");
+	report_case("munmap() of a process beside DMA", "\"stale\": %lu, \"accesses\": %lu",
+		    (unsigned long)agent_get(&function, HW_AGENT_STALE),
+		    (unsigned long)agent_get(&function, HW_AGENT_DONE));
+}
+
+/* Return: the PASID of a process that is no more. */
+static uint32_t in_a_child(bool agent)
+{
+	int pipes[2], status;
+	uint32_t pasid;
+	pid_t pid;
+
+	if (pipe(pipes))
+		fail("no pipe");
+	pid = fork();
+	if (!pid) {
+		pasid = bind_here();
+		map_pages(0, PAGES);
+		read_pages(pasid);
+		if (agent) {
+			unmap_beside_agent(pasid);
+			map_pages(0, PAGES);
+			read_pages(pasid);
+		}
+		if (write(pipes[1], &pasid, sizeof(pasid)) != sizeof(pasid))
+			fail("no pipe");
+		_exit(0);
+	}
+	if (waitpid(pid, &status, 0) != pid || status)
+		fail("the child ends with status %d", status);
+	if (read(pipes[0], &pasid, sizeof(pasid)) != sizeof(pasid))
+		fail("the child has said nothing");
+	close(pipes[0]);
+	close(pipes[1]);
+	return pasid;
+}
+
+static unsigned long through(uint32_t pasid)
+{
+	unsigned long n = 0;
+	unsigned int page;
+
+	for (page = 0; page < PAGES; page++)
+		n += dma_read(&function, pasid, (uintptr_t)AT + page * SZ_4K).ok;
+	return n;
+}
+
+int main(void)
+{
+	unsigned long stale, got;
+	uint32_t pasid;
+
+	hw_open(&hw, 1);
+	function_open(&function, FUNCTION);
+	pasid = in_a_child(true);
+	stale = look(&hw);
+	got = through(pasid);
+	write_file(PARAMETERS "unbind", FUNCTION);
+	report_case("a process that is bound exits", "\"stale\": %lu, \"stale_through\": %lu",
+		    stale, got);
+
+	lose(&hw, TYPES_IOTLB | TYPES_ATC | 1u << TYPE_PASID);
+	pasid = in_a_child(false);
+	stale = look(&hw);
+	got = through(pasid);
+	lose_end(&hw);
+	report_case("a process exits, commands lost", "\"fired\": %lu, \"fired_through\": %lu",
+		    stale, got);
+	return 0;
+}
