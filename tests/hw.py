@@ -214,12 +214,13 @@ def silence(guest):
 
     guest.store(guest.control(RESET + SLOT * 8), 200000000)
     guest.store(guest.config(0x48), 1 << 15, 4)
-    check("a reset switches ATS off", guest.wait(guest.config(0x104), 0, 4, 1 << 31))
-    guest.store(guest.config(0x104), 1 << 31, 4)
+    check("a function in reset reads as ones", guest.wait(guest.config(0), 0xffffffff, 4))
     guest.submit(atc)
     check("a function in reset does not answer", guest.wait(REGS + FSTS, ITE, 4, 0xff))
     check("that is counted", guest.load(guest.control(DEAD + SLOT * 8)) == 1)
     guest.store(REGS + FSTS, ITE, 4)
+    check("then it is there, with ATS off", guest.wait(guest.config(0), 0x000110ff, 4) and
+          guest.load(guest.config(0x104), 4) >> 31 == 0)
     guest.store(guest.control(ABSENT + SLOT * 8), 1)
     check("one that is gone reads as ones", guest.wait(guest.config(0), 0xffffffff, 4))
     check("and nothing of it can be written", guest.load(guest.config(0x1004), 4) == 0)

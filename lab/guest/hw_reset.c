@@ -22,7 +22,7 @@
 #define IOVA		0x40000000UL
 #define KEPT		0x50000000UL	/* mapped all the time */
 #define RESETS		8
-#define RESET_NS	90000000UL	/* the kernel waits for 100 ms */
+#define RESET_NS	150000000UL	/* the kernel waits for 100 ms, and looks */
 #define TIMEOUT_NS	100000000UL
 #define GONE_MS		500
 #define PAUSE_MS	50

@@ -111,17 +111,35 @@ void control_reset(struct unit *unit)
 	set_header(unit, HW_CONTROL_SLOT, HW_CONTROL_ID);
 }
 
-/* The lock is held. */
+/* What is read of the function is all ones; nothing can be written. */
+static void hide_config(const struct function *function)
+{
+	const struct unit *unit = function->unit;
+	uint64_t at = config(unit, function->slot);
+
+	memset(guest(unit->machine, at + HW_MASKS, HW_MASKS), 0, HW_MASKS);
+	memset(guest(unit->machine, at, HW_MASKS), 0xff, HW_MASKS);
+}
+
+/* The lock is held. The kernel waits until the function can be read again. */
 static void begin_reset(struct function *function)
 {
 	const struct unit *unit = function->unit;
-	uint64_t ns = control_load(unit, HW_RESET_NS(function->slot));
+
+	hide_config(function);
+	function->reset_until = now_ns() + control_load(unit, HW_RESET_NS(function->slot));
+	trace_text("dmar%u slot %u reset", unit->index, function->slot);
+}
+
+static void end_reset(struct function *function)
+{
+	const struct unit *unit = function->unit;
 
 	clear_config(unit, function->slot);
 	set_capabilities(function);
 	set_header(unit, function->slot, HW_DEVICE_ID);
-	function->reset_until = now_ns() + ns;
-	trace_text("dmar%u slot %u reset", unit->index, function->slot);
+	function->reset_until = 0;
+	trace_text("dmar%u slot %u is there again", unit->index, function->slot);
 }
 
 static void update(struct function *function)
@@ -131,17 +149,16 @@ static void update(struct function *function)
 	bool absent = control_load(unit, HW_ABSENT(function->slot)), ats, silent;
 
 	if (absent && !function->absent) {
-		/* What is read of it is all ones; nothing can be written. */
-		memset(guest(unit->machine, at, HW_MASKS), 0xff, HW_MASKS);
-		memset(guest(unit->machine, at + HW_MASKS, HW_MASKS), 0, HW_MASKS);
+		hide_config(function);
 		model_dev_unplug(function->dev);
 		trace_text("dmar%u slot %u is gone", unit->index, function->slot);
 	}
 	function->absent = absent;
-	if (!absent && load32(unit->machine, at + EXP_DEVCTL) & EXP_DEVCTL_FLR)
+	if (!absent && function->reset_until && now_ns() >= function->reset_until)
+		end_reset(function);
+	else if (!absent && !function->reset_until &&
+		 load32(unit->machine, at + EXP_DEVCTL) & EXP_DEVCTL_FLR)
 		begin_reset(function);
-	if (function->reset_until && now_ns() >= function->reset_until)
-		function->reset_until = 0;
 	ats = !absent && !function->reset_until &&
 	      load32(unit->machine, at + ATS_CTL) & ATS_ENABLE;
 	if (ats != function->ats && !model_dev_set_ats(function->dev, ats))

@@ -78,6 +78,7 @@
 #define WAIT_IF		BIT(4)
 
 #define STEP_NS		1000000		/* of the model's time */
+#define URGENT_NS	1000000000
 
 /*
  * CAP_REG: domain IDs of 16 bits, no caching mode, four levels of second stage, addresses of
@@ -492,18 +493,32 @@ static bool consume(struct unit *unit)
 	return true;
 }
 
+/*
+ * A driver that clears an error reads what it wrote until this thread has looked, and may take
+ * it for another error: no sleep as long as that is to be expected.
+ */
+static bool is_urgent(const struct unit *unit)
+{
+	uint64_t now = now_ns();
+
+	if (unit->stopped && now - unit->stopped_at < URGENT_NS)
+		return true;
+	return unit->ready_at && (unit->ready_at <= now || unit->ready_at - now < 50000);
+}
+
 void *vtd_thread(void *arg)
 {
 	struct unit *unit = arg;
 	unsigned int idle = 0;
 
 	while (!quitting(unit->machine)) {
-		if (consume(unit))
+		if (consume(unit)) {
 			idle = 0;
-		else if (unit->ready_at && unit->ready_at - now_ns() < 50000)
+			continue;
+		}
+		if (is_urgent(unit))
 			idle = 0;
-		else
-			poll_wait(&idle);
+		poll_wait(&idle);
 	}
 	return NULL;
 }
