@@ -15,7 +15,7 @@
 
 #define IOVA	0x40000000UL
 #define PAGES	64
-#define ROUNDS	300
+#define ROUNDS	150
 #define FEW_ROUNDS	30	/* enough where each of them is wrong */
 #define PATTERN(page)	(0x1234567800000000UL + (page))
 
