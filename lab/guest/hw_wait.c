@@ -11,9 +11,9 @@
 #include "hw.h"
 
 #define IOVA		0x40000000UL
-#define COMMAND_NS	20000000
+#define COMMAND_NS	40000000
 #define SLOW		3		/* the last unit, times that */
-#define REPEATS		4
+#define REPEATS		5
 
 static struct hardware hw;
 static char *mem;
