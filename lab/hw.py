@@ -39,6 +39,7 @@ SLOTS = 31
 TYPES = {"context", "iotlb", "dev_tlb", "iec", "wait", "p_iotlb", "pasid", "p_dev_tlb",
          "page_grp"}
 FUNCTION = {"ats": True, "pri": True, "pasid_bits": 20}
+KINDS = {bool: "true or false", int: "a number", dict: "a table", list: "a list of tables"}
 UNIT = {"functions": 1, "timeout_ms": 300, "latency_us": {}, **FUNCTION}
 
 
@@ -49,12 +50,15 @@ def check(table, known, where):
             raise LabError(f"{where}: unknown key {key}; there are: {' '.join(sorted(known))}")
         if not isinstance(value, type(known[key])) or \
                 isinstance(value, bool) != isinstance(known[key], bool):
-            raise LabError(f"{where}: {key}: expected {type(known[key]).__name__}")
+            raise LabError(f"{where}: {key}: expected {KINDS[type(known[key])]}, "
+                           f"got {value!r}")
 
 
 def unit_of(table, where):
     """A unit as lab/hw reads it."""
-    own = {function["slot"]: function for function in table.get("function", [])}
+    own = {function.get("slot"): function for function in table.get("function", [])}
+    if None in own:
+        raise LabError(f"{where}: [[hw.unit.function]]: expected slot")
     functions = []
     for slot in sorted(set(range(1, table["functions"] + 1)) | set(own)):
         function = {"slot": slot, **{key: table[key] for key in FUNCTION}, **own.get(slot, {})}
@@ -76,7 +80,8 @@ def units_of(table, where):
     own = table.get("unit", [])
     number = table.get("units", len(own) or 1)
     if not max(1, len(own)) <= number <= UNITS:
-        raise LabError(f"{where}: units: expected 1 to {UNITS}, and one for each [[hw.unit]]")
+        raise LabError(f"{where}: units: expected 1 to {UNITS}, and one for each [[hw.unit]], "
+                       f"got {number}")
     common = {**UNIT, **{key: value for key, value in table.items() if key in UNIT}}
     units = []
     for index in range(number):

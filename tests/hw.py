@@ -34,6 +34,11 @@ ERRORS, PATIENCE, RESCUES = 0x158, 0x160, 0x168
 NONE = (1 << 64) - 1
 failed = []
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
+                                "lab"))
+import hw                       # pylint: disable=wrong-import-position
+from kernels import LabError    # pylint: disable=wrong-import-position
+
 
 def check(name, true, detail=""):
     """One case."""
@@ -136,6 +141,36 @@ def wrong_files(program, directory):
     check("a file that is missing", done.returncode == 2 and b"missing" in done.stderr, done)
 
 
+def tables():
+    """What lab/hw.py makes of a machine's [hw] table."""
+    units = hw.units_of({"units": 3, "functions": 2, "pri": False, "timeout_ms": 7,
+                         "unit": [{}, {"functions": 1, "latency_us": {"wait": 5}, "function": [
+                             {"slot": 9, "ats": False, "latency_us": 3}]}]}, "x")
+    check("units differ in what they say", [len(unit["functions"]) for unit in units] ==
+          [2, 2, 2] and units[1]["latency_us"] == {"wait": 5} and units[1]["functions"][1] ==
+          {"slot": 9, "ats": False, "pri": False, "pasid_bits": 20, "latency_us": 3} and
+          units[2]["timeout_ms"] == 7, units)
+    for name, table, word in (
+            ("an unknown key", {"unit": [{"latency": 1}]}, "latency"),
+            ("a wrong type", {"units": True}, "units"),
+            ("an unknown type of command", {"latency_us": {"x": 1}}, "x"),
+            ("too many units", {"units": 17}, "17"),
+            ("fewer units than tables", {"units": 1, "unit": [{}, {}]}, "units"),
+            ("a function without a slot", {"unit": [{"function": [{}]}]}, "slot"),
+            ("a slot that is the unit's own", {"unit": [{"function": [{"slot": 31}]}]}, "31")):
+        try:
+            hw.units_of(table, "machine.toml: [hw]")
+            check(f"{name} is refused", False)
+        except LabError as error:
+            check(f"{name} is refused", "machine.toml" in str(error) and word in str(error),
+                  error)
+    table = hw.dmar(2, BASE)
+    check("the DMAR table is whole", table[:4] == b"DMAR" and sum(table) & 0xff == 0 and
+          struct.unpack_from("<I", table, 4)[0] == len(table) and
+          [struct.unpack_from("<HQ", table, 48 + 16 * unit + 6) for unit in range(2)] ==
+          [(1, REGS), (2, REGS + 0x1000)], table)
+
+
 def registers(guest):
     """What a driver does first."""
     check("a function that does no translation reaches all memory",
@@ -232,6 +267,7 @@ def main():
     """All of it, with one machine."""
     program, alist = sys.argv[1:]
     with tempfile.TemporaryDirectory(prefix="hw-", dir="/dev/shm") as directory:
+        tables()
         wrong_files(program, directory)
         process = start(program, directory)
         check("it says when it is ready", process.stdout.readline() == b"ready\n")
