@@ -193,6 +193,9 @@ def atc_on_map():
     replays('two of them', log(attach('0000:01:00.0'), MAP, amd_pages(20, 0x10000), atc, atc,
                                AMD_WAIT, UNMAP, amd_pages(20, 0x10000), atc, AMD_WAIT),
             '"unexplained" not in reasons and "atc-on-map" in reasons')
+    keeps = amd(3 << 60 | 20 << 32, 0x10000)
+    replays('AMD keeps cached walks in 7.3', log(MAP, UNMAP, keeps, AMD_WAIT, 'tracing_mark_write: x'),
+            'reasons == ["walks-kept"]')
     replays('ATC commands that are missing on an unmap are no such thing',
             log(attach('0000:01:00.0'), MAP, amd_pages(20, 0x10000), atc, AMD_WAIT,
                 UNMAP, amd_pages(20, 0x10000), AMD_WAIT, 'tracing_mark_write: x'),
