@@ -356,6 +356,7 @@ static bool part_ready(struct attach_part *part)
 	struct iommu_attach_list *alist = part->alist;
 	struct iommu_attach_table *table = locked_table(alist);
 	struct iommu_attach_group *group;
+	bool full;
 	u32 bytes;
 
 	part->want_table = 0;
@@ -377,8 +378,12 @@ static bool part_ready(struct attach_part *part)
 		 * A new group has room inside, but for the list's first. Then double what
 		 * it has: a walk follows few links.
 		 */
-		if (!part->want_table && (!group || (hlist_empty(&group->spare) &&
-			       !find_target(alist, group, part->elm->atc)))) {
+		if (!group)
+			full = !part->want_table;
+		else
+			full = hlist_empty(&group->spare) &&
+			       !find_target(alist, group, part->elm->atc);
+		if (full) {
 			bytes = (group ? group->nr_slots : 0) * 2 * SLOT_BYTES;
 			bytes = clamp(bytes, SLOTS_MIN_BYTES, SLOTS_MAX_BYTES);
 			part->want_slots = roundup_pow_of_two(bytes);
