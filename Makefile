@@ -74,7 +74,7 @@ fuzz-setup:
 bench: bench-setup build
 	@scripts/bench
 
-## make bench-quick   the same for the cells that matter most, in a minute
+## make bench-quick   the same for the cells that matter most, in two minutes
 .PHONY: bench-quick
 bench-quick: bench-setup build
 	@scripts/bench --quick

@@ -81,6 +81,9 @@ static void plan_quick(void)
 
 	for (i = 0; i < ARRAY_SIZE(target_shapes); i++)
 		job_add(HOT, target_shapes[i], 0);
+	/* For the charts. */
+	for (i = 8; i <= 4096; i *= 8)
+		job_add(HOT, shape(i, 8, ATC_ALL), 0);
 	job_add(COLD_L2, shape(1, 1, ATC_NONE), 0);
 	job_add(COLD_L2, shape(4, 1, ATC_NONE), 0);
 	job_add(COLD_L2, shape(4, 1, ATC_ALL), 0);

@@ -636,34 +636,47 @@ static void del_groups(struct iommu_attach_list *alist, struct iommu_attach_elm 
 	shim_rcu_barrier();
 }
 
-static double time_flush(struct iommu_attach_list *alist)
+static void loop_flush(struct iommu_attach_list *alist)
 {
-	double samples[REPS];
-	unsigned int i, j;
-	u64 begin;
+	unsigned int i;
 
-	for (i = 0; i < REPS; i++) {
-		begin = clock_ns(CLOCK_THREAD_CPUTIME_ID);
-		for (j = 0; j < 1000; j++)
-			iommu_attach_flush(alist, &ops, NULL);
-		samples[i] = (double)(clock_ns(CLOCK_THREAD_CPUTIME_ID) - begin) / 1000;
-	}
-	return median(samples, REPS);
+	for (i = 0; i < 5000; i++)
+		iommu_attach_flush(alist, &ops, NULL);
 }
 
-static double time_find_tag(struct iommu_attach_list *alist)
+static void loop_find_tag(struct iommu_attach_list *alist)
 {
-	double samples[REPS];
-	unsigned int i, j;
-	u64 begin, tag;
+	unsigned int i;
+	u64 tag;
 
+	for (i = 0; i < 5000; i++)
+		iommu_attach_find_tag(alist, (void *)iommus[0], &tag);
+}
+
+/* A new list, and one whose groups are gone, in turns. */
+static void compare_lists(const char *op, void (*loop)(struct iommu_attach_list *alist),
+			  struct iommu_attach_list *gone)
+{
+	struct iommu_attach_list new, *lists_of[] = { &new, gone };
+	double samples[2][REPS];
+	unsigned int i, j;
+	char what[64];
+	u64 begin;
+
+	iommu_attach_init(&new);
 	for (i = 0; i < REPS; i++) {
-		begin = clock_ns(CLOCK_THREAD_CPUTIME_ID);
-		for (j = 0; j < 1000; j++)
-			iommu_attach_find_tag(alist, (void *)iommus[0], &tag);
-		samples[i] = (double)(clock_ns(CLOCK_THREAD_CPUTIME_ID) - begin) / 1000;
+		for (j = 0; j < 2; j++) {
+			begin = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+			loop(lists_of[j]);
+			samples[j][i] = (double)(clock_ns(CLOCK_THREAD_CPUTIME_ID) -
+						 begin) / 5000;
+		}
 	}
-	return median(samples, REPS);
+	iommu_attach_destroy(&new);
+	snprintf(what, sizeof(what), "%s, new list", op);
+	result(what, "list", "ns", median(samples[0], REPS));
+	snprintf(what, sizeof(what), "%s, list whose 16k groups are gone", op);
+	result(what, "list", "ns", median(samples[1], REPS));
 }
 
 static void measure_groups(void)
@@ -677,17 +690,13 @@ static void measure_groups(void)
 		exit(1);
 	iommu_attach_init(&alist);
 	iommu_attach_init(&stuck);
-	result("flush, new list", "list", "ns", time_flush(&alist));
-	result("find_tag, new list", "list", "ns", time_find_tag(&alist));
-
 	thread = hang_begin(NULL);
 	mb = add_groups(&alist, elms);
 	hang_end(thread);
 	result("most memory, 16k new groups", "list", "MB", mb);
 	del_groups(&alist, elms);
-	result("flush, list whose 16k groups are gone", "list", "ns", time_flush(&alist));
-	result("find_tag, list whose 16k groups are gone", "list", "ns",
-	       time_find_tag(&alist));
+	compare_lists("flush", loop_flush, &alist);
+	compare_lists("find_tag", loop_find_tag, &alist);
 
 	other = elm_new(0, 1, true);
 	add(&stuck, other);
