@@ -22,9 +22,9 @@
  *   slots are freed after a grace period.
  *
  *   Deleting only takes away: it decrements counts, clears a slot, unlinks slots
- *   of which none is used. So it needs no memory and cannot fail, and every walk
- *   sees the attachments that stay: their group's count does not reach zero, and
- *   their slot is not moved.
+ *   of which none is used, but for those in one piece with their group. So it needs
+ *   no memory and cannot fail, and every walk sees the attachments that stay: their
+ *   group's count does not reach zero, and their slot is not moved.
  *
  * A group that lost its last user stays in the table, where an attach with the same
  * key finds it and needs no memory, unless for an ATC; the next new table leaves it
