@@ -55,7 +55,9 @@ int main(void)
 	iommu_attach_set_message(count_message, NULL);
 	EXPECT(!iommu_attach_fence_init(&iommu.fence));
 	iommu_attach_init(&list);
-	mine = *new_elm(&iommu, 1);
+	mine.iommu_device = &iommu;
+	mine.fence = &iommu.fence;
+	mine.tag = 1;
 	EXPECT(iommu_attach_add(&list, new_elm(&iommu, 1)) > 0);
 	EXPECT(!sigaction(SIGUSR1, &action, NULL));
 	EXPECT(!pthread_create(&shooter, NULL, shoot, &self));
