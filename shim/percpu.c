@@ -293,7 +293,6 @@ static void fork_child(void)
 	size_t used = sizeof(counter_used);
 	int i;
 
-	lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
 	while (!counter_used[used - 1])
 		used--;
 	/* What other threads had begun, nobody ends here. */
@@ -306,9 +305,10 @@ static void fork_child(void)
 	shared->busy = !!shared_busy;
 	shared->rcu = !!shared_readers;
 	register_membarrier();
+	pthread_mutex_unlock(&lock);
 	shim_rcu_fork_child();
-	forking = false;
-	fork_lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+	__atomic_store_n(&forking, false, __ATOMIC_SEQ_CST);
+	pthread_mutex_unlock(&fork_lock);
 }
 
 /* What this is linked into is not unloaded: threads that end call give_block_back(). */

@@ -323,13 +323,14 @@ void shim_rcu_fork_parent(void)
 /* The thread is started again when there is something to call, all of it once more. */
 void shim_rcu_fork_child(void)
 {
-	gp_lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
-	call_lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
-	call_more = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
-	call_done = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
+	/* Others may have been in the middle of these. */
+	pthread_mutex_init(&gp_lock, NULL);
+	pthread_cond_init(&call_more, NULL);
+	pthread_cond_init(&call_done, NULL);
 	queue_move(&batch, &waiting);
 	queue_move(&waiting, &batch);
 	has_thread = in_callback;
 	sleeping = false;
 	batch_taken = in_callback;
+	pthread_mutex_unlock(&call_lock);
 }

@@ -224,9 +224,11 @@ static void nests(void)
 	EXPECT(iommu_attach_del_nest(&other_list, &list, &nest) == -ENOENT);
 	EXPECT_MESSAGE("iommu_attach_del_nest", "not on these lists");
 	EXPECT(iommu_attach_del_nest(&list, &other_list, &nest) > 0);
+#ifndef __SANITIZE_THREAD__		/* it takes the order of locks for one that stays */
 	/* Now the other way round is no circle. */
 	EXPECT(iommu_attach_add_nest(&other_list, &list, &back) > 0);
 	EXPECT(iommu_attach_del_nest(&other_list, &list, &back) > 0);
+#endif
 	iommu_attach_drain(&iommu.fence);
 	EXPECT_SILENCE();
 }
