@@ -346,6 +346,7 @@ void *functions_thread(void *arg)
 	struct machine *machine = arg;
 	unsigned int idle = 0, u, s;
 
+	poll_first();
 	while (!quitting(machine)) {
 		bool busy = false;
 

@@ -87,6 +87,8 @@ struct machine {
 /* main.c */
 uint64_t now_ns(void);
 _Noreturn void die(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* The thread that calls this comes before others of the host, where it is allowed to. */
+void poll_first(void);
 /*
  * Waits for something to poll: shorter where something has just been there. *@idle counts
  * the calls since then.

@@ -24,12 +24,14 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sched.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "hw.h"
 
+#define POLL_NICE	-10
 #define POLL_SPINS	200		/* then it sleeps */
 #define POLL_MIN_NS	20000
 #define POLL_MAX_NS	100000
@@ -57,6 +59,11 @@ uint64_t now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+void poll_first(void)
+{
+	setpriority(PRIO_PROCESS, (id_t)gettid(), POLL_NICE);
 }
 
 void poll_wait(unsigned int *idle)

@@ -76,6 +76,8 @@
 #define TYPE_P_DEV_TLB	8
 #define TYPE_PAGE_GRP	9
 #define WAIT_IF		BIT(4)
+#define WAIT_SW		BIT(5)
+#define WAIT_FN		BIT(6)
 
 #define STEP_NS		1000000		/* of the model's time */
 #define URGENT_NS	1000000000
@@ -359,11 +361,17 @@ static bool in_trouble(const struct unit *unit, unsigned int kind, const uint64_
  */
 static void execute(struct unit *unit, const uint64_t *desc)
 {
+	uint64_t *slot = model_queue(unit->iommu) + unit->slot * MODEL_CMD_WORDS;
 	unsigned int entries = model_queue_entries(unit->iommu);
 
 	pthread_rwlock_wrlock(&unit->dma);
-	memcpy(model_queue(unit->iommu) + unit->slot * MODEL_CMD_WORDS, desc,
-	       MODEL_CMD_WORDS * sizeof(*desc));
+	memcpy(slot, desc, MODEL_CMD_WORDS * sizeof(*desc));
+	/*
+	 * The model refuses a fence that tells nobody, as QEMU does. Linux sends it to drain
+	 * page requests, and hardware takes it (6.5.2.9). What the model raises is not shown.
+	 */
+	if (TYPE(desc) == TYPE_WAIT && desc[0] & WAIT_FN && !(desc[0] & WAIT_SW))
+		slot[0] |= WAIT_IF;
 	unit->slot = (unit->slot + 1) % entries;
 	model_doorbell(unit->iommu, unit->slot);
 	pthread_rwlock_unlock(&unit->dma);
@@ -511,6 +519,7 @@ void *vtd_thread(void *arg)
 	struct unit *unit = arg;
 	unsigned int idle = 0;
 
+	poll_first();
 	while (!quitting(unit->machine)) {
 		if (consume(unit)) {
 			idle = 0;
