@@ -7,6 +7,7 @@
  */
 #include <linux/iommu-alist.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,13 +17,16 @@
 #define EVERY	64
 
 static const char *const names[] = {
-	"no-drain", "early-free", "leak", "dropped-wait", "dropped-group",
-	"dropped-atc", "forgotten-atc", "forgotten-detach",
+	"no-drain", "no-fence", "early-free", "leak", "dropped-wait", "dropped-group",
+	"dropped-atc", "forgotten-atc", "forgotten-detach", "lost-error", "needless-error",
+	"kept-asking", "no-resend", "rcu-held", "blocked-early",
+	"no-resume-fence",
 };
 
 enum broken {
-	NO_DRAIN, EARLY_FREE, LEAK, DROPPED_WAIT, DROPPED_GROUP, DROPPED_ATC,
-	FORGOTTEN_ATC, FORGOTTEN_DETACH, NR_BROKEN,
+	NO_DRAIN, NO_FENCE, EARLY_FREE, LEAK, DROPPED_WAIT, DROPPED_GROUP, DROPPED_ATC,
+	FORGOTTEN_ATC, FORGOTTEN_DETACH, LOST_ERROR, NEEDLESS_ERROR, KEPT_ASKING, NO_RESEND,
+	RCU_IS_HELD, BLOCKED_EARLY, NO_RESUME_FENCE, NR_BROKEN,
 };
 
 static enum broken broken;
@@ -49,11 +53,24 @@ static bool free_wrongly(void *object)
 	return broken == EARLY_FREE || broken == FORGOTTEN_DETACH || now(LEAK);
 }
 
+static bool no_drain(void)
+{
+	return broken == NO_DRAIN;
+}
+
+static bool no_fence(void)
+{
+	return broken == NO_DRAIN || broken == NO_FENCE;
+}
+
 static void __attribute__((__constructor__)) choose(void)
 {
 	const char *name = getenv("TORTURE_FAULT");
 
 	serial_free_fault = free_wrongly;
+	serial_drain_fault = no_drain;
+	serial_fence_fault = no_fence;
+	torture_no_resume_fence = name && !strcmp(name, "no-resume-fence");
 	for (broken = 0; broken < NR_BROKEN; broken++) {
 		if (name && !strcmp(name, names[broken]))
 			return;
@@ -62,8 +79,12 @@ static void __attribute__((__constructor__)) choose(void)
 	exit(2);
 }
 
-void __real_iommu_attach_drain(void);
-void __wrap_iommu_attach_drain(void);
+void __real_iommu_attach_drain(struct iommu_attach_fence *fence);
+void __wrap_iommu_attach_drain(struct iommu_attach_fence *fence);
+void __real_iommu_attach_fence_wait(struct iommu_attach_fence *fence, unsigned long cookie);
+void __wrap_iommu_attach_fence_wait(struct iommu_attach_fence *fence, unsigned long cookie);
+void __real_iommu_attach_set_aside(struct iommu_attach_endpoint *endpoint);
+void __wrap_iommu_attach_set_aside(struct iommu_attach_endpoint *endpoint);
 void __real_iommu_attach_destroy(struct iommu_attach_list *alist);
 void __wrap_iommu_attach_destroy(struct iommu_attach_list *alist);
 void __real_kfree(const void *object);
@@ -72,15 +93,31 @@ int __real_iommu_attach_enable_atc(struct iommu_attach_elm *elm);
 int __wrap_iommu_attach_enable_atc(struct iommu_attach_elm *elm);
 int __real_iommu_attach_del(struct iommu_attach_list *alist, struct iommu_attach_elm *elm);
 int __wrap_iommu_attach_del(struct iommu_attach_list *alist, struct iommu_attach_elm *elm);
-void __real_iommu_attach_flush(struct iommu_attach_list *alist,
-			       const struct iommu_attach_flush_ops *ops, void *arg);
-void __wrap_iommu_attach_flush(struct iommu_attach_list *alist,
-			       const struct iommu_attach_flush_ops *ops, void *arg);
+int __real_iommu_attach_flush(struct iommu_attach_list *alist,
+			      const struct iommu_attach_flush_ops *ops, void *arg);
+int __wrap_iommu_attach_flush(struct iommu_attach_list *alist,
+			      const struct iommu_attach_flush_ops *ops, void *arg);
 
-void __wrap_iommu_attach_drain(void)
+void __wrap_iommu_attach_drain(struct iommu_attach_fence *fence)
 {
-	if (broken != NO_DRAIN)
-		__real_iommu_attach_drain();
+	if (!no_drain())
+		__real_iommu_attach_drain(fence);
+}
+
+/* Those of the drivers; of the list, the drivers' drains are above. */
+void __wrap_iommu_attach_fence_wait(struct iommu_attach_fence *fence, unsigned long cookie)
+{
+	if (!no_fence())
+		__real_iommu_attach_fence_wait(fence, cookie);
+}
+
+/* Flushes may succeed at once, though the device goes on. Or it stays where it was. */
+void __wrap_iommu_attach_set_aside(struct iommu_attach_endpoint *endpoint)
+{
+	if (broken != KEPT_ASKING)
+		__real_iommu_attach_set_aside(endpoint);
+	if (broken == BLOCKED_EARLY)
+		iommu_attach_blocked(endpoint);
 }
 
 void __wrap_kfree(const void *object)
@@ -128,33 +165,55 @@ static void between_atc(const struct iommu_attach_group *group, u64 value, void 
 		between->ops->atc(group, value, between->arg);
 }
 
-static u64 between_sync(struct iommu_device *iommu_device, void *arg)
+static u64 between_submit(struct iommu_device *iommu_device, void *arg)
 {
 	struct between *between = arg;
 
-	return between->ops->sync(iommu_device, between->arg);
+	return between->ops->submit(iommu_device, between->arg);
 }
 
-static void between_wait(struct iommu_device *iommu_device, u64 cookie, void *arg)
+static int between_wait(struct iommu_device *iommu_device, u64 cookie, void *arg)
+{
+	struct between *between = arg;
+	int error;
+
+	if (now(DROPPED_WAIT))
+		return 0;
+	if (broken == RCU_IS_HELD)
+		rcu_read_lock();
+	do {
+		error = between->ops->wait(iommu_device, cookie, between->arg);
+	} while (broken == RCU_IS_HELD && error == -EINPROGRESS);
+	if (broken == RCU_IS_HELD)
+		rcu_read_unlock();
+	/* As if it had not been aborted. */
+	return broken == NO_RESEND && error == -EAGAIN ? 0 : error;
+}
+
+static void between_silent(struct iommu_device *iommu_device, u64 atc, void *arg)
 {
 	struct between *between = arg;
 
-	if (!now(DROPPED_WAIT))
-		between->ops->wait(iommu_device, cookie, between->arg);
+	between->ops->silent(iommu_device, atc, between->arg);
 }
 
-void __wrap_iommu_attach_flush(struct iommu_attach_list *alist,
-			       const struct iommu_attach_flush_ops *ops, void *arg)
+int __wrap_iommu_attach_flush(struct iommu_attach_list *alist,
+			      const struct iommu_attach_flush_ops *ops, void *arg)
 {
 	const struct iommu_attach_flush_ops changed = {
 		.iotlb = between_iotlb,
 		.atc = ops->atc ? between_atc : NULL,
-		.sync = between_sync,
+		.submit = between_submit,
 		.wait = between_wait,
-		.sync_before_nest = ops->sync_before_nest,
-		.sync_before_atc = ops->sync_before_atc,
+		.silent = ops->silent ? between_silent : NULL,
+		.wait_before_nest = ops->wait_before_nest,
+		.wait_before_atc = ops->wait_before_atc,
 	};
 	struct between between = { ops, arg };
+	int error;
 
-	__real_iommu_attach_flush(alist, &changed, &between);
+	error = __real_iommu_attach_flush(alist, &changed, &between);
+	if (broken == LOST_ERROR)
+		return 0;
+	return !error && now(NEEDLESS_ERROR) ? -ETIMEDOUT : error;
 }

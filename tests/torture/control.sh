@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
-# control.sh TORTURE-BROKEN FAULT WORLD PATTERN: the oracle, or a sanitizer, reports the
+# control.sh TORTURE-BROKEN FAULT WORLD PATTERN [ROUND]: the oracle, or a sanitizer, reports the
 # fault in the words of PATTERN, and the exit status says so.
 set -u
 
-out=$(TORTURE_FAULT=$2 "$1" --only="$3" --duration=30 --round=3 2>&1)
+out=$(TORTURE_FAULT=$2 "$1" --only="$3" --duration=30 --round="${5:-3}" 2>&1)
 status=$?
 if [ $status = 0 ]; then
 	echo "$2 on $3: not found in 30 s"

@@ -10,14 +10,20 @@
  *   3   one IOMMU and hardly more than one group, which is inside of the list
  *   4   nothing most of the time
  *   5   S1 domain that comes and goes
+ *   6   one attachment on each of so many IOMMUs that a flush sends in two windows
+ *   7   likewise, in one window that is too large for an inline flush
  *
- * IOMMUs 0..3 stay, number 4 is removed and comes back.
+ * IOMMUs 0..3 stay, number 4 is removed and comes back, those from 5 on are for the
+ * domains 6 and 7.
  *
  * Walkers flush and walk all of them. Changers attach, attach the same twice, detach in
  * every way that there is, and hand steady groups and ATC targets over from one
  * attachment to the next. Togglers turn ATS on and off for what stays attached. A
  * builder makes S1 domains with nests and takes them down, a remover takes IOMMUs
- * away, a drainer drains and has allocations fail.
+ * away, a drainer drains and has allocations fail. A sulker has devices that fall silent,
+ * and are set aside, blocked, reset and detached.
+ *
+ * IOMMUs take their time now and then, and abort what they were sent.
  *
  * A thread knows what it has attached by its seats; nobody else touches it.
  */
@@ -30,9 +36,12 @@
 #include <linux/rcupdate.h>
 
 #include <inttypes.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "shim.h"
 
@@ -42,9 +51,16 @@
 #define FEW		3
 #define EMPTY		4
 #define SHORT_LIVED	5
+#define WIDE		6
+#define WIDER		7	/* than what is inline */
+#define NR_LISTS	8
 
 #define NR_STAYING	4	/* IOMMUs */
 #define REMOVED_IOMMU	4
+#define FIRST_WIDE	5
+#define NR_WIDE		40
+#define NR_WIDER	12
+#define NR_ALL		(FIRST_WIDE + NR_WIDE)
 
 #define MAX_OWNERS	8
 #define NR_SEATS	16
@@ -65,12 +81,24 @@ struct seat {
 	u32 group[2], target[2];		/* marks; a target of 0: none */
 	int id;					/* -1: shares its values */
 	bool atc;				/* in use */
+	struct sulk *sulk;
 	u32 clean[MAX_WALKERS];			/* since it was attached */
+};
+
+/* A device that may fall silent. @lock guards what happens to its endpoint. */
+struct sulk {
+	pthread_mutex_t lock;
+	struct iommu_attach_endpoint endpoint;
+	u32 id, generation;
+	u32 domain[2];
+	u32 nr;				/* domains */
+	bool aside;			/* and not blocked */
 };
 
 /* Deleted, not drained yet. */
 struct pending {
 	struct iommu_attach_nest *nest;
+	struct iommu_device *iommu;
 	int id;
 	u32 generation;
 };
@@ -94,20 +122,23 @@ struct owner {
 	struct iommu_device *iommu;
 };
 
-static struct domain domains[SHORT_LIVED];
+static struct domain domains[NR_LISTS];		/* SHORT_LIVED is not used */
 static struct domain *short_lived;		/* RCU */
-static struct iommu_device iommus[NR_STAYING];
+static struct iommu_device iommus[NR_ALL];
 static u64 devices[NR_IOMMUS];
 
 static struct owner owners[MAX_OWNERS];
 static u32 nr_owners;
 static struct sight *sights[MAX_WALKERS];
 static u32 nr_sights;
-static struct seat steady[32];
+static struct seat steady[128];
 static u32 nr_steady;
 static unsigned long live_before, bytes_before;
 
-static u64 ages[NR_AGES];
+static struct sulk sulks[NR_SEATS];
+static struct sulk *sulk_of[NR_IDS];
+
+static u64 ages[NR_AGES], timeouts, aborts;
 
 static void say_fault(const struct sight *sight)
 {
@@ -157,16 +188,114 @@ static void note_atc(const struct iommu_attach_group *group, u64 atc, void *arg)
 	serial_yield();
 }
 
-static u64 note_sync(struct iommu_device *iommu_device, void *arg)
+static u64 note_submit(struct iommu_device *iommu_device, void *arg)
 {
 	serial_yield();
-	return sight_sync(iommu_device, arg);
+	return sight_submit(iommu_device, arg);
 }
 
-static void note_wait(struct iommu_device *iommu_device, u64 cookie, void *arg)
+static double seconds_now(void)
 {
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+/* Its flush holds the fence, or it is the device's own thread: the device is there. */
+static void set_aside(struct sulk *sulk)
+{
+	serial_quiet(true);
+	pthread_mutex_lock(&sulk->lock);
+	if (!iommu_attach_is_aside(&sulk->endpoint)) {
+		sulk->aside = true;
+		aside_begins(sulk->domain, sulk->nr);
+		iommu_attach_set_aside(&sulk->endpoint);
+		__atomic_store_n(&oracle.aside[sulk->id],
+				 __atomic_add_fetch(&oracle.aside_clock, 1, __ATOMIC_SEQ_CST),
+				 __ATOMIC_SEQ_CST);
+	}
+	pthread_mutex_unlock(&sulk->lock);
+	serial_quiet(false);
+}
+
+static struct sulk *silent_in_flight(const struct sight *sight,
+				     const struct iommu_device *iommu_device)
+{
+	u32 i = 0, mark;
+
+	while ((mark = sight_in_flight(sight, iommu_device, &i))) {
+		if (mark >= MARK_IDS && (mark - MARK_IDS) & 1 &&
+		    READ_ONCE(oracle.silent[(mark - MARK_IDS) / 4]))
+			return sulk_of[(mark - MARK_IDS) / 4];
+	}
+	return NULL;
+}
+
+/* Until a whole grace period has passed: RCU does not wait for it. */
+static bool is_stuck(struct sight *sight, struct stuck *stuck)
+{
+	u64 ended = __atomic_load_n(&oracle.gp_ended, __ATOMIC_SEQ_CST);
+
+	if (!stuck->until) {
+		stuck->until = gp_now() + 2;
+		stuck->since = seconds_now();
+	}
+	if (ended >= stuck->until || torture_stopping())
+		return false;
+	if (!options.serial) {
+		sched_yield();
+		if (seconds_now() - stuck->since > 20) {
+			sight_fault(sight, RCU_HELD, 0);
+			return false;
+		}
+	}
+	return true;
+}
+
+static int note_wait(struct iommu_device *iommu_device, u64 cookie, void *arg)
+{
+	struct sight *sight = arg;
+	struct stuck *stuck = &sight->stuck[iommu_device->nr % NR_IOMMUS];
+	u64 random = next_random(&sight->rng);
+	struct sulk *silent = stuck->on;
+	int error = 0;
+
 	serial_yield();
-	sight_wait(iommu_device, cookie, arg);
+	if (!silent)
+		silent = stuck->on = silent_in_flight(sight, iommu_device);
+	if (silent) {
+		if (is_stuck(sight, stuck))
+			return -EINPROGRESS;
+		stuck->on = NULL;
+		stuck->until = 0;
+		error = -ETIMEDOUT;
+		if (!(random & 3)) {
+			/* A driver that knows whose it is. */
+			set_aside(silent);
+			error = -EAGAIN;
+		}
+		sight->timeouts++;
+	} else if (!(random & 15)) {
+		return -EINPROGRESS;
+	} else if (!(random >> 8 & 127)) {
+		sight->aborts++;
+		error = -EAGAIN;
+	}
+	sight_wait(iommu_device, cookie, error, arg);
+	return error;
+}
+
+static void note_silent(struct iommu_device *iommu_device, u64 atc, void *arg)
+{
+	struct sight *sight = arg;
+	struct sulk *sulk = sulk_of[atc & (NR_IDS - 1)];
+
+	(void)iommu_device;
+	if (!(atc & UNIQUE) || !sulk || sulk->generation != (u32)(atc >> 16 & 0xffffffff))
+		sight_fault(sight, FENCED, id_target_mark(atc & (NR_IDS - 1), 0));
+	else
+		set_aside(sulk);
 }
 
 static void walk_by_hand(struct sight *sight, struct domain *domain)
@@ -188,7 +317,7 @@ static void walk_by_hand(struct sight *sight, struct domain *domain)
 	iommu_attach_for_each_all(bare, &walk, elm)
 		sight_elm(sight, &bare->elm);
 	iommu_attach_walk_end(&walk);
-	sight_end(sight);
+	sight_end(sight, 0);
 }
 
 static void walk_by_flush(struct sight *sight, struct domain *domain, u32 mode)
@@ -196,15 +325,17 @@ static void walk_by_flush(struct sight *sight, struct domain *domain, u32 mode)
 	const struct iommu_attach_flush_ops ops = {
 		.iotlb = note_iotlb,
 		.atc = mode & WITHOUT_ATC ? NULL : note_atc,
-		.sync = note_sync,
+		.submit = note_submit,
 		.wait = note_wait,
-		.sync_before_nest = mode & NEST_WAITS,
-		.sync_before_atc = mode & ATC_WAITS,
+		.silent = note_silent,
+		.wait_before_nest = mode & NEST_WAITS,
+		.wait_before_atc = mode & ATC_WAITS,
 	};
+	int error;
 
 	sight_begin(sight, domain->nr, mode);
-	iommu_attach_flush(&domain->alist, &ops, sight);
-	sight_end(sight);
+	error = iommu_attach_flush(&domain->alist, &ops, sight);
+	sight_end(sight, error);
 }
 
 static void walk_domain(struct thread *thread, struct domain *domain)
@@ -230,7 +361,7 @@ static void walker_step(struct thread *thread)
 {
 	static const u8 favourites[] = {
 		PARENT, PARENT, PARENT, NESTED, MANY, MANY, MANY, FEW, FEW, FEW,
-		EMPTY, EMPTY, SHORT_LIVED,
+		EMPTY, EMPTY, SHORT_LIVED, WIDE, WIDER,
 	};
 	u32 nr = favourites[random_below(thread, ARRAY_SIZE(favourites))];
 	struct domain *domain;
@@ -256,7 +387,8 @@ static u32 own_id(const struct owner *owner, u32 i)
 }
 
 /* One that no walk sees any more; its last user left longest ago. */
-static u32 id_get(struct owner *owner, u32 s1, u32 s2, u32 iommu, bool toggles)
+static u32 id_get(struct owner *owner, u32 s1, u32 s2, u32 iommu, bool toggles,
+		  bool sulking)
 {
 	u32 i, id, kind;
 
@@ -264,13 +396,14 @@ static u32 id_get(struct owner *owner, u32 s1, u32 s2, u32 iommu, bool toggles)
 		i = owner->next++ % OWN_IDS;
 	} while (owner->refs[i]);
 	while (owner->generation[i] && !gp_over(owner->gone[i]))
-		gp_drain();
+		gp_wait();
 	owner->refs[i] = 1;
 	owner->generation[i]++;
 	id = own_id(owner, i);
 	for (kind = 0; kind < 2; kind++)
 		oracle.born[id_group_mark(id, kind)] = 0;
-	WRITE_ONCE(oracle.id[id], id_pack(owner->generation[i], s1, s2, iommu, toggles));
+	WRITE_ONCE(oracle.id[id], id_pack(owner->generation[i], s1, s2, iommu, toggles,
+					    sulking));
 	return i;
 }
 
@@ -283,6 +416,7 @@ static void fill(struct iommu_attach_elm *elm, struct iommu_device *iommu, u64 t
 		 u64 atc, bool use, bool is_steady)
 {
 	elm->iommu_device = iommu;
+	elm->fence = &iommu->fence;
 	elm->tag = tag;
 	elm->atc = atc;
 	elm->using_atc = use;
@@ -307,6 +441,7 @@ static void seat_values(struct seat *seat, struct iommu_device *iommu, u64 tag, 
 	fill(&seat->nest->s1, iommu, tag, atc, use, is_steady);
 	fill(&seat->nest->s2, iommu, tag, atc, use, is_steady);
 	seat->atc = use;
+	seat->sulk = NULL;
 }
 
 /* Values that others may have, too. */
@@ -343,7 +478,8 @@ static void seat_choose(struct owner *owner, struct seat *seat,
 		seat_share(seat, iommu, tag, rid, use, false);
 		return;
 	}
-	i = id_get(owner, s1, seat->nr == 2 ? seat->domain[1]->nr : 0, iommu->nr, toggles);
+	i = id_get(owner, s1, seat->nr == 2 ? seat->domain[1]->nr : 0, iommu->nr, toggles,
+		   false);
 	id = own_id(owner, i);
 	value = id_value(id, owner->generation[i]);
 	seat_values(seat, iommu, own_tag ? value : tag, value, use, false);
@@ -418,7 +554,7 @@ static void seat_born(const struct seat *seat, int ret, s32 by)
 	u32 half;
 
 	for (half = 0; half < seat->nr; half++) {
-		if (ret & (half ? IOMMU_ATTACH_GROUP_S2 : IOMMU_ATTACH_GROUP_S1))
+		if (ret & (half ? IOMMU_ATTACH_GROUP_PARENT : IOMMU_ATTACH_GROUP_DOMAIN))
 			__atomic_add_fetch(&oracle.born[seat->group[half]], by,
 					   __ATOMIC_RELAXED);
 	}
@@ -487,20 +623,29 @@ static void seat_gone(struct owner *owner, struct seat *seat, int ret)
 	count_op(owner->thread, seat->nr == 2 ? OP_DETACH_NEST : OP_DETACH);
 }
 
+/* One drain for all that were behind one IOMMU. */
 static void drain_pending(struct owner *owner)
 {
-	u32 i;
+	u32 i, done;
 
-	if (!owner->nr_pending)
-		return;
-	/* One for all of them. */
-	gp_drain();
-	for (i = 0; i < owner->nr_pending; i++) {
-		id_drained(owner, owner->pending[i].id, owner->pending[i].generation);
-		kfree(owner->pending[i].nest);
+	for (done = 0; done < owner->nr_pending; done++) {
+		struct iommu_device *iommu = owner->pending[done].iommu;
+
+		if (!iommu)
+			continue;
+		gp_drain(iommu);
+		count_op(owner->thread, OP_DRAIN);
+		for (i = done; i < owner->nr_pending; i++) {
+			struct pending *pending = &owner->pending[i];
+
+			if (pending->iommu != iommu)
+				continue;
+			id_drained(owner, pending->id, pending->generation);
+			kfree(pending->nest);
+			pending->iommu = NULL;
+		}
 	}
 	owner->nr_pending = 0;
-	count_op(owner->thread, OP_DRAIN);
 }
 
 static int seat_del(const struct seat *seat)
@@ -511,12 +656,23 @@ static int seat_del(const struct seat *seat)
 	return iommu_attach_del(&seat->domain[0]->alist, &seat->nest->s1);
 }
 
-enum how { FREE, FREE_SYNC, PENDING, NR_HOWS };
+/* No command for the targets of a seat that is gone, unless others have them. */
+static void seat_fenced(const struct owner *owner, const struct seat *seat)
+{
+	u32 half;
+
+	if (seat->id < 0 || owner->refs[seat->id])
+		return;
+	for (half = 0; half < seat->nr; half++)
+		mark_fenced(id_target_mark(own_id(owner, seat->id), half));
+}
+
+enum how { FREE, FENCE, DRAIN, PENDING, NR_HOWS };
 
 static void seat_detach(struct owner *owner, struct seat *seat, enum how how)
 {
 	struct iommu_attach_nest *nest = seat->nest;
-	struct iommu_attach_list *s1 = &seat->domain[0]->alist;
+	struct iommu_device *iommu = nest->s1.iommu_device;
 	struct pending *pending;
 
 	/* The hardware does not use it any more. */
@@ -527,21 +683,24 @@ static void seat_detach(struct owner *owner, struct seat *seat, enum how how)
 		seat_gone(owner, seat, seat_del(seat));
 		kfree_rcu(nest, s1.rcu);
 		break;
-	case FREE_SYNC:
-		if (seat->nr == 2) {
-			seat_gone(owner, seat, seat_del(seat));
-			gp_drain();
-			kfree(nest);
-		} else {
-			seat_gone(owner, seat,
-				  iommu_attach_del_free_sync(s1, nest, s1));
-		}
+	case FENCE:
+		seat_gone(owner, seat, seat_del(seat));
+		kfree_rcu(nest, s1.rcu);
+		gp_fence(iommu);
+		seat_fenced(owner, seat);
+		count_op(owner->thread, OP_FENCE);
+		break;
+	case DRAIN:
+		seat_gone(owner, seat, seat_del(seat));
+		gp_drain(iommu);
+		kfree(nest);
 		if (seat->id >= 0)
 			id_drained(owner, seat->id, owner->generation[seat->id]);
 		break;
 	default:
 		pending = &owner->pending[owner->nr_pending++];
 		pending->nest = nest;
+		pending->iommu = iommu;
 		pending->id = seat->id;
 		pending->generation = seat->id < 0 ? 0 : owner->generation[seat->id];
 		seat_gone(owner, seat, seat_del(seat));
@@ -558,10 +717,7 @@ static void seat_ats_on(struct owner *owner, struct seat *seat)
 
 	seat_targets_come(seat);
 	do {
-		if (seat->nr == 2)
-			ret = iommu_attach_nest_enable_atc(seat->nest);
-		else
-			ret = iommu_attach_enable_atc(&seat->nest->s1);
+		ret = iommu_attach_enable_atc(kind ? &seat->nest->s2 : &seat->nest->s1);
 	} while (ret == -ENOMEM);
 	if (ret)
 		torture_fail("ATS on returns %d", ret);
@@ -580,23 +736,24 @@ static void seat_ats_on(struct owner *owner, struct seat *seat)
 
 static void seat_ats_off(struct owner *owner, struct seat *seat)
 {
+	struct iommu_attach_elm *elm = &seat->nest->s1;
 	u32 half;
 
 	seat_unpost(owner, seat);
-	if (seat->nr == 2)
-		iommu_attach_nest_disable_atc(seat->nest);
-	else
-		iommu_attach_disable_atc(&seat->nest->s1);
+	if (seat->nr == 2 && random_below(owner->thread, 2))
+		elm = &seat->nest->s2;
+	iommu_attach_disable_atc(elm);
 	seat_targets_go(seat);
 	seat->atc = false;
 	count_op(owner->thread, OP_ATS_OFF);
 	if (random_below(owner->thread, 4))
 		return;
 	/* The device stops to answer. */
-	gp_drain();
+	gp_fence(elm->iommu_device);
+	count_op(owner->thread, OP_FENCE);
 	if (seat->id >= 0 && owner->refs[seat->id] == 1) {
 		for (half = 0; half < seat->nr; half++)
-			mark_drained(seat->target[half]);
+			mark_fenced(seat->target[half]);
 	}
 }
 
@@ -691,7 +848,8 @@ static void changer_step(struct thread *thread)
 	else if (!seat->nest)
 		changer_attach(owner, seat);
 	else
-		seat_detach(owner, seat, what < 12 ? FREE_SYNC : what < 20 ? PENDING : FREE);
+		seat_detach(owner, seat, what < 12 ? DRAIN : what < 20 ? PENDING :
+					 what < 28 ? FENCE : FREE);
 }
 
 /*
@@ -742,7 +900,7 @@ static void builder_destroy(struct owner *owner)
 
 	detach_all(owner);
 	rcu_assign_pointer(short_lived, NULL);
-	gp_drain();
+	gp_wait();
 	iommu_attach_destroy(&domain->alist);
 	kfree(domain);
 	owner->domain = NULL;
@@ -779,52 +937,30 @@ static void builder_step(struct thread *thread)
  * The remover of IOMMUs
  */
 
-static void released(struct iommu_attach_elm *elm, void *arg)
-{
-	struct owner *owner = arg;
-	struct iommu_attach_nest *nest;
-	struct seat *seat;
-	int id;
-
-	if (elm->kind == IOMMU_ATTACH_NEST)
-		nest = container_of(elm, struct iommu_attach_nest, s2);
-	else
-		nest = container_of(elm, struct iommu_attach_nest, s1);
-	for (seat = owner->seat; seat->nest != nest; seat++)
-		;
-	id = seat->id;
-	seat_gone(owner, seat, 0);
-	if (id >= 0)
-		id_drained(owner, id, owner->generation[id]);
-	kfree(nest);
-}
-
 static void remover_remove(struct owner *owner)
 {
 	struct iommu_device *iommu = owner->iommu;
-	u32 i, mark;
+	u32 i;
 
-	for (i = 0; i < NR_SEATS; i++)
-		seat_unpost(owner, &owner->seat[i]);
-	for (i = 0; i < SHORT_LIVED; i++)
-		iommu_attach_del_iommu(&domains[i].alist, iommu, released, owner);
 	for (i = 0; i < NR_SEATS; i++) {
 		if (owner->seat[i].nest)
-			torture_fail("del_iommu leaves an attachment behind");
+			seat_detach(owner, &owner->seat[i], i % 2 ? PENDING : FREE);
 	}
-	/* It does not tell which groups are gone: all of the remover's are. */
-	for (mark = MARK_GROUPS; mark < MARK_TARGETS; mark++) {
-		if ((mark - MARK_GROUPS) / NR_TAGS / 2 % NR_IOMMUS == iommu->nr)
-			oracle.born[mark] = 0;
-	}
-	for (i = 0; i < OWN_IDS; i++) {
-		oracle.born[id_group_mark(own_id(owner, i), IOMMU_ATTACH_OWN)] = 0;
-		oracle.born[id_group_mark(own_id(owner, i), IOMMU_ATTACH_NEST)] = 0;
-	}
+	drain_pending(owner);
+	gp_drain(iommu);
+	iommu_attach_fence_destroy(&iommu->fence);
 	iommu->alive = 0;
 	kfree(iommu);
 	owner->iommu = NULL;
 	count_op(owner->thread, OP_REMOVE_IOMMU);
+}
+
+static void iommu_init(struct iommu_device *iommu, u32 nr)
+{
+	iommu->alive = IOMMU_ALIVE;
+	iommu->nr = nr;
+	while (iommu_attach_fence_init(&iommu->fence))
+		;
 }
 
 static void remover_step(struct thread *thread)
@@ -837,8 +973,7 @@ static void remover_step(struct thread *thread)
 		do {
 			owner->iommu = kzalloc(sizeof(*owner->iommu), GFP_KERNEL);
 		} while (!owner->iommu);
-		owner->iommu->alive = IOMMU_ALIVE;
-		owner->iommu->nr = REMOVED_IOMMU;
+		iommu_init(owner->iommu, REMOVED_IOMMU);
 	} else if (!seat->nest) {
 		if (random_below(thread, 2))
 			seat_on(seat, &domains[nr], NULL);
@@ -852,8 +987,142 @@ static void remover_step(struct thread *thread)
 }
 
 /*
+ * The sulker
+ */
+
+static void sulker_attach(struct owner *owner, struct seat *seat)
+{
+	struct sulk *sulk = &sulks[seat - owner->seat];
+	struct iommu_device *iommu = &iommus[2 + random_below(owner->thread, 2)];
+	u32 half, i, id;
+	u64 value;
+
+	if (random_below(owner->thread, 2))
+		seat_on(seat, &domains[MANY], NULL);
+	else
+		seat_on(seat, &domains[NESTED], &domains[PARENT]);
+	i = id_get(owner, seat->domain[0]->nr, seat->nr == 2 ? seat->domain[1]->nr : 0,
+		   iommu->nr, false, true);
+	id = own_id(owner, i);
+	value = id_value(id, owner->generation[i]);
+	seat_values(seat, iommu, value, value, true, false);
+	seat->id = i;
+	seat->sulk = sulk;
+	sulk->id = id;
+	sulk->generation = owner->generation[i];
+	sulk->nr = seat->nr;
+	for (half = 0; half < seat->nr; half++) {
+		seat->group[half] = id_group_mark(id, half);
+		seat->target[half] = id_target_mark(id, half);
+		sulk->domain[half] = seat->domain[half]->nr;
+	}
+	seat->nest->s1.endpoint = &sulk->endpoint;
+	seat->nest->s2.endpoint = &sulk->endpoint;
+	sulk_of[id] = sulk;
+	seat_attach(owner, seat);
+}
+
+/* The IOMMU refuses what the device has translated. */
+static void sulker_block(struct owner *owner, struct seat *seat)
+{
+	struct sulk *sulk = seat->sulk;
+
+	seat_unpost(owner, seat);
+	serial_quiet(true);
+	pthread_mutex_lock(&sulk->lock);
+	iommu_attach_blocked(&sulk->endpoint);
+	if (sulk->aside)
+		aside_ends(sulk->domain, sulk->nr);
+	sulk->aside = false;
+	pthread_mutex_unlock(&sulk->lock);
+	serial_quiet(false);
+	count_op(owner->thread, OP_BLOCKED);
+}
+
+static void sulker_resume(struct sulk *sulk)
+{
+	serial_quiet(true);
+	pthread_mutex_lock(&sulk->lock);
+	WRITE_ONCE(oracle.aside[sulk->id], 0);
+	iommu_attach_resume(&sulk->endpoint);
+	if (sulk->aside)
+		aside_ends(sulk->domain, sulk->nr);
+	sulk->aside = false;
+	pthread_mutex_unlock(&sulk->lock);
+	serial_quiet(false);
+}
+
+/* Its ATC is empty after that, and it answers. */
+static void sulker_reset(struct owner *owner, struct seat *seat)
+{
+	struct iommu_device *iommu = seat->nest->s1.iommu_device;
+	u32 half, i, clean;
+
+	seat_unpost(owner, seat);
+	WRITE_ONCE(oracle.silent[seat->sulk->id], 0);
+	sulker_resume(seat->sulk);
+	if (!torture_no_resume_fence)
+		gp_fence(iommu);
+	/* The IOMMU answers it from its IOTLB. */
+	half = seat->nr == 2 ? random_below(owner->thread, 2) : 0;
+	for (i = 0; i < MAX_WALKERS; i++) {
+		clean = READ_ONCE(oracle.walker[i].iotlb[iommu->nr][half]);
+		if ((s32)(clean - seat->clean[i]) > 0)
+			seat->clean[i] = clean;
+	}
+	post(post_slot(owner, seat), seat->domain[half]->nr, seat->target[half], true,
+	     seat->clean);
+	count_op(owner->thread, OP_RESET);
+}
+
+/* A device that is silent may leave, too. */
+static void sulker_detach(struct owner *owner, struct seat *seat)
+{
+	struct sulk *sulk = seat->sulk;
+
+	seat_detach(owner, seat, FENCE);
+	/* No flush knows it any more. */
+	WRITE_ONCE(oracle.silent[sulk->id], 0);
+	sulker_resume(sulk);
+	sulk_of[sulk->id] = NULL;
+}
+
+static void sulker_step(struct thread *thread)
+{
+	struct owner *owner = thread->priv;
+	struct seat *seat = &owner->seat[random_below(thread, OWN_POSTS)];
+	u32 what = random_below(thread, 8);
+
+	if (!seat->nest) {
+		sulker_attach(owner, seat);
+	} else if (!what) {
+		sulker_detach(owner, seat);
+	} else if (iommu_attach_is_aside(&seat->sulk->endpoint)) {
+		if (what < 4)
+			sulker_block(owner, seat);
+		else
+			sulker_reset(owner, seat);
+	} else if (!oracle.silent[seat->sulk->id]) {
+		WRITE_ONCE(oracle.silent[seat->sulk->id], 1);
+		count_op(thread, OP_SILENT);
+	} else if (what == 1) {
+		/* Its driver notices by itself. */
+		set_aside(seat->sulk);
+		count_op(thread, OP_ASIDE);
+	} else if (what == 2) {
+		sulker_reset(owner, seat);
+	}
+}
+
+/*
  * The drainer
  */
+
+static void rcu_step(struct thread *thread)
+{
+	(void)thread;
+	gp_wait();
+}
 
 static void drainer_step(struct thread *thread)
 {
@@ -865,7 +1134,7 @@ static void drainer_step(struct thread *thread)
 		shim_fail_nth(1 + random_below(thread, 8));
 		count_op(thread, OP_NO_MEMORY);
 	} else {
-		gp_drain();
+		gp_drain(&iommus[random_below(thread, NR_STAYING)]);
 		count_op(thread, OP_DRAIN);
 	}
 }
@@ -898,7 +1167,7 @@ static void make_steady(const struct seat *seat, bool elm)
 			oracle.steady[seat->target[half]] = 1;
 		}
 		oracle.nr_steady_elms[nr] += elm;
-		oracle.steady_iommus[nr] |= BIT(seat->nest->s1.iommu_device->nr);
+		oracle.steady_iommus[nr] |= BIT_ULL(seat->nest->s1.iommu_device->nr);
 	}
 }
 
@@ -937,9 +1206,14 @@ static void list_setup(const struct world *world)
 	oracle_reset();
 	nr_owners = 0;
 	nr_steady = 0;
-	for (i = 0; i < NR_STAYING; i++)
-		iommus[i] = (struct iommu_device){ .alive = IOMMU_ALIVE, .nr = i };
-	for (i = 0; i < SHORT_LIVED; i++) {
+	for (i = 0; i < NR_ALL; i++)
+		iommu_init(&iommus[i], i);
+	for (i = 0; i < NR_SEATS; i++) {
+		pthread_mutex_init(&sulks[i].lock, NULL);
+		iommu_attach_endpoint_init(&sulks[i].endpoint);
+		sulks[i].aside = false;
+	}
+	for (i = 0; i < NR_LISTS; i++) {
 		iommu_attach_init(&domains[i].alist);
 		domains[i].nr = i;
 	}
@@ -952,6 +1226,8 @@ static void list_setup(const struct world *world)
 	owner_add("toggler", toggler_step, 32);
 	owner_add("builder", builder_step, 16);
 	owner_add("remover", remover_step, 16);
+	owner_add("sulker", sulker_step, 4);
+	thread_add("grace periods", rcu_step, NULL, 1);
 	owner = owner_add("drainer", drainer_step, 2);
 
 	for (i = 0; i < NR_STAYING; i++) {
@@ -961,6 +1237,10 @@ static void list_setup(const struct world *world)
 		add_steady(owner, &domains[MANY], NULL, i, 0, 1, i & 1);
 	}
 	add_steady(owner, &domains[FEW], NULL, 0, 0, 0, false);
+	for (i = 0; i < NR_WIDE; i++)
+		add_steady(owner, &domains[WIDE], NULL, FIRST_WIDE + i, 0, 0, i & 1);
+	for (i = 0; i < NR_WIDER; i++)
+		add_steady(owner, &domains[WIDER], NULL, FIRST_WIDE + i, 0, 0, i & 1);
 
 	for (i = 0; i < options.walkers; i++) {
 		struct sight *sight = calloc(1, sizeof(*sight));
@@ -968,6 +1248,7 @@ static void list_setup(const struct world *world)
 		if (!sight)
 			abort();
 		sight->walker = i;
+		sight->rng = options.seed + i;
 		sights[i] = sight;
 		thread_add("walker", walker_step, sight, 0);
 	}
@@ -985,7 +1266,7 @@ static bool on_domain(u32 mark, u32 nr)
 	}
 	id = (mark - MARK_IDS) / 4;
 	kind = (mark - MARK_IDS) / 2 % 2;
-	return (oracle.id[id] >> (kind ? 12 : 16) & 0xf) == nr;
+	return (oracle.id[id] >> (kind ? 16 : 20) & 0xf) == nr;
 }
 
 static bool is_target(u32 mark)
@@ -1019,7 +1300,7 @@ static void verify_all(void)
 {
 	u32 i, mode;
 
-	for (i = 0; i <= SHORT_LIVED; i++) {
+	for (i = 0; i < NR_LISTS; i++) {
 		struct domain *domain = i == SHORT_LIVED ? short_lived : &domains[i];
 
 		for (mode = 0; domain && mode < NR_MODES; mode++)
@@ -1049,11 +1330,17 @@ static void list_finish(void)
 	u32 i, age;
 
 	shim_fail_nth(0);
+	for (i = 0; i < NR_SEATS && !torture_failed(); i++) {
+		oracle.silent[sulks[i].id] = 0;
+		sulker_resume(&sulks[i]);
+	}
 	if (!torture_failed())
 		verify_all();
 	for (i = 0; i < nr_sights; i++) {
 		for (age = 0; age < NR_AGES; age++)
 			ages[age] += sights[i]->ages[age];
+		timeouts += sights[i]->timeouts;
+		aborts += sights[i]->aborts;
 		free(sights[i]);
 	}
 	if (torture_failed())
@@ -1063,10 +1350,14 @@ static void list_finish(void)
 		seat_detach(&owners[nr_owners - 1], &steady[i], FREE);
 	for (i = 0; i < nr_owners; i++)
 		owner_leave(&owners[i]);
-	for (i = 0; i < SHORT_LIVED; i++) {
+	for (i = 0; i < NR_LISTS; i++) {
 		if (!iommu_attach_empty(&domains[i].alist))
 			torture_fail("domain %u is not empty when all have left", i);
 		iommu_attach_destroy(&domains[i].alist);
+	}
+	for (i = 0; i < NR_ALL; i++) {
+		gp_drain(&iommus[i]);
+		iommu_attach_fence_destroy(&iommus[i].fence);
 	}
 	shim_rcu_barrier();
 	if (shim_live() != live_before || shim_live_bytes() != bytes_before)
@@ -1078,7 +1369,7 @@ static void list_finish(void)
 static void list_report(const struct world *world)
 {
 	static const char *const names[NR_AGES] = {
-		"attached", "deleted", "in the grace period after", "older",
+		"attached", "deleted", "in the grace period after", "while a fence waits", "older",
 	};
 	u32 age;
 
@@ -1086,6 +1377,8 @@ static void list_report(const struct world *world)
 	printf("ages of what walks saw:\n");
 	for (age = 0; age < NR_AGES; age++)
 		printf("  %-28s %14llu\n", names[age], ages[age]);
+	printf("what IOMMUs did wrong:\n  %-28s %14llu\n  %-28s %14llu\n",
+	       "timed out, over a grace period", timeouts, "aborted", aborts);
 }
 
 const struct world list_world = {

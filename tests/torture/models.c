@@ -411,7 +411,7 @@ static void remover_step(struct thread *thread)
 static void drainer_step(struct thread *thread)
 {
 	if (random_below(thread, 4)) {
-		iommu_attach_drain();
+		iommu_attach_drain(&iommus[random_below(thread, NR_STAYING)]->fence);
 		count_op(thread, OP_DRAIN);
 	} else {
 		shim_fail_nth(1 + random_below(thread, 8));

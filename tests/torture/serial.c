@@ -17,6 +17,7 @@
 #include "torture.h"
 
 #include <linux/bits.h>
+#include <linux/iommu-alist.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
 
@@ -53,7 +54,12 @@ static struct deferred *deferred;
 static u32 nr_deferred;
 static __thread bool is_serial;		/* a thread of the round */
 
+static __thread bool is_quiet;		/* holds a lock that others take without a token */
+
 bool (*serial_free_fault)(void *object);
+bool (*serial_drain_fault)(void);
+bool (*serial_fence_fault)(void);
+bool torture_no_resume_fence;
 
 static bool gp_has_ended(const struct grace_period *gp)
 {
@@ -115,7 +121,7 @@ void serial_yield(void)
 {
 	u32 me, next;
 
-	if (!is_serial)
+	if (!is_serial || is_quiet)
 		return;
 	me = serial.current;
 	see(me);
@@ -127,6 +133,11 @@ void serial_yield(void)
 	sem_post(&serial.token[next]);
 	while (sem_wait(&serial.token[me]))
 		;
+}
+
+void serial_quiet(bool quiet)
+{
+	is_quiet = quiet;
 }
 
 void serial_note(u64 value)
@@ -254,4 +265,47 @@ void *__wrap_shim_alloc(size_t size, gfp_t gfp)
 {
 	serial_yield();
 	return __real_shim_alloc(size, gfp);
+}
+
+/*
+ * Fences. A poll sums counters with the fence's lock held, with full barriers in between.
+ */
+
+void torture_synchronize(void)
+{
+	synchronize_rcu();
+}
+
+void torture_fence(struct iommu_attach_fence *fence)
+{
+	unsigned long cookie;
+	bool over;
+
+	if (serial_fence_fault && serial_fence_fault())
+		return;
+	if (!is_serial) {
+		iommu_attach_fence(fence);
+		return;
+	}
+	is_quiet = true;
+	cookie = iommu_attach_fence_begin(fence);
+	is_quiet = false;
+	do {
+		serial_yield();
+		is_quiet = true;
+		over = iommu_attach_fence_poll(fence, cookie);
+		is_quiet = false;
+	} while (!over);
+}
+
+void torture_drain(struct iommu_attach_fence *fence)
+{
+	if (serial_drain_fault && serial_drain_fault())
+		return;
+	if (!is_serial) {
+		iommu_attach_drain(fence);
+		return;
+	}
+	synchronize_rcu();
+	torture_fence(fence);
 }

@@ -51,6 +51,11 @@ static const char *const op_names[NR_OPS] = {
 	[OP_DRAIN] = "drain",
 	[OP_NEW_DOMAIN] = "new S1 domain",
 	[OP_REMOVE_IOMMU] = "remove an IOMMU",
+	[OP_FENCE] = "fence",
+	[OP_SILENT] = "device falls silent",
+	[OP_ASIDE] = "set aside",
+	[OP_BLOCKED] = "blocked",
+	[OP_RESET] = "reset and resume",
 	[OP_NO_MEMORY] = "make an allocation fail",
 	[OP_MAP] = "map",
 	[OP_UNMAP] = "unmap",
@@ -103,6 +108,11 @@ void torture_stop(void)
 bool torture_failed(void)
 {
 	return READ_ONCE(failures);
+}
+
+bool torture_stopping(void)
+{
+	return READ_ONCE(stopping);
 }
 
 static void nap(u32 us)

@@ -20,6 +20,8 @@
 
 #include <pthread.h>
 
+struct iommu_attach_fence;
+
 #define MAX_THREADS	32
 
 enum op {
@@ -37,6 +39,11 @@ enum op {
 	OP_DRAIN,
 	OP_NEW_DOMAIN,
 	OP_REMOVE_IOMMU,
+	OP_FENCE,
+	OP_SILENT,
+	OP_ASIDE,
+	OP_BLOCKED,
+	OP_RESET,
 	OP_NO_MEMORY,
 	OP_MAP,
 	OP_UNMAP,
@@ -85,6 +92,7 @@ struct thread *thread_add(const char *name, void (*step)(struct thread *thread),
 /* Prints the failure and ends the round. */
 void torture_fail(const char *fmt, ...) __attribute__((__format__(__printf__, 1, 2)));
 bool torture_failed(void);
+bool torture_stopping(void);
 /* Ends the round. */
 void torture_stop(void);
 
@@ -96,11 +104,22 @@ void serial_begin(u32 nr_threads, u64 seed, u64 turns);
 void serial_enter(u32 thread);
 void serial_go(void);
 void serial_yield(void);
+/* The thread holds a lock that others wait for: nobody else may run. */
+void serial_quiet(bool quiet);
 void serial_note(u64 value);
 void serial_leave(u32 thread);
 u64 serial_end(u64 *turns);
-/* Of torture-broken: takes the object, or not. */
+/* Of torture-broken: takes the object, or not; does not wait. */
 extern bool (*serial_free_fault)(void *object);
+extern bool (*serial_drain_fault)(void);
+extern bool (*serial_fence_fault)(void);
+/* The hardware is let loose on a device that is back without one. */
+extern bool torture_no_resume_fence;
+
+/* The core's, or its parts where one thread runs at a time. */
+void torture_synchronize(void);
+void torture_drain(struct iommu_attach_fence *fence);
+void torture_fence(struct iommu_attach_fence *fence);
 
 /* splitmix64 */
 static inline u64 next_random(u64 *state)
