@@ -149,9 +149,10 @@ def main():
         cases.is_taken()
         cases.is_refused("no Linux tree",
                          lambda tree: os.unlink(os.path.join(tree, "Makefile")), ["Makefile"])
+        tried = set()	# an earlier patch is the one that is refused
         for commit in commits:
             for edit in commit["edit"]:
-                where, = {"after", "before", "replace"} & set(edit)
+                where, = {"after", "before", "replace", "delete"} & set(edit)
                 if not re.search(edit[where], series.read(os.path.join(tree, edit["file"])),
                                  re.M):
                     continue
@@ -160,7 +161,16 @@ def main():
                     lambda tree, edit=edit, where=where: edit_files(
                         tree, [edit["file"]],
                         lambda text: re.sub(edit[where], "", text, flags=re.M)),
-                    [edit["file"], edit[where]])
+                    # A rule of an earlier commit may need the line, too.
+                    [edit["file"]])
+            if commit["move"]:
+                name = commit["move"]["functions"][0]
+                cases.is_refused(
+                    "move without %s" % name,
+                    lambda tree, move=commit["move"], name=name: edit_files(
+                        tree, [move["from"]], lambda text: re.sub(
+                            r"\b%s\b" % name, name + "_renamed", text)),
+                    ["move: " + commit["move"]["from"], name])
             for cocci in commit["cocci"]:
                 with open(os.path.join(series.SERIES, cocci["patch"]), encoding="utf-8") as file:
                     rules = series.rules_of(file.read(), cocci["patch"])
@@ -169,6 +179,9 @@ def main():
                 if not every:
                     first = {rules[0].split("__")[0]: rules[0]}
                 for function, rule in first.items():
+                    if (cocci["files"][0], function) in tried:
+                        continue
+                    tried.add((cocci["files"][0], function))
                     cases.is_refused(
                         "%s without %s" % (cocci["patch"], function),
                         lambda tree, files=cocci["files"], function=function: edit_files(
