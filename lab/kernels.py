@@ -24,6 +24,16 @@ CACHE = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.
 OUT = os.path.join(PROJECT, "build", "lab")
 CPUS = os.cpu_count() or 1
 
+# What an unmap calls, from VT-d's iotlb_sync on, on stock and with the series. What is inlined
+# somewhere, or is not there, has no frame of its own.
+STACK_OF = ["iommu.o", "cache.o", "attach.o", "dmar.o", "qi.o"]
+STACK_PATHS = [
+    ["intel_iommu_tlb_sync", "cache_tag_flush_range", "qi_batch_flush_descs", "qi_submit_sync"],
+    ["intel_iommu_tlb_sync", "cache_tag_flush_range", "qi_batch_queue", "qi_batch_submit",
+     "qi_lock_room"],
+    ["intel_iommu_tlb_sync", "cache_tag_flush_range", "qi_poll"],
+]
+
 ARCHES = {
     "x86-64": {"arch": "x86", "cross": "", "qemu": "qemu-system-x86_64",
                "image": "arch/x86/boot/bzImage"},
@@ -204,6 +214,8 @@ class Kernel:
         self.fragments = ["all", arch, *fragments]
         if kind == "alist":
             self.fragments.append("alist-debug" if "debug" in fragments else "alist")
+            if {"debug", "vtd"} <= set(fragments):
+                self.fragments.append("alist-debug-vtd")
         self.name = "-".join([kind, arch, *fragments])
         self.obj = os.path.join(CACHE, self.tools.mine("obj"), self.name)
         self.image = os.path.join(self.obj, ARCHES[arch]["image"])
@@ -299,6 +311,8 @@ class Kernel:
                 self.log + ".plant", f"plant.ko for {self.name}", env=self._environment())
         if "vtd" in self.fragments:
             self._build_selftests()
+        elif self.arch == "x86-64":
+            self._measure_stack()
         stamp.set()
 
     def build_module(self, source, say):
@@ -319,6 +333,29 @@ class Kernel:
                 f"{self.log}.{name}", f"{name} for {self.name}", env=self._environment())
             stamp.set()
         return out
+
+    def _measure_stack(self):
+        """
+        Compiles the driver once more, for the frames that the compiler reports; the sum of
+        the deepest path goes to a file.
+        """
+        where = "drivers/iommu/intel/"
+        tree, _ = self.trees.get(self.kind)
+        objects = [where + name for name in STACK_OF
+                   if os.path.exists(os.path.join(tree, where, name[:-1] + "c"))]
+        run(self._make("KCFLAGS=-fstack-usage", *objects), self.log + ".stack",
+            f"stack usage of {self.name}", env=self._environment())
+        frames = {}
+        for name in objects:
+            for line in read(os.path.join(self.obj, name[:-1] + "su")).splitlines():
+                place, size = line.split("\t")[:2]
+                function = place.rpartition(":")[2].partition(".")[0]
+                frames[function] = max(frames.get(function, 0), int(size))
+        if "cache_tag_flush_range" not in frames:
+            raise LabError(f"{self.name}: the compiler reports no frame of the flush")
+        deepest = max(sum(frames.get(function, 0) for function in path) for path in STACK_PATHS)
+        with open(os.path.join(self.obj, "stack"), "w", encoding="utf-8") as file:
+            file.write(f"{deepest}\n")
 
     def functions(self, directory):
         """Names of the functions that come from a directory of the tree."""

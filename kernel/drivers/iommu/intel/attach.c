@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What is attached to a domain, and how its caches are flushed
+ * The attachments of a domain, and the flush of what caches its translations
  *
- * A domain has one list, domain->alist, of its attachments: a struct dev_pasid_info for
- * each (device, PASID), with IOMMU_NO_PASID for requests without PASID. All that asks who
- * is attached, or where translations are cached, asks the list. Section numbers are those
- * of the architecture specification, revision 5.10.
+ * A domain has one list, domain->alist, with an attachment for each (device, PASID);
+ * requests without PASID have IOMMU_NO_PASID. Lookups of attachments and of cache tags use
+ * the list. Section numbers are those of the architecture specification, revision 5.10.
  *
  * Tags. A domain has a DID on each IOMMU, taken with its first attachment there and given
- * back with its last. Entries of first-stage tables carry the PASID besides (6.2.4), and
- * so do their tags:
+ * back with its last. Entries of first-stage tables also carry the PASID (6.2.4), and so do
+ * their tags:
  *
  *   attached          on the list of   kind   tag          descriptor
  *   second stage      the domain       own    DID          IOTLB
@@ -17,22 +16,28 @@
  *   first on second   the nest         own    DID, PASID   PASID-based IOTLB
  *                     its parent       nest   DID          IOTLB
  *
- * What goes through a parent is cached under the DIDs of its nests, by addresses that the
- * parent does not know. An IOTLB invalidation by pages drops all of the DID that it may
- * be about; the ATC goes as a whole.
+ * Translations through a parent are cached under the DIDs of its nests, by addresses that
+ * the parent does not know. An IOTLB invalidation by pages drops all entries of the DID that
+ * may depend on them; the ATC is invalidated as a whole.
  *
- * Order. The IOMMU keeps device-TLB invalidations behind the IOTLB, context and PASID
- * cache invalidations ahead of them (6.5.2.12). So a flush has one submission and one wait
- * for each IOMMU.
+ * Order of commands. The IOMMU keeps device-TLB invalidations behind the IOTLB, context and
+ * PASID cache invalidations ahead of them (6.5.2.12). A flush therefore has one submission
+ * and one wait per IOMMU.
  *
- * Attach: add to the list, then write the context or PASID entry. Detach: clear the entry
- * and flush what is cached of it, then delete. So a tag is clean when its last attachment
- * goes: nobody has used it since. ATS is on in a device before its attachment has an ATC
- * target, and off only after a drain: see iommu_disable_pci_ats().
+ * Order of steps:
+ *
+ *   attach:  ATS on (legacy mode) -> add to the list -> write the entry
+ *   replace: add the new -> clear the entry, flush -> write the entry -> delete the old
+ *   detach:  clear the entry, flush -> delete -> fence -> ATS off (legacy mode)
+ *
+ * The entry is the device's context entry, or its PASID entry in scalable mode. A tag is
+ * clean when its last attachment is deleted: the hardware has not used it since the flush.
+ * Flushes that began before may still send device-TLB invalidations; the fence waits for
+ * them, so that the device may be reset or removed after a detach.
  *
  * did_lock of the IOMMU is held from the choice of a DID until the attachment is on the
  * list, and from its deletion until the DID is given back. The list's lock is taken inside
- * of it, and iommu->lock inside that.
+ * it, and iommu->lock inside that.
  */
 #define pr_fmt(fmt)	"DMAR: " fmt
 
@@ -41,6 +46,8 @@
 #include <linux/iommu-alist.h>
 #include <linux/ktime.h>
 #include <linux/pci.h>
+#include <linux/pci-ats.h>
+#include <linux/rbtree.h>
 
 #include "iommu.h"
 #include "pasid.h"
@@ -50,14 +57,30 @@
 #define TAG_DID		GENMASK_ULL(15, 0)
 #define TAG_PASID	GENMASK_ULL(51, 32)
 
-/* What a device-TLB invalidation says of the device. */
+/* What a device-TLB invalidation says about the device. */
 #define ATC_SID		GENMASK_ULL(15, 0)
 #define ATC_PFSID	GENMASK_ULL(31, 16)
 #define ATC_PASID	GENMASK_ULL(51, 32)
 #define ATC_QDEP	GENMASK_ULL(56, 52)
-#define ATC_TWICE	BIT_ULL(57)	/* the device needs it twice */
+#define ATC_EXTRA_INVAL	BIT_ULL(57)	/* the device needs the command twice */
 
-/* What both an attachment and the half of a nest are. */
+/* A flush that fails because of a silent device is repeated while the device is blocked. */
+#define FLUSH_TRIES	4
+
+/* An attachment, and one to a nested domain. Both begin in the same way. */
+struct intel_attach {
+	struct dev_pasid_info info;
+	struct iommu_attach_elm elm;
+};
+
+struct intel_nest {
+	struct dev_pasid_info info;
+	struct iommu_attach_nest nest;
+};
+
+static_assert(offsetof(struct intel_attach, elm) == offsetof(struct intel_nest, nest.s1));
+
+/* What is on a list: an attachment, or the half of a nest. */
 struct intel_elm {
 	struct iommu_attach_elm elm;
 };
@@ -72,7 +95,7 @@ static bool domain_is_sva(const struct dmar_domain *domain)
 	return domain->domain.type == IOMMU_DOMAIN_SVA;
 }
 
-/* Are its own translations cached as those of a first stage? */
+/* True if the tags of the domain's translations include a PASID. */
 static bool domain_tags_pasid(struct dmar_domain *domain)
 {
 	return domain_is_sva(domain) || domain_is_nest(domain) ||
@@ -85,22 +108,10 @@ static struct intel_iommu *to_iommu(struct iommu_device *iommu_device)
 }
 
 /*
- * Attach and detach
+ * Domain IDs
  */
 
-static u64 pack_atc(const struct device_domain_info *info, ioasid_t pasid)
-{
-	/* 32 and more are encoded as 0. */
-	u8 qdep = info->ats_qdep < QI_DEV_IOTLB_MAX_INVS ? info->ats_qdep : 0;
-
-	return FIELD_PREP(ATC_SID, PCI_DEVID(info->bus, info->devfn)) |
-	       FIELD_PREP(ATC_PFSID, info->pfsid) |
-	       FIELD_PREP(ATC_PASID, pasid) |
-	       FIELD_PREP(ATC_QDEP, qdep) |
-	       (info->dtlb_extra_inval ? ATC_TWICE : 0);
-}
-
-/* Return: the DID, which is in use, or new. */
+/* Return: the DID that the domain has on this IOMMU, or a new one. */
 static int get_did(struct dmar_domain *domain, struct intel_iommu *iommu)
 {
 	u64 tag;
@@ -119,7 +130,7 @@ static int get_did(struct dmar_domain *domain, struct intel_iommu *iommu)
 	return did;
 }
 
-/* An attachment is gone, or did not come about. */
+/* Gives the DID back if no attachment is left that uses it. */
 static void put_did(struct dmar_domain *domain, struct intel_iommu *iommu, u16 did)
 {
 	u64 tag;
@@ -131,7 +142,7 @@ static void put_did(struct dmar_domain *domain, struct intel_iommu *iommu, u16 d
 		ida_free(&iommu->domain_ida, did);
 }
 
-/* The DID that the domain has on an IOMMU where something is attached to it. */
+/* The DID of a domain on an IOMMU where something is attached to it. */
 u16 domain_id_iommu(struct dmar_domain *domain, struct intel_iommu *iommu)
 {
 	u64 tag;
@@ -141,7 +152,11 @@ u16 domain_id_iommu(struct dmar_domain *domain, struct intel_iommu *iommu)
 	return FIELD_GET(TAG_DID, tag);
 }
 
-/* The device's own attachments are serialised by its group: it stays. */
+/*
+ * Lookups
+ */
+
+/* The attachments of one device are serialised by its group, or by the IOMMU's did_lock. */
 static struct dev_pasid_info *find_dev_pasid(struct dmar_domain *domain,
 					     struct device *dev, ioasid_t pasid)
 {
@@ -153,14 +168,14 @@ static struct dev_pasid_info *find_dev_pasid(struct dmar_domain *domain,
 		if (pos->elm.kind != IOMMU_ATTACH_OWN || pos->elm.pasid != pasid ||
 		    iommu_attach_elm_device(&pos->elm) != dev)
 			continue;
-		found = container_of(&pos->elm, struct dev_pasid_info, elms.s1);
+		found = &container_of(&pos->elm, struct intel_attach, elm)->info;
 		break;
 	}
 	iommu_attach_unlock(&domain->alist);
 	return found;
 }
 
-/* The device of the domain that has a requester id, which may be another's alias. */
+/* The device of the domain that has a requester ID, which may be an alias of another one. */
 struct device_domain_info *domain_lookup_dev_info(struct dmar_domain *domain,
 						  struct intel_iommu *iommu,
 						  u8 bus, u8 devfn)
@@ -180,7 +195,11 @@ struct device_domain_info *domain_lookup_dev_info(struct dmar_domain *domain,
 	return found;
 }
 
-/* How many attachments share the tag: only events ask. */
+/*
+ * Events
+ */
+
+/* How many attachments share the tag; only events ask for that. */
 static u32 count_tag(struct iommu_attach_list *alist, const struct iommu_attach_elm *elm)
 {
 	struct intel_elm *pos;
@@ -194,8 +213,7 @@ static u32 count_tag(struct iommu_attach_list *alist, const struct iommu_attach_
 	return nr;
 }
 
-static void trace_half(const struct dev_pasid_info *dev_pasid,
-		       struct iommu_attach_list *alist,
+static void trace_half(struct device *dev, struct iommu_attach_list *alist,
 		       const struct iommu_attach_elm *elm, bool add)
 {
 	struct intel_iommu *iommu = to_iommu(elm->iommu_device);
@@ -216,7 +234,7 @@ static void trace_half(const struct dev_pasid_info *dev_pasid,
 	if (!elm->using_atc)
 		return;
 	tag.type = nest ? CACHE_TAG_NESTING_DEVTLB : CACHE_TAG_DEVTLB;
-	tag.dev = dev_pasid->dev;
+	tag.dev = dev;
 	tag.users = 1;
 	if (add)
 		trace_cache_tag_assign(&tag);
@@ -228,16 +246,75 @@ static void trace_half(const struct dev_pasid_info *dev_pasid,
 static void trace_dev_pasid(struct dmar_domain *domain,
 			    const struct dev_pasid_info *dev_pasid, bool add)
 {
+	const struct intel_nest *nest = container_of(dev_pasid, struct intel_nest, info);
+
 	if (add ? !trace_cache_tag_assign_enabled() : !trace_cache_tag_unassign_enabled())
 		return;
-	trace_half(dev_pasid, &domain->alist, &dev_pasid->elms.s1, add);
+	trace_half(dev_pasid->dev, &domain->alist, &nest->nest.s1, add);
 	if (domain_is_nest(domain))
-		trace_half(dev_pasid, &domain->s2_domain->alist, &dev_pasid->elms.s2, add);
+		trace_half(dev_pasid->dev, &domain->s2_domain->alist, &nest->nest.s2, add);
 }
 
 /*
- * Puts (device, PASID) on the list of the domain, and of its parent. Call it before the
- * hardware may use the domain for it. On failure nothing has changed.
+ * Attach and detach
+ */
+
+static u64 pack_atc(const struct device_domain_info *info, ioasid_t pasid)
+{
+	/* 32 and more are encoded as 0. */
+	u8 qdep = info->ats_qdep < QI_DEV_IOTLB_MAX_INVS ? info->ats_qdep : 0;
+
+	return FIELD_PREP(ATC_SID, PCI_DEVID(info->bus, info->devfn)) |
+	       FIELD_PREP(ATC_PFSID, info->pfsid) |
+	       FIELD_PREP(ATC_PASID, pasid) |
+	       FIELD_PREP(ATC_QDEP, qdep) |
+	       (info->dtlb_extra_inval ? ATC_EXTRA_INVAL : 0);
+}
+
+static struct iommu_attach_elm make_elm(struct device *dev, ioasid_t pasid, u16 did)
+{
+	struct device_domain_info *info = dev_iommu_priv_get(dev);
+	struct iommu_attach_elm elm = {
+		.iommu_device = &info->iommu->iommu,
+		.fence = &info->iommu->fence,
+		.endpoint = &info->endpoint,
+		.tag = FIELD_PREP(TAG_DID, did),
+		.atc = pack_atc(info, pasid),
+		.pasid = pasid,
+		.using_atc = info->ats_enabled,
+	};
+
+	iommu_attach_elm_set_device(&elm, dev);
+	return elm;
+}
+
+/* Puts an attachment on the list of the domain, and of its parent. */
+static int list_add_dev_pasid(struct dmar_domain *domain, struct dev_pasid_info *dev_pasid,
+			      u16 did)
+{
+	struct iommu_attach_elm elm = make_elm(dev_pasid->dev, dev_pasid->pasid, did);
+
+	if (domain_is_nest(domain)) {
+		struct intel_nest *nest = container_of(dev_pasid, struct intel_nest, info);
+
+		nest->nest.s1 = elm;
+		nest->nest.s1.tag |= FIELD_PREP(TAG_PASID, dev_pasid->pasid);
+		nest->nest.s2 = elm;
+		return iommu_attach_add_nest(&domain->alist, &domain->s2_domain->alist,
+					     &nest->nest);
+	} else {
+		struct intel_attach *attach = container_of(dev_pasid, struct intel_attach, info);
+
+		attach->elm = elm;
+		if (domain_tags_pasid(domain))
+			attach->elm.tag |= FIELD_PREP(TAG_PASID, dev_pasid->pasid);
+		return iommu_attach_add(&domain->alist, &attach->elm);
+	}
+}
+
+/*
+ * Adds an attachment. Call it before the hardware may use the domain for (device, PASID). On
+ * failure nothing has changed.
  */
 struct dev_pasid_info *domain_add_dev_pasid(struct iommu_domain *domain,
 					    struct device *dev, ioasid_t pasid)
@@ -246,10 +323,12 @@ struct dev_pasid_info *domain_add_dev_pasid(struct iommu_domain *domain,
 	struct dmar_domain *dmar_domain = to_dmar_domain(domain);
 	struct intel_iommu *iommu = info->iommu;
 	struct dev_pasid_info *dev_pasid;
-	struct iommu_attach_elm *s1, *s2;
 	int did, ret;
 
-	dev_pasid = kzalloc_obj(*dev_pasid);
+	/* A plain attachment does not carry the other half of a nest. */
+	dev_pasid = kzalloc(domain_is_nest(dmar_domain) ? sizeof(struct intel_nest) :
+							  sizeof(struct intel_attach),
+			    GFP_KERNEL);
 	if (!dev_pasid)
 		return ERR_PTR(-ENOMEM);
 	dev_pasid->dev = dev;
@@ -261,25 +340,7 @@ struct dev_pasid_info *domain_add_dev_pasid(struct iommu_domain *domain,
 		kfree(dev_pasid);
 		return ERR_PTR(-ENOSPC);
 	}
-
-	s1 = &dev_pasid->elms.s1;
-	s2 = &dev_pasid->elms.s2;
-	s1->iommu_device = &iommu->iommu;
-	s1->pasid = pasid;
-	s1->atc = pack_atc(info, pasid);
-	s1->using_atc = info->ats_enabled;
-	s1->tag = FIELD_PREP(TAG_DID, did);
-	iommu_attach_elm_set_device(s1, dev);
-	*s2 = *s1;
-	if (domain_tags_pasid(dmar_domain))
-		s1->tag |= FIELD_PREP(TAG_PASID, pasid);
-
-	if (domain_is_nest(dmar_domain))
-		ret = iommu_attach_add_nest(&dmar_domain->alist,
-					    &dmar_domain->s2_domain->alist,
-					    &dev_pasid->elms);
-	else
-		ret = iommu_attach_add(&dmar_domain->alist, s1);
+	ret = list_add_dev_pasid(dmar_domain, dev_pasid, did);
 	if (ret < 0) {
 		put_did(dmar_domain, iommu, did);
 		kfree(dev_pasid);
@@ -290,8 +351,9 @@ struct dev_pasid_info *domain_add_dev_pasid(struct iommu_domain *domain,
 }
 
 /*
- * The hardware does not use the domain for (device, PASID) any more, and has nothing of it
- * in its caches. Domains that have no list are ignored.
+ * Removes an attachment that the hardware no longer uses and of which it caches nothing. When
+ * this returns, no flush sends to the ATC of (device, PASID). Domains without a list are
+ * ignored.
  */
 void domain_remove_dev_pasid(struct iommu_domain *domain, struct device *dev,
 			     ioasid_t pasid)
@@ -300,6 +362,8 @@ void domain_remove_dev_pasid(struct iommu_domain *domain, struct device *dev,
 	struct intel_iommu *iommu = info->iommu;
 	struct dev_pasid_info *dev_pasid;
 	struct dmar_domain *dmar_domain;
+	struct intel_attach *attach;
+	bool using_atc;
 	u16 did;
 
 	if (!domain || domain->type == IOMMU_DOMAIN_IDENTITY ||
@@ -312,35 +376,182 @@ void domain_remove_dev_pasid(struct iommu_domain *domain, struct device *dev,
 		return;
 	trace_dev_pasid(dmar_domain, dev_pasid, false);
 	intel_iommu_debugfs_remove_dev_pasid(dev_pasid);
-	did = FIELD_GET(TAG_DID, dev_pasid->elms.s1.tag);
+	attach = container_of(dev_pasid, struct intel_attach, info);
 
-	guard(mutex)(&iommu->did_lock);
-	if (domain_is_nest(dmar_domain))
-		iommu_attach_del_nest_free(&dmar_domain->alist,
-					   &dmar_domain->s2_domain->alist,
-					   dev_pasid, elms);
-	else
-		iommu_attach_del_free(&dmar_domain->alist, dev_pasid, elms.s1);
-	put_did(dmar_domain, iommu, did);
+	scoped_guard(mutex, &iommu->did_lock) {
+		did = FIELD_GET(TAG_DID, attach->elm.tag);
+		using_atc = attach->elm.using_atc;
+		if (domain_is_nest(dmar_domain))
+			iommu_attach_del_nest_free(&dmar_domain->alist,
+						   &dmar_domain->s2_domain->alist,
+						   container_of(dev_pasid, struct intel_nest, info),
+						   nest);
+		else
+			iommu_attach_del_free(&dmar_domain->alist, attach, elm);
+		put_did(dmar_domain, iommu, did);
+	}
+	if (using_atc)
+		iommu_attach_fence(&iommu->fence);
 }
 
-/* ATS has just been turned on in a device that is attached without PASID. */
+/*
+ * ATS has just been turned on in a device that is attached without PASID. The group's mutex
+ * is not held.
+ */
 int domain_enable_atc(struct dmar_domain *domain, struct device *dev)
 {
-	struct dev_pasid_info *dev_pasid = find_dev_pasid(domain, dev, IOMMU_NO_PASID);
+	struct device_domain_info *info = dev_iommu_priv_get(dev);
+	struct dev_pasid_info *dev_pasid;
 
-	if (WARN_ON_ONCE(!dev_pasid))
+	/* Keeps the attachment. */
+	guard(mutex)(&info->iommu->did_lock);
+	dev_pasid = find_dev_pasid(domain, dev, IOMMU_NO_PASID);
+	if (!dev_pasid)
 		return -ENOENT;
-	if (domain_is_nest(domain))
-		return iommu_attach_nest_enable_atc(&dev_pasid->elms);
-	return iommu_attach_enable_atc(&dev_pasid->elms.s1);
+	return iommu_attach_enable_atc(&container_of(dev_pasid, struct intel_attach, info)->elm);
+}
+
+/*
+ * Silent devices
+ */
+
+/* What lets translation requests and translated requests of the device through. */
+#define CONTEXT_ATS	BIT_ULL(2)
+
+static int cmp_sid(const void *key, const struct rb_node *node)
+{
+	const struct device_domain_info *info = rb_entry(node, struct device_domain_info, node);
+
+	return (int)*(const u16 *)key - PCI_DEVID(info->bus, info->devfn);
+}
+
+/* device_rbtree_lock keeps the device. */
+static struct device_domain_info *find_sid(struct intel_iommu *iommu, u16 sid)
+{
+	struct rb_node *node;
+
+	lockdep_assert_held(&iommu->device_rbtree_lock);
+	node = rb_find(&sid, &iommu->device_rbtree, cmp_sid);
+	return node ? rb_entry(node, struct device_domain_info, node) : NULL;
+}
+
+static bool sid_is_present(struct intel_iommu *iommu, u16 sid)
+{
+	struct device_domain_info *info;
+
+	guard(spinlock_irqsave)(&iommu->device_rbtree_lock);
+	info = find_sid(iommu, sid);
+	return info && pci_device_is_present(to_pci_dev(info->dev));
+}
+
+/*
+ * Makes the IOMMU refuse what a device has cached (table 25 for what is to be invalidated).
+ * Flushes run in any context, and iommu->lock is taken with interrupts on: so this goes
+ * without it. Return: true if the IOMMU refuses it.
+ */
+static bool refuse_ats(struct intel_iommu *iommu, u16 sid)
+{
+	struct qi_desc desc[1] = {};
+	struct context_entry *context;
+	u16 did, silent;
+	u64 lo;
+
+	context = iommu_context_addr(iommu, PCI_BUS_NUM(sid), sid & 0xff, 0);
+	if (!context)
+		return true;
+	lo = READ_ONCE(context->lo);
+	while (lo & CONTEXT_ATS && !try_cmpxchg64(&context->lo, &lo, lo & ~CONTEXT_ATS))
+		;
+	__iommu_flush_cache(iommu, context, sizeof(*context));
+
+	/* The device's domain in legacy mode; in scalable mode it may have many. */
+	did = sm_supported(iommu) ? 0 : context_domain_id(context);
+	desc[0].qw0 = QI_CC_SID(sid) | QI_CC_DID(did) | QI_CC_GRAN(DMA_CCMD_DEVICE_INVL) |
+		      QI_CC_TYPE;
+	if (qi_submit_wait(iommu, desc, 1, 0, &silent))
+		return false;
+	desc[0].qw0 = QI_PC_GRAN(QI_PC_GLOBAL) | QI_PC_TYPE;
+	if (sm_supported(iommu) && qi_submit_wait(iommu, desc, 1, 0, &silent))
+		return false;
+	qi_desc_iotlb(iommu, did, 0, 0,
+		      sm_supported(iommu) ? DMA_TLB_GLOBAL_FLUSH : DMA_TLB_DSI_FLUSH, desc);
+	if (qi_submit_wait(iommu, desc, 1, 0, &silent))
+		return false;
+	/* The entry may have been made anew meanwhile. */
+	return !(READ_ONCE(context->lo) & CONTEXT_ATS);
+}
+
+/**
+ * intel_iommu_silent() - A device does not answer device-TLB invalidations
+ * @iommu: The IOMMU that it is behind.
+ * @sid: Its requester ID.
+ *
+ * Sets the device aside: flushes do not ask it any more. Then makes the IOMMU refuse its
+ * translated requests, so that what it has cached is of no use to it and pages may be freed.
+ * That lasts until the device is attached anew, see intel_iommu_resume().
+ *
+ * Context: Any context but NMI. Waits for the IOMMU.
+ */
+void intel_iommu_silent(struct intel_iommu *iommu, u16 sid)
+{
+	struct device_domain_info *info;
+
+	scoped_guard(spinlock_irqsave, &iommu->device_rbtree_lock) {
+		info = find_sid(iommu, sid);
+		if (!info)
+			return;
+		if (!iommu_attach_is_aside(&info->endpoint)) {
+			dev_err(info->dev,
+				"No answer to a device-TLB invalidation. ATS is refused until it is attached again\n");
+			iommu_attach_set_aside(&info->endpoint);
+		}
+	}
+
+	if (!refuse_ats(iommu, sid))
+		return;
+
+	guard(spinlock_irqsave)(&iommu->device_rbtree_lock);
+	info = find_sid(iommu, sid);
+	if (info && iommu_attach_is_aside(&info->endpoint))
+		iommu_attach_blocked(&info->endpoint);
+}
+
+/*
+ * A device is about to be attached: if it was silent, give it another chance. Turning ATS on
+ * has emptied its ATC (PCI Express 6.0, 10.5.1.3); in legacy mode, the caller has done that.
+ */
+void intel_iommu_resume(struct device_domain_info *info)
+{
+	struct intel_iommu *iommu = info->iommu;
+	struct context_entry *context;
+
+	if (!info->ats_enabled || !iommu_attach_is_aside(&info->endpoint))
+		return;
+	if (!sm_supported(iommu)) {
+		iommu_attach_resume(&info->endpoint);
+		return;
+	}
+
+	pci_disable_ats(to_pci_dev(info->dev));
+	if (pci_enable_ats(to_pci_dev(info->dev), VTD_PAGE_SHIFT))
+		return;
+	iommu_attach_resume(&info->endpoint);
+	spin_lock(&iommu->lock);
+	context = iommu_context_addr(iommu, info->bus, info->devfn, 0);
+	if (context) {
+		context_set_sm_dte(context);
+		__iommu_flush_cache(iommu, context, sizeof(*context));
+	}
+	spin_unlock(&iommu->lock);
+	iommu->flush.flush_context(iommu, 0, PCI_DEVID(info->bus, info->devfn),
+				   DMA_CCMD_MASK_NOBIT, DMA_CCMD_DEVICE_INVL);
 }
 
 /*
  * Flush
  */
 
-/* One flush, on the stack of who asks for it. */
+/* One flush, on the stack of the caller. */
 struct intel_flush {
 	struct dmar_domain *domain;
 	unsigned long start, end;	/* inclusive */
@@ -349,13 +560,12 @@ struct intel_flush {
 	bool map;			/* something has been mapped, nothing unmapped */
 	bool ih;			/* only leaves have changed */
 	bool entries;			/* what points to the page table has changed */
-	bool again;			/* something may have been aborted */
-	bool retry;			/* something was */
+	u64 began;			/* nanoseconds, if latency is sampled */
 	struct qi_batch batch;
 };
 
-static void trace_flush(const struct intel_flush *flush, struct intel_iommu *iommu,
-			const struct iommu_attach_group *group, u64 atc)
+static noinline void trace_flush(const struct intel_flush *flush, struct intel_iommu *iommu,
+				 const struct iommu_attach_group *group, u64 atc)
 {
 	bool nest = group->kind == IOMMU_ATTACH_NEST;
 	struct cache_tag tag = {
@@ -385,8 +595,8 @@ static bool trace_flush_enabled(const struct intel_flush *flush)
 			    trace_cache_tag_flush_range_enabled();
 }
 
-/* Caching mode is about everything but first-stage tables (6.1). */
-static bool caches_absent(struct dmar_domain *domain, struct intel_iommu *iommu)
+/* With caching mode, all but first-stage entries are cached even if not present (6.1). */
+static bool caches_not_present(struct dmar_domain *domain, struct intel_iommu *iommu)
 {
 	return cap_caching_mode(iommu->cap) && !intel_domain_is_fs_paging(domain);
 }
@@ -394,31 +604,29 @@ static bool caches_absent(struct dmar_domain *domain, struct intel_iommu *iommu)
 static void send_pasid_cache(struct intel_flush *flush, struct intel_iommu *iommu,
 			     const struct iommu_attach_group *group, bool by_pasid)
 {
-	struct qi_desc desc = {
-		.qw0 = QI_PC_DID(FIELD_GET(TAG_DID, group->tag)) | QI_PC_TYPE |
-		       QI_PC_GRAN(by_pasid ? QI_PC_PASID_SEL : QI_PC_ALL_PASIDS) |
-		       QI_PC_PASID(FIELD_GET(TAG_PASID, group->tag)),
-	};
+	u64 qw0 = QI_PC_DID(FIELD_GET(TAG_DID, group->tag)) | QI_PC_TYPE |
+		  QI_PC_GRAN(by_pasid ? QI_PC_PASID_SEL : QI_PC_ALL_PASIDS) |
+		  QI_PC_PASID(FIELD_GET(TAG_PASID, group->tag));
 
-	qi_batch_add(iommu, &flush->batch, &desc);
+	qi_batch_add(iommu, &flush->batch, qw0, 0);
 }
 
-/* The command of a first stage. */
+/* The command for a first stage. */
 static void send_piotlb(struct intel_flush *flush, struct intel_iommu *iommu,
 			const struct iommu_attach_group *group)
 {
 	u16 did = FIELD_GET(TAG_DID, group->tag);
 	u32 pasid = FIELD_GET(TAG_PASID, group->tag);
-	struct qi_desc desc = {};
+	struct qi_desc desc;
 
 	if (flush->order >= MAX_AGAW_PFN_WIDTH)
 		qi_desc_piotlb_all(did, pasid, &desc);
 	else
 		qi_desc_piotlb(did, pasid, flush->addr, flush->order, flush->ih, &desc);
-	qi_batch_add(iommu, &flush->batch, &desc);
+	qi_batch_add(iommu, &flush->batch, desc.qw0, desc.qw1);
 }
 
-/* The command of a second stage, which has a form for IOMMUs without a queue. */
+/* The command for a second stage, which has a form for IOMMUs without a queue. */
 static void send_iotlb(struct intel_flush *flush, struct intel_iommu *iommu,
 		       const struct iommu_attach_group *group)
 {
@@ -438,29 +646,29 @@ static void send_iotlb(struct intel_flush *flush, struct intel_iommu *iommu,
 		return;
 	}
 	qi_desc_iotlb(iommu, did, addr, order, type, &desc);
-	qi_batch_add(iommu, &flush->batch, &desc);
+	qi_batch_add(iommu, &flush->batch, desc.qw0, desc.qw1);
 }
 
-static void flush_iotlb(const struct iommu_attach_group *group, void *arg)
+static __always_inline void flush_iotlb(const struct iommu_attach_group *group, void *arg)
 {
 	struct intel_iommu *iommu = to_iommu(group->iommu_device);
 	struct intel_flush *flush = arg;
 	bool by_pasid = domain_tags_pasid(flush->domain);
 
-	if (flush->map && !caches_absent(flush->domain, iommu))
+	if (flush->map && !caches_not_present(flush->domain, iommu))
 		return;
 	if (trace_flush_enabled(flush))
 		trace_flush(flush, iommu, group, 0);
 	if (flush->entries)
 		send_pasid_cache(flush, iommu, group, by_pasid);
-	/* A nest seen from its parent is flushed as the parent is. */
+	/* The tag of a nest is flushed in the way of the parent. */
 	if (by_pasid)
 		send_piotlb(flush, iommu, group);
 	else
 		send_iotlb(flush, iommu, group);
 }
 
-static void flush_atc(const struct iommu_attach_group *group, u64 atc, void *arg)
+static __always_inline void flush_atc(const struct iommu_attach_group *group, u64 atc, void *arg)
 {
 	struct intel_iommu *iommu = to_iommu(group->iommu_device);
 	u16 sid = FIELD_GET(ATC_SID, atc), pfsid = FIELD_GET(ATC_PFSID, atc);
@@ -474,7 +682,8 @@ static void flush_atc(const struct iommu_attach_group *group, u64 atc, void *arg
 	/* Software is told not to send any while remapping is off (4.3). */
 	if (!(iommu->gcmd & DMA_GCMD_TE))
 		return;
-	if (flush->retry && qi_device_gone(iommu, sid))
+	/* Entries change rarely enough to look first. */
+	if (unlikely(flush->entries) && !sid_is_present(iommu, sid))
 		return;
 	if (trace_cache_tag_flush_range_enabled())
 		trace_flush(flush, iommu, group, atc);
@@ -487,90 +696,113 @@ static void flush_atc(const struct iommu_attach_group *group, u64 atc, void *arg
 		qi_desc_dev_iotlb(sid, pfsid, qdep, addr, order, &desc);
 	else
 		qi_desc_dev_iotlb_pasid(sid, pfsid, pasid, qdep, addr, order, &desc);
-	qi_batch_add(iommu, &flush->batch, &desc);
-	if (unlikely(atc & ATC_TWICE))
-		qi_batch_add(iommu, &flush->batch, &desc);
+	qi_batch_add(iommu, &flush->batch, desc.qw0, desc.qw1);
+	if (unlikely(atc & ATC_EXTRA_INVAL))
+		qi_batch_add(iommu, &flush->batch, desc.qw0, desc.qw1);
 }
 
-static u64 flush_sync(struct iommu_device *iommu_device, void *arg)
-{
-	struct intel_flush *flush = arg;
-
-	return qi_batch_submit(to_iommu(iommu_device), &flush->batch);
-}
-
-static void flush_wait(struct iommu_device *iommu_device, u64 cookie, void *arg)
+static __always_inline u64 flush_submit(struct iommu_device *iommu_device, void *arg)
 {
 	struct intel_iommu *iommu = to_iommu(iommu_device);
 	struct intel_flush *flush = arg;
 
-	if (qi_wait(iommu, cookie) == -EAGAIN)
-		flush->again = true;
-	if (flush->batch.start)
+	if (dmar_latency_enabled(iommu, DMAR_LATENCY_INV_IOTLB) && !flush->began)
+		flush->began = ktime_get_ns();
+	return qi_batch_submit(iommu, &flush->batch);
+}
+
+static __always_inline int flush_wait(struct iommu_device *iommu_device, u64 cookie, void *arg)
+{
+	struct intel_iommu *iommu = to_iommu(iommu_device);
+	struct intel_flush *flush = arg;
+	u16 silent;
+	int ret;
+
+	ret = qi_poll(iommu, cookie, &silent);
+	if (unlikely(silent))
+		intel_iommu_silent(iommu, silent);
+	if (unlikely(flush->began) && ret != -EINPROGRESS)
 		dmar_latency_update(iommu, DMAR_LATENCY_INV_IOTLB,
-				    ktime_get_ns() - flush->batch.start);
+				    ktime_get_ns() - flush->began);
+	return ret;
+}
+
+static void flush_silent(struct iommu_device *iommu_device, u64 atc, void *arg)
+{
+	intel_iommu_silent(to_iommu(iommu_device), FIELD_GET(ATC_SID, atc));
 }
 
 static const struct iommu_attach_flush_ops intel_unmap_ops = {
 	.iotlb = flush_iotlb,
 	.atc = flush_atc,
-	.sync = flush_sync,
+	.submit = flush_submit,
 	.wait = flush_wait,
+	.silent = flush_silent,
 };
 
 /* An invalidation flushes the write buffer, too (6.8). */
-static u64 map_sync(struct iommu_device *iommu_device, void *arg)
+static u64 map_submit(struct iommu_device *iommu_device, void *arg)
 {
 	struct intel_iommu *iommu = to_iommu(iommu_device);
 	struct intel_flush *flush = arg;
 
-	if (!caches_absent(flush->domain, iommu))
+	if (!caches_not_present(flush->domain, iommu))
 		iommu_flush_write_buffer(iommu);
-	return flush_sync(iommu_device, arg);
+	return flush_submit(iommu_device, arg);
 }
 
 static const struct iommu_attach_flush_ops intel_map_ops = {
 	.iotlb = flush_iotlb,
-	.sync = map_sync,
+	.submit = map_submit,
 	.wait = flush_wait,
 };
 
-static void flush_domain(struct dmar_domain *domain,
-			 const struct iommu_attach_flush_ops *ops,
-			 unsigned long start, unsigned long end, bool ih, bool entries)
+static void flush_init(struct intel_flush *flush, struct dmar_domain *domain,
+		       unsigned long start, unsigned long end)
 {
-	struct intel_flush flush __uninitialized;
-	unsigned int bits;
-
 	/* The smallest aligned power of two of pages that has both addresses in it. */
-	bits = max(fls64(start ^ end), VTD_PAGE_SHIFT);
-	flush.order = bits - VTD_PAGE_SHIFT;
-	flush.addr = bits < 64 ? start & ~(BIT_ULL(bits) - 1) : 0;
+	unsigned int bits = max(fls64(start ^ end), VTD_PAGE_SHIFT);
 
-	flush.domain = domain;
-	flush.map = ops == &intel_map_ops;
-	flush.start = start;
-	flush.end = end;
-	flush.ih = ih;
-	flush.entries = entries;
-	flush.batch.index = 0;
-	flush.batch.queued = false;
-	flush.batch.start = 0;
-	flush.retry = false;
+	flush->domain = domain;
+	flush->start = start;
+	flush->end = end;
+	flush->addr = bits < 64 ? start & ~(BIT_ULL(bits) - 1) : 0;
+	flush->order = bits - VTD_PAGE_SHIFT;
+	flush->map = false;
+	flush->ih = false;
+	flush->entries = false;
+	flush->began = 0;
+	qi_batch_init(&flush->batch);
+}
 
-	/* Aborts are rare, and what is clean may be flushed again. */
-	do {
-		flush.again = false;
-		iommu_attach_flush(&domain->alist, ops, &flush);
-		flush.retry = flush.again;
-	} while (flush.again);
+/*
+ * A silent device fails flushes until it is blocked, which takes the IOMMU as long as an
+ * invalidation. Any other failure lasts, and is reported: who unmaps cannot be told.
+ */
+static noinline void flush_failed(struct intel_flush *flush,
+				  const struct iommu_attach_flush_ops *ops, int error)
+{
+	int tries;
+
+	for (tries = 1; error == -ETIMEDOUT && tries < FLUSH_TRIES; tries++)
+		error = iommu_attach_flush(&flush->domain->alist, ops, flush);
+	if (error)
+		pr_err_ratelimited("Invalidation of 0x%lx-0x%lx failed: %d. Devices may still reach what was unmapped\n",
+				   flush->start, flush->end, error);
 }
 
 /* @ih: no page table has been taken out. */
 void cache_tag_flush_range(struct dmar_domain *domain, unsigned long start,
 			   unsigned long end, int ih)
 {
-	flush_domain(domain, &intel_unmap_ops, start, end, ih, false);
+	struct intel_flush flush __uninitialized;
+	int ret;
+
+	flush_init(&flush, domain, start, end);
+	flush.ih = ih;
+	ret = iommu_attach_flush_inline(&domain->alist, &intel_unmap_ops, &flush);
+	if (unlikely(ret))
+		flush_failed(&flush, &intel_unmap_ops, ret);
 }
 
 void cache_tag_flush_all(struct dmar_domain *domain)
@@ -582,20 +814,67 @@ void cache_tag_flush_all(struct dmar_domain *domain)
 void cache_tag_flush_range_np(struct dmar_domain *domain, unsigned long start,
 			      unsigned long end)
 {
-	flush_domain(domain, &intel_map_ops, start, end, false, false);
-}
+	struct intel_flush flush __uninitialized;
+	int ret;
 
-/* After a change to PASID entries that stay present (tables 28 and 29). */
-static void flush_entries(struct dmar_domain *domain)
-{
-	flush_domain(domain, &intel_unmap_ops, 0, ULONG_MAX, false, true);
+	flush_init(&flush, domain, start, end);
+	flush.map = true;
+	ret = iommu_attach_flush(&domain->alist, &intel_map_ops, &flush);
+	if (unlikely(ret))
+		flush_failed(&flush, &intel_map_ops, ret);
 }
 
 /*
- * All attachments of a domain
+ * PASID entries of all attachments
  *
- * Their entries are written under the list's lock, and flushed after it.
+ * Entries are changed with the list's lock held, and flushed together after it: one wait per
+ * IOMMU. A caller that finds nothing to change flushes as well, since the one that made the
+ * change may not have done so yet. An attachment whose entry is not there yet, or is still
+ * that of another domain, takes the settings when its entry is written, and once more after
+ * that, see domain_settle_entry().
  */
+
+/* After a change to PASID entries that stay present (tables 28 and 29), or go. */
+static void flush_entries(struct dmar_domain *domain)
+{
+	struct intel_flush flush __uninitialized;
+	int ret;
+
+	flush_init(&flush, domain, 0, ULONG_MAX);
+	flush.entries = true;
+	ret = iommu_attach_flush(&domain->alist, &intel_unmap_ops, &flush);
+	if (unlikely(ret))
+		flush_failed(&flush, &intel_unmap_ops, ret);
+}
+
+/*
+ * The mm of an SVA domain goes, and its page tables with it. The attachments stay until they
+ * are detached; a PASID is not given to another mm before that. So no entry is torn down
+ * that belongs to somebody else by now.
+ */
+void domain_stop_pasids(struct dmar_domain *domain)
+{
+	struct intel_iommu *iommu;
+	struct pasid_entry *pte;
+	struct intel_elm *pos;
+
+	iommu_attach_lock(&domain->alist);
+	iommu_attach_for_each_locked(pos, &domain->alist, elm) {
+		iommu = to_iommu(pos->elm.iommu_device);
+		spin_lock(&iommu->lock);
+		pte = intel_pasid_get_entry(iommu_attach_elm_device(&pos->elm), pos->elm.pasid);
+		if (pte && pasid_pte_is_present(pte)) {
+			/* The device is not at fault: do not report what it still tries. */
+			WRITE_ONCE(pte->val[0], (READ_ONCE(pte->val[0]) | PASID_PTE_FPD) &
+						~(u64)PASID_PTE_PRESENT);
+			__iommu_flush_cache(iommu, pte, sizeof(*pte));
+		}
+		spin_unlock(&iommu->lock);
+	}
+	iommu_attach_unlock(&domain->alist);
+
+	flush_entries(domain);
+}
 
 static bool support_force_snooping(struct dmar_domain *domain)
 {
@@ -608,45 +887,63 @@ static bool support_force_snooping(struct dmar_domain *domain)
 	return true;
 }
 
-/* In the entries that are there. */
-static void set_page_snoop(struct dmar_domain *domain)
+static int write_page_snoop(const struct iommu_attach_elm *elm)
 {
-	struct intel_elm *pos;
+	return intel_pasid_setup_page_snoop_control(to_iommu(elm->iommu_device),
+						    iommu_attach_elm_device(elm), elm->pasid,
+						    FIELD_GET(TAG_DID, elm->tag));
+}
 
-	iommu_attach_for_each_locked(pos, &domain->alist, elm)
-		intel_pasid_setup_page_snoop_control(to_iommu(pos->elm.iommu_device),
-						     iommu_attach_elm_device(&pos->elm),
-						     pos->elm.pasid);
+static int write_dirty_tracking(const struct iommu_attach_elm *elm, bool enable)
+{
+	return intel_pasid_setup_dirty_tracking(to_iommu(elm->iommu_device),
+						iommu_attach_elm_device(elm), elm->pasid,
+						FIELD_GET(TAG_DID, elm->tag), enable);
 }
 
 /*
- * An entry has been written that does not enforce it: whoever began to enforce it since
- * it was looked up has not seen the entry, or sees it now.
+ * An entry has been written by the settings of @domain, its own or its parent's. They may have
+ * changed meanwhile, and the one who changed them has not seen the entry.
  */
-void domain_enforce_page_snoop(struct dmar_domain *domain)
+void domain_settle_entry(struct dmar_domain *domain, struct device *dev, ioasid_t pasid)
 {
+	struct intel_elm *pos;
+	int changed = 0;
+
 	iommu_attach_lock(&domain->alist);
-	set_page_snoop(domain);
+	iommu_attach_for_each_locked(pos, &domain->alist, elm) {
+		if (pos->elm.pasid != pasid || iommu_attach_elm_device(&pos->elm) != dev)
+			continue;
+		if (!intel_domain_is_fs_paging(domain))
+			changed |= write_dirty_tracking(&pos->elm, domain->dirty_tracking) > 0;
+		else if (domain->force_snooping)
+			changed |= write_page_snoop(&pos->elm) > 0;
+	}
 	iommu_attach_unlock(&domain->alist);
-	flush_entries(domain);
+
+	if (changed)
+		flush_entries(domain);
 }
 
 bool intel_iommu_enforce_cache_coherency_fs(struct iommu_domain *domain)
 {
 	struct dmar_domain *dmar_domain = to_dmar_domain(domain);
-	bool flush;
+	struct intel_elm *pos;
 
 	iommu_attach_lock(&dmar_domain->alist);
-	flush = !dmar_domain->force_snooping && support_force_snooping(dmar_domain);
-	if (flush) {
+	if (!dmar_domain->force_snooping) {
+		if (!support_force_snooping(dmar_domain)) {
+			iommu_attach_unlock(&dmar_domain->alist);
+			return false;
+		}
 		dmar_domain->force_snooping = true;
-		set_page_snoop(dmar_domain);
+		iommu_attach_for_each_locked(pos, &dmar_domain->alist, elm)
+			write_page_snoop(&pos->elm);
 	}
 	iommu_attach_unlock(&dmar_domain->alist);
 
-	if (flush)
-		flush_entries(dmar_domain);
-	return dmar_domain->force_snooping;
+	flush_entries(dmar_domain);
+	return true;
 }
 
 /* The page table has a snoop bit in each entry, set on map. */
@@ -667,37 +964,29 @@ bool intel_iommu_enforce_cache_coherency_ss(struct iommu_domain *domain)
 }
 
 /* Of the domain's own attachments, and of those of its nests. */
-static int write_dirty_tracking(struct dmar_domain *domain, bool enable)
-{
-	struct intel_elm *pos;
-	int ret;
-
-	domain->dirty_tracking = enable;
-	iommu_attach_for_each_locked(pos, &domain->alist, elm) {
-		ret = intel_pasid_setup_dirty_tracking(to_iommu(pos->elm.iommu_device),
-						       iommu_attach_elm_device(&pos->elm),
-						       pos->elm.pasid, enable);
-		if (ret)
-			return ret;
-	}
-	return 0;
-}
-
 int intel_iommu_set_dirty_tracking(struct iommu_domain *domain, bool enable)
 {
 	struct dmar_domain *dmar_domain = to_dmar_domain(domain);
-	int ret;
+	struct intel_elm *pos;
+	int ret = 0;
 
 	iommu_attach_lock(&dmar_domain->alist);
-	if (dmar_domain->dirty_tracking == enable) {
-		iommu_attach_unlock(&dmar_domain->alist);
-		return 0;
+	if (dmar_domain->dirty_tracking != enable) {
+		dmar_domain->dirty_tracking = enable;
+		iommu_attach_for_each_locked(pos, &dmar_domain->alist, elm) {
+			ret = write_dirty_tracking(&pos->elm, enable);
+			if (ret < 0)
+				break;
+		}
 	}
-	ret = write_dirty_tracking(dmar_domain, enable);
-	if (ret)
-		write_dirty_tracking(dmar_domain, !enable);
+	if (ret < 0) {
+		/* All of them: an entry may have been made by the new setting. */
+		dmar_domain->dirty_tracking = !enable;
+		iommu_attach_for_each_locked(pos, &dmar_domain->alist, elm)
+			write_dirty_tracking(&pos->elm, !enable);
+	}
 	iommu_attach_unlock(&dmar_domain->alist);
 
 	flush_entries(dmar_domain);
-	return ret;
+	return min(ret, 0);
 }

@@ -1,59 +1,98 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The invalidation queue: submitting is one thing, waiting another
+ * The invalidation queue
  *
- * A submission is some descriptors and, behind them, one wait descriptor, with which the
- * hardware reports that all ahead of it is complete: it writes the submission's number to
- * the status word of the wait descriptor's slot. Numbers grow, and so does what a status
- * word holds: whoever waits for a number is done when the word has reached it, also if the
- * slot has been used again since.
+ * A submission is a number of descriptors and one wait descriptor behind them:
  *
- * So a slot does not belong to the one who waits. Whoever needs room takes slots back, from
- * the oldest one on, up to a wait descriptor that has completed; often that is the last one
- * there is. Nobody depends on another waiter to run, and waiting takes no lock and leaves
- * interrupts as they are: an interrupt handler that submits in the middle of a wait finds
- * room by itself.
+ *	         free_tail             IQH                    free_head
+ *	            |                   |                         |
+ *	  ---+------+---+---+------+----+--+---+------+---+------+-----
+ *	     | wait | d | d | wait | d  |d | d | wait | d | wait | free
+ *	     | 41   |   |   | 42   |    |  |   | 43   |   | 44   |
+ *	  ---+------+---+---+------+-------+---+------+---+------+-----
+ *	      done   fetched, not complete     not fetched
  *
- * Errors stop the queue for everybody, and are handled by the first one who sees them, be
- * it a waiter or a submitter that needs room:
+ * Submissions are numbered. When all descriptors ahead of a wait descriptor are complete,
+ * the hardware writes the number to the status word of the wait descriptor's slot. Numbers
+ * only grow, so a waiter compares: its submission is complete once the word has reached the
+ * number, even if the slot has been used again.
  *
- *   A descriptor that the hardware does not understand becomes a fence.
+ * Slots therefore belong to no waiter. A submitter that needs room takes back all slots up to
+ * a completed wait descriptor, without help from other waiters. Waiting takes no lock and
+ * leaves interrupts as they are.
  *
- *   A device-TLB invalidation that times out aborts the wait descriptors that have been
- *   fetched: their status is never written. They are taken for completed, and the number
- *   of aborts is counted up. A waiter for whom it is not the number that it was when he
- *   submitted does not trust what he sees, and submits again, which does no harm to what
- *   was complete. Devices that are gone are not asked again.
+ * Errors stop the queue for everybody. The first waiter or submitter that sees one handles it
+ * (sections 6.5.2.10 and 11.4.9.9 of the architecture specification, revision 5.10):
  *
- * q_lock guards the slots, the counters and the tail register. It is a leaf, and held to
- * submit and to handle errors, never to wait.
+ *   A bad descriptor (IQE) is replaced by a wait descriptor that writes to a dummy word, and
+ *   the queue goes on. The next wait descriptor identifies the submission: its waiter gets
+ *   -EINVAL.
+ *
+ *   A device-TLB invalidation that times out (ITE) aborts the wait descriptors that have been
+ *   fetched: their numbers are never written. Software completes them instead. Their waiters
+ *   get -EAGAIN and submit again, or -ETIMEDOUT if nobody can tell which of several devices
+ *   was silent. A device that is known to be silent is set aside first, see
+ *   intel_iommu_silent().
+ *
+ * What has gone wrong with a submission is kept in q_inval.fault, by slot. A slot may have
+ * been used again before its waiter looks. q_inval.errors has changed then, and the waiter
+ * submits again.
+ *
+ * q_lock guards the slots, the counters, q_inval.fault and the tail register. It is a leaf.
  */
 #define pr_fmt(fmt)	"DMAR: " fmt
 
 #include <linux/bitfield.h>
 #include <linux/ktime.h>
-#include <linux/pci.h>
+#include <linux/sched/clock.h>
 
 #include "iommu.h"
 #include "../irq_remapping.h"
 #include "perf.h"
 #include "trace.h"
 
-/*
- * Descriptors that are queued without a wait descriptor, at most: slots are taken back
- * when one behind them completes.
- */
-#define QI_MAX_UNWAITED	(QI_LENGTH / 4)
-
 /* What a submission takes back beyond its own need, where it has to look for it. */
 #define QI_SPARE	16
 
+/* A submission that has found no room for so long fails, in nanoseconds. */
+#define QI_FULL_NS	(100 * NSEC_PER_USEC)
+
+/* One look at a status word takes so many reads; FSTS is read so often, in nanoseconds. */
+#define QI_SPINS	64
+#define QI_FSTS_NS	(20 * NSEC_PER_USEC)
+
+/* Submissions with device-TLB invalidations are not repeated for ever. */
+#define QI_RETRIES	8
+
 #define QI_FAULTS	(DMA_FSTS_IQE | DMA_FSTS_ITE | DMA_FSTS_ICE)
 
-/* What qi_wait() is given. 0: nothing was submitted. */
+/* What qi_batch_submit() returns. 0: nothing was submitted. */
 #define QI_COOKIE_SEQ		GENMASK_ULL(63, 32)
-#define QI_COOKIE_ABORTS	GENMASK_ULL(31, 16)
-#define QI_COOKIE_SLOT		GENMASK_ULL(15, 0)
+#define QI_COOKIE_ERRORS	GENMASK_ULL(31, 16)
+#define QI_COOKIE_PIECES	BIT_ULL(9)	/* several submissions */
+#define QI_COOKIE_FULL		BIT_ULL(8)	/* the queue was: nothing was submitted */
+#define QI_COOKIE_SLOT		GENMASK_ULL(7, 0)
+
+/* One word of q_inval.fault; 0: the submission in this slot is well. */
+#define QI_FAULT_SEQ		GENMASK_ULL(63, 32)
+#define QI_FAULT_SID		GENMASK_ULL(31, 16)	/* of the silent device, or 0 */
+#define QI_FAULT_ERROR		GENMASK_ULL(15, 0)	/* an errno, positive */
+
+static void qi_write_reg(struct intel_iommu *iommu, unsigned int reg, u32 value)
+{
+#ifdef CONFIG_INTEL_IOMMU_KUNIT_TEST
+	if (unlikely(iommu->qi->test_write)) {
+		iommu->qi->test_write(iommu, reg, value);
+		return;
+	}
+#endif
+	writel(value, iommu->reg + reg);
+}
+
+static void qi_tell_hardware(struct intel_iommu *iommu)
+{
+	qi_write_reg(iommu, DMAR_IQT_REG, iommu->qi->free_head << qi_shift(iommu));
+}
 
 static struct qi_desc *qi_slot(struct intel_iommu *iommu, unsigned int slot)
 {
@@ -65,22 +104,34 @@ static unsigned int qi_next(unsigned int slot)
 	return (slot + 1) % QI_LENGTH;
 }
 
-/* Of 128 bits, in scalable mode of 256: not worth a call to memcpy(). */
-static void qi_write(struct qi_desc *to, bool wide, const struct qi_desc *desc)
+static unsigned int qi_head(struct intel_iommu *iommu)
 {
-	to->qw0 = desc->qw0;
-	to->qw1 = desc->qw1;
+	return (readl(iommu->reg + DMAR_IQH_REG) >> qi_shift(iommu)) % QI_LENGTH;
+}
+
+/* Descriptors have 128 bits, in scalable mode 256. */
+static void qi_write(struct qi_desc *to, bool wide, u64 qw0, u64 qw1)
+{
+	to->qw0 = qw0;
+	to->qw1 = qw1;
 	if (wide) {
-		to->qw2 = desc->qw2;
-		to->qw3 = desc->qw3;
+		to->qw2 = 0;
+		to->qw3 = 0;
 	}
 }
 
+static u64 qi_wait_qw0(u32 seq)
+{
+	return QI_IWD_STATUS_DATA(seq) | QI_IWD_STATUS_WRITE | QI_IWD_TYPE;
+}
+
+/* True for the wait descriptors that end submissions, not for those within them. */
 static bool qi_slot_waits(struct intel_iommu *iommu, unsigned int slot)
 {
-	u64 qw0 = qi_slot(iommu, slot)->qw0;
+	const struct qi_desc *desc = qi_slot(iommu, slot);
 
-	return (qw0 & 0xf) == QI_IWD_TYPE && qw0 & QI_IWD_STATUS_WRITE;
+	return (desc->qw0 & 0xf) == QI_IWD_TYPE && desc->qw0 & QI_IWD_STATUS_WRITE &&
+	       desc->qw1 == virt_to_phys(&iommu->qi->desc_status[slot]);
 }
 
 static u32 qi_slot_seq(struct intel_iommu *iommu, unsigned int slot)
@@ -94,11 +145,11 @@ static bool qi_reached(struct q_inval *qi, unsigned int slot, u32 seq)
 }
 
 /*
- * Takes back all slots if what was submitted last is complete, which is so where nobody
- * else submits. If not, those up to a completed wait descriptor, until @room are free:
- * to go through a full queue would be a long time with interrupts off.
+ * Takes back all slots if the last submission is complete: the common case. If not, those up
+ * to a completed wait descriptor, until @room are free; a full queue is long to go through
+ * with interrupts off.
  */
-static void qi_reclaim(struct intel_iommu *iommu, int room)
+static noinline void qi_reclaim(struct intel_iommu *iommu, int room)
 {
 	struct q_inval *qi = iommu->qi;
 	unsigned int last = (qi->free_head + QI_LENGTH - 1) % QI_LENGTH;
@@ -106,7 +157,7 @@ static void qi_reclaim(struct intel_iommu *iommu, int room)
 
 	lockdep_assert_held(&qi->q_lock);
 
-	if (qi_slot_waits(iommu, last) && qi_reached(qi, last, qi->seq)) {
+	if (qi_reached(qi, last, qi->seq)) {
 		qi->free_cnt = QI_LENGTH;
 		qi->free_tail = qi->free_head;
 		return;
@@ -126,192 +177,242 @@ static void qi_reclaim(struct intel_iommu *iommu, int room)
 }
 
 /*
- * The hardware does not understand the descriptor at its head, and stays there. Whose it
- * is says the next wait descriptor.
+ * Errors
  */
+
+/* The device that a descriptor asks, or 0. */
+static u16 qi_desc_sid(const struct qi_desc *desc)
+{
+	switch (desc->qw0 & 0xf) {
+	case QI_DIOTLB_TYPE:
+		return desc->qw0 >> 32;
+	case QI_DEIOTLB_TYPE:
+		return desc->qw0 >> 16;
+	default:
+		return 0;
+	}
+}
+
+static void qi_set_fault(struct q_inval *qi, unsigned int slot, u32 seq, u16 sid, int error)
+{
+	WRITE_ONCE(qi->fault[slot], FIELD_PREP(QI_FAULT_SEQ, seq) |
+				    FIELD_PREP(QI_FAULT_SID, sid) |
+				    FIELD_PREP(QI_FAULT_ERROR, -error));
+}
+
+/* Completes what is pending up to @end in the hardware's place. */
+static void qi_complete(struct intel_iommu *iommu, unsigned int end, u16 sid, int error)
+{
+	struct q_inval *qi = iommu->qi;
+	u16 asked = 0, also;
+	bool several = false;
+	unsigned int slot;
+	u32 seq;
+
+	for (slot = qi->free_tail; slot != end && slot != qi->free_head; slot = qi_next(slot)) {
+		if (!qi_slot_waits(iommu, slot)) {
+			also = qi_desc_sid(qi_slot(iommu, slot));
+			several |= also && asked && also != asked;
+			asked = also ?: asked;
+			continue;
+		}
+		seq = qi_slot_seq(iommu, slot);
+		if (!qi_reached(qi, slot, seq)) {
+			qi_set_fault(qi, slot, seq, sid,
+				     error == -EAGAIN && !sid && several ? -ETIMEDOUT : error);
+			/* Pairs with the one in qi_poll(): the fault is seen first. */
+			smp_wmb();
+			WRITE_ONCE(qi->desc_status[slot], seq);
+		}
+		asked = 0;
+		several = false;
+	}
+
+	/* The wait descriptor of what was asked last may come, and would complete. */
+	while (asked && slot != qi->free_head && !qi_slot_waits(iommu, slot))
+		slot = qi_next(slot);
+	if (asked && slot != qi->free_head)
+		qi_set_fault(qi, slot, qi_slot_seq(iommu, slot), sid,
+			     !sid && several ? -ETIMEDOUT : error);
+}
+
+/* The hardware stays at a descriptor that it does not understand. */
 static void qi_drop_bad(struct intel_iommu *iommu)
 {
 	struct q_inval *qi = iommu->qi;
-	unsigned int head = readl(iommu->reg + DMAR_IQH_REG) >> qi_shift(iommu);
-	struct qi_desc fence = { .qw0 = QI_IWD_FENCE | QI_IWD_TYPE };
+	unsigned int head = qi_head(iommu);
+	bool wide = ecap_smts(iommu->ecap);
 	unsigned int slot = head;
+	u32 seq = 0;
 
 	while (slot != qi->free_head && !qi_slot_waits(iommu, slot))
 		slot = qi_next(slot);
-	WRITE_ONCE(qi->bad_seq, slot == qi->free_head ? qi->seq + 1 :
-							qi_slot_seq(iommu, slot));
-	qi_write(qi_slot(iommu, head), ecap_smts(iommu->ecap), &fence);
+	if (head == qi->free_head || (head == qi->bad_slot && qi->seq == qi->bad_seq)) {
+		/* It is not about descriptors, or not even a plain one is understood. */
+		pr_err_ratelimited("%s: invalidation queue does not recover\n", iommu->name);
+		qi_complete(iommu, qi->free_head, 0, -EIO);
+		return;
+	}
+	qi->bad_slot = head;
+	qi->bad_seq = qi->seq;
+
+	if (slot != qi->free_head) {
+		seq = qi_slot_seq(iommu, slot);
+		qi_set_fault(qi, slot, seq, 0, -EINVAL);
+	}
+	if (slot == head)
+		qi_write(qi_slot(iommu, head), wide, qi_wait_qw0(seq),
+			 virt_to_phys(&qi->desc_status[head]));
+	else
+		qi_write(qi_slot(iommu, head), wide, qi_wait_qw0(0), virt_to_phys(&qi->dummy));
 }
 
-/* What was fetched and has not completed never will. */
-static void qi_abort(struct intel_iommu *iommu)
+/* The silent device: as the hardware says, or the only one that was asked. 0: not known. */
+static u16 qi_find_silent(struct intel_iommu *iommu, unsigned int head)
 {
 	struct q_inval *qi = iommu->qi;
-	unsigned int head = readl(iommu->reg + DMAR_IQH_REG) >> qi_shift(iommu);
+	u16 sid = DMAR_IQER_REG_ITESID(readq(iommu->reg + DMAR_IQER_REG));
+	bool several = false;
 	unsigned int slot;
+	u16 asked;
 
-	WRITE_ONCE(qi->aborts, qi->aborts + 1);
-	/* In qi_wait() whoever takes an aborted one for completed sees the count. */
-	smp_wmb();
-	for (slot = qi->free_tail; slot != head; slot = qi_next(slot)) {
-		u32 seq = qi_slot_seq(iommu, slot);
-
-		if (qi_slot_waits(iommu, slot) && !qi_reached(qi, slot, seq))
-			WRITE_ONCE(qi->desc_status[slot], seq);
+	if (sid)
+		return sid;
+	for (slot = qi->free_tail; slot != head && slot != qi->free_head; slot = qi_next(slot)) {
+		if (qi_slot_waits(iommu, slot) &&
+		    qi_reached(qi, slot, qi_slot_seq(iommu, slot))) {
+			/* Whoever was asked ahead of it has answered. */
+			several = false;
+			sid = 0;
+		}
+		asked = qi_desc_sid(qi_slot(iommu, slot));
+		several |= asked && sid && asked != sid;
+		sid = asked ?: sid;
 	}
+	return several ? 0 : sid;
 }
 
 static void qi_handle_faults(struct intel_iommu *iommu)
 {
+	struct q_inval *qi = iommu->qi;
 	u32 faults;
 
-	lockdep_assert_held(&iommu->qi->q_lock);
+	lockdep_assert_held(&qi->q_lock);
 
+	WRITE_ONCE(qi->looked, local_clock());
 	faults = readl(iommu->reg + DMAR_FSTS_REG) & QI_FAULTS;
 	if (!faults)
 		return;
 	qi_dump_fault(iommu, faults);
+	WRITE_ONCE(qi->errors, qi->errors + 1);
+	/* Pairs with the one in qi_poll(): before anything is completed. */
+	smp_wmb();
 	if (faults & DMA_FSTS_IQE)
 		qi_drop_bad(iommu);
-	if (faults & DMA_FSTS_ITE)
-		qi_abort(iommu);
+	if (faults & DMA_FSTS_ITE) {
+		unsigned int head = qi_head(iommu);
+		u16 sid = qi_find_silent(iommu, head);
+
+		WRITE_ONCE(qi->silent, sid);
+		qi_complete(iommu, head, sid, -EAGAIN);
+	}
 	/* The queue goes on, in emulations only when the tail is written. */
-	writel(faults, iommu->reg + DMAR_FSTS_REG);
-	writel(iommu->qi->free_head << qi_shift(iommu), iommu->reg + DMAR_IQT_REG);
+	qi_write_reg(iommu, DMAR_FSTS_REG, faults);
+	qi_tell_hardware(iommu);
+}
+
+/* Reading FSTS is slow, in a virtual machine above all: one reader now and then will do. */
+static void qi_look_for_faults(struct intel_iommu *iommu)
+{
+	struct q_inval *qi = iommu->qi;
+	unsigned long flags;
+
+	if (local_clock() - READ_ONCE(qi->looked) < QI_FSTS_NS)
+		return;
+	if (!raw_spin_trylock_irqsave(&qi->q_lock, flags))
+		return;
+	qi_handle_faults(iommu);
+	raw_spin_unlock_irqrestore(&qi->q_lock, flags);
 }
 
 /*
- * Queues descriptors, with a wait descriptor behind them if @wait is not 0, of its flags.
- * Return: a cookie, of which the abort count holds in any case; 0 if there is no queue.
+ * Submit
  */
-static u64 qi_queue(struct intel_iommu *iommu, const struct qi_desc *desc,
-		    unsigned int count, u64 wait)
+
+/* Return: true with q_lock held, false if there is no room for a while and @try. */
+static noinline bool qi_wait_room(struct intel_iommu *iommu, int room, bool try,
+				  unsigned long *flags)
 {
 	struct q_inval *qi = iommu->qi;
-	const struct qi_desc *end = desc + count;
-	unsigned int slot, shift;
-	bool wide;
-	void *slots;
-	unsigned long flags;
-	u64 cookie;
+	u64 start = local_clock();
 
-	if (!qi)
-		return 0;
-
-	raw_spin_lock_irqsave(&qi->q_lock, flags);
-	/* A wait descriptor, and the one slot that tells a full queue from an empty one. */
-	while (qi->free_cnt < count + 2) {
-		qi_reclaim(iommu, count + QI_SPARE);
-		if (qi->free_cnt >= count + 2)
-			break;
-		qi_handle_faults(iommu);
-		raw_spin_unlock_irqrestore(&qi->q_lock, flags);
+	do {
+		qi_look_for_faults(iommu);
 		cpu_relax();
-		raw_spin_lock_irqsave(&qi->q_lock, flags);
-	}
+		raw_spin_lock_irqsave(&qi->q_lock, *flags);
+		qi_reclaim(iommu, room + QI_SPARE);
+		if (qi->free_cnt >= room)
+			return true;
+		raw_spin_unlock_irqrestore(&qi->q_lock, *flags);
+	} while (!try || local_clock() - start < QI_FULL_NS);
+	return false;
+}
 
-	/* Loaded once, not anew after each write to a slot. */
-	wide = ecap_smts(iommu->ecap);
-	shift = DMAR_IQ_SHIFT + wide;
-	slots = qi->desc;
-	slot = qi->free_head;
-	for (; desc != end; desc++) {
-		qi_write(slots + (slot << shift), wide, desc);
+static __always_inline bool qi_lock_room(struct intel_iommu *iommu, int room, bool try,
+					 unsigned long *flags)
+{
+	struct q_inval *qi = iommu->qi;
+
+	raw_spin_lock_irqsave(&qi->q_lock, *flags);
+	if (unlikely(qi->free_cnt < room))
+		qi_reclaim(iommu, room + QI_SPARE);
+	if (likely(qi->free_cnt >= room))
+		return true;
+	raw_spin_unlock_irqrestore(&qi->q_lock, *flags);
+	return qi_wait_room(iommu, room, try, flags);
+}
+
+/*
+ * Behind what has been queued: a wait descriptor, with flags on top of those that it needs.
+ * Return: the cookie.
+ */
+static u64 qi_queue_wait(struct intel_iommu *iommu, u64 flags)
+{
+	struct q_inval *qi = iommu->qi;
+	unsigned int slot = qi->free_head;
+	int *status = &qi->desc_status[slot];
+	u32 seq = qi->seq + 1 ?: 1;	/* 0 is a cookie of its own */
+
+	/* The slot's old number may be outside of the range in which numbers compare. */
+	smp_store_release(status, seq - 1);
+	if (unlikely(qi->errors))
+		WRITE_ONCE(qi->fault[slot], 0);
+
+	qi_write(qi_slot(iommu, slot), ecap_smts(iommu->ecap), qi_wait_qw0(seq) | flags,
+		 virt_to_phys(status));
+	qi->free_head = qi_next(slot);
+	qi->free_cnt--;
+	qi->seq = seq;
+	return FIELD_PREP(QI_COOKIE_SEQ, seq) | FIELD_PREP(QI_COOKIE_ERRORS, qi->errors) |
+	       FIELD_PREP(QI_COOKIE_SLOT, slot);
+}
+
+/* Puts all of a batch into the queue. q_lock is held, and there is room. */
+static void qi_queue_batch(struct intel_iommu *iommu, struct qi_batch *batch)
+{
+	struct q_inval *qi = iommu->qi;
+	bool wide = ecap_smts(iommu->ecap);
+	unsigned int shift = DMAR_IQ_SHIFT + wide;
+	unsigned int slot = qi->free_head, i;
+	void *slots = qi->desc;
+
+	for (i = 0; i < batch->index; i++) {
+		qi_write(slots + (slot << shift), wide, batch->qw[i][0], batch->qw[i][1]);
+		trace_qi_submit(iommu, batch->qw[i][0], batch->qw[i][1], 0, 0);
 		slot = qi_next(slot);
-		trace_qi_submit(iommu, desc->qw0, desc->qw1, desc->qw2, desc->qw3);
 	}
-	qi->free_cnt -= count;
-	qi->unwaited += count;
-	cookie = FIELD_PREP(QI_COOKIE_ABORTS, qi->aborts);
-
-	if (wait || qi->unwaited > QI_MAX_UNWAITED) {
-		/* 0 is a cookie of its own. */
-		u32 seq = qi->seq + 1 ?: 1;
-		int *status = &qi->desc_status[slot];
-		struct qi_desc wait_desc = {};
-
-		cookie |= FIELD_PREP(QI_COOKIE_SEQ, seq) | FIELD_PREP(QI_COOKIE_SLOT, slot);
-
-		/*
-		 * It may not have been a wait descriptor's for long, and be out of the
-		 * range in which numbers compare.
-		 */
-		smp_store_release(status, seq - 1);
-
-		wait_desc.qw0 = QI_IWD_STATUS_DATA(seq) | QI_IWD_STATUS_WRITE |
-				QI_IWD_TYPE | wait;
-		wait_desc.qw1 = virt_to_phys(status);
-		qi_write(slots + (slot << shift), wide, &wait_desc);
-		slot = qi_next(slot);
-		qi->free_cnt--;
-		qi->unwaited = 0;
-		qi->seq = seq;
-	}
-
 	qi->free_head = slot;
-	writel(slot << shift, iommu->reg + DMAR_IQT_REG);
-	raw_spin_unlock_irqrestore(&qi->q_lock, flags);
-	return cookie;
-}
-
-/* Until the submission is complete, or is taken for it. */
-static noinline void qi_poll(struct intel_iommu *iommu, unsigned int slot, u32 seq)
-{
-	struct q_inval *qi = iommu->qi;
-	unsigned long flags;
-
-	while (!qi_reached(qi, slot, seq)) {
-		if (readl(iommu->reg + DMAR_FSTS_REG) & QI_FAULTS) {
-			raw_spin_lock_irqsave(&qi->q_lock, flags);
-			qi_handle_faults(iommu);
-			raw_spin_unlock_irqrestore(&qi->q_lock, flags);
-		}
-		cpu_relax();
-	}
-}
-
-/**
- * qi_wait() - Wait for a submission
- * @iommu: The IOMMU that it was submitted to.
- * @cookie: What qi_batch_submit() returned.
- *
- * Context: Any context. Takes no lock while it waits.
- * Return: 0 if it is complete; -EAGAIN if it may have been aborted, and is to be
- * submitted again without the devices that are gone; -EINVAL if a descriptor was bad.
- */
-int qi_wait(struct intel_iommu *iommu, u64 cookie)
-{
-	unsigned int slot = FIELD_GET(QI_COOKIE_SLOT, cookie);
-	u32 seq = FIELD_GET(QI_COOKIE_SEQ, cookie);
-	struct q_inval *qi = iommu->qi;
-
-	if (!cookie)
-		return 0;
-	if (!qi_reached(qi, slot, seq))
-		qi_poll(iommu, slot, seq);
-
-	/* Pairs with qi_abort(), and with the release in qi_queue(). */
-	smp_rmb();
-	if (READ_ONCE(qi->aborts) != FIELD_GET(QI_COOKIE_ABORTS, cookie))
-		return -EAGAIN;
-	return READ_ONCE(qi->bad_seq) == seq ? -EINVAL : 0;
-}
-
-/**
- * qi_batch_queue() - Queue what a batch has, and go on with it
- * @iommu: The IOMMU that all of the batch is for.
- * @batch: The batch. There is nothing to wait for: what is submitted later completes
- *	later.
- *
- * Context: Any context.
- */
-void qi_batch_queue(struct intel_iommu *iommu, struct qi_batch *batch)
-{
-	u64 cookie = qi_queue(iommu, batch->descs, batch->index, 0);
-
-	if (!batch->queued)
-		batch->aborts = FIELD_GET(QI_COOKIE_ABORTS, cookie);
-	batch->queued = true;
+	qi->free_cnt -= batch->index;
 	batch->index = 0;
 }
 
@@ -320,47 +421,126 @@ void qi_batch_queue(struct intel_iommu *iommu, struct qi_batch *batch)
  * @iommu: The IOMMU that it is for.
  * @batch: The batch.
  *
+ * Does not wait for devices: if the queue is full and stays so, nothing is submitted, and
+ * qi_poll() returns -EAGAIN once there is room.
+ *
  * Context: Any context.
- * Return: a cookie for qi_wait(), 0 if the batch was empty.
+ * Return: a cookie for qi_poll(), 0 if the batch was empty.
  */
 u64 qi_batch_submit(struct intel_iommu *iommu, struct qi_batch *batch)
 {
+	unsigned long flags;
 	u64 cookie;
 
-	if (!batch->index && !batch->queued)
+	if (!batch->index && likely(!batch->cookie))
 		return 0;
-	if (!batch->start && dmar_latency_enabled(iommu, DMAR_LATENCY_INV_IOTLB))
-		batch->start = ktime_get_ns();
 
-	/* The wait is for what was queued before, too. */
-	cookie = qi_queue(iommu, batch->descs, batch->index, QI_IWD_STATUS_WRITE);
-	if (batch->queued) {
-		cookie &= ~QI_COOKIE_ABORTS;
-		cookie |= FIELD_PREP(QI_COOKIE_ABORTS, batch->aborts);
+	/* A wait descriptor, and the one slot that tells a full queue from an empty one. */
+	if (batch->cookie == QI_COOKIE_FULL ||
+	    unlikely(!qi_lock_room(iommu, batch->index + 2, true, &flags))) {
+		cookie = QI_COOKIE_FULL;
+	} else {
+		qi_queue_batch(iommu, batch);
+		cookie = qi_queue_wait(iommu, 0);
+		qi_tell_hardware(iommu);
+		raw_spin_unlock_irqrestore(&iommu->qi->q_lock, flags);
 	}
-	batch->queued = false;
+
+	if (unlikely(batch->cookie) && cookie != QI_COOKIE_FULL) {
+		/* Any error since the first piece may have been about one of them. */
+		cookie &= ~QI_COOKIE_ERRORS;
+		cookie |= (batch->cookie & QI_COOKIE_ERRORS) | QI_COOKIE_PIECES;
+	}
 	batch->index = 0;
+	batch->cookie = 0;
 	return cookie;
 }
 
-/* A device that was taken away does not answer any more, however often it is asked. */
-bool qi_device_gone(struct intel_iommu *iommu, u16 sid)
+/**
+ * qi_batch_queue() - Submit what a batch has, and go on with it
+ * @iommu: The IOMMU that all of the batch is for.
+ * @batch: The batch. It is waited for with what it is given later.
+ *
+ * Context: Any context.
+ */
+void qi_batch_queue(struct intel_iommu *iommu, struct qi_batch *batch)
 {
-	struct device *dev = device_rbtree_find(iommu, sid);
-
-	return !dev || !dev_is_pci(dev) || !pci_device_is_present(to_pci_dev(dev));
+	batch->cookie = qi_batch_submit(iommu, batch);
 }
 
-static bool qi_desc_gone(struct intel_iommu *iommu, const struct qi_desc *desc)
+/*
+ * Wait
+ */
+
+/* There were errors since the submission: was it hit? */
+static noinline int qi_verdict(struct intel_iommu *iommu, u64 cookie, u16 *silent)
 {
-	switch (desc->qw0 & 0xf) {
-	case QI_DIOTLB_TYPE:
-		return qi_device_gone(iommu, desc->qw0 >> 32);
-	case QI_DEIOTLB_TYPE:
-		return qi_device_gone(iommu, desc->qw0 >> 16);
-	default:
-		return false;
+	unsigned int slot = FIELD_GET(QI_COOKIE_SLOT, cookie);
+	u32 seq = FIELD_GET(QI_COOKIE_SEQ, cookie);
+	struct q_inval *qi = iommu->qi;
+	u64 fault = READ_ONCE(qi->fault[slot]);
+	int error = 0;
+
+	/* If the slot has been used again, the fault is gone. */
+	smp_rmb();
+	if (READ_ONCE(qi->desc_status[slot]) != seq) {
+		error = -EAGAIN;
+	} else if (FIELD_GET(QI_FAULT_SEQ, fault) == seq) {
+		error = -(int)FIELD_GET(QI_FAULT_ERROR, fault);
+		*silent = FIELD_GET(QI_FAULT_SID, fault);
 	}
+	/* An earlier piece may have been hit. Without a device to blame, each is sent alone. */
+	if (cookie & QI_COOKIE_PIECES && !error) {
+		*silent = READ_ONCE(qi->silent);
+		error = *silent ? -EAGAIN : -ETIMEDOUT;
+	}
+	return error;
+}
+
+/**
+ * qi_poll() - Look for a moment whether a submission is complete
+ * @iommu: The IOMMU that it was submitted to.
+ * @cookie: What qi_batch_submit() returned.
+ * @silent: Set to the requester id of a device that did not answer and aborted it, or 0.
+ *
+ * Context: Any context.
+ * Return: 0 if it is complete; -EINPROGRESS if not; -EAGAIN if it may have been aborted and
+ * is to be submitted again, without the silent device; -ETIMEDOUT if it may have been aborted
+ * because one of several devices was silent; -EINVAL if a descriptor was bad; -EIO if the
+ * queue does not work.
+ */
+int qi_poll(struct intel_iommu *iommu, u64 cookie, u16 *silent)
+{
+	unsigned int slot = FIELD_GET(QI_COOKIE_SLOT, cookie);
+	u32 seq = FIELD_GET(QI_COOKIE_SEQ, cookie);
+	struct q_inval *qi = iommu->qi;
+	unsigned int spins;
+
+	*silent = 0;
+	if (!cookie)
+		return 0;
+	if (unlikely(cookie & QI_COOKIE_FULL)) {
+		unsigned long flags;
+
+		if (!qi_lock_room(iommu, QI_LENGTH / 4, true, &flags))
+			return -EINPROGRESS;
+		raw_spin_unlock_irqrestore(&qi->q_lock, flags);
+		return -EAGAIN;
+	}
+
+	for (spins = 0; !qi_reached(qi, slot, seq); spins++) {
+		if (spins == QI_SPINS) {
+			qi_look_for_faults(iommu);
+			return -EINPROGRESS;
+		}
+		cpu_relax();
+	}
+
+	/* Pairs with the ones where errors are handled, and the release in qi_queue_wait(). */
+	smp_rmb();
+	if (likely((u16)READ_ONCE(qi->errors) == FIELD_GET(QI_COOKIE_ERRORS, cookie)))
+		return 0;
+	return qi_verdict(iommu, cookie, silent);
 }
 
 static int qi_latency_type(const struct qi_desc *desc)
@@ -379,39 +559,103 @@ static int qi_latency_type(const struct qi_desc *desc)
 	}
 }
 
+/* Return: the cookie of descriptors and a wait descriptor behind them. */
+static u64 qi_submit(struct intel_iommu *iommu, const struct qi_desc *desc,
+		     unsigned int count, u64 wait_flags)
+{
+	struct q_inval *qi = iommu->qi;
+	unsigned long flags;
+	unsigned int i;
+	u64 cookie;
+
+	qi_lock_room(iommu, count + 2, false, &flags);
+	for (i = 0; i < count; i++) {
+		struct qi_desc *to = qi_slot(iommu, qi->free_head);
+
+		qi_write(to, false, desc[i].qw0, desc[i].qw1);
+		if (ecap_smts(iommu->ecap)) {
+			to->qw2 = desc[i].qw2;
+			to->qw3 = desc[i].qw3;
+		}
+		qi->free_head = qi_next(qi->free_head);
+		trace_qi_submit(iommu, desc[i].qw0, desc[i].qw1, desc[i].qw2, desc[i].qw3);
+	}
+	qi->free_cnt -= count;
+	cookie = qi_queue_wait(iommu, wait_flags);
+	qi_tell_hardware(iommu);
+	raw_spin_unlock_irqrestore(&qi->q_lock, flags);
+	return cookie;
+}
+
+/**
+ * qi_submit_wait() - Submit descriptors and wait for them
+ * @iommu: The IOMMU.
+ * @desc: The descriptors. All device-TLB invalidations among them are for one device.
+ * @count: How many there are, 0 or more. A wait descriptor is added.
+ * @options: As qi_submit_sync().
+ * @silent: Set to the requester id of a device that did not answer, or 0. It may be another
+ *	device than the one that was asked.
+ *
+ * What other devices abort is submitted again: without device-TLB invalidations, until it is
+ * complete; with them, QI_RETRIES times.
+ *
+ * Context: Any context.
+ * Return: 0, also without a queue; -EINVAL if a descriptor was bad; -ETIMEDOUT if the device
+ * did not answer; -EIO if the queue does not work.
+ */
+int qi_submit_wait(struct intel_iommu *iommu, struct qi_desc *desc, unsigned int count,
+		   unsigned long options, u16 *silent)
+{
+	u64 wait_flags = options & QI_OPT_WAIT_DRAIN ? QI_IWD_PRQ_DRAIN : 0;
+	unsigned int i, tries = 0;
+	u64 start = 0, cookie;
+	u16 asked = 0, found;
+	int type, ret;
+
+	*silent = 0;
+	if (!iommu->qi)
+		return 0;
+
+	type = count ? qi_latency_type(desc) : -1;
+	if (type >= 0 && dmar_latency_enabled(iommu, type))
+		start = ktime_get_ns();
+	for (i = 0; i < count; i++)
+		asked = qi_desc_sid(&desc[i]) ?: asked;
+
+	do {
+		cookie = qi_submit(iommu, desc, count, wait_flags);
+		while ((ret = qi_poll(iommu, cookie, &found)) == -EINPROGRESS)
+			cpu_relax();
+		*silent = found ?: *silent;
+		if (ret == -EAGAIN && asked && (found == asked || ++tries == QI_RETRIES))
+			ret = -ETIMEDOUT;
+	} while (ret == -EAGAIN);
+
+	if (start)
+		dmar_latency_update(iommu, type, ktime_get_ns() - start);
+	return ret;
+}
+
 /**
  * qi_submit_sync() - Submit descriptors and wait for them
  * @iommu: The IOMMU.
- * @desc: The descriptors.
- * @count: How many there are, 1 or more. A wait descriptor is added.
+ * @desc: The descriptors. All device-TLB invalidations among them are for one device.
+ * @count: How many there are, 0 or more. A wait descriptor is added.
  * @options: QI_OPT_WAIT_DRAIN to wait for page requests and responses, too.
  *
+ * A device that does not answer is set aside.
+ *
  * Context: Any context.
- * Return: 0, also without a queue; -EINVAL if a descriptor was bad; -ETIMEDOUT if a device
- * that is gone did not answer.
+ * Return: As qi_submit_wait().
  */
 int qi_submit_sync(struct intel_iommu *iommu, struct qi_desc *desc,
 		   unsigned int count, unsigned long options)
 {
-	u64 wait = QI_IWD_STATUS_WRITE;
-	int type = qi_latency_type(desc);
-	unsigned int i;
-	u64 start = 0;
+	u16 silent;
 	int ret;
 
-	if (options & QI_OPT_WAIT_DRAIN)
-		wait |= QI_IWD_PRQ_DRAIN;
-	if (type >= 0 && dmar_latency_enabled(iommu, type))
-		start = ktime_get_ns();
-
-	while ((ret = qi_wait(iommu, qi_queue(iommu, desc, count, wait))) == -EAGAIN) {
-		for (i = 0; i < count; i++) {
-			if (qi_desc_gone(iommu, &desc[i]))
-				return -ETIMEDOUT;
-		}
-	}
-
-	if (start)
-		dmar_latency_update(iommu, type, ktime_get_ns() - start);
+	ret = qi_submit_wait(iommu, desc, count, options, &silent);
+	if (unlikely(silent))
+		intel_iommu_silent(iommu, silent);
 	return ret;
 }

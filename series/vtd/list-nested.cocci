@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// A nest is on its own list and on its parent's.
 
 @intel_nested_attach_dev__locals@
 identifier flags;
@@ -7,8 +6,8 @@ identifier flags;
   static int intel_nested_attach_dev(...)
   {
 	...
--	unsigned long flags;
 +	struct dev_pasid_info *dev_pasid;
+	unsigned long flags;
 	...
   }
 
@@ -29,18 +28,6 @@ identifier domain, dmar_domain, dev, iommu, ret;
 -	ret = cache_tag_assign_domain(dmar_domain, dev, IOMMU_NO_PASID);
 -	if (ret)
 -		goto detach_iommu;
-	...+>
-  }
-
-@intel_nested_attach_dev__link@
-identifier dmar_domain, info, flags;
-@@
-  static int intel_nested_attach_dev(...)
-  {
-	<+...
--	spin_lock_irqsave(&dmar_domain->lock, flags);
--	list_add(&info->link, &dmar_domain->devices);
--	spin_unlock_irqrestore(&dmar_domain->lock, flags);
 	...+>
   }
 
@@ -65,44 +52,23 @@ identifier dmar_domain, iommu, domain, dev;
   }
 
 @intel_nested_domain_free@
-identifier domain, dmar_domain, s2_domain;
-@@
-  static void intel_nested_domain_free(struct iommu_domain *domain)
-  {
-	...
--	spin_lock(&s2_domain->s1_lock);
--	list_del(&dmar_domain->s2_link);
--	spin_unlock(&s2_domain->s1_lock);
--	kfree(dmar_domain->qi_batch);
-+	iommu_attach_destroy(&dmar_domain->alist);
-	kfree(dmar_domain);
-  }
-
-@intel_nested_domain_free__parent@
-identifier dmar_domain, s2_domain;
+identifier dmar_domain;
 @@
   static void intel_nested_domain_free(...)
   {
 	...
--	struct dmar_domain *s2_domain = dmar_domain->s2_domain;
++	iommu_attach_destroy(&dmar_domain->alist);
+	kfree(dmar_domain->qi_batch);
 	...
   }
 
 @intel_iommu_domain_alloc_nested@
-identifier domain, s2_domain;
+identifier domain;
 @@
   intel_iommu_domain_alloc_nested(...)
   {
 	...
--	INIT_LIST_HEAD(&domain->devices);
--	INIT_LIST_HEAD(&domain->dev_pasids);
--	INIT_LIST_HEAD(&domain->cache_tags);
--	spin_lock_init(&domain->lock);
--	spin_lock_init(&domain->cache_lock);
--	xa_init(&domain->iommu_array);
--	spin_lock(&s2_domain->s1_lock);
--	list_add(&domain->s2_link, &s2_domain->s1_domains);
--	spin_unlock(&s2_domain->s1_lock);
+	xa_init(&domain->iommu_array);
 +	iommu_attach_init(&domain->alist);
 	...
   }
