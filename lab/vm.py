@@ -134,7 +134,8 @@ class Boot:
     def _list(self):
         values = {"ids": self.machine.get("ids", ""), "seed": SEED,
                   "ats": self.machine.get("ats", ""),
-                  "base": self.hardware.base if self.hardware else ""}
+                  "base": self.hardware.base if self.hardware else "",
+                  "silent": self.machine.get("silent", "0")}
         return [line.format(**values) for line in self.workload.get("run", [])]
 
     def _initrd(self, programs):

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Devices come and go while others unmap: churn attach|unplug|remove SECONDS IDS.
+ * Devices come and go while others unmap: churn attach|reset|unplug|remove SECONDS IDS.
  *
  * Two threads map and unmap in one domain, each in a range of its own. Beside them,
  *
  *	attach	devices are detached and attached again, in an order that a seed gives;
  *		the first one stays, so that the domain keeps its IOMMU
+ *	reset	devices are reset by sysfs while they are attached: the kernel blocks them at the
+ *		IOMMU meanwhile, and expects that nothing is sent to their ATCs
  *	unplug	the slots of all devices but the first are switched off one after the
  *		other, where devices have slots; when VFIO asks for a device, it is
  *		detached and closed, and the machine takes it away
@@ -93,6 +95,22 @@ static unsigned long attach_and_detach(int n, double seconds)
 			attach(&devices[i], &space);
 	}
 	return changes;
+}
+
+static unsigned long reset(int n, double seconds)
+{
+	unsigned long resets = 0;
+	unsigned int seed = SEED;
+	double until = now() + seconds;
+	char path[300];
+
+	while (now() < until) {
+		snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/reset",
+			 devices[1 + rand_r(&seed) % (n - 1)].bdf);
+		write_file(path, "1");
+		resets++;
+	}
+	return resets;
 }
 
 /* A write to a file of sysfs that takes a device away; comes back when it is gone. */
@@ -190,7 +208,7 @@ int main(int argc, char **argv)
 	int n, i;
 
 	if (argc != 4)
-		fail("usage: churn attach|unplug|remove SECONDS IDS");
+		fail("usage: churn attach|reset|unplug|remove SECONDS IDS");
 	unplugs = !strcmp(argv[1], "unplug");
 	removes = !strcmp(argv[1], "remove");
 	seconds = number(argv[2]);
@@ -208,7 +226,12 @@ int main(int argc, char **argv)
 				   &unmappers[i]))
 			fail("no thread");
 	}
-	changes = unplugs || removes ? unplug(n, unplugs) : attach_and_detach(n, seconds);
+	if (unplugs || removes)
+		changes = unplug(n, unplugs);
+	else if (!strcmp(argv[1], "reset"))
+		changes = reset(n, seconds);
+	else
+		changes = attach_and_detach(n, seconds);
 	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
 	for (i = 0; i < UNMAPPERS; i++) {
 		pthread_join(unmappers[i].thread, NULL);

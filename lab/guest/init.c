@@ -77,8 +77,16 @@ static int run(char **words)
 	int status;
 	pid_t pid;
 
-	if (!strcmp(words[0], "insmod") && words[1])
-		return insmod(words[1], words[2] ? words[2] : "");
+	if (!strcmp(words[0], "insmod") && words[1]) {
+		char parameters[200] = "";
+
+		for (int i = 2; words[i]; i++) {
+			size_t used = strlen(parameters);
+
+			snprintf(parameters + used, sizeof(parameters) - used, "%s ", words[i]);
+		}
+		return insmod(words[1], parameters);
+	}
 	if (!strcmp(words[0], "sysctl") && words[1] && words[2]) {
 		write_file(words[1], words[2]);
 		return 0;

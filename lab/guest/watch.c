@@ -45,15 +45,16 @@ static FILE *open_table(const char *path, const char *head)
 static unsigned long read_domains(void)
 {
 	FILE *file = open_table(ALIST "domains", "domain attachments groups targets "
-				"flushes iotlb atc sync");
-	unsigned long number, attachments, groups, targets, flushes, iotlb, atc, sync;
+				"flushes iotlb atc submit error");
+	unsigned long number, attachments, groups, targets, flushes, iotlb, atc, submit, error;
 	unsigned long before = 0, busy = 0;
 	char line[256];
 
 	while (fgets(line, sizeof(line), file)) {
-		if (sscanf(line, "%lu %lu %lu %lu %lu %lu %lu %lu", &number, &attachments,
-			   &groups, &targets, &flushes, &iotlb, &atc, &sync) != 8)
-			fail("domains: expected eight numbers: %s", line);
+		if (sscanf(line, "%lu %lu %lu %lu %lu %lu %lu %lu %lu", &number,
+			   &attachments, &groups, &targets, &flushes, &iotlb, &atc, &submit,
+			   &error) != 9)
+			fail("domains: expected nine numbers: %s", line);
 		if (number <= before)
 			fail("domains: list %lu comes after %lu", number, before);
 		if (groups > attachments || targets > attachments ||

@@ -9,8 +9,12 @@
  *	uaf	reads an object that was freed: KASAN
  *	race	two CPUs write a plain variable: KCSAN
  *	flush	loses each IOTLB invalidation of VT-d from now on: the stale oracle
+ *	bad	every few submissions, one descriptor is bad: each position in turn, the wait
+ *		descriptor among them. Only the series survives that
+ *	silent	the device at sid= does not answer device-TLB invalidations: those that ask
+ *		it end as a timeout does
  *
- * A kernel without the detector runs all but "flush" without a word and without
+ * A kernel without the detector runs the first four without a word and without
  * harm. The bugs stand for what a driver could do wrong with a list of its
  * attachments: that is why the object that is freed is one with a list head.
  */
@@ -25,7 +29,11 @@
 
 static char *bug = "";
 module_param(bug, charp, 0);
-MODULE_PARM_DESC(bug, "abba, rcu, uaf, race or flush");
+MODULE_PARM_DESC(bug, "abba, rcu, uaf, race, flush, bad or silent");
+
+static ushort sid;
+module_param(sid, ushort, 0);
+MODULE_PARM_DESC(sid, "the requester ID of the silent device, 0x300 is 03:00.0");
 
 struct planted {
 	struct list_head node;
@@ -106,15 +114,19 @@ static int plant_race(void)
  * domain, the command is sent and completes, and invalidates nothing.
  */
 #define DESC_WORDS	4
+#define BATCH_WORDS	2
 #define TYPE_MASK	0xf
+#define TYPE_BAD	0xf
+#define TYPE_DEV_IOTLB	0x3
+#define TYPE_DEV_EIOTLB	0x8
 #define TYPE_IOTLB	0x2
 #define TYPE_EIOTLB	0x6
 #define DID_MASK	(0xffffULL << 16)
 #define NO_DOMAIN	(0xfff0ULL << 16)
 
-static void misdirect(u64 *desc, unsigned int count)
+static void misdirect(u64 *desc, unsigned int count, unsigned int words)
 {
-	for (; count--; desc += DESC_WORDS) {
+	for (; count--; desc += words) {
 		u64 type = desc[0] & TYPE_MASK;
 
 		if (type == TYPE_IOTLB || type == TYPE_EIOTLB)
@@ -126,34 +138,160 @@ static void misdirect(u64 *desc, unsigned int count)
 static int lose_submitted(struct kprobe *probe, struct pt_regs *regs)
 {
 	misdirect((u64 *)regs_get_kernel_argument(regs, 1),
-		  regs_get_kernel_argument(regs, 2));
+		  regs_get_kernel_argument(regs, 2), DESC_WORDS);
 	return 0;
 }
 
-/* u64 qi_batch_submit(struct intel_iommu *, struct qi_batch *): 16 descriptors first */
+/* The driver's struct qi_batch. */
+#define BATCH_MAX	10
+
+struct batch {
+	u64 desc[BATCH_MAX][BATCH_WORDS];
+	u64 cookie;
+	unsigned int index;
+};
+
+/* u64 qi_batch_submit(struct intel_iommu *, struct qi_batch *) */
 static int lose_batch(struct kprobe *probe, struct pt_regs *regs)
 {
-	misdirect((u64 *)regs_get_kernel_argument(regs, 1), 16);
+	struct batch *batch = (struct batch *)regs_get_kernel_argument(regs, 1);
+
+	misdirect(batch->desc[0], batch->index, BATCH_WORDS);
 	return 0;
 }
 
-static struct kprobe submitted = {
-	.symbol_name = "qi_submit_sync",
-	.pre_handler = lose_submitted,
+/* One of so many submissions is hit. */
+#define BAD_PERIOD	16
+#define OPT_WAIT_DRAIN	0x1	/* QEMU does not take a wait descriptor with this */
+
+static atomic_t submissions;
+
+/* Return: the position to hit, or -1. */
+static int bad_position(unsigned int positions)
+{
+	unsigned int number = atomic_inc_return(&submissions);
+
+	return positions && !(number % BAD_PERIOD) ? number / BAD_PERIOD % positions : -1;
+}
+
+static int spoil_submitted(struct kprobe *probe, struct pt_regs *regs)
+{
+	u64 *desc = (u64 *)regs_get_kernel_argument(regs, 1);
+	unsigned int count = regs_get_kernel_argument(regs, 2);
+	int at = bad_position(count + 1);
+
+	if (at == count)
+		regs->cx |= OPT_WAIT_DRAIN;
+	else if (at >= 0)
+		desc[at * DESC_WORDS] |= TYPE_BAD;
+	return 0;
+}
+
+static int spoil_batch(struct kprobe *probe, struct pt_regs *regs)
+{
+	struct batch *batch = (struct batch *)regs_get_kernel_argument(regs, 1);
+	int at = bad_position(batch->index);
+
+	if (at >= 0)
+		batch->desc[at][0] |= TYPE_BAD;
+	return 0;
+}
+
+/*
+ * What the driver would see of a timeout: -EAGAIN from qi_poll(), and the requester ID.
+ */
+struct silent_data {
+	u16 *found;
+	bool hit;
 };
 
-/* Only the kernel with VT-d on the list has it. */
-static struct kprobe batch = {
-	.symbol_name = "qi_batch_submit",
-	.pre_handler = lose_batch,
+static bool asks_silent(u64 qw0)
+{
+	u64 type = qw0 & TYPE_MASK;
+
+	return (type == TYPE_DEV_IOTLB && (u16)(qw0 >> 32) == sid) ||
+	       (type == TYPE_DEV_EIOTLB && (u16)(qw0 >> 16) == sid);
+}
+
+static u64 silent_cookie;
+
+static int batch_entry(struct kretprobe_instance *instance, struct pt_regs *regs)
+{
+	struct batch *batch = (struct batch *)regs_get_kernel_argument(regs, 1);
+	struct silent_data *data = (struct silent_data *)instance->data;
+	unsigned int i;
+
+	data->hit = false;
+	for (i = 0; i < batch->index; i++)
+		data->hit |= asks_silent(batch->desc[i][0]);
+	return 0;
+}
+
+static int batch_return(struct kretprobe_instance *instance, struct pt_regs *regs)
+{
+	struct silent_data *data = (struct silent_data *)instance->data;
+
+	if (data->hit)
+		WRITE_ONCE(silent_cookie, regs_return_value(regs));
+	return 0;
+}
+
+/* int qi_poll(struct intel_iommu *, u64 cookie, u16 *silent) */
+static int poll_entry(struct kretprobe_instance *instance, struct pt_regs *regs)
+{
+	struct silent_data *data = (struct silent_data *)instance->data;
+
+	data->found = (u16 *)regs_get_kernel_argument(regs, 2);
+	data->hit = regs_get_kernel_argument(regs, 1) == READ_ONCE(silent_cookie);
+	return 0;
+}
+
+static int poll_return(struct kretprobe_instance *instance, struct pt_regs *regs)
+{
+	struct silent_data *data = (struct silent_data *)instance->data;
+
+	if (!data->hit)
+		return 0;
+	*data->found = sid;
+	regs_set_return_value(regs, -EAGAIN);
+	return 0;
+}
+
+static struct kretprobe silent_batch = {
+	.kp.symbol_name = "qi_batch_submit",
+	.entry_handler = batch_entry,
+	.handler = batch_return,
+	.data_size = sizeof(struct silent_data),
 };
+
+static struct kretprobe silent_poll = {
+	.kp.symbol_name = "qi_poll",
+	.entry_handler = poll_entry,
+	.handler = poll_return,
+	.data_size = sizeof(struct silent_data),
+};
+
+static int plant_silent(void)
+{
+	int ret = register_kretprobe(&silent_batch);
+
+	return ret ?: register_kretprobe(&silent_poll);
+}
+
+static struct kprobe submitted = { .symbol_name = "qi_submit_sync" };
+
+/* Only the kernel with VT-d on the list has it. */
+static struct kprobe batch = { .symbol_name = "qi_batch_submit" };
 
 static bool batch_planted;
 
-static int plant_flush(void)
+static int plant_probes(kprobe_pre_handler_t on_submitted, kprobe_pre_handler_t on_batch)
 {
-	int ret = register_kprobe(&submitted);
+	int ret;
 
+	submitted.pre_handler = on_submitted;
+	batch.pre_handler = on_batch;
+	ret = register_kprobe(&submitted);
 	if (ret)
 		return ret;
 	batch_planted = !register_kprobe(&batch);
@@ -172,7 +310,11 @@ static int __init plant_init(void)
 	else if (!strcmp(bug, "race"))
 		return plant_race();
 	else if (!strcmp(bug, "flush"))
-		return plant_flush();
+		return plant_probes(lose_submitted, lose_batch);
+	else if (!strcmp(bug, "bad"))
+		return plant_probes(spoil_submitted, spoil_batch);
+	else if (!strcmp(bug, "silent"))
+		return plant_silent();
 	else
 		return -EINVAL;
 	return 0;
@@ -180,10 +322,14 @@ static int __init plant_init(void)
 
 static void __exit plant_exit(void)
 {
-	if (!strcmp(bug, "flush")) {
+	if (!strcmp(bug, "flush") || !strcmp(bug, "bad")) {
 		unregister_kprobe(&submitted);
 		if (batch_planted)
 			unregister_kprobe(&batch);
+	}
+	if (!strcmp(bug, "silent")) {
+		unregister_kretprobe(&silent_poll);
+		unregister_kretprobe(&silent_batch);
 	}
 }
 
