@@ -8,10 +8,10 @@ struct losing {
 	bool lost;
 };
 
-void __real_iommu_attach_flush(struct iommu_attach_list *alist,
-			       const struct iommu_attach_flush_ops *ops, void *arg);
-void __wrap_iommu_attach_flush(struct iommu_attach_list *alist,
-			       const struct iommu_attach_flush_ops *ops, void *arg);
+int __real_iommu_attach_flush(struct iommu_attach_list *alist,
+			      const struct iommu_attach_flush_ops *ops, void *arg);
+int __wrap_iommu_attach_flush(struct iommu_attach_list *alist,
+			      const struct iommu_attach_flush_ops *ops, void *arg);
 
 static void losing_iotlb(const struct iommu_attach_group *group, void *arg)
 {
@@ -29,32 +29,40 @@ static void losing_atc(const struct iommu_attach_group *group, u64 atc, void *ar
 	losing->lost = true;
 }
 
-static u64 losing_sync(struct iommu_device *iommu_device, void *arg)
+static u64 losing_submit(struct iommu_device *iommu_device, void *arg)
 {
 	struct losing *losing = arg;
 
-	return losing->ops->sync(iommu_device, losing->arg);
+	return losing->ops->submit(iommu_device, losing->arg);
 }
 
-static void losing_wait(struct iommu_device *iommu_device, u64 cookie, void *arg)
+static int losing_wait(struct iommu_device *iommu_device, u64 cookie, void *arg)
 {
 	struct losing *losing = arg;
 
-	losing->ops->wait(iommu_device, cookie, losing->arg);
+	return losing->ops->wait(iommu_device, cookie, losing->arg);
 }
 
-void __wrap_iommu_attach_flush(struct iommu_attach_list *alist,
-			       const struct iommu_attach_flush_ops *ops, void *arg)
+static void losing_silent(struct iommu_device *iommu_device, u64 atc, void *arg)
+{
+	struct losing *losing = arg;
+
+	losing->ops->silent(iommu_device, atc, losing->arg);
+}
+
+int __wrap_iommu_attach_flush(struct iommu_attach_list *alist,
+			      const struct iommu_attach_flush_ops *ops, void *arg)
 {
 	const struct iommu_attach_flush_ops changed = {
 		.iotlb = losing_iotlb,
 		.atc = ops->atc ? losing_atc : NULL,
-		.sync = losing_sync,
+		.submit = losing_submit,
 		.wait = losing_wait,
-		.sync_before_nest = ops->sync_before_nest,
-		.sync_before_atc = ops->sync_before_atc,
+		.silent = ops->silent ? losing_silent : NULL,
+		.wait_before_nest = ops->wait_before_nest,
+		.wait_before_atc = ops->wait_before_atc,
 	};
 	struct losing losing = { .ops = ops, .arg = arg };
 
-	__real_iommu_attach_flush(alist, &changed, &losing);
+	return __real_iommu_attach_flush(alist, &changed, &losing);
 }

@@ -3,7 +3,8 @@
  * Fuzzing the list's API: bytes are operations
  *
  * Each input is a row of attaches, nests, detaches, toggles of ATS, removals of IOMMUs,
- * failing allocations, flushes, and attaches and detaches in the middle of a flush, on
+ * failing allocations, flushes, devices that do not answer, IOMMUs that are slow or abort,
+ * fences, and attaches and detaches in the middle of a flush, on
  * four lists. The reference is that of the KUnit suite: an array of facts, in which
  * everything is looked for every time. It judges the commands of each flush and
  * their order, what is told of first and last groups, the tags found, the walks.
@@ -141,50 +142,85 @@ static void enable_or_fail(struct thing *thing, u32 nth)
 		note_atc_use(world, thing, true);
 }
 
-static void release(struct iommu_attach_elm *elm, void *arg)
+/* All that is behind an IOMMU, on all lists: then it goes. */
+static void remove_iommu(u32 iommu)
 {
-	struct thing *thing = NULL;
-	u32 i;
+	u32 i = 0;
 
-	(void)arg;
-	for (i = 0; i < world->nr; i++) {
-		if (world->fact[i].elm == elm)
-			thing = world->fact[i].thing;
+	while (i < world->nr) {
+		if (world->fact[i].iommu_device != fake_iommu(iommu)) {
+			i++;
+			continue;
+		}
+		detach(world, world->fact[i].thing);
+		i = 0;
 	}
-	if (!thing)
-		KUNIT_FAIL(&test, "released what is not attached");
-	forget_thing(world, thing);
-	kfree(thing);
+	iommu_attach_drain(&fake_fences[iommu]);
 }
 
-static void detach_sync(struct thing *thing)
+/* The device of an attachment: it stops or begins to answer, its driver does this or that. */
+static void set_device(u8 what)
 {
-	u32 expected = alone_in(world, thing, 1);
-	struct iommu_attach_list *alist = thing->list[0];
+	struct thing *thing = next_thing();
+	struct iommu_attach_elm *elm;
+	u32 iommu;
 
-	if (thing->nr == 2) {
-		detach(world, thing);
+	if (!thing)
 		return;
+	elm = &thing->nest.s1;
+	iommu = iommu_number(elm->iommu_device);
+	switch (what % 6) {
+	case 0:
+		state_of(world, iommu, elm->atc)->dead = true;
+		return;
+	case 1:
+		state_of(world, iommu, elm->atc)->dead = false;
+		resume(world, iommu, elm->atc);
+		return;
+	case 2:
+		set_aside(world, iommu, elm->atc);
+		return;
+	case 3:
+		block(world, iommu, elm->atc);
+		return;
+	case 4:
+		world->hardware[iommu].slow = next_byte() % 4;
+		return;
+	default:
+		world->hardware[iommu].aborts = next_byte() % 4;
 	}
-	forget_thing(world, thing);
-	KUNIT_EXPECT_EQ(&test, iommu_attach_del_free_sync(alist, thing, nest.s1), expected);
 }
 
 /*
  * What happens in the middle of a flush
  */
 
-/* It may be seen, or not; a newcomer's ATC after all others. */
-static void mark_beside(const struct thing *thing, bool beside, bool comes)
+/* It may be seen, or not; a newcomer's ATC perhaps after all others. */
+static void mark_beside(const struct thing *thing, bool beside, bool late)
 {
 	u32 i;
 
 	for (i = 0; i < world->nr; i++) {
 		if (world->fact[i].thing == thing) {
 			world->fact[i].beside = beside;
-			world->fact[i].atc_late = beside && comes;
+			world->fact[i].atc_late = beside && late;
 		}
 	}
+}
+
+/* Has the flush come to the part in which it looks up who uses an ATC? */
+static bool knows_atcs(const struct record *record)
+{
+	u32 i;
+
+	if (!(record->mode & NEST_WAITS))
+		return true;
+	for (i = 0; i < record->nr; i++) {
+		if (record->event[i].call == CALL_ATC ||
+		    (record->event[i].call == CALL_IOTLB && record->event[i].kind))
+			return true;
+	}
+	return false;
 }
 
 static void attach_beside(struct record *record)
@@ -192,7 +228,7 @@ static void attach_beside(struct record *record)
 	record->hook_data = record->hook_thing;
 	if (try_attach(world, record->hook_thing) < 0)
 		KUNIT_FAIL(&test, "attach beside a flush fails");
-	mark_beside(record->hook_thing, true, true);
+	mark_beside(record->hook_thing, true, knows_atcs(record));
 }
 
 static void detach_beside(struct record *record)
@@ -225,6 +261,17 @@ static void flush(struct iommu_attach_list *alist, u32 mode)
 	EXPECT_FAULT(&world->record, alist, FINE, "mode %u", mode);
 }
 
+static void nothing_fails(void)
+{
+	u32 i, j;
+
+	memset(world->hardware, 0, sizeof(world->hardware));
+	for (i = 0; i < NR_IOMMUS; i++) {
+		for (j = 0; j < NR_ENDPOINTS; j++)
+			world->device[i][j].dead = false;
+	}
+}
+
 /* The judge tells of equal ones beside a flush nothing: only others come and go. */
 static void flush_beside(u8 what)
 {
@@ -239,6 +286,8 @@ static void flush_beside(u8 what)
 			kfree(thing);
 		return;
 	}
+	/* Nor does it of what is sent again to who came meanwhile. */
+	nothing_fails();
 	record->hook = comes ? attach_beside : detach_beside;
 	record->hook_at = at;
 	record->hook_thing = thing;
@@ -280,9 +329,7 @@ static void operate(void)
 			detach(world, thing);
 		return;
 	case 8:
-		thing = next_thing();
-		if (thing)
-			detach_sync(thing);
+		set_device(what / 16);
 		return;
 	case 9:
 	case 10:
@@ -296,8 +343,10 @@ static void operate(void)
 			disable_atc(world, thing);
 		return;
 	case 12:
-		iommu_attach_del_iommu(&world->list[what / 16 % NR_LISTS],
-				       fake_iommu(next_iommu()), release, NULL);
+		if (what & 128)
+			remove_iommu(next_iommu());
+		else
+			iommu_attach_fence(&fake_fences[next_iommu()]);
 		return;
 	case 13:
 		flush_beside(next_byte());
@@ -322,6 +371,10 @@ static void set_up(void)
 	}
 	world->nr = 0;
 	world->fail_at = 0;
+	memset(world->device, 0, sizeof(world->device));
+	memset(world->hardware, 0, sizeof(world->hardware));
+	for (i = 0; i < NR_IOMMUS * NR_ENDPOINTS; i++)
+		iommu_attach_endpoint_init(&fake_endpoints[i / NR_ENDPOINTS][i % NR_ENDPOINTS]);
 	for (i = 0; i < NR_LISTS; i++)
 		iommu_attach_init(&world->list[i]);
 }
