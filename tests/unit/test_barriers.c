@@ -414,6 +414,21 @@ static const struct iommu_attach_flush_ops atc_ops = {
 	.wait = no_wait,
 };
 
+static int take_two_looks(struct iommu_device *iommu, u64 cookie, void *arg)
+{
+	(void)iommu;
+	(void)cookie;
+	(void)arg;
+	return nr_waits++ ? 0 : -EINPROGRESS;
+}
+
+static const struct iommu_attach_flush_ops slow_ops = {
+	.iotlb = ignore_group,
+	.atc = count_target,
+	.submit = no_submit,
+	.wait = take_two_looks,
+};
+
 static void pitfall_40_flush_is_inside_between_its_barriers(void **state)
 {
 	struct iommu_attach_elm elm = elm_of(0, 5);
@@ -429,6 +444,16 @@ static void pitfall_40_flush_is_inside_between_its_barriers(void **state)
 	assert_int_equal(sent, 1);
 	/* Ahead of the list; behind the entry; ahead of the leave. */
 	assert_string_equal(held, "-hh");
+	assert_false(is_held());
+
+	/* Of one that has to wait longer there is another leave. */
+	memset(held, 0, sizeof(held));
+	nr_held = 0;
+	nr_waits = 0;
+	shim_mb_hook = note_held;
+	assert_int_equal(iommu_attach_flush(&list, &slow_ops, &sent), 0);
+	shim_mb_hook = NULL;
+	assert_string_equal(held, "-hhh");
 	assert_false(is_held());
 	iommu_attach_del(&list, &elm);
 }

@@ -1091,17 +1091,25 @@ static void pitfall_17_no_lock_held_in_callbacks(struct kunit *test)
 	}
 }
 
-static void rule_04_flush_while_lock_is_held(struct kunit *test)
+static void rule_04_flush_and_walk_while_lock_is_held(struct kunit *test)
 {
 	struct world *world = new_world(test, 32);
 	struct iommu_attach_list *alist = &world->list[2];
+	const struct iommu_attach_group *group;
 	struct thing *things[NR_MIXED];
+	struct iommu_attach_walk walk;
+	u32 groups = 0;
 
 	add_mixed(world, things);
 	iommu_attach_lock(alist);
 	flush_into(&world->record, alist, 0);
+	iommu_attach_walk_begin(&walk, alist);
+	iommu_attach_for_each_group(group, &walk)
+		groups++;
+	iommu_attach_walk_end(&walk);
 	iommu_attach_unlock(alist);
 	EXPECT_FAULT(&world->record, alist, FINE, "under the lock");
+	KUNIT_EXPECT_EQ(test, groups, 6);
 }
 
 static void rule_04_walks_and_detach_take_no_memory(struct kunit *test)
@@ -2238,6 +2246,52 @@ static void rule_13_aborts_are_borne_within_reason(struct kunit *test)
 	}
 }
 
+static void hook_abort_all(struct record *record)
+{
+	record->world->hardware[0].aborts = U32_MAX;
+}
+
+/* Nor one that has a silent device, too: neither its IOTLB commands nor its targets. */
+static void rule_13_aborts_of_a_search_are_borne_within_reason(struct kunit *test)
+{
+	struct world *world = new_world(test, 32);
+	struct iommu_attach_list *alist = &world->list[0];
+	u32 i;
+
+	for (i = 0; i < 4; i++)
+		add(world, alist, 0, 1, i);
+	world->script_error = -ETIMEDOUT;
+	for (i = 0; i < 2; i++) {
+		/* The wait for ATCs: the first one, or the second. */
+		world->script_at = 1 + i;
+		world->hardware[0].aborts = 0;
+		flush_beside(world, alist, i ? ATC_WAITS : 0, i ? 4 : 1, hook_abort_all, NULL);
+		KUNIT_EXPECT_EQ(test, world->record.error, -EAGAIN);
+		KUNIT_EXPECT_EQ(test, count_of(&world->record, CALL_SUBMIT), 18 + i);
+	}
+	world->script_at = 0;
+}
+
+/* Meanwhile the last attachment of the IOMMU goes: there is nothing to send again. */
+static void rule_13_aborted_and_gone(struct kunit *test)
+{
+	struct world *world = new_world(test, 8);
+	struct iommu_attach_list *alist = &world->list[0];
+	struct thing *thing;
+	u32 at;
+
+	/* IOTLB, ATC, submit; the wait that says that it was aborted. */
+	for (at = 3; at <= 4; at++) {
+		thing = add(world, alist, 0, 1, 5);
+		world->hardware[0].aborts = 1;
+		flush_beside(world, alist, 0, at, hook_detach, thing);
+		KUNIT_EXPECT_EQ(test, world->record.error, 0);
+		KUNIT_EXPECT_EQ(test, count_of(&world->record, CALL_SUBMIT), 1);
+		forget_thing(world, thing);
+		verify(world, alist);
+	}
+}
+
 static void rule_13_first_error_is_told(struct kunit *test)
 {
 	struct world *world = new_world(test, 32);
@@ -2643,6 +2697,7 @@ static void leave(struct inside *inside)
 {
 	smp_mb();
 	__iommu_attach_leave(inside->ctr);
+	inside->ctr = NULL;
 	inside->entered = 0;
 }
 
@@ -2666,7 +2721,15 @@ static void rule_15_fence_waits_for_who_was_there(struct kunit *test)
 		case 0:
 			if (inside[i].entered)
 				break;
-			inside[i].ctr = __iommu_attach_enter(fence);
+			/* It may have looked which pair to use long before it counts. */
+			if (!inside[i].ctr && random_below(&seed, 2)) {
+				inside[i].ctr = READ_ONCE(fence->cur);
+				break;
+			}
+			if (inside[i].ctr)
+				this_cpu_inc(inside[i].ctr->enter);
+			else
+				inside[i].ctr = __iommu_attach_enter(fence);
 			inside[i].entered = now;
 			smp_mb();
 			break;
@@ -2725,6 +2788,20 @@ static void rule_15_fence_ends_beside_endless_flushes(struct kunit *test)
 		a = b;
 	}
 	leave(&a);
+}
+
+/* Who only looks does not wait for another one who looks. */
+static void rule_15_poll_does_not_wait(struct kunit *test)
+{
+	struct iommu_attach_fence *fence = &fake_fences[0];
+	unsigned long cookie = iommu_attach_fence_begin(fence), flags;
+	bool answer;
+
+	raw_spin_lock_irqsave(&fence->lock, flags);
+	answer = iommu_attach_fence_poll(fence, cookie);
+	raw_spin_unlock_irqrestore(&fence->lock, flags);
+	KUNIT_EXPECT_FALSE(test, answer);
+	KUNIT_EXPECT_TRUE(test, iommu_attach_fence_poll(fence, cookie));
 }
 
 /* Numbers of rounds wrap, and counters do. */
@@ -3791,7 +3868,7 @@ static struct kunit_case alist_test_cases[] = {
 	KUNIT_CASE(rule_02_groups_keep_their_keys),
 	KUNIT_CASE(rule_02_target_moved_beside_flush),
 	KUNIT_CASE(rule_03_own_then_nests_then_atc),
-	KUNIT_CASE(rule_04_flush_while_lock_is_held),
+	KUNIT_CASE(rule_04_flush_and_walk_while_lock_is_held),
 	KUNIT_CASE(rule_04_walks_and_detach_take_no_memory),
 	KUNIT_CASE(rule_05_cost_is_the_slowest_iommu),
 	KUNIT_CASE(rule_05_more_iommus_than_the_window),
@@ -3825,6 +3902,8 @@ static struct kunit_case alist_test_cases[] = {
 	KUNIT_CASE_PARAM(rule_13_random_faults, seed_gen_params),
 	KUNIT_CASE(rule_13_only_what_failed_is_sent_again),
 	KUNIT_CASE(rule_13_aborts_are_borne_within_reason),
+	KUNIT_CASE(rule_13_aborted_and_gone),
+	KUNIT_CASE(rule_13_aborts_of_a_search_are_borne_within_reason),
 	KUNIT_CASE(rule_13_first_error_is_told),
 	KUNIT_CASE(rule_14_set_aside_in_all_domains),
 	KUNIT_CASE(rule_14_detach_while_aside),
@@ -3834,6 +3913,7 @@ static struct kunit_case alist_test_cases[] = {
 	KUNIT_CASE(rule_15_fence_ends_beside_endless_flushes),
 	KUNIT_CASE(rule_15_fence_is_through_beside_a_walk),
 	KUNIT_CASE(rule_15_fence_wraps),
+	KUNIT_CASE(rule_15_poll_does_not_wait),
 	KUNIT_CASE(rule_15_flush_is_inside_while_it_may_send),
 	KUNIT_CASE(rule_15_nobody_sends_after_a_fence),
 	KUNIT_CASE(rule_16_inline_does_the_same),

@@ -25,7 +25,11 @@
 #define __counted_by(member)
 #define noinline			__attribute__((__noinline__))
 #undef __always_inline
+#ifdef SHIM_COVERAGE			/* one copy of each branch */
+#define __always_inline			inline
+#else
 #define __always_inline			inline __attribute__((__always_inline__))
+#endif
 #define fallthrough			__attribute__((__fallthrough__))
 
 #define likely(x)			__builtin_expect(!!(x), 1)
