@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Flushes beside attaches, detaches and drains
+ * Flushes beside attaches, detaches, fences and drains
  *
  * The protocol of iommu-alist.c with all its interleavings: two walkers, which flush again
  * and again; two writers, which do OPS operations in all, whatever they like, on three
  * attachments: attach with or without an ATC, detach, enable and disable the ATC; and which
- * drain when they like. The order of memory is sequential here: the litmus tests are about
+ * fence or drain when they like. The order of memory is sequential here: the litmus tests are about
  * the rest.
  *
  * One step is one store or one load that another process could see. One step with it is
@@ -28,7 +28,11 @@
  * ends with something stale that is in use.
  *
  * Walker 0 sends ATC commands when the IOTLB part has completed, walker 1 with the IOTLB
- * commands and again, for who came in between, when those have completed.
+ * commands and again, for who came in between, when those have completed. A pass with ATC
+ * commands enters the fence before it looks for targets and leaves its read section before
+ * it waits; one without enters the fence at the end of its read section. There is one IOMMU,
+ * and its fence is a set here: those inside when a fence begins have left when it ends. That
+ * the counters do this is what fence.pml shows.
  *
  * Memory: objects are freed, and used again, as soon as the last walker that was inside its
  * read section has left. What a walker touches must not be free.
@@ -65,7 +69,11 @@
  * twin DECIDED_EARLY WORLD=1
  * twin DRAIN_MISSES_A_WALKER WORLD=1
  * twin DRAIN_FIRST WORLD=1
- * twin WAIT_OUTSIDE WORLD=1
+ * twin FENCE_MISSES_A_WALKER WORLD=1
+ * twin FENCE_LATE WORLD=1
+ * twin FENCE_LEFT_EARLY WORLD=1
+ * twin PASS_UNFENCED WORLD=1
+ * twin DRAIN_WITHOUT_FENCE WORLD=3
  * twin TAG_REVIVED WORLD=1
  */
 
@@ -120,6 +128,8 @@
 byte memory[OBJECTS];		/* FREE, USED, or the walkers that its end waits for */
 byte reading;			/* walkers inside a read section */
 byte drain_waits[2];		/* of each writer, for walkers */
+byte inside;			/* walkers in the fence */
+byte fence_waits[2];
 
 #define die(o)		memory[o] = reading
 
@@ -222,9 +232,22 @@ inline leave()
 	i = 0
 }
 
+/* __iommu_attach_enter_all() and __iommu_attach_fence_enter(), and __iommu_attach_leave() */
+inline enter_fence()
+{
+	inside = inside | BIT(w)
+}
+
+inline leave_fence()
+{
+	inside = inside & ~BIT(w);
+	fence_waits[0] = fence_waits[0] & ~BIT(w);
+	fence_waits[1] = fence_waits[1] & ~BIT(w)
+}
+
 /* What is looked at next. */
-mtype = { IDLE, ANY_ATC, UNTIL, TAG, FIRST_BLOCK, END, SLOT, NUMBER, NEXT_BLOCK, SENT, COMPLETED,
-	  STILL_ATC, UNTIL_NOW, RELOAD, DONE };
+mtype = { IDLE, ANY_ATC, ENTER, UNTIL, TAG, FIRST_BLOCK, END, SLOT, NUMBER, NEXT_BLOCK, SENT, COMPLETED,
+	  STILL_ATC, UNTIL_NOW, LEAVE, LATE, DONE };
 
 /* An option is a step. */
 proctype walker(byte w)
@@ -234,7 +257,7 @@ proctype walker(byte w)
 	byte after, until;	/* numbers of the targets that the pass sends to */
 	byte first;		/* group in use, if found */
 	byte pass;		/* targets that the pass has sent to */
-	bit found, second;
+	bit found, second, fenced;
 #ifdef DECIDED_EARLY
 	byte early;
 #endif
@@ -244,27 +267,41 @@ proctype walker(byte w)
 		/* The page is taken out of the page table. */
 		stale_iotlb[w] = tagged;
 		stale_atc[w] = TARGETS(hw_atc);
-		/* __iommu_attach_walk_begin(): rcu_read_lock(); */
-		reading = reading | BIT(w);
-		/* __iommu_attach_walk_begin(): __iommu_attach_load(alist, &walk->groups); */
-		my_table = table;
-		nr = old_nr;
-		/* iommu_attach_flush(): if (ops->atc && !ops->sync_before_atc && */
-		step = (w == 1 -> ANY_ATC : TAG) }
+		/* __iommu_attach_flush(): if (with_atc && unlikely(READ_ONCE(alist->nr_atc))) */
+		fenced = (w == 1 && nr_atc);
+		step = ANY_ATC }
 
 	:: d_step { step == ANY_ATC ->
-		/* iommu_attach_flush(): READ_ONCE(alist->nr_atc) */
-		step = (nr_atc -> UNTIL : TAG) }
+		/* __iommu_attach_pass(): rcu_read_lock(); */
+		reading = reading | BIT(w);
+		/* __iommu_attach_send(): __iommu_attach_load(alist, &groups); */
+		my_table = table;
+		nr = old_nr;
+		step = (fenced -> ENTER : (second -> FIRST_BLOCK : TAG)) }
+
+	/* Whether any group is in use makes no difference: no fence is too much. */
+	:: d_step { step == ENTER ->
+#ifndef PASS_UNFENCED
+#ifndef FENCE_LATE
+		/* __iommu_attach_send(): __iommu_attach_enter_all(&groups, sent, room); */
+		enter_fence();
+#endif
+#endif
+		step = UNTIL }
 
 	:: d_step { step == UNTIL ->
-		/* iommu_attach_flush(): flush.until = atomic64_read_acquire(&alist->atc_seq); */
+		/* __iommu_attach_send(): *until = atomic64_read_acquire(&alist->atc_seq); */
+#ifdef DECIDED_EARLY
+		until = (second -> until : atc_seq);
+#else
 		until = atc_seq;
-		step = TAG }
+#endif
+		step = (second -> FIRST_BLOCK : TAG) }
 
 	:: d_step { step == TAG ->
 		get_group();
 		if
-		/* flush_pass(): __iommu_attach_live(*next) */
+		/* __iommu_attach_send(): __iommu_attach_live(group) */
 		:: users[g] ->
 			assert(KEYS(served) & BIT(group_key[g]));
 			assert(!(sent_iotlb[w] & BIT(group_key[g])));
@@ -288,8 +325,8 @@ proctype walker(byte w)
 	:: d_step { step == FIRST_BLOCK ->
 		get_group();
 		if
-		/* flush_pass(): flush_atcs(flush, pos, next); */
-		/* flush_atcs(): hlist_for_each_entry_rcu(slots, &(*pos)->slots, item) */
+		/* __iommu_attach_send(): __iommu_attach_send_atcs(*atcs_of, ops, arg, after, */
+		/* __iommu_attach_send_atcs(): hlist_for_each_entry_rcu(slots, &group->slots, item) */
 		:: found -> i++; get_block(blocks[g])
 		:: !found && users[g] -> found = 1
 		:: else -> i++; next_group()
@@ -334,7 +371,7 @@ proctype walker(byte w)
 			assert(!(yielded[w] & BIT(value)));
 			pass = pass | BIT(value);
 			yielded[w] = yielded[w] | latched[w];
-			/* flush_atcs(): flush->ops->atc( */
+			/* __iommu_attach_send_atcs(): ops->atc( */
 			sent_atc[w] = sent_atc[w] | BIT(value)
 		:: else
 		fi;
@@ -347,23 +384,43 @@ proctype walker(byte w)
 		assert(memory[BLOCK(b)] != FREE);
 		get_block(block_next[b]) }
 
-	/* The hardware has done all of it, and that has been read. */
+	/* The read section ends before what is in flight. */
 	:: d_step { step == SENT ->
 #ifdef DECIDED_EARLY
 		early = atc_seq;
-		step = COMPLETED }
-	:: d_step { step == COMPLETED ->
+		step = LEAVE }
+	:: d_step { step == LEAVE ->
 #endif
-#ifdef WAIT_OUTSIDE
+#ifdef FENCE_LATE
+		/* Not before the read section has ended. */
 		leave();
-		step = COMPLETED }
-	:: d_step { step == COMPLETED ->
+		step = LATE }
+	:: d_step { step == LATE ->
+		enter_fence();
+#else
+		if
+		/* __iommu_attach_pass(): rcu_read_unlock(); */
+		:: !fenced -> enter_fence()
+		/* __iommu_attach_pass(): __iommu_attach_fence_enter(done, end - done); */
+		:: else
+		fi;
+		leave();
 #endif
-		/* flush_wait(): flush->ops->wait( */
+#ifdef FENCE_LEFT_EARLY
+		leave_fence();
+#endif
+		my_table = 0; nr = 0;
+		step = COMPLETED }
+
+	/* The hardware has done all of it, and that has been read. */
+	:: d_step { step == COMPLETED ->
+		/* __iommu_attach_flush_slow(): flush->ops->wait( */
 		stale_iotlb[w] = stale_iotlb[w] & ~sent_iotlb[w];
 		stale_atc[w] = stale_atc[w] & ~sent_atc[w];
 		sent_iotlb[w] = 0;
 		sent_atc[w] = 0;
+		/* flush_leave(): __iommu_attach_leave(sent->ctr); */
+		leave_fence();
 		step = (second -> DONE : STILL_ATC) }
 
 	:: d_step { step == STILL_ATC ->
@@ -377,23 +434,18 @@ proctype walker(byte w)
 
 	:: d_step { step == UNTIL_NOW ->
 		second = 1;
-		/* iommu_attach_flush(): flush.after = flush.until; */
+		fenced = 1;
+		/* __iommu_attach_flush(): after = until; */
 		after = until;
 #ifdef DECIDED_EARLY
 		until = early;
 		early = 0;
 #else
-		/* __iommu_attach_load_atcs(): atomic64_read_acquire(&alist->atc_seq); */
+		/* __iommu_attach_load_atcs(): *until = atomic64_read_acquire(&alist->atc_seq); */
 		until = atc_seq;
 #endif
-		/* iommu_attach_flush(): if (flush.until != flush.after) */
-		step = (until == after -> DONE : RELOAD) }
-
-	:: d_step { step == RELOAD ->
-		/* iommu_attach_flush(): __iommu_attach_load(alist, &flush.walk.groups); */
-		my_table = table;
-		nr = old_nr;
-		step = FIRST_BLOCK }
+		/* __iommu_attach_flush(): unlikely(until != after) */
+		step = (until == after -> DONE : ANY_ATC) }
 
 	:: d_step { step == DONE ->
 		/* Nothing stale is in use. */
@@ -402,8 +454,7 @@ proctype walker(byte w)
 		stale_iotlb[w] = 0;
 		stale_atc[w] = 0;
 		yielded[w] = 0;
-		/* iommu_attach_flush(): iommu_attach_walk_end(&flush.walk); */
-		leave();
+		fenced = 0;
 		my_table = 0; nr = 0; after = 0; until = 0; second = 0;
 		step = IDLE }
 	od
@@ -702,6 +753,14 @@ inline del_target()
 	fi
 }
 
+inline begin_fence()
+{
+	fence_waits[id] = inside;
+#ifdef FENCE_MISSES_A_WALKER
+	fence_waits[id] = fence_waits[id] & 1;
+#endif
+}
+
 inline begin_drain()
 {
 	drain_waits[id] = reading;
@@ -710,15 +769,21 @@ inline begin_drain()
 #endif
 }
 
-/* No command for them is on its way, and none will be. */
-inline drained()
+/* No ATC command for them is on its way, and none will be. */
+inline now_fenced()
 {
 	served_atc = served_atc & ~(undrained[id] | undrained_atc[id]);
+	undrained_atc[id] = 0;
+	assert(!((sent_atc[0] | sent_atc[1]) & ~TARGETS(served_atc)))
+}
+
+/* Nor any other. */
+inline drained()
+{
+	now_fenced();
 	served = served & ~undrained[id];
 	undrained[id] = 0;
-	undrained_atc[id] = 0;
-	assert(!((sent_iotlb[0] | sent_iotlb[1]) & ~KEYS(served)));
-	assert(!((sent_atc[0] | sent_atc[1]) & ~TARGETS(served_atc)))
+	assert(!((sent_iotlb[0] | sent_iotlb[1]) & ~KEYS(served)))
 }
 
 inline hardware_on()
@@ -829,6 +894,8 @@ inline detach()
 #ifdef DRAIN_FIRST
 	d_step { begin_drain() };
 	!drain_waits[id];
+	d_step { begin_fence() };
+	!fence_waits[id];
 #endif
 #ifdef TAG_REVIVED
 	d_step { !tags && !locked -> locked = 1; g = elm_group[a] };
@@ -920,8 +987,10 @@ idle:	atomic {
 		:: d_step { may_take(0) -> take(0) }
 		:: d_step { may_take(1) -> take(1) }
 		:: d_step { may_take(2) -> take(2) }
-		:: d_step { undrained[id] | undrained_atc[id] -> begin_drain() };
+		:: d_step { undrained[id] -> begin_drain() };
 			goto draining
+		:: d_step { undrained_atc[id] -> begin_fence() };
+			goto fencing
 		fi;
 		if
 		:: d_step { is_off(a) && !tags && !locked -> begin_attach(0) };
@@ -950,7 +1019,17 @@ disabling:
 	disable_atc();
 	goto idle;
 draining:
+	/* iommu_attach_drain(): synchronize_rcu(); */
+#ifdef DRAIN_WITHOUT_FENCE
 	atomic { !drain_waits[id] -> drained() };
+#else
+	atomic { !drain_waits[id] -> begin_fence() };
+	/* iommu_attach_drain(): iommu_attach_fence(fence); */
+	atomic { !fence_waits[id] -> drained() };
+#endif
+	goto idle;
+fencing:
+	atomic { !fence_waits[id] -> now_fenced() };
 	goto idle
 }
 
