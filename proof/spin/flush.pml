@@ -650,7 +650,8 @@ inline add_target()
 			block_seq[b] = 0;
 			block_used[b] = 0;
 			block_next[b] = blocks[g];
-			/* part_add_target(): hlist_add_head_rcu(&slots->item, &group->slots); */
+			/* part_add_target(): add_slots(group, slots); */
+			/* add_slots(): hlist_add_head_rcu(&slots->item, &group->slots); */
 			blocks[g] = b };
 			d_step { take_slot() }
 		fi;
