@@ -1255,6 +1255,16 @@ static u32 count_of(const struct record *record, enum call call)
 	return nr;
 }
 
+static u32 count_at(const struct record *record, enum call call, u32 iommu)
+{
+	u32 i, nr = 0;
+
+	for (i = 0; i < record->nr; i++)
+		nr += record->event[i].call == call &&
+		      record->event[i].iommu_device == fake_iommu(iommu);
+	return nr;
+}
+
 static void rule_05_more_iommus_than_the_window(struct kunit *test)
 {
 	struct world *world = new_world(test, 2 * NR_IOMMUS);
@@ -1408,6 +1418,57 @@ static void rule_05_windows_with_faults(struct kunit *test)
 	}
 }
 
+/* All goes while the flush is at any call, also between two windows: table and all. */
+static void hook_detach_all(struct record *record)
+{
+	struct world *world = record->world;
+	u32 i;
+
+	for (i = 0; i < world->nr; i++) {
+		take_off(world->fact[i].thing);
+		world->fact[i].beside = true;
+	}
+}
+
+static void rule_05_emptied_between_windows(struct kunit *test)
+{
+	struct world *world = new_world(test, 120);
+	struct iommu_attach_list *alist = &world->list[0];
+	u32 mode, at, nr, i;
+
+	for (mode = 0; mode < NR_MODES; mode++) {
+		for (at = 1, nr = 1; at <= nr; at += 3) {
+			for (i = 0; i < 80; i++)
+				add(world, alist, i, 1, i % 2 ? i : NO_ATC);
+			nr = count_flush_calls(world, alist, mode);
+			flush_beside(world, alist, mode, at, hook_detach_all, NULL);
+			EXPECT_FAULT(&world->record, alist, FINE, "mode %u, call %u", mode, at);
+			KUNIT_EXPECT_EQ(test, world->record.error, 0);
+			world->nr = 0;
+			verify(world, alist);
+		}
+	}
+}
+
+/* An error stays, whatever the pass for latecomers says. */
+static void rule_13_error_before_a_latecomer(struct kunit *test)
+{
+	struct world *world = new_world(test, 8);
+	struct iommu_attach_list *alist = &world->list[0];
+	struct thing *thing;
+
+	add(world, alist, 0, 1, 4);
+	add(world, alist, 1, 1, 5);
+	thing = add(world, alist, 1, 1, NO_ATC);
+	thing->nest.s1.atc = 6;
+	thing->nest.s1.endpoint = endpoint_of(1, 6);
+	world->hardware[0].error = -EIO;
+	flush_beside(world, alist, 0, 2, hook_enable, thing);
+	KUNIT_EXPECT_EQ(test, world->record.error, -EIO);
+	KUNIT_EXPECT_EQ(test, count_at(&world->record, CALL_ATC, 1), 2);
+	note_atc_use(world, thing, true);
+}
+
 /*
  * Several lists at once
  */
@@ -1482,6 +1543,44 @@ static void rule_05_lists_wait_once(struct kunit *test)
 		}
 	}
 	KUNIT_EXPECT_EQ(test, iommu_attach_flush_lists(lists, 0, NULL, NULL), 0);
+}
+
+/* The room is full where one list ends; only the second one has ATCs; some of it fails. */
+static void rule_05_lists_with_faults(struct kunit *test)
+{
+	struct world *world = new_world(test, 300);
+	struct iommu_attach_list *lists[] = { &world->list[0], &world->list[1],
+					      &world->list[2] };
+	enum fault fault;
+	u32 i, mode, round;
+
+	for (i = 0; i < WINDOW; i++)
+		add(world, lists[0], i, 10, NO_ATC);
+	for (i = 0; i < 40; i++) {
+		add(world, lists[1], i % 5, 20, i);
+		add(world, lists[2], i, 30 + i % 2, i % 2 ? 100 + i : NO_ATC);
+	}
+	for (round = 0; round < 6; round++) {
+		for (mode = 0; mode < NR_MODES; mode++) {
+			memset(world->hardware, 0, sizeof(world->hardware));
+			world->hardware[3].slow = round;
+			world->hardware[4].error = round == 2 ? -EIO : 0;
+			for (i = 0; i < 8; i++)
+				state_of(world, 1, i)->dead = round > 3 && i % 5 == 1;
+			state_of(world, 1, 101)->dead = round == 5;
+			flush_lists_into(&world->record, lists, 3, mode);
+			fault = judge_sets(&world->record, NULL);
+			/* What fails of one list is sent again to its IOMMU for all. */
+			if (round > 3 && fault == ATC_TWICE)
+				fault = FINE;
+			KUNIT_EXPECT_EQ_MSG(test, fault, FINE, "%s; mode %u, round %u",
+					    fault_names[fault], mode, round);
+			KUNIT_EXPECT_EQ(test, world->record.error,
+					round == 2 ? -EIO : round > 3 ? -ETIMEDOUT : 0);
+			for (i = 0; i < NR_ENDPOINTS; i++)
+				resume(world, 1, i);
+		}
+	}
 }
 
 static void pitfall_04_plain_device_hides_no_ats_sibling(struct kunit *test)
@@ -2189,16 +2288,6 @@ static void pitfall_12_memory_outlives_walks(struct kunit *test)
 /*
  * Flushes that fail
  */
-
-static u32 count_at(const struct record *record, enum call call, u32 iommu)
-{
-	u32 i, nr = 0;
-
-	for (i = 0; i < record->nr; i++)
-		nr += record->event[i].call == call &&
-		      record->event[i].iommu_device == fake_iommu(iommu);
-	return nr;
-}
 
 /* The others are sent to once, and the one no more often than it has to be. */
 static void rule_13_only_what_failed_is_sent_again(struct kunit *test)
@@ -3902,7 +3991,10 @@ static struct kunit_case alist_test_cases[] = {
 	KUNIT_CASE_PARAM(rule_13_random_faults, seed_gen_params),
 	KUNIT_CASE(rule_13_only_what_failed_is_sent_again),
 	KUNIT_CASE(rule_13_aborts_are_borne_within_reason),
+	KUNIT_CASE(rule_05_emptied_between_windows),
+	KUNIT_CASE(rule_05_lists_with_faults),
 	KUNIT_CASE(rule_13_aborted_and_gone),
+	KUNIT_CASE(rule_13_error_before_a_latecomer),
 	KUNIT_CASE(rule_13_aborts_of_a_search_are_borne_within_reason),
 	KUNIT_CASE(rule_13_first_error_is_told),
 	KUNIT_CASE(rule_14_set_aside_in_all_domains),
