@@ -149,7 +149,7 @@ def main():
         cases.is_taken()
         cases.is_refused("no Linux tree",
                          lambda tree: os.unlink(os.path.join(tree, "Makefile")), ["Makefile"])
-        tried = set()	# an earlier patch is the one that is refused
+        named = set()	# by an earlier patch or line, which is the one that is refused
         for commit in commits:
             for edit in commit["edit"]:
                 where, = {"after", "before", "replace", "delete"} & set(edit)
@@ -171,6 +171,9 @@ def main():
                         tree, [move["from"]], lambda text: re.sub(
                             r"\b%s\b" % name, name + "_renamed", text)),
                     ["move: " + commit["move"]["from"], name])
+            named |= {(edit["file"], word) for edit in commit["edit"]
+                      for where in {"after", "before", "replace", "delete"} & set(edit)
+                      for word in re.findall(r"\w+", edit[where])}
             for cocci in commit["cocci"]:
                 with open(os.path.join(series.SERIES, cocci["patch"]), encoding="utf-8") as file:
                     rules = series.rules_of(file.read(), cocci["patch"])
@@ -179,15 +182,15 @@ def main():
                 if not every:
                     first = {rules[0].split("__")[0]: rules[0]}
                 for function, rule in first.items():
-                    if (cocci["files"][0], function) in tried:
+                    if (cocci["files"][0], function) in named:
                         continue
-                    tried.add((cocci["files"][0], function))
                     cases.is_refused(
                         "%s without %s" % (cocci["patch"], function),
                         lambda tree, files=cocci["files"], function=function: edit_files(
                             tree, files, lambda text: re.sub(
                                 r"\b%s\b" % function, function + "_renamed", text)),
                         [cocci["patch"], "rule " + rule, function])
+                named |= {(cocci["files"][0], rule.split("__")[0]) for rule in rules}
     print("1..%d" % cases.count)
     print("%d passed, %d failed" % (cases.count - cases.failed, cases.failed))
     return 1 if cases.failed else 0
