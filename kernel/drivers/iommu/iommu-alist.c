@@ -80,7 +80,7 @@
  *   read slots                             sum up leaves, then entries
  *
  *   send, wait                             sum up leaves
- *   smp_mb() in pass, flush_left           smp_mb() in fence_idle
+ *   smp_mb() in pass, flush_leave          smp_mb() in fence_idle
  *   count the leave                        let the device go
  *
  *   walk; flush without ATC                drain
@@ -117,9 +117,8 @@ EXPORT_TRACEPOINT_SYMBOL_GPL(iommu_alist_flush);
 #define FLUSH_WINDOW	32
 
 /*
- * How often a flush sends again to an IOMMU that aborts what it was sent. Every abort
- * comes with a device that is set aside, so this is about IOMMUs with more silent
- * devices than that.
+ * How often a flush sends again to an IOMMU that aborts what it was sent, if no device is
+ * set aside meanwhile: an abort that comes with one is not the last for a good reason.
  */
 #define FLUSH_RETRIES	16
 
@@ -490,9 +489,12 @@ static struct iommu_attach_group *part_add_group(struct attach_part *part)
 	if (pos == nr_old)
 		new->group[nr++] = group;
 	new->nr = nr;
-	for (i = 0; i < nr; i++)
-		new->nr_iommus += !i || new->group[i]->iommu_device !=
-					new->group[i - 1]->iommu_device;
+	for (i = 0; i < nr; i++) {
+		if (i && new->group[i]->iommu_device == new->group[i - 1]->iommu_device)
+			WARN_ON_ONCE(new->group[i]->fence != new->group[i - 1]->fence);
+		else
+			new->nr_iommus++;
+	}
 
 	/* Old walks go on with the old table. */
 	rcu_assign_pointer(alist->table, new);
@@ -665,7 +667,10 @@ static bool part_add(struct attach_part *part)
 	else if (!group->users)
 		alist->nr_idle--;
 	users = group->users;
-	WARN_ON_ONCE(group->fence != elm->fence);
+	if (users)
+		WARN_ON_ONCE(group->fence != elm->fence);
+	else
+		group->fence = elm->fence;	/* the IOMMU may be another one by now */
 
 	/* iommu_attach_enable_atc() looks without the lock. */
 	WRITE_ONCE(elm->alist, alist);
@@ -1438,7 +1443,10 @@ void iommu_attach_endpoint_init(struct iommu_attach_endpoint *endpoint)
 }
 EXPORT_SYMBOL_GPL(iommu_attach_endpoint_init);
 
-/* Only from the state @from: two who notice may come in any order. */
+/* How often devices were set aside. */
+static atomic_t nr_set_aside;
+
+/* Only from the state @from: two who notice may come in any order. Back from any. */
 static void endpoint_set(struct iommu_attach_endpoint *endpoint, u64 from, u64 aside)
 {
 	u64 state = aside ?: IOMMU_ATTACH_LIVE;
@@ -1446,7 +1454,7 @@ static void endpoint_set(struct iommu_attach_endpoint *endpoint, u64 from, u64 a
 	unsigned long flags;
 
 	raw_spin_lock_irqsave(&endpoint->lock, flags);
-	if (endpoint->aside == from) {
+	if (endpoint->aside == from || !aside) {
 		WRITE_ONCE(endpoint->aside, aside);
 		list_for_each_entry(elm, &endpoint->elms, endpoint_item)
 			atomic64_set_release(&elm->slots->slot[elm->slot],
@@ -1471,6 +1479,7 @@ static void endpoint_set(struct iommu_attach_endpoint *endpoint, u64 from, u64 a
 void iommu_attach_set_aside(struct iommu_attach_endpoint *endpoint)
 {
 	endpoint_set(endpoint, 0, IOMMU_ATTACH_SILENT);
+	atomic_inc(&nr_set_aside);
 }
 EXPORT_SYMBOL_GPL(iommu_attach_set_aside);
 
@@ -1494,6 +1503,9 @@ EXPORT_SYMBOL_GPL(iommu_attach_blocked);
  * @endpoint: The device. Its ATC is empty: it has been reset, or the driver
  *	invalidates it, after this call and before the IOMMU answers it again.
  *
+ * Before the reset, call iommu_attach_fence(): a flush that has sent to the device may be
+ * about to set it aside once more.
+ *
  * Flushes that begin after this send to the device again. One that is running may have left
  * it out and be about to invalidate the IOTLB, from which the device could fetch what is
  * being unmapped: call iommu_attach_fence() after this and before the IOMMU answers the
@@ -1504,7 +1516,6 @@ EXPORT_SYMBOL_GPL(iommu_attach_blocked);
 void iommu_attach_resume(struct iommu_attach_endpoint *endpoint)
 {
 	endpoint_set(endpoint, IOMMU_ATTACH_SILENT, 0);
-	endpoint_set(endpoint, IOMMU_ATTACH_BLOCKED, 0);
 	/* The hardware starts after what walks see, see Barriers. */
 	smp_mb();
 }
@@ -1545,7 +1556,6 @@ void __iommu_attach_fence_enter(struct iommu_attach_sent *sent, u32 nr)
 		group = sent[i].group;
 		sent[i].iommu_device = group->iommu_device;
 		sent[i].ctr = __iommu_attach_enter(group->fence);
-		sent[i].atc = 0;
 	}
 }
 EXPORT_SYMBOL_GPL(__iommu_attach_fence_enter);
@@ -1579,57 +1589,73 @@ static bool flush_again(const struct iommu_attach_flush *flush,
 	struct iommu_attach_cursor groups;
 	bool sending = false;
 	u64 until;
-	u32 i;
 
-	sent->atc = 0;
 	rcu_read_lock();
-	for (i = 0; i < flush->nr_lists; i++) {
-		__iommu_attach_load(flush->lists[i], &groups);
-		until = atomic64_read_acquire(&flush->lists[i]->atc_seq);
-		for (; groups.pos != groups.end; groups.pos++) {
-			group = *groups.pos;
-			if (!__iommu_attach_live(group) ||
-			    group->iommu_device != sent->iommu_device)
-				continue;
-			if (what & BIT(group->kind)) {
-				flush->ops->iotlb(group, flush->arg);
-				sending = true;
-			}
+	__iommu_attach_load(sent->alist, &groups);
+	for (; groups.pos != groups.end; groups.pos++) {
+		group = *groups.pos;
+		if (__iommu_attach_live(group) && group->iommu_device == sent->iommu_device &&
+		    what & BIT(group->kind)) {
+			flush->ops->iotlb(group, flush->arg);
+			sending = true;
 		}
-		if (!(what & IOMMU_ATTACH_SEND_ATC))
-			continue;
-		__iommu_attach_load(flush->lists[i], &groups);
+	}
+	if (what & IOMMU_ATTACH_SEND_ATC) {
+		until = atomic64_read_acquire(&sent->alist->atc_seq);
+		__iommu_attach_load(sent->alist, &groups);
 		for (; groups.pos != groups.end; groups.pos++) {
 			group = *groups.pos;
 			if (__iommu_attach_live(group) &&
 			    group->iommu_device == sent->iommu_device)
-				sent->atc = __iommu_attach_send_atcs(group, flush->ops,
-								     flush->arg,
-								     flush->after, until,
-								     sent->atc, silent,
-								     &count);
+				sending = __iommu_attach_send_atcs(group, flush->ops, flush->arg,
+								   flush->after, until,
+								   sending, silent, &count);
 		}
 	}
-	sending |= sent->atc != 0;
 	if (sending)
 		sent->cookie = flush->ops->submit(sent->iommu_device, flush->arg);
 	rcu_read_unlock();
 	return sending;
 }
 
-/* The IOTLB commands alone, as often as the IOMMU aborts them, within reason. */
+/* What sends to an IOMMU again, and how often it has. */
+struct flush_tries {
+	int set_aside;
+	u8 nr[FLUSH_WINDOW];
+};
+
+static void tries_begin(struct flush_tries *tries)
+{
+	tries->set_aside = atomic_read(&nr_set_aside);
+	memset(tries->nr, 0, sizeof(tries->nr));
+}
+
+/* Once more, after @error? */
+static bool tries_left(struct flush_tries *tries, u32 i, int error)
+{
+	if (error == -EBUSY)
+		return true;
+	if (error != -EAGAIN)
+		return false;
+	if (tries->set_aside != atomic_read(&nr_set_aside))
+		tries_begin(tries);
+	return tries->nr[i]++ < FLUSH_RETRIES;
+}
+
+/* The IOTLB commands alone. */
 static int flush_iotlb_again(const struct iommu_attach_flush *flush,
 			     struct iommu_attach_sent *sent, bool *silent)
 {
 	const u32 what = flush->what & ~IOMMU_ATTACH_SEND_ATC;
-	int error = -EAGAIN;
-	u32 tries;
+	struct flush_tries tries;
+	int error;
 
-	for (tries = 0; error == -EAGAIN && tries <= FLUSH_RETRIES; tries++) {
+	tries_begin(&tries);
+	do {
 		if (!what || !flush_again(flush, sent, what, silent))
 			return 0;
 		error = flush_wait(flush, sent->iommu_device, sent->cookie);
-	}
+	} while (tries_left(&tries, 0, error));
 	return error;
 }
 
@@ -1686,17 +1712,19 @@ static void flush_tell(const struct iommu_attach_flush *flush,
 		flush->ops->silent(iommu_device, atc, flush->arg);
 }
 
-/* Sends to the targets of one list behind an IOMMU one by one: whoever is silent is told. */
+/* Sends to the targets behind an IOMMU one by one, and reports each that is silent. */
 static int flush_singly(const struct iommu_attach_flush *flush,
-			struct iommu_attach_list *alist, struct iommu_device *iommu_device,
-			bool *silent)
+			const struct iommu_attach_sent *sent, bool *silent)
 {
+	struct iommu_device *iommu_device = sent->iommu_device;
+	struct iommu_attach_list *alist = sent->alist;
 	u64 until = atomic64_read_acquire(&alist->atc_seq);
 	const struct iommu_attach_group *group;
 	u64 last = flush->after, atc, cookie;
+	struct flush_tries tries;
 	int ret = 0, error;
-	u32 tries = 0;
 
+	tries_begin(&tries);
 	for (;;) {
 		u64 number = last;
 
@@ -1711,7 +1739,7 @@ static int flush_singly(const struct iommu_attach_flush *flush,
 		rcu_read_unlock();
 
 		error = flush_wait(flush, iommu_device, cookie);
-		if (error == -EAGAIN && tries++ < FLUSH_RETRIES)
+		if (tries_left(&tries, 0, error))
 			continue;
 		if (error == -ETIMEDOUT)
 			flush_tell(flush, iommu_device, atc);
@@ -1719,8 +1747,28 @@ static int flush_singly(const struct iommu_attach_flush *flush,
 		if (error && error != -ETIMEDOUT)
 			return ret;
 		last = number;
-		tries = 0;
+		tries_begin(&tries);
 	}
+}
+
+/* The fence of an IOMMU that has been left. Return: false if nothing is attached there. */
+static bool flush_enter(struct iommu_attach_sent *sent)
+{
+	struct iommu_attach_cursor groups;
+	bool found = false;
+
+	rcu_read_lock();
+	__iommu_attach_load(sent->alist, &groups);
+	for (; groups.pos != groups.end && !found; groups.pos++) {
+		found = __iommu_attach_live(*groups.pos) &&
+			(*groups.pos)->iommu_device == sent->iommu_device;
+		if (found)
+			sent->ctr = __iommu_attach_enter((*groups.pos)->fence);
+	}
+	rcu_read_unlock();
+	/* Pairs with the one in fence_idle(), see Barriers. */
+	smp_mb();
+	return found;
 }
 
 /*
@@ -1730,22 +1778,9 @@ static int flush_singly(const struct iommu_attach_flush *flush,
 static int flush_recover(const struct iommu_attach_flush *flush,
 			 struct iommu_attach_sent *sent, bool *silent)
 {
-	u64 atc = sent->atc;
-	int ret, error;
-	u32 i;
+	int ret = flush_iotlb_again(flush, sent, silent);
 
-	if (atc != IOMMU_ATTACH_SEVERAL)
-		flush_tell(flush, sent->iommu_device, atc);
-	ret = flush_iotlb_again(flush, sent, silent);
-	if (ret)
-		return ret;
-	if (atc != IOMMU_ATTACH_SEVERAL)
-		return -ETIMEDOUT;
-	for (i = 0; i < flush->nr_lists; i++) {
-		error = flush_singly(flush, flush->lists[i], sent->iommu_device, silent);
-		ret = ret ?: error;
-	}
-	return ret;
+	return ret ?: flush_singly(flush, sent, silent);
 }
 
 /*
@@ -1760,10 +1795,11 @@ int __iommu_attach_flush_slow(const struct iommu_attach_flush *flush,
 			      bool *silent)
 {
 	u32 waiting = nr, i;	/* those with a silent device are behind them */
-	u8 tries[FLUSH_WINDOW] = {};
+	struct flush_tries tries;
 	bool known = true;
 	int ret = 0;
 
+	tries_begin(&tries);
 	while (waiting) {
 		for (i = 0; i < waiting;) {
 			struct iommu_attach_sent done;
@@ -1776,8 +1812,7 @@ int __iommu_attach_flush_slow(const struct iommu_attach_flush *flush,
 				i++;
 				continue;
 			}
-			if (error == -EAGAIN && tries[i] < FLUSH_RETRIES) {
-				tries[i]++;
+			if (tries_left(&tries, i, error)) {
 				if (flush_again(flush, &sent[i], flush->what, silent)) {
 					i++;
 					continue;
@@ -1786,20 +1821,22 @@ int __iommu_attach_flush_slow(const struct iommu_attach_flush *flush,
 			}
 
 			done = sent[i];
+			flush_leave(&done);
 			sent[i] = sent[--waiting];
-			tries[i] = tries[waiting];
-			if (error == -ETIMEDOUT && done.atc) {
+			tries.nr[i] = tries.nr[waiting];
+			if (error == -ETIMEDOUT && flush->what & IOMMU_ATTACH_SEND_ATC) {
 				sent[waiting] = done;
 				continue;
 			}
 			ret = ret ?: error;
-			flush_leave(&done);
 			sent[waiting] = sent[--nr];
 		}
 		cpu_relax();
 	}
 
 	for (i = 0; i < nr; i++) {
+		if (!flush_enter(&sent[i]))
+			continue;
 		error = flush_recover(flush, &sent[i], silent);
 		ret = ret ?: error;
 		flush_leave(&sent[i]);

@@ -378,17 +378,21 @@ static inline void iommu_attach_elm_set_device(struct iommu_attach_elm *elm,
  *	  It has completed.
  *	-EINPROGRESS
  *	  It has not completed yet.
+ *	-EBUSY
+ *	  There was no room, and nothing has been submitted: the flush sends to this
+ *	  IOMMU again. Not without end: a queue that has stopped is an error.
  *	-EAGAIN
  *	  It was aborted through no fault of its own, or the driver knows the device at
- *	  fault and has set it aside: the flush sends to this IOMMU again.
+ *	  fault and has set it aside: the flush sends to this IOMMU again, a limited number
+ *	  of times unless a device has been set aside meanwhile.
  *	-ETIMEDOUT
- *	  An ATC command among what was submitted was not answered: the flush finds out
- *	  whose, see @silent.
+ *	  An ATC command may not have been answered, and the hardware does not tell whose:
+ *	  the flush sends to one target after the other, see @silent.
  *	any other
  *	  This IOMMU has failed for good; the flush returns the error.
  *
- * @silent: An ATC target did not answer; its IOMMU's fence is held, so the device is
- *	there. The driver sets the device aside with iommu_attach_set_aside(). Optional.
+ * @silent: An ATC target that was sent to by itself did not answer; its IOMMU's fence is
+ *	held, so the device is there. The driver sets the device aside with iommu_attach_set_aside(). Optional.
  * @wait_before_nest: The hardware needs the commands for own tags to have
  *	completed before those for the tags of nests are sent.
  * @wait_before_atc: The hardware needs the IOTLB commands to have completed
@@ -576,6 +580,19 @@ static inline void iommu_attach_walk_begin(struct iommu_attach_walk *walk,
 }
 
 /**
+ * iommu_attach_walk_silent() - Has a loop over ATC targets left out a silent one?
+ * @walk: The walk.
+ *
+ * Context: Between iommu_attach_walk_begin() and iommu_attach_walk_end().
+ * Return: true if a device that is set aside, and not blocked, may go on using what it has
+ * cached: what the page table pointed to must not be given away.
+ */
+static inline bool iommu_attach_walk_silent(const struct iommu_attach_walk *walk)
+{
+	return walk->silent;
+}
+
+/**
  * iommu_attach_walk_end() - End a walk
  * @walk: The walk. What it yielded must not be used any more.
  *
@@ -648,7 +665,8 @@ static inline u64 __iommu_attach_target(const struct iommu_attach_slots *slots,
 	u64 seq;
 
 	if (unlikely(!(atc & IOMMU_ATTACH_LIVE))) {
-		if (atc & IOMMU_ATTACH_SILENT)
+		seq = atomic64_read(&slot[slots->capacity]);
+		if (atc & IOMMU_ATTACH_SILENT && seq > after && seq <= until)
 			*silent = true;
 		return 0;
 	}
@@ -750,8 +768,8 @@ __iommu_attach_next_atc(struct iommu_attach_walk *walk,
  *
  * Who uses an ATC is looked up when this loop begins: begin it after the IOTLB
  * commands have completed. Targets come sorted by IOMMU; those that are set aside
- * are left out. A fence does not wait for walks: where a walk sends ATC commands,
- * detach needs iommu_attach_drain().
+ * are left out, see iommu_attach_walk_silent(). A fence does not wait for walks: where
+ * a walk sends ATC commands, detach needs iommu_attach_drain().
  *
  * Context: Between iommu_attach_walk_begin() and iommu_attach_walk_end().
  */
@@ -859,8 +877,6 @@ static inline bool iommu_attach_empty(const struct iommu_attach_list *alist)
 #define IOMMU_ATTACH_SEND_NEST	BIT(IOMMU_ATTACH_NEST)
 #define IOMMU_ATTACH_SEND_ATC	BIT(2)	/* targets with a number in (after, until] */
 
-#define IOMMU_ATTACH_SEVERAL	1	/* no target's value: they have IOMMU_ATTACH_LIVE */
-
 /* An IOMMU that a pass has sent to. */
 struct iommu_attach_sent {
 	/* private: */
@@ -870,7 +886,7 @@ struct iommu_attach_sent {
 	};
 	u64 cookie;
 	struct iommu_attach_fence_ctr __percpu *ctr;	/* entered */
-	u64 atc;	/* the target that was sent, IOMMU_ATTACH_SEVERAL, or 0: none */
+	struct iommu_attach_list *alist;	/* where something went wrong */
 };
 
 /* What one flush has sent, for those who watch. */
@@ -893,8 +909,6 @@ DECLARE_TRACEPOINT(iommu_alist_flush);
 /* A flush, as its passes see it. On the stack. */
 struct iommu_attach_flush {
 	/* private: */
-	struct iommu_attach_list *const *lists;
-	u32 nr_lists;
 	u32 what;
 	u64 after;
 	const struct iommu_attach_flush_ops *ops;
@@ -979,11 +993,11 @@ __iommu_attach_wanted(const struct iommu_attach_group *group, const u32 what)
 	return (what & kinds) == kinds || what & kinds & BIT(group->kind);
 }
 
-/* The ATC targets of one group. Return: what struct iommu_attach_sent has in @atc. */
-static __always_inline u64
+/* The ATC targets of one group. Return: was something sent, here or before? */
+static __always_inline bool
 __iommu_attach_send_atcs(const struct iommu_attach_group *group,
 			 const struct iommu_attach_flush_ops *ops, void *arg,
-			 u64 after, u64 until, u64 sent, bool *silent,
+			 u64 after, u64 until, bool sent, bool *silent,
 			 struct iommu_attach_count *count)
 {
 	const struct iommu_attach_slots *slots;
@@ -998,7 +1012,7 @@ __iommu_attach_send_atcs(const struct iommu_attach_group *group,
 				continue;
 			ops->atc(group, atc & ~IOMMU_ATTACH_STATE, arg);
 			__iommu_attach_count(count, atcs);
-			sent = sent ? IOMMU_ATTACH_SEVERAL : atc;
+			sent = true;
 		}
 	}
 	return sent;
@@ -1028,8 +1042,12 @@ __iommu_attach_send(struct iommu_attach_list *alist,
 	struct iommu_attach_cursor groups;
 	bool full = false, sending;
 	u32 nr_iommus;
-	u64 atcs;
 
+	/* The IOTLB part is done. Without ATC users, this test is the only cost of ATS. */
+	if (windows && what == IOMMU_ATTACH_SEND_ATC && !READ_ONCE(alist->nr_atc)) {
+		*resume = NULL;
+		return sent;
+	}
 	/*
 	 * The page table that the caller has written comes before what is seen in the
 	 * list. Pairs with the barrier in iommu_attach_add(), see Barriers.
@@ -1080,7 +1098,6 @@ __iommu_attach_send(struct iommu_attach_list *alist,
 
 		/* Own tags come before those of nests in the table. */
 		sending = false;
-		atcs = 0;
 		next = pos;
 		do {
 			group = *next++;
@@ -1088,27 +1105,29 @@ __iommu_attach_send(struct iommu_attach_list *alist,
 				ops->iotlb(group, arg);
 				__iommu_attach_count(count, groups);
 				sending = true;
+				/* One that is idle may have outlived its fence. */
+				if (!fenced)
+					sent->group = group;
 			}
 		} while (next != groups.end && (*next)->iommu_device == group->iommu_device);
 
 		if (fenced) {
 			for (atcs_of = pos; atcs_of != next; atcs_of++)
-				atcs = __iommu_attach_send_atcs(*atcs_of, ops, arg, after,
-								*until, atcs, silent,
-								count);
-			if (unlikely(!sending && !atcs)) {
+				sending = __iommu_attach_send_atcs(*atcs_of, ops, arg, after,
+								   *until, sending, silent,
+								   count);
+			if (unlikely(!sending)) {
 				smp_mb();
 				__iommu_attach_leave(entered++->ctr);
 				continue;
 			}
 			sent->iommu_device = group->iommu_device;
 			sent->ctr = entered++->ctr;
-			sent->atc = atcs;
-		} else {
-			if (unlikely(!sending))
-				continue;
-			sent->group = group;
+		} else if (unlikely(!sending)) {
+			continue;
 		}
+		if (windows)
+			sent->alist = alist;
 		sent->cookie = ops->submit(group->iommu_device, arg);
 		__iommu_attach_count(count, submits);
 		sent++;
@@ -1124,8 +1143,8 @@ __iommu_attach_send(struct iommu_attach_list *alist,
  * One pass of a flush: sends to all IOMMUs, then waits for all that it sent to. What was
  * sent to is kept on the stack, so that a detach in between cannot take it away.
  *
- * No hardware is waited for in an RCU read-side section, but for the moment that @wait
- * looks: who is not done by then enters the fence of the IOMMU, which keeps it, and
+ * The list holds no RCU read-side section while it waits for hardware, but for the moment
+ * that @wait looks: who is not done by then enters the fence of the IOMMU, which keeps it, and
  * leaves RCU. To send to an ATC, which may not answer for minutes, takes the fence
  * before the target is looked up: so a detach has to wait for fences only.
  *
@@ -1183,16 +1202,15 @@ __iommu_attach_pass(struct iommu_attach_list *const *lists, const u32 nr_lists,
 			rcu_read_unlock();
 		}
 		if (unlikely(error)) {
-			struct iommu_attach_list *const only = lists[0];
 			const struct iommu_attach_flush flush = {
-				.lists = nr_lists == 1 ? &only : lists,
-				.nr_lists = nr_lists,
 				.what = what,
 				.after = after,
 				.ops = ops,
 				.arg = arg,
 			};
 
+			for (pos = done; !windows && pos != end; pos++)
+				pos->alist = lists[0];
 			error = __iommu_attach_flush_slow(&flush, done, end - done, error,
 							  silent);
 			ret = ret ?: error;
@@ -1278,7 +1296,7 @@ __iommu_attach_flush(struct iommu_attach_list *const *lists, const u32 nr_lists,
  * @arg: What the flush is about, for the callbacks.
  *
  * The same algorithm, without an indirect call as long as all goes well. Keep it to one
- * or two places of a driver: it is a kilobyte of code each.
+ * or two places of a driver: it is almost two kilobytes of code each.
  *
  * Context: Same as iommu_attach_flush().
  * Return: Same as iommu_attach_flush().
