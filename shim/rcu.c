@@ -177,7 +177,8 @@ static pthread_cond_t call_done = PTHREAD_COND_INITIALIZER;
 static struct queue waiting = { NULL, &waiting.first };		/* for a grace period */
 static struct queue batch = { NULL, &batch.first };		/* its grace period runs */
 static unsigned long queued, called;
-static bool has_thread, sleeping, batch_taken;
+static bool has_thread, sleeping, batch_taken, ending;
+static pthread_t thread;
 static __thread bool in_callback;
 
 static void queue_move(struct queue *to, struct queue *from)
@@ -230,20 +231,22 @@ static void *call_thread(void *unused)
 	pthread_mutex_lock(&call_lock);
 	for (;;) {
 		while (!waiting.first || batch_taken) {
+			if (ending) {
+				pthread_mutex_unlock(&call_lock);
+				return unused;
+			}
 			sleeping = true;
 			pthread_cond_wait(&call_more, &call_lock);
 			sleeping = false;
 		}
 		call_batch();
 	}
-	return unused;
 }
 
 /* With the lock held. Without memory for a thread, rcu_barrier() does its work. */
 static void need_thread(void)
 {
 	sigset_t all, old;
-	pthread_t thread;
 
 	if (has_thread)
 		return;
@@ -251,8 +254,6 @@ static void need_thread(void)
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	has_thread = !pthread_create(&thread, NULL, call_thread, NULL);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (has_thread)
-		pthread_detach(thread);
 }
 
 void call_rcu(struct rcu_head *head, void (*func)(struct rcu_head *head))
@@ -306,6 +307,33 @@ void shim_rcu_barrier(void)
 {
 	shim_might_sleep("RCU barrier");
 	rcu_barrier();
+}
+
+/* At exit no thread is left, unless it has something to do: leak checkers look. */
+__attribute__((destructor))
+static void end(void)
+{
+	int tries = 100;
+	bool idle;
+
+	pthread_mutex_lock(&call_lock);
+	/* What it has to do takes microseconds, unless a walk goes on. */
+	while (has_thread && (!sleeping || waiting.first) && tries--) {
+		pthread_mutex_unlock(&call_lock);
+		usleep(1000);
+		pthread_mutex_lock(&call_lock);
+	}
+	idle = has_thread && sleeping && !waiting.first;
+	if (idle) {
+		ending = true;
+		pthread_cond_signal(&call_more);
+	}
+	pthread_mutex_unlock(&call_lock);
+	if (!idle)
+		return;
+	pthread_join(thread, NULL);
+	has_thread = false;
+	ending = false;
 }
 
 /* Fork */
