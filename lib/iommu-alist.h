@@ -143,9 +143,10 @@ struct iommu_attach_flush_ops {
 	uint64_t (*submit)(IOMMU_ATTACH_IOMMU *iommu_device, void *arg);
 	int (*wait)(IOMMU_ATTACH_IOMMU *iommu_device, uint64_t cookie, void *arg);
 	void (*silent)(IOMMU_ATTACH_IOMMU *iommu_device, uint64_t atc, void *arg);
+	void (*aside)(IOMMU_ATTACH_IOMMU *iommu_device, uint64_t atc, void *arg);
 	bool wait_before_nest;
 	bool wait_before_atc;
-	void *reserved[2];		/* NULL */
+	void *reserved;			/* NULL */
 };
 
 /* A pass over a list, on the stack of the walker. The storage has room to grow. */

@@ -1388,7 +1388,7 @@ void iommu_attach_fence_wait(struct iommu_attach_fence *fence, unsigned long coo
 
 	might_sleep();
 #ifdef CONFIG_DEBUG_LOCK_ALLOC
-	WARN_ONCE(lock_is_held(&iommu_attach_fence_map),
+	WARN_ONCE(lock_is_held(&iommu_attach_fence_map) == LOCK_STATE_HELD,
 		  "attach list: a flush waits for itself\n");
 #endif
 	trace_iommu_alist_fence(fence, false);
@@ -1844,6 +1844,73 @@ int __iommu_attach_flush_slow(const struct iommu_attach_flush *flush,
 	return ret;
 }
 EXPORT_SYMBOL_GPL(__iommu_attach_flush_slow);
+
+/*
+ * The silent target with the lowest number in (after, until], in whose IOMMU's fence the
+ * flush is afterwards. Return: false if there is none.
+ */
+static bool flush_next_silent(struct iommu_attach_list *alist, u64 *after, u64 until,
+			      struct iommu_attach_sent *sent, u64 *target)
+{
+	const struct iommu_attach_group *group = NULL;
+	const struct iommu_attach_slots *slots;
+	const atomic64_t *slot, *end, *found = NULL;
+	struct iommu_attach_cursor groups;
+	bool there = false;
+	u64 atc, number;
+
+	rcu_read_lock();
+	__iommu_attach_load(alist, &groups);
+	for (; groups.pos != groups.end; groups.pos++) {
+		if (!__iommu_attach_live(*groups.pos))
+			continue;
+		hlist_for_each_entry_rcu(slots, &(*groups.pos)->slots, item) {
+			end = __iommu_attach_slots_end(slots);
+			for (slot = slots->slot; slot != end; slot++) {
+				number = atomic64_read(&slot[slots->capacity]);
+				atc = atomic64_read_acquire(slot);
+				if (number <= *after || number > until ||
+				    !(atc & IOMMU_ATTACH_SILENT))
+					continue;
+				until = number;
+				*target = atc;
+				group = *groups.pos;
+				found = slot;
+			}
+		}
+	}
+	if (found) {
+		sent->iommu_device = group->iommu_device;
+		sent->ctr = __iommu_attach_enter(group->fence);
+		/* Pairs with the one in fence_idle(), see Barriers: is it still there? */
+		smp_mb();
+		there = (u64)atomic64_read(found) == *target;
+		if (!there)
+			flush_leave(sent);
+	}
+	rcu_read_unlock();
+	*after = until;
+	*target &= ~IOMMU_ATTACH_STATE;
+	return there;
+}
+
+/* Each target that a flush has left out, to the driver. One that goes meanwhile ends it. */
+void __iommu_attach_flush_aside(struct iommu_attach_list *const *lists, u32 nr_lists,
+				const struct iommu_attach_flush_ops *ops, void *arg)
+{
+	struct iommu_attach_sent sent = {};
+	u64 after, until, atc = 0;
+	u32 i;
+
+	for (i = 0; i < nr_lists; i++) {
+		until = atomic64_read_acquire(&lists[i]->atc_seq);
+		for (after = 0; flush_next_silent(lists[i], &after, until, &sent, &atc);) {
+			ops->aside(sent.iommu_device, atc, arg);
+			flush_leave(&sent);
+		}
+	}
+}
+EXPORT_SYMBOL_GPL(__iommu_attach_flush_aside);
 
 /*
  * A pass over more IOMMUs than an inline flush has room for, or one that is rare: for

@@ -392,7 +392,12 @@ static inline void iommu_attach_elm_set_device(struct iommu_attach_elm *elm,
  *	  This IOMMU has failed for good; the flush returns the error.
  *
  * @silent: An ATC target that was sent to by itself did not answer; its IOMMU's fence is
- *	held, so the device is there. The driver sets the device aside with iommu_attach_set_aside(). Optional.
+ *	held, so the device is there. The driver sets the device aside with
+ *	iommu_attach_set_aside(). Optional.
+ * @aside: An ATC target was left out because its device is set aside and not blocked; the
+ *	fence is held. Whoever set it aside may not have got further yet, and cannot be
+ *	waited for: the driver has the IOMMU refuse the device, too, and calls
+ *	iommu_attach_blocked(). The flush fails all the same; the next one succeeds. Optional.
  * @wait_before_nest: The hardware needs the commands for own tags to have
  *	completed before those for the tags of nests are sent.
  * @wait_before_atc: The hardware needs the IOTLB commands to have completed
@@ -409,6 +414,7 @@ struct iommu_attach_flush_ops {
 	u64 (*submit)(struct iommu_device *iommu_device, void *arg);
 	int (*wait)(struct iommu_device *iommu_device, u64 cookie, void *arg);
 	void (*silent)(struct iommu_device *iommu_device, u64 atc, void *arg);
+	void (*aside)(struct iommu_device *iommu_device, u64 atc, void *arg);
 	bool wait_before_nest;
 	bool wait_before_atc;
 };
@@ -939,6 +945,8 @@ int __iommu_attach_pass_many(struct iommu_attach_list *const *lists, u32 nr_list
 			     const struct iommu_attach_flush_ops *ops, void *arg, u32 what,
 			     u64 after, u64 *until, bool *silent,
 			     struct iommu_attach_count *count);
+void __iommu_attach_flush_aside(struct iommu_attach_list *const *lists, u32 nr_lists,
+				const struct iommu_attach_flush_ops *ops, void *arg);
 void __iommu_attach_flush_account(struct iommu_attach_list *alist,
 				  const struct iommu_attach_count *count, int error);
 void __iommu_attach_fence_enter(struct iommu_attach_sent *sent, u32 nr);
@@ -1277,8 +1285,14 @@ __iommu_attach_flush(struct iommu_attach_list *const *lists, const u32 nr_lists,
 			ret = ret ?: error;
 		}
 	}
-	if (unlikely(silent))
+	if (unlikely(silent)) {
+		struct iommu_attach_list *const only = alist;
+
+		if (ops->aside)
+			__iommu_attach_flush_aside(nr_lists == 1 ? &only : lists, nr_lists, ops,
+						   arg);
 		ret = ret ?: -ETIMEDOUT;
+	}
 #if IS_ENABLED(CONFIG_IOMMU_ALIST_DEBUGFS)
 	__iommu_attach_flush_account(alist, &count, ret);
 #elif IS_ENABLED(CONFIG_TRACEPOINTS)

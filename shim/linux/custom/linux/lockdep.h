@@ -40,6 +40,7 @@ extern __thread unsigned int shim_map_held;
 #define lock_acquire(map, subclass, trylock, read, check, nest, ip)	\
 	((void)(map), shim_map_held++)
 #define lock_release(map, ip)			((void)(map), shim_map_held--)
+#define LOCK_STATE_HELD			1
 #define lock_is_held(map)			((void)(map), shim_map_held != 0)
 #endif
 
