@@ -38,6 +38,25 @@ void shim_rcu_register(void)
 	urcu_qsbr_register_thread();
 }
 
+/*
+ * Who waits for a grace period reads nothing, also while another thread has the lock and
+ * waits for the readers. Return: whether the caller is a reader at other times.
+ */
+static bool reader_pause(void)
+{
+	bool reader = urcu_qsbr_read_ongoing();
+
+	if (reader)
+		urcu_qsbr_thread_offline();
+	return reader;
+}
+
+static void reader_resume(bool reader)
+{
+	if (reader)
+		urcu_qsbr_thread_online();
+}
+
 static void wait_for_readers(void)
 {
 	urcu_qsbr_synchronize_rcu();
@@ -50,6 +69,16 @@ void shim_rcu_wake(void)
 #else
 
 struct shim_rcu_gp shim_rcu_gp = { .word = 1 };
+
+static bool reader_pause(void)
+{
+	return false;
+}
+
+static void reader_resume(bool reader)
+{
+	(void)reader;
+}
 
 void shim_rcu_register(void)
 {
@@ -147,6 +176,8 @@ bool poll_state_synchronize_rcu(unsigned long state)
 /* One that another thread has waited for meanwhile serves, if it began late enough. */
 static void wait_for_state(unsigned long state)
 {
+	bool reader = reader_pause();
+
 	pthread_mutex_lock(&gp_lock);
 	if (!poll_state_synchronize_rcu(state)) {
 		WRITE_ONCE(begun, begun + 1);
@@ -154,6 +185,7 @@ static void wait_for_state(unsigned long state)
 		smp_store_release(&ended, begun);
 	}
 	pthread_mutex_unlock(&gp_lock);
+	reader_resume(reader);
 	__tsan_acquire(&shim_rcu_readers);
 }
 
