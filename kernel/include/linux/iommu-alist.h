@@ -1182,11 +1182,15 @@ __iommu_attach_pass(struct iommu_attach_list *const *lists, const u32 nr_lists,
 			list += !resume;
 		} while (windows && list < nr_lists && !resume && end < sent + room);
 		if (!windows && unlikely(many)) {
+			/* The caller's own can stay in registers. */
 			struct iommu_attach_list *const only = lists[0];
+			u64 last = *until;
 
 			rcu_read_unlock();
-			return __iommu_attach_pass_many(&only, 1, ops, arg, what, after, until,
-							silent, count);
+			ret = __iommu_attach_pass_many(&only, 1, ops, arg, what, after, &last,
+						       silent, count);
+			*until = last;
+			return ret;
 		}
 		if (fenced)
 			rcu_read_unlock();
@@ -1271,10 +1275,11 @@ __iommu_attach_flush(struct iommu_attach_list *const *lists, const u32 nr_lists,
 		after = until;
 		if (__iommu_attach_load_atcs(alist, &until) && unlikely(until != after)) {
 			struct iommu_attach_list *const only = alist;
+			u64 last = until;
 
 			error = __iommu_attach_pass_many(&only, 1, ops, arg,
 							 IOMMU_ATTACH_SEND_ATC, after,
-							 &until, &silent, &count);
+							 &last, &silent, &count);
 			ret = ret ?: error;
 		}
 	} else if (ops->atc) {
