@@ -5,7 +5,7 @@
  *   domains      each list, and what its flushes have sent
  *   groups       each group: what one IOTLB command is sent for
  *   targets      each ATC target: what one ATC command is sent for
- *   attachments  who is attached
+ *   attachments  what is attached
  *
  * Lists have no names. They get numbers, in the order of their first attachments, and
  * a number is never used again: so a read that goes on after others came and went finds
@@ -50,7 +50,7 @@ void iommu_attach_debugfs_add(struct iommu_attach_list *alist)
 
 	/*
 	 * Without memory the list is shown, and not counted. That is no reason to wait:
-	 * tests attach beside a flush, where nobody may.
+	 * tests attach during a flush, where sleeping is not allowed.
 	 */
 	counts = alloc_percpu_gfp(struct iommu_attach_counts, GFP_NOWAIT | __GFP_NOWARN);
 	spin_lock(&lists_lock);

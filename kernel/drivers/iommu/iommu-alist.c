@@ -6,7 +6,7 @@
  *
  *   alist->table -> group, group, ...      for walks: what commands are sent for
  *                     |-> slots, slots
- *   alist->all   -> attachment, ...        for slow paths: who is attached
+ *   alist->all   -> attachment, ...        for slow paths: what is attached
  *   alist->index -> attachment, ...        for attach: is this ATC target there?
  *
  * A group is what one IOTLB command serves, and counts its attachments. A slot is
@@ -39,13 +39,13 @@
  *
  * Fences: a flush that waits for hardware is in no RCU read-side section. Instead it
  * is counted in the fence of the IOMMU, on the CPU that it runs on, when it enters
- * and when it leaves: nobody is inside when the sums are equal. There are two pairs
+ * and when it leaves: no flush is inside when the sums are equal. There are two pairs
  * of counters, and new flushes use the current one. A round waits for the other
  * pair, makes it current, and waits for the one that was: every flush that entered
  * before the round is gone, and those that come meanwhile do not prolong it. This is
  * how SRCU counts its readers. What SRCU cannot do is to share the full barrier that
- * several fences and a flush need between them, and to give an answer to who only
- * looks: a round is taken forward by those who wait for it.
+ * several fences and a flush need between them, and answer a caller that only looks: a
+ * round is taken forward by its waiters.
  *
  * Barriers. In the first two tables, either the walk on the left sees what was
  * published on the right, or the hardware starts late enough to see what the walk has
@@ -67,7 +67,7 @@
  *
  * The first is store buffering and takes a full barrier on both sides. In the second
  * the left side only reads: an IOMMU that looked into its IOTLB before it executed the
- * commands did so before it reported them completed, so whoever reads the report sees
+ * commands did so before it reported them completed, so a CPU that reads the report sees
  * what was published before the device could ask.
  *
  * In the next two, either the fence sees that the flush has entered, or the flush sees
@@ -1036,7 +1036,7 @@ EXPORT_SYMBOL_GPL(iommu_attach_add_nest);
  * Call it when the hardware does not use the domain for the device any more, refuses
  * what the device has translated before, and the device's ATC is clean. If this was
  * the last attachment of its group, flush the tag before it is used again, also by
- * this domain: nobody else will. The caller keeps attaches with the tag away until then,
+ * this domain: nothing else will. The caller prevents attaches with the tag until then,
  * or flushes the tag before each delete.
  *
  * Flushes that are running may still send to the device; after iommu_attach_fence()
@@ -1446,7 +1446,7 @@ EXPORT_SYMBOL_GPL(iommu_attach_endpoint_init);
 /* How often devices were set aside. */
 static atomic_t nr_set_aside;
 
-/* Only from the state @from: two who notice may come in any order. Back from any. */
+/* Only from the state @from: two callers may come in any order. Back from any state. */
 static void endpoint_set(struct iommu_attach_endpoint *endpoint, u64 from, u64 aside)
 {
 	u64 state = aside ?: IOMMU_ATTACH_LIVE;

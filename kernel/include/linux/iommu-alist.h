@@ -395,9 +395,9 @@ static inline void iommu_attach_elm_set_device(struct iommu_attach_elm *elm,
  *	held, so the device is there. The driver sets the device aside with
  *	iommu_attach_set_aside(). Optional.
  * @aside: An ATC target was left out because its device is set aside and not blocked; the
- *	fence is held. Whoever set it aside may not have got further yet, and cannot be
- *	waited for: the driver has the IOMMU refuse the device, too, and calls
- *	iommu_attach_blocked(). The flush fails all the same; the next one succeeds. Optional.
+ *	fence is held. The CPU that set it aside may not have got further yet, and cannot be
+ *	waited for: here, too, the driver makes the IOMMU refuse the device and calls
+ *	iommu_attach_blocked(). This flush fails anyway; the next one succeeds. Optional.
  * @wait_before_nest: The hardware needs the commands for own tags to have
  *	completed before those for the tags of nests are sent.
  * @wait_before_atc: The hardware needs the IOTLB commands to have completed
@@ -791,7 +791,7 @@ __iommu_attach_next_atc(struct iommu_attach_walk *walk,
  *
  * In the order of attaching. Its structures must be freed after a grace period,
  * as iommu_attach_del_free() does. The device cannot be reached from here.
- * The list of a parent has halves of nests beside plain attachments: there, @member must
+ * The list of a parent has halves of nests as well as plain attachments: there, @member must
  * be what both are in, such as a structure of nothing but the element.
  *
  * Context: Between iommu_attach_walk_begin() and iommu_attach_walk_end().
@@ -832,7 +832,7 @@ static inline void iommu_attach_unlock(struct iommu_attach_list *alist)
  * @pos: The driver's structure, the cursor.
  * @alist: The list.
  * @member: The name of the struct iommu_attach_elm in it, at any offset.
- * The list of a parent has halves of nests beside plain attachments: there, @member must
+ * The list of a parent has halves of nests as well as plain attachments: there, @member must
  * be what both are in, such as a structure of nothing but the element.
  *
  * Context: Between iommu_attach_lock() and iommu_attach_unlock().
@@ -895,7 +895,7 @@ struct iommu_attach_sent {
 	struct iommu_attach_list *alist;	/* where something went wrong */
 };
 
-/* What one flush has sent, for those who watch. */
+/* What one flush has sent, for tracing and debugfs. */
 struct iommu_attach_count {
 #if IS_ENABLED(CONFIG_TRACEPOINTS) || IS_ENABLED(CONFIG_IOMMU_ALIST_DEBUGFS)
 	/* private: */
@@ -1151,10 +1151,10 @@ __iommu_attach_send(struct iommu_attach_list *alist,
  * One pass of a flush: sends to all IOMMUs, then waits for all that it sent to. What was
  * sent to is kept on the stack, so that a detach in between cannot take it away.
  *
- * The list holds no RCU read-side section while it waits for hardware, but for the moment
- * that @wait looks: who is not done by then enters the fence of the IOMMU, which keeps it, and
- * leaves RCU. To send to an ATC, which may not answer for minutes, takes the fence
- * before the target is looked up: so a detach has to wait for fences only.
+ * The list holds no RCU read-side section while it waits for hardware, except for the
+ * moment that @wait looks: a flush that is not done by then enters the fence of the IOMMU,
+ * which keeps the IOMMU, and leaves RCU. To send to an ATC, which may not answer for minutes,
+ * takes the fence before the target is looked up: so a detach has to wait for fences only.
  *
  * Return: 0, or the first error.
  */
