@@ -669,8 +669,8 @@ static bool part_add(struct attach_part *part)
 	users = group->users;
 	if (users)
 		WARN_ON_ONCE(group->fence != elm->fence);
-	else
-		group->fence = elm->fence;	/* the IOMMU may be another one by now */
+	else if (group->fence != elm->fence)
+		group->fence = elm->fence;	/* of another IOMMU: walks were drained */
 
 	/* iommu_attach_enable_atc() looks without the lock. */
 	WRITE_ONCE(elm->alist, alist);
