@@ -34,6 +34,11 @@
  * and its fence is a set here: those inside when a fence begins have left when it ends. That
  * the counters do this is what fence.pml shows.
  *
+ * A pass with ATC commands may time out, once a flush: nothing of it has been done then. The
+ * walker leaves the fence at once, enters it again through a group that is live, and sends
+ * anew. It does so in one go: the core asks the targets one by one, behind the IOTLB
+ * commands, which makes no difference to who waits for the fence.
+ *
  * Memory: objects are freed, and used again, as soon as the last walker that was inside its
  * read section has left. What a walker touches must not be free.
  *
@@ -73,6 +78,8 @@
  * twin FENCE_LATE WORLD=1
  * twin FENCE_LEFT_EARLY WORLD=1
  * twin PASS_UNFENCED WORLD=1
+ * twin SEARCH_UNFENCED WORLD=1
+ * twin SEARCH_WITHOUT_IOTLB WORLD=1
  * twin DRAIN_WITHOUT_FENCE WORLD=3
  * twin TAG_REVIVED WORLD=1
  */
@@ -247,7 +254,7 @@ inline leave_fence()
 
 /* What is looked at next. */
 mtype = { IDLE, ANY_ATC, ENTER, UNTIL, TAG, FIRST_BLOCK, END, SLOT, NUMBER, NEXT_BLOCK, SENT, COMPLETED,
-	  STILL_ATC, UNTIL_NOW, LEAVE, LATE, DONE };
+	  SEARCH, LIVE, AGAIN, STILL_ATC, UNTIL_NOW, LEAVE, LATE, DONE };
 
 /* An option is a step. */
 proctype walker(byte w)
@@ -257,7 +264,7 @@ proctype walker(byte w)
 	byte after, until;	/* numbers of the targets that the pass sends to */
 	byte first;		/* group in use, if found */
 	byte pass;		/* targets that the pass has sent to */
-	bit found, second, fenced;
+	bit found, second, fenced, timed_out;
 #ifdef DECIDED_EARLY
 	byte early;
 #endif
@@ -423,6 +430,66 @@ proctype walker(byte w)
 		leave_fence();
 		step = (second -> DONE : STILL_ATC) }
 
+	/* Or none of it: a device does not answer. Its IOMMU is not held meanwhile. */
+	:: d_step { step == COMPLETED && fenced && !timed_out ->
+		timed_out = 1;
+		yielded[w] = yielded[w] & ~sent_atc[w];
+		sent_iotlb[w] = 0;
+		sent_atc[w] = 0;
+		/* __iommu_attach_flush_slow(): flush_leave(&done); */
+		leave_fence();
+		step = SEARCH }
+
+	:: d_step { step == SEARCH ->
+		/* __iommu_attach_flush_slow(): if (!flush_enter(&sent[i])) */
+		/* flush_enter(): rcu_read_lock(); */
+		reading = reading | BIT(w);
+		/* flush_enter(): __iommu_attach_load(sent->alist, &groups); */
+		my_table = table;
+		nr = old_nr;
+		step = LIVE }
+
+	:: d_step { step == LIVE ->
+		get_group();
+		if
+		/* flush_enter(): found = __iommu_attach_live(*groups.pos) */
+		:: users[g] ->
+#ifndef SEARCH_UNFENCED
+			/* flush_enter(): sent->ctr = __iommu_attach_enter((*groups.pos)->fence); */
+			enter_fence();
+#endif
+			/* flush_enter(): rcu_read_unlock(); */
+			leave();
+			my_table = 0; nr = 0;
+			step = AGAIN
+		:: else ->
+			i++;
+			if
+			:: i == nr ->
+				/* All was detached: there is nothing to search. */
+				leave();
+				my_table = 0; nr = 0;
+				step = (second -> DONE : STILL_ATC)
+			:: else
+			fi
+		fi;
+		g = 0 }
+
+	:: d_step { step == AGAIN ->
+		/* __iommu_attach_flush_slow(): error = flush_recover(flush, &sent[i], silent); */
+		/* flush_again(): rcu_read_lock(); */
+		reading = reading | BIT(w);
+		/* flush_again(): __iommu_attach_load(sent->alist, &groups); */
+		my_table = table;
+		nr = old_nr;
+#ifdef SEARCH_WITHOUT_IOTLB
+		step = FIRST_BLOCK }
+#else
+		/* flush_recover(): flush_iotlb_again(flush, sent, silent) */
+		/* flush_recover(): flush_singly(flush, sent, silent) */
+		step = (second -> FIRST_BLOCK : TAG) }
+#endif
+
 	:: d_step { step == STILL_ATC ->
 		/* __iommu_attach_load_atcs(): !READ_ONCE(alist->nr_atc) */
 #ifdef ONE_PASS
@@ -455,7 +522,7 @@ proctype walker(byte w)
 		stale_atc[w] = 0;
 		yielded[w] = 0;
 		fenced = 0;
-		my_table = 0; nr = 0; after = 0; until = 0; second = 0;
+		my_table = 0; nr = 0; after = 0; until = 0; second = 0; timed_out = 0;
 		step = IDLE }
 	od
 }
