@@ -6,6 +6,8 @@
 #ifndef _LINUX_COMPILER_H
 #define _LINUX_COMPILER_H
 
+#include <sys/cdefs.h>			/* before its __always_inline is replaced */
+
 #include <linux/kconfig.h>
 
 #if defined(__SANITIZE_THREAD__)
