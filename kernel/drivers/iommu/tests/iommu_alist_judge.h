@@ -88,6 +88,7 @@ struct event {
 /* What is wrong with an IOMMU. */
 struct hardware {
 	u32 slow;			/* looks until something has completed */
+	u32 busy;			/* times that its queue is found full */
 	u32 aborts;			/* of what is submitted next */
 	int error;			/* of all that is submitted */
 	u32 looks;			/* at what was submitted last */
@@ -315,6 +316,10 @@ static int answer(struct record *record, u32 n, u64 cookie)
 	hardware->looks = 0;
 	if (hardware->error)
 		return hardware->error;
+	if (hardware->busy) {
+		hardware->busy--;
+		return -EBUSY;
+	}
 	if (hardware->aborts) {
 		hardware->aborts--;
 		return -EAGAIN;

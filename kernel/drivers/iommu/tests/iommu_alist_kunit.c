@@ -1545,6 +1545,69 @@ static void rule_05_lists_wait_once(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, iommu_attach_flush_lists(lists, 0, NULL, NULL), 0);
 }
 
+/* One of three lists is sent again to the IOMMU that they share, whatever the phase. */
+static void rule_13_only_the_list_that_failed_is_sent_again(struct kunit *test)
+{
+	struct world *world = new_world(test, 32);
+	struct iommu_attach_list *lists[] = { &world->list[0], &world->list[1],
+					      &world->list[2] };
+	struct record *record = &world->record;
+	u32 at, i, j, calls;
+
+	for (i = 0; i < 3; i++)
+		add(world, lists[i], 0, 10 + i, i);
+	world->script_error = -EAGAIN;
+	/* Waits: of the IOTLB commands of each list, and of its ATC commands. */
+	for (at = 0; at < 6; at++) {
+		world->script_at = 1 + at;
+		flush_lists_into(record, lists, 3, 0);
+		KUNIT_EXPECT_EQ(test, record->error, 0);
+		KUNIT_EXPECT_EQ(test, count_of(record, CALL_SUBMIT), 7);
+		for (i = 0; i < 3; i++) {
+			for (j = 0, calls = 0; j < record->nr; j++)
+				calls += (record->event[j].call == CALL_IOTLB ||
+					  record->event[j].call == CALL_ATC) &&
+					 record->event[j].tag == 10 + i;
+			KUNIT_EXPECT_EQ_MSG(test, calls, 2 + (i == at % 3),
+					    "list %u, wait %u", i, at);
+		}
+	}
+	world->script_at = 0;
+}
+
+static unsigned long count_entries(const struct iommu_attach_fence *fence)
+{
+	unsigned long nr = 0;
+	u32 i;
+	int cpu;
+
+	for (i = 0; i < ARRAY_SIZE(fence->pair); i++)
+		for_each_possible_cpu(cpu)
+			nr += per_cpu_ptr(fence->pair[i], cpu)->enter;
+	return nr;
+}
+
+/* The ATC part enters the fences of those lists alone that use ATCs. */
+static void rule_12_lists_without_atc_enter_no_fence(struct kunit *test)
+{
+	struct world *world = new_world(test, 8);
+	struct iommu_attach_list *lists[] = { &world->list[0], &world->list[1],
+					      &world->list[2] };
+	u32 mode;
+
+	add(world, lists[0], 0, 10, NO_ATC);
+	add(world, lists[1], 1, 20, 5);
+	add(world, lists[2], 2, 30, NO_ATC);
+	for (mode = 0; mode < NR_MODES; mode++) {
+		flush_lists_into(&world->record, lists, 3, mode);
+		KUNIT_EXPECT_EQ(test, world->record.error, 0);
+		KUNIT_EXPECT_EQ(test, count_of(&world->record, CALL_ATC), 1);
+		KUNIT_EXPECT_EQ(test, count_entries(&fake_fences[0]), 0);
+		KUNIT_EXPECT_EQ(test, count_entries(&fake_fences[1]), mode + 1);
+		KUNIT_EXPECT_EQ(test, count_entries(&fake_fences[2]), 0);
+	}
+}
+
 /* The room is full where one list ends; only the second one has ATCs; some of it fails. */
 static void rule_05_lists_with_faults(struct kunit *test)
 {
@@ -1570,9 +1633,6 @@ static void rule_05_lists_with_faults(struct kunit *test)
 			state_of(world, 1, 101)->dead = round == 5;
 			flush_lists_into(&world->record, lists, 3, mode);
 			fault = judge_sets(&world->record, NULL);
-			/* What fails of one list is sent again to its IOMMU for all. */
-			if (round > 3 && fault == ATC_TWICE)
-				fault = FINE;
 			KUNIT_EXPECT_EQ_MSG(test, fault, FINE, "%s; mode %u, round %u",
 					    fault_names[fault], mode, round);
 			KUNIT_EXPECT_EQ(test, world->record.error,
@@ -2361,6 +2421,75 @@ static void rule_13_aborts_of_a_search_are_borne_within_reason(struct kunit *tes
 	world->script_at = 0;
 }
 
+/* Nothing was submitted, so that it is no try. */
+static void rule_13_full_queue_is_not_counted(struct kunit *test)
+{
+	struct world *world = new_world(test, 64);
+	struct iommu_attach_list *alist = &world->list[0];
+	u32 mode;
+
+	add(world, alist, 0, 1, 5);
+	add(world, alist, 1, 1, NO_ATC);
+	for (mode = 0; mode < NR_MODES; mode++) {
+		world->hardware[0].busy = 100;
+		flush_into(&world->record, alist, mode);
+		EXPECT_FAULT(&world->record, alist, FINE, "mode %u", mode);
+		KUNIT_EXPECT_EQ(test, world->record.error, 0);
+		KUNIT_EXPECT_EQ(test, world->hardware[0].busy, 0);
+		KUNIT_EXPECT_EQ(test, count_at(&world->record, CALL_SUBMIT, 1), 1);
+	}
+}
+
+/* Others set devices aside, each of which has made the IOMMU abort this flush, too. */
+struct aborter {
+	u32 from;			/* the wait after which it begins */
+	u32 nr_aside;
+};
+
+static void hook_abort_and_set_aside(struct record *record)
+{
+	const struct event *event = &record->event[record->nr - 1];
+	struct aborter *aborter = record->hook_data;
+	u32 i = aborter->nr_aside;
+
+	record->hook = hook_abort_and_set_aside;
+	record->hook_at = record->nr + 1;
+	if (event->call != CALL_WAIT)
+		return;
+	if (event->error == -EAGAIN) {
+		aborter->nr_aside++;
+		iommu_attach_set_aside(&fake_endpoints[9 + i / NR_ENDPOINTS][i % NR_ENDPOINTS]);
+	} else if (record->nr_answers == aborter->from) {
+		record->world->hardware[0].aborts = 40;
+	}
+}
+
+static void rule_13_tries_begin_anew_when_a_device_was_set_aside(struct kunit *test)
+{
+	struct world *world = new_world(test, 64);
+	struct iommu_attach_list *alist = &world->list[0];
+	struct aborter aborter;
+	u32 from;
+
+	add(world, alist, 0, 1, 5);
+	world->record.hook_data = &aborter;
+	world->script_error = -ETIMEDOUT;
+	/* Of the flush; of its search, the IOTLB command again; the target by itself. */
+	for (from = 0; from < 3; from++) {
+		aborter = (struct aborter){ .from = from };
+		world->hardware[0].aborts = from ? 0 : 40;
+		world->script_at = from ? 1 : 0;
+		world->record.hook = hook_abort_and_set_aside;
+		world->record.hook_at = 1;
+		flush_into(&world->record, alist, 0);
+		world->record.hook = NULL;
+		KUNIT_EXPECT_EQ_MSG(test, world->record.error, 0, "from wait %u", from);
+		KUNIT_EXPECT_EQ(test, aborter.nr_aside, 40);
+		KUNIT_EXPECT_EQ(test, count_of(&world->record, CALL_SUBMIT), from ? 43 : 41);
+	}
+	world->script_at = 0;
+}
+
 /* Meanwhile the last attachment of the IOMMU goes: there is nothing to send again. */
 static void rule_13_aborted_and_gone(struct kunit *test)
 {
@@ -2376,6 +2505,29 @@ static void rule_13_aborted_and_gone(struct kunit *test)
 		flush_beside(world, alist, 0, at, hook_detach, thing);
 		KUNIT_EXPECT_EQ(test, world->record.error, 0);
 		KUNIT_EXPECT_EQ(test, count_of(&world->record, CALL_SUBMIT), 1);
+		forget_thing(world, thing);
+		verify(world, alist);
+	}
+}
+
+/* Its fence was left, so that the silent device could go: there is nobody to be asked. */
+static void rule_12_gone_before_the_search(struct kunit *test)
+{
+	struct world *world = new_world(test, 8);
+	struct iommu_attach_list *alist = &world->list[0];
+	struct thing *thing;
+	u32 other;
+
+	state_of(world, 0, 5)->dead = true;
+	for (other = 0; other < 2; other++) {
+		if (other)
+			add(world, alist, 1, 1, 6);
+		thing = add(world, alist, 0, 1, 5);
+		/* IOTLB, ATC, submit of each; the wait that times out. */
+		flush_beside(world, alist, 0, 4 + 3 * other, hook_detach, thing);
+		KUNIT_EXPECT_EQ(test, world->record.error, 0);
+		KUNIT_EXPECT_EQ(test, count_at(&world->record, CALL_SUBMIT, 0), 1);
+		KUNIT_EXPECT_EQ(test, count_of(&world->record, CALL_SILENT), 0);
 		forget_thing(world, thing);
 		verify(world, alist);
 	}
@@ -2471,7 +2623,7 @@ static void pitfall_33_silent_targets_are_found(struct kunit *test)
 /* While they are asked one by one, an IOMMU aborts, fails, or all is well this time. */
 static void pitfall_33_search_meets_other_errors(struct kunit *test)
 {
-	static const int errors[] = { 0, -EAGAIN, -EIO, -ETIMEDOUT };
+	static const int errors[] = { 0, -EAGAIN, -EBUSY, -EIO, -ETIMEDOUT };
 	struct world *world = new_world(test, 200);
 	struct iommu_attach_list *alist = &world->list[0];
 	struct record *record = &world->record;
@@ -2492,7 +2644,8 @@ static void pitfall_33_search_meets_other_errors(struct kunit *test)
 			waits = count_of(record, CALL_WAIT);
 			/* The first timeout alone is nobody's fault. */
 			expected = errors[error];
-			if (expected == -EAGAIN || (expected == -ETIMEDOUT && at == 1))
+			if (expected == -EAGAIN || expected == -EBUSY ||
+			    (expected == -ETIMEDOUT && at == 1))
 				expected = 0;
 			KUNIT_EXPECT_EQ_MSG(test, record->error, expected,
 					    "wait %u says %d", at, errors[error]);
@@ -2707,6 +2860,64 @@ static void rule_14_aside_beside_flush(struct kunit *test)
 	}
 }
 
+/* What came after the lookup has nothing cached that this flush was to take away. */
+static void rule_14_silent_newcomer_fails_no_flush(struct kunit *test)
+{
+	struct world *world = new_world(test, 8);
+	struct iommu_attach_list *alist = &world->list[0];
+
+	add(world, alist, 0, 1, 4);
+	add(world, alist, 1, 1, 6);
+	set_aside(world, 1, 5);
+	/* IOTLB, submit of each, two waits; the first ATC command. */
+	flush_beside(world, alist, ATC_WAITS, 7, hook_attach,
+		     new_thing(world, alist, 1, 1, 5));
+	KUNIT_EXPECT_EQ(test, world->record.error, 0);
+	KUNIT_EXPECT_EQ(test, count_of(&world->record, CALL_ATC), 2);
+	unmark_all(world);
+	flush_into(&world->record, alist, ATC_WAITS);
+	KUNIT_EXPECT_EQ(test, world->record.error, -ETIMEDOUT);
+}
+
+static bool walk_is_silent(struct iommu_attach_list *alist, u32 *targets)
+{
+	const struct iommu_attach_group *group;
+	struct iommu_attach_walk walk;
+	bool silent;
+	u64 atc;
+
+	*targets = 0;
+	iommu_attach_walk_begin(&walk, alist);
+	silent = iommu_attach_walk_silent(&walk);
+	iommu_attach_for_each_atc(group, atc, &walk)
+		++*targets;
+	/* Not before it has looked. */
+	silent = !silent && iommu_attach_walk_silent(&walk);
+	iommu_attach_walk_end(&walk);
+	return silent;
+}
+
+static void rule_14_walk_tells_of_a_silent_target(struct kunit *test)
+{
+	struct world *world = new_world(test, 8);
+	struct iommu_attach_list *alist = &world->list[0];
+	u32 targets;
+
+	add(world, alist, 0, 1, 5);
+	add(world, alist, 0, 1, 6);
+	KUNIT_EXPECT_FALSE(test, walk_is_silent(alist, &targets));
+	KUNIT_EXPECT_EQ(test, targets, 2);
+	set_aside(world, 0, 5);
+	KUNIT_EXPECT_TRUE(test, walk_is_silent(alist, &targets));
+	KUNIT_EXPECT_EQ(test, targets, 1);
+	block(world, 0, 5);
+	KUNIT_EXPECT_FALSE(test, walk_is_silent(alist, &targets));
+	KUNIT_EXPECT_EQ(test, targets, 1);
+	resume(world, 0, 5);
+	KUNIT_EXPECT_FALSE(test, walk_is_silent(alist, &targets));
+	KUNIT_EXPECT_EQ(test, targets, 2);
+}
+
 /*
  * Fences
  */
@@ -2772,6 +2983,42 @@ static void rule_12_fences_are_left_one_by_one(struct kunit *test)
 			}
 		}
 	}
+}
+
+static void hook_old_and_new_fence(struct record *record)
+{
+	struct held *held = record->hook_data;
+
+	held->fence[0] = !fence_is_idle(0);
+	held->fence[1] = !fence_is_idle(5);
+}
+
+/* An IOMMU goes while its group is idle, and another one comes in its place. */
+static void rule_12_group_that_comes_back_takes_the_new_fence(struct kunit *test)
+{
+	struct world *world = new_world(test, 8);
+	struct iommu_attach_list *alist = &world->list[0];
+	struct held held = {};
+	struct thing *thing;
+
+	add(world, alist, 1, 1, NO_ATC);
+	thing = add(world, alist, 0, 1, 5);
+	detach(world, thing);
+	iommu_attach_drain(&fake_fences[0]);
+	thing = new_thing(world, alist, 0, 1, 5);
+	thing->nest.s1.fence = &fake_fences[5];
+	attach(world, thing);
+	world->record.hook_data = &held;
+	/* With ATC commands; and where the IOTLB commands take long: the second look. */
+	flush_beside(world, alist, 0, 2, hook_old_and_new_fence, NULL);
+	KUNIT_EXPECT_FALSE(test, held.fence[0]);
+	KUNIT_EXPECT_TRUE(test, held.fence[1]);
+	held = (struct held){};
+	world->hardware[0].slow = 3;
+	flush_beside(world, alist, WITHOUT_ATC, 6, hook_old_and_new_fence, NULL);
+	KUNIT_EXPECT_FALSE(test, held.fence[0]);
+	KUNIT_EXPECT_TRUE(test, held.fence[1]);
+	verify(world, alist);
 }
 
 /*
@@ -3980,6 +4227,9 @@ static struct kunit_case alist_test_cases[] = {
 	KUNIT_CASE(rule_09_tag_is_found),
 	KUNIT_CASE(rule_10_locked_view),
 	KUNIT_CASE(rule_12_fences_are_left_one_by_one),
+	KUNIT_CASE(rule_12_gone_before_the_search),
+	KUNIT_CASE(rule_12_group_that_comes_back_takes_the_new_fence),
+	KUNIT_CASE(rule_12_lists_without_atc_enter_no_fence),
 	KUNIT_CASE(rule_05_lists_wait_once),
 	KUNIT_CASE(rule_05_newcomers_between_windows),
 	KUNIT_CASE(rule_05_windows_with_faults),
@@ -3991,7 +4241,10 @@ static struct kunit_case alist_test_cases[] = {
 	KUNIT_CASE(rule_12_waits_take_turns),
 	KUNIT_CASE_PARAM(rule_13_random_faults, seed_gen_params),
 	KUNIT_CASE(rule_13_only_what_failed_is_sent_again),
+	KUNIT_CASE(rule_13_only_the_list_that_failed_is_sent_again),
 	KUNIT_CASE(rule_13_aborts_are_borne_within_reason),
+	KUNIT_CASE(rule_13_tries_begin_anew_when_a_device_was_set_aside),
+	KUNIT_CASE(rule_13_full_queue_is_not_counted),
 	KUNIT_CASE(rule_05_emptied_between_windows),
 	KUNIT_CASE(rule_05_lists_with_faults),
 	KUNIT_CASE(rule_13_aborted_and_gone),
@@ -4001,6 +4254,8 @@ static struct kunit_case alist_test_cases[] = {
 	KUNIT_CASE(rule_14_set_aside_in_all_domains),
 	KUNIT_CASE(rule_14_detach_while_aside),
 	KUNIT_CASE(rule_14_aside_beside_flush),
+	KUNIT_CASE(rule_14_silent_newcomer_fails_no_flush),
+	KUNIT_CASE(rule_14_walk_tells_of_a_silent_target),
 	KUNIT_CASE_PARAM(rule_15_fence_waits_for_who_was_there, seed_gen_params),
 	KUNIT_CASE(rule_15_fence_does_not_wait_for_rcu),
 	KUNIT_CASE(rule_15_fence_ends_beside_endless_flushes),
