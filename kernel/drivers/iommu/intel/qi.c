@@ -54,10 +54,10 @@
 /* What a submission takes back beyond its own need, where it has to look for it. */
 #define QI_SPARE	16
 
-/* A submission that has found no room for so long fails, in nanoseconds. */
+/* A batch that finds no room for so long is dropped, in nanoseconds. */
 #define QI_FULL_NS	(100 * NSEC_PER_USEC)
 
-/* One look at a status word takes so many reads; FSTS is read so often, in nanoseconds. */
+/* Reads of a status word in one look, and nanoseconds from one read of FSTS to the next. */
 #define QI_SPINS	64
 #define QI_FSTS_NS	(20 * NSEC_PER_USEC)
 
@@ -70,10 +70,13 @@
 #define QI_COOKIE_SEQ		GENMASK_ULL(63, 32)
 #define QI_COOKIE_ERRORS	GENMASK_ULL(31, 16)
 #define QI_COOKIE_PIECES	BIT_ULL(9)	/* several submissions */
-#define QI_COOKIE_FULL		BIT_ULL(8)	/* the queue was: nothing was submitted */
+#define QI_COOKIE_FULL		BIT_ULL(8)	/* no room for the last one, or for all (SEQ 0) */
 #define QI_COOKIE_SLOT		GENMASK_ULL(7, 0)
 
-/* One word of q_inval.fault; 0: the submission in this slot is well. */
+/*
+ * One word of q_inval.fault; 0: nothing has gone wrong with the submission in this slot.
+ * q_inval.last_fault is about the whole queue, and has the lower half only.
+ */
 #define QI_FAULT_SEQ		GENMASK_ULL(63, 32)
 #define QI_FAULT_SID		GENMASK_ULL(31, 16)	/* of the silent device, or 0 */
 #define QI_FAULT_ERROR		GENMASK_ULL(15, 0)	/* an errno, positive */
@@ -200,6 +203,13 @@ static void qi_set_fault(struct q_inval *qi, unsigned int slot, u32 seq, u16 sid
 				    FIELD_PREP(QI_FAULT_ERROR, -error));
 }
 
+/* What has stopped the queue. The waiter for a batch in pieces knows the last piece only. */
+static void qi_set_last_fault(struct q_inval *qi, u16 sid, int error)
+{
+	WRITE_ONCE(qi->last_fault, FIELD_PREP(QI_FAULT_SID, sid) |
+				   FIELD_PREP(QI_FAULT_ERROR, -error));
+}
+
 /* Completes what is pending up to @end in the hardware's place. */
 static void qi_complete(struct intel_iommu *iommu, unsigned int end, u16 sid, int error)
 {
@@ -250,11 +260,13 @@ static void qi_drop_bad(struct intel_iommu *iommu)
 	if (head == qi->free_head || (head == qi->bad_slot && qi->seq == qi->bad_seq)) {
 		/* It is not about descriptors, or not even a plain one is understood. */
 		pr_err_ratelimited("%s: invalidation queue does not recover\n", iommu->name);
+		qi_set_last_fault(qi, 0, -EIO);
 		qi_complete(iommu, qi->free_head, 0, -EIO);
 		return;
 	}
 	qi->bad_slot = head;
 	qi->bad_seq = qi->seq;
+	qi_set_last_fault(qi, 0, -EINVAL);
 
 	if (slot != qi->free_head) {
 		seq = qi_slot_seq(iommu, slot);
@@ -281,7 +293,7 @@ static u16 qi_find_silent(struct intel_iommu *iommu, unsigned int head)
 	for (slot = qi->free_tail; slot != head && slot != qi->free_head; slot = qi_next(slot)) {
 		if (qi_slot_waits(iommu, slot) &&
 		    qi_reached(qi, slot, qi_slot_seq(iommu, slot))) {
-			/* Whoever was asked ahead of it has answered. */
+			/* What was asked ahead of it has answered. */
 			several = false;
 			sid = 0;
 		}
@@ -307,13 +319,14 @@ static void qi_handle_faults(struct intel_iommu *iommu)
 	WRITE_ONCE(qi->errors, qi->errors + 1);
 	/* Pairs with the one in qi_poll(): before anything is completed. */
 	smp_wmb();
+	qi_set_last_fault(qi, 0, -EAGAIN);
 	if (faults & DMA_FSTS_IQE)
 		qi_drop_bad(iommu);
 	if (faults & DMA_FSTS_ITE) {
 		unsigned int head = qi_head(iommu);
 		u16 sid = qi_find_silent(iommu, head);
 
-		WRITE_ONCE(qi->silent, sid);
+		qi_set_last_fault(qi, sid, -EAGAIN);
 		qi_complete(iommu, head, sid, -EAGAIN);
 	}
 	/* The queue goes on, in emulations only when the tail is written. */
@@ -383,7 +396,11 @@ static u64 qi_queue_wait(struct intel_iommu *iommu, u64 flags)
 	int *status = &qi->desc_status[slot];
 	u32 seq = qi->seq + 1 ?: 1;	/* 0 is a cookie of its own */
 
-	/* The slot's old number may be outside of the range in which numbers compare. */
+	/*
+	 * The slot's old number may be outside of the range in which numbers compare. Pairs with
+	 * the one in qi_poll(): if the slot has been used again, the waiter sees that the errors
+	 * have changed. The stores below stay behind this one: x86 keeps the order of stores.
+	 */
 	smp_store_release(status, seq - 1);
 	if (unlikely(qi->errors))
 		WRITE_ONCE(qi->fault[slot], 0);
@@ -421,8 +438,8 @@ static void qi_queue_batch(struct intel_iommu *iommu, struct qi_batch *batch)
  * @iommu: The IOMMU that it is for.
  * @batch: The batch.
  *
- * Does not wait for devices: if the queue is full and stays so, nothing is submitted, and
- * qi_poll() returns -EAGAIN once there is room.
+ * Does not wait for devices: if the queue is full and stays so for QI_FULL_NS, what the batch
+ * has is dropped, and qi_poll() returns -EBUSY once there is room.
  *
  * Context: Any context.
  * Return: a cookie for qi_poll(), 0 if the batch was empty.
@@ -436,20 +453,20 @@ u64 qi_batch_submit(struct intel_iommu *iommu, struct qi_batch *batch)
 		return 0;
 
 	/* A wait descriptor, and the one slot that tells a full queue from an empty one. */
-	if (batch->cookie == QI_COOKIE_FULL ||
+	if (unlikely(batch->cookie & QI_COOKIE_FULL) ||
 	    unlikely(!qi_lock_room(iommu, batch->index + 2, true, &flags))) {
-		cookie = QI_COOKIE_FULL;
+		/* Earlier pieces are waited for. */
+		cookie = batch->cookie | QI_COOKIE_FULL;
 	} else {
 		qi_queue_batch(iommu, batch);
 		cookie = qi_queue_wait(iommu, 0);
 		qi_tell_hardware(iommu);
 		raw_spin_unlock_irqrestore(&iommu->qi->q_lock, flags);
-	}
-
-	if (unlikely(batch->cookie) && cookie != QI_COOKIE_FULL) {
-		/* Any error since the first piece may have been about one of them. */
-		cookie &= ~QI_COOKIE_ERRORS;
-		cookie |= (batch->cookie & QI_COOKIE_ERRORS) | QI_COOKIE_PIECES;
+		if (unlikely(batch->cookie)) {
+			/* Any error since the first piece may have been about one of them. */
+			cookie &= ~QI_COOKIE_ERRORS;
+			cookie |= (batch->cookie & QI_COOKIE_ERRORS) | QI_COOKIE_PIECES;
+		}
 	}
 	batch->index = 0;
 	batch->cookie = 0;
@@ -489,12 +506,24 @@ static noinline int qi_verdict(struct intel_iommu *iommu, u64 cookie, u16 *silen
 		error = -(int)FIELD_GET(QI_FAULT_ERROR, fault);
 		*silent = FIELD_GET(QI_FAULT_SID, fault);
 	}
-	/* An earlier piece may have been hit. Without a device to blame, each is sent alone. */
+	/* An earlier piece may have been hit. */
 	if (cookie & QI_COOKIE_PIECES && !error) {
-		*silent = READ_ONCE(qi->silent);
-		error = *silent ? -EAGAIN : -ETIMEDOUT;
+		fault = READ_ONCE(qi->last_fault);
+		error = -(int)FIELD_GET(QI_FAULT_ERROR, fault);
+		*silent = FIELD_GET(QI_FAULT_SID, fault);
 	}
 	return error;
+}
+
+/* Is there room now for what was dropped? */
+static noinline int qi_poll_room(struct intel_iommu *iommu)
+{
+	unsigned long flags;
+
+	if (!qi_lock_room(iommu, QI_LENGTH / 4, true, &flags))
+		return -EINPROGRESS;
+	raw_spin_unlock_irqrestore(&iommu->qi->q_lock, flags);
+	return -EBUSY;
 }
 
 /**
@@ -505,9 +534,10 @@ static noinline int qi_verdict(struct intel_iommu *iommu, u64 cookie, u16 *silen
  *
  * Context: Any context.
  * Return: 0 if it is complete; -EINPROGRESS if not; -EAGAIN if it may have been aborted and
- * is to be submitted again, without the silent device; -ETIMEDOUT if it may have been aborted
- * because one of several devices was silent; -EINVAL if a descriptor was bad; -EIO if the
- * queue does not work.
+ * is to be submitted again, without the silent device; -EBUSY if some of it or all has found
+ * no room, nothing of it is pending, and it is to be submitted again; -ETIMEDOUT if it may have
+ * been aborted because one of several devices was silent; -EINVAL if a descriptor was bad; -EIO
+ * if the queue does not work.
  */
 int qi_poll(struct intel_iommu *iommu, u64 cookie, u16 *silent)
 {
@@ -515,18 +545,13 @@ int qi_poll(struct intel_iommu *iommu, u64 cookie, u16 *silent)
 	u32 seq = FIELD_GET(QI_COOKIE_SEQ, cookie);
 	struct q_inval *qi = iommu->qi;
 	unsigned int spins;
+	int ret = 0;
 
 	*silent = 0;
 	if (!cookie)
 		return 0;
-	if (unlikely(cookie & QI_COOKIE_FULL)) {
-		unsigned long flags;
-
-		if (!qi_lock_room(iommu, QI_LENGTH / 4, true, &flags))
-			return -EINPROGRESS;
-		raw_spin_unlock_irqrestore(&qi->q_lock, flags);
-		return -EAGAIN;
-	}
+	if (unlikely(!seq))
+		return qi_poll_room(iommu);
 
 	for (spins = 0; !qi_reached(qi, slot, seq); spins++) {
 		if (spins == QI_SPINS) {
@@ -538,9 +563,11 @@ int qi_poll(struct intel_iommu *iommu, u64 cookie, u16 *silent)
 
 	/* Pairs with the ones where errors are handled, and the release in qi_queue_wait(). */
 	smp_rmb();
-	if (likely((u16)READ_ONCE(qi->errors) == FIELD_GET(QI_COOKIE_ERRORS, cookie)))
-		return 0;
-	return qi_verdict(iommu, cookie, silent);
+	if (unlikely((u16)READ_ONCE(qi->errors) != FIELD_GET(QI_COOKIE_ERRORS, cookie)))
+		ret = qi_verdict(iommu, cookie, silent);
+	if (unlikely(cookie & QI_COOKIE_FULL) && !ret)
+		ret = qi_poll_room(iommu);
+	return ret;
 }
 
 static int qi_latency_type(const struct qi_desc *desc)
@@ -630,6 +657,9 @@ int qi_submit_wait(struct intel_iommu *iommu, struct qi_desc *desc, unsigned int
 		if (ret == -EAGAIN && asked && (found == asked || ++tries == QI_RETRIES))
 			ret = -ETIMEDOUT;
 	} while (ret == -EAGAIN);
+	/* One that does not get through is as good as silent. */
+	if (ret == -ETIMEDOUT)
+		*silent = *silent ?: asked;
 
 	if (start)
 		dmar_latency_update(iommu, type, ktime_get_ns() - start);

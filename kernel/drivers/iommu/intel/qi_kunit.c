@@ -32,6 +32,7 @@ struct fake {
 	bool no_sid;			/* ITE does not name the device */
 	bool no_drain;			/* page requests are not supported */
 	bool dead;			/* understands nothing */
+	bool busy;			/* others abort, and use slots again, before a waiter looks */
 };
 
 static struct fake *to_fake(struct intel_iommu *iommu)
@@ -85,7 +86,8 @@ static void fake_run(struct fake *fake)
 		if ((desc->qw0 & 0xf) != QI_IWD_TYPE)
 			fake->executed++;
 		else if (!fake->stalled)
-			WRITE_ONCE(*(u32 *)phys_to_virt(desc->qw1), desc->qw0 >> 32);
+			WRITE_ONCE(*(u32 *)phys_to_virt(desc->qw1),
+				   (desc->qw0 >> 32) + fake->busy);
 		fake->head = (fake->head + 1) % QI_LENGTH;
 		fake->fetch -= fake->stalled;
 	}
@@ -109,8 +111,11 @@ static void fake_write(struct intel_iommu *iommu, unsigned int reg, u32 value)
 
 	if (reg == DMAR_FSTS_REG)
 		fake->fsts &= ~value;
-	if (reg == DMAR_IQT_REG)
+	if (reg == DMAR_IQT_REG) {
+		if (fake->busy && fake->tail != value >> qi_shift(iommu))
+			fake->fsts |= DMA_FSTS_ITE;
 		fake->tail = value >> qi_shift(iommu);
+	}
 	fake_run(fake);
 }
 
@@ -207,7 +212,7 @@ static void submission_completes(struct kunit *test)
 	expect_wait(test, 0, 0, 0);
 }
 
-/* Whoever waits is done when its slot is used again, and when numbers wrap. */
+/* A waiter is done even if its slot has been used again, also where numbers wrap. */
 static void number_outlives_slot(struct kunit *test)
 {
 	struct fake *fake = test->priv;
@@ -329,7 +334,7 @@ static void timeout_aborts_what_was_fetched(struct kunit *test)
 	expect_works(test);
 }
 
-/* The only device that was asked it is, also where the hardware does not tell. */
+/* If only one device was asked, that one is silent: the hardware need not name it. */
 static void timeout_of_only_device(struct kunit *test)
 {
 	struct fake *fake = test->priv;
@@ -345,7 +350,7 @@ static void timeout_of_only_device(struct kunit *test)
 	expect_works(test);
 }
 
-/* Nobody is accused: who asked several devices is told to ask one by one. */
+/* No device is blamed: a waiter that asked several is told to ask one by one. */
 static void timeout_of_unknown_device(struct kunit *test)
 {
 	struct fake *fake = test->priv;
@@ -381,18 +386,42 @@ static void timeout_of_a_piece(struct kunit *test)
 	expect_works(test);
 }
 
+/* A batch in pieces is sent again as a whole, whatever its pieces asked. */
+static void timeout_of_a_piece_of_unknown_device(struct kunit *test)
+{
+	struct fake *fake = test->priv;
+	struct qi_batch batch;
+	unsigned int i;
+
+	fake->no_sid = true;
+	qi_batch_init(&batch);
+	add_atc(fake, &batch, SILENT);
+	add_atc(fake, &batch, ANSWERS);
+	for (i = 0; i < QI_MAX_BATCHED_DESC_COUNT; i++)
+		add_iotlb(fake, &batch);
+	fake_time_out(fake);
+	expect_works(test);
+	expect_wait(test, qi_batch_submit(&fake->iommu, &batch), -EAGAIN, 0);
+	expect_works(test);
+}
+
+/* The device that was found silent before has nothing to do with it. */
 static void bad_descriptor_in_a_piece(struct kunit *test)
 {
 	struct fake *fake = test->priv;
 	struct qi_batch batch;
 	unsigned int i;
-	u16 silent;
+	u64 hit;
+
+	hit = submit(fake, SILENT, 0);
+	fake_time_out(fake);
+	expect_wait(test, hit, -EAGAIN, SILENT);
 
 	qi_batch_init(&batch);
 	qi_batch_add(&fake->iommu, &batch, BAD_TYPE, 0);
 	for (i = 0; i < 3 * QI_MAX_BATCHED_DESC_COUNT; i++)
 		add_iotlb(fake, &batch);
-	KUNIT_EXPECT_LT(test, wait_for(fake, qi_batch_submit(&fake->iommu, &batch), &silent), 0);
+	expect_wait(test, qi_batch_submit(&fake->iommu, &batch), -EINVAL, 0);
 	expect_works(test);
 }
 
@@ -406,27 +435,108 @@ static void fault_outlives_slot(struct kunit *test)
 	expect_wait(test, hit, -EAGAIN, 0);
 }
 
-/* Nothing waits for a device but the one who waits for its own submission. */
+/* Until nothing more finds room. Return: the cookie of what did not. */
+static u64 fill(struct kunit *test)
+{
+	struct fake *fake = test->priv;
+	unsigned int nr;
+
+	for (nr = 0; fake->qi.free_cnt >= 4 && nr < QI_LENGTH; nr++)
+		submit(fake, ANSWERS, 0);
+	KUNIT_EXPECT_LT(test, nr, QI_LENGTH);
+	return submit(fake, ANSWERS, 0);
+}
+
+/* A submission that finds no room does not wait for the devices of others. */
 static void full_queue_fails(struct kunit *test)
 {
 	struct fake *fake = test->priv;
-	unsigned int nr = 0;
-	u64 hit, *cookie;
+	u64 hit, full;
 	u16 silent;
 
-	cookie = kunit_kcalloc(test, QI_LENGTH, sizeof(*cookie), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, cookie);
 	hit = submit(fake, SILENT, 0);
-	do {
-		cookie[nr] = submit(fake, ANSWERS, 0);
-	} while (fake->qi.free_cnt >= 4 && ++nr < QI_LENGTH);
-	cookie[nr] = submit(fake, ANSWERS, 0);
-	KUNIT_EXPECT_LT(test, nr, QI_LENGTH - 1);
-	KUNIT_EXPECT_EQ(test, qi_poll(&fake->iommu, cookie[nr], &silent), -EINPROGRESS);
+	full = fill(test);
+	KUNIT_EXPECT_EQ(test, qi_poll(&fake->iommu, full, &silent), -EINPROGRESS);
 	fake_time_out(fake);
 	expect_wait(test, hit, -EAGAIN, SILENT);
-	expect_wait(test, cookie[nr], -EAGAIN, 0);
+	expect_wait(test, full, -EBUSY, 0);
 	expect_works(test);
+}
+
+/* The first piece is in the queue, the rest of the batch is not. */
+static void add_piece(struct fake *fake, struct qi_batch *batch, u16 sid)
+{
+	unsigned int i;
+
+	qi_batch_init(batch);
+	add_atc(fake, batch, sid);
+	for (i = 0; i < QI_MAX_BATCHED_DESC_COUNT; i++)
+		add_iotlb(fake, batch);
+}
+
+/* Room is no reason to leave while a device may still be asked. */
+static void full_behind_a_pending_piece(struct kunit *test)
+{
+	struct fake *fake = test->priv;
+	struct qi_batch batch;
+	unsigned int looks, i;
+	u64 cookie;
+	u16 silent;
+
+	fake->fetch = 0;
+	for (i = 0; i < QI_LENGTH / 6; i++)
+		submit(fake, ANSWERS, 0);
+	add_piece(fake, &batch, SILENT);
+	fill(test);
+	cookie = qi_batch_submit(&fake->iommu, &batch);
+
+	/* All ahead of the piece completes: that is room enough. */
+	fake->fetch = 1;
+	fake_run(fake);
+	for (looks = 0; looks < 100; looks++)
+		KUNIT_EXPECT_EQ(test, qi_poll(&fake->iommu, cookie, &silent), -EINPROGRESS);
+	fake_time_out(fake);
+	expect_wait(test, cookie, -EAGAIN, SILENT);
+	expect_works(test);
+}
+
+static void full_behind_a_complete_piece(struct kunit *test)
+{
+	struct fake *fake = test->priv;
+	struct qi_batch batch;
+	u64 cookie, hit;
+	u16 silent;
+
+	add_piece(fake, &batch, ANSWERS);
+	hit = submit(fake, SILENT, 0);
+	fill(test);
+	cookie = qi_batch_submit(&fake->iommu, &batch);
+	KUNIT_EXPECT_EQ(test, qi_poll(&fake->iommu, cookie, &silent), -EINPROGRESS);
+	fake_time_out(fake);
+	expect_wait(test, hit, -EAGAIN, SILENT);
+	expect_wait(test, cookie, -EBUSY, 0);
+	expect_works(test);
+}
+
+/* What is sent again after -EBUSY comes to an end. */
+static void dead_queue_is_not_busy_for_ever(struct kunit *test)
+{
+	struct fake *fake = test->priv;
+	unsigned int tries;
+	u16 silent;
+	u64 cookie;
+	int ret;
+
+	fake->fetch = 0;
+	cookie = fill(test);
+	fake->dead = true;
+	fake->fetch = UINT_MAX;
+	fake_run(fake);
+	ret = wait_for(fake, cookie, &silent);
+	KUNIT_EXPECT_EQ(test, ret, -EBUSY);
+	for (tries = 0; tries < 8 && ret == -EBUSY; tries++)
+		ret = wait_for(fake, submit(fake, ANSWERS, 0), &silent);
+	KUNIT_EXPECT_EQ(test, ret, -EIO);
 }
 
 static void dead_queue_fails(struct kunit *test)
@@ -449,6 +559,20 @@ static void device_that_was_asked_alone(struct kunit *test)
 	fake_time_out(fake);
 	KUNIT_EXPECT_EQ(test, qi_submit_sync(&fake->iommu, &desc, 1, 0), 0);
 	expect_wait(test, hit, -EAGAIN, SILENT);
+	expect_works(test);
+}
+
+/* Always aborted, and nothing says why: the caller is told to set aside what it asked. */
+static void device_that_is_never_reached(struct kunit *test)
+{
+	struct qi_desc desc = { .qw0 = QI_DEV_IOTLB_SID(ANSWERS) | QI_DIOTLB_TYPE };
+	struct fake *fake = test->priv;
+	u16 silent;
+
+	fake->busy = true;
+	KUNIT_EXPECT_EQ(test, qi_submit_wait(&fake->iommu, &desc, 1, 0, &silent), -ETIMEDOUT);
+	KUNIT_EXPECT_EQ(test, silent, ANSWERS);
+	fake->busy = false;
 	expect_works(test);
 }
 
@@ -476,11 +600,16 @@ static struct kunit_case queue_cases[] = {
 	CASE(timeout_of_only_device),
 	CASE(timeout_of_unknown_device),
 	CASE(timeout_of_a_piece),
+	CASE(timeout_of_a_piece_of_unknown_device),
 	CASE(bad_descriptor_in_a_piece),
 	CASE(fault_outlives_slot),
 	CASE(full_queue_fails),
+	CASE(full_behind_a_pending_piece),
+	CASE(full_behind_a_complete_piece),
 	CASE(dead_queue_fails),
+	CASE(dead_queue_is_not_busy_for_ever),
 	CASE(device_that_was_asked_alone),
+	CASE(device_that_is_never_reached),
 	{}
 };
 
