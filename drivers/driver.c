@@ -347,7 +347,7 @@ static int queue_poll_room(struct iommu_device *iommu)
 	room = queue_free(iommu) >= model_queue_entries(iommu->hw) / 2;
 	pthread_mutex_unlock(&iommu->lock);
 	sched_yield();
-	return room ? -EAGAIN : -EINPROGRESS;
+	return room ? -EBUSY : -EINPROGRESS;
 }
 
 /* Looks for a moment. */

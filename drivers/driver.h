@@ -115,8 +115,9 @@ void batch_add_atc(struct batch *batch, struct iommu_device *iommu, const uint64
 uint64_t batch_sync(struct batch *batch, struct iommu_device *iommu);
 /*
  * Return: 0; -EAGAIN if the hardware aborted what was sent, or did not do part of it and
- * the device at fault is set aside, or the queue had no room: it is to be sent again; -ETIMEDOUT if some device
- * did not answer; -EINVAL if a command was refused.
+ * the device at fault is set aside: it is to be sent again; -EBUSY the same if the queue had
+ * no room for all of it; -ETIMEDOUT if some device did not answer; -EINVAL if a command was
+ * refused.
  */
 int queue_wait(struct iommu_device *iommu, uint64_t cookie);
 /* One command and its completion wait, and waits. Return: as queue_wait(). */
