@@ -69,6 +69,7 @@
 /* What qi_batch_submit() returns. 0: nothing was submitted. */
 #define QI_COOKIE_SEQ		GENMASK_ULL(63, 32)
 #define QI_COOKIE_ERRORS	GENMASK_ULL(31, 16)
+#define QI_COOKIE_ASKS		BIT_ULL(10)	/* an earlier one asks a device */
 #define QI_COOKIE_PIECES	BIT_ULL(9)	/* several submissions */
 #define QI_COOKIE_FULL		BIT_ULL(8)	/* no room for the last one, or for all (SEQ 0) */
 #define QI_COOKIE_SLOT		GENMASK_ULL(7, 0)
@@ -465,7 +466,8 @@ u64 qi_batch_submit(struct intel_iommu *iommu, struct qi_batch *batch)
 		if (unlikely(batch->cookie)) {
 			/* Any error since the first piece may have been about one of them. */
 			cookie &= ~QI_COOKIE_ERRORS;
-			cookie |= (batch->cookie & QI_COOKIE_ERRORS) | QI_COOKIE_PIECES;
+			cookie |= batch->cookie & (QI_COOKIE_ERRORS | QI_COOKIE_ASKS);
+			cookie |= QI_COOKIE_PIECES;
 		}
 	}
 	batch->index = 0;
@@ -482,7 +484,16 @@ u64 qi_batch_submit(struct intel_iommu *iommu, struct qi_batch *batch)
  */
 void qi_batch_queue(struct intel_iommu *iommu, struct qi_batch *batch)
 {
-	batch->cookie = qi_batch_submit(iommu, batch);
+	u64 asks = batch->cookie & QI_COOKIE_ASKS;
+	unsigned int i;
+
+	for (i = 0; i < batch->index; i++) {
+		struct qi_desc desc = { .qw0 = batch->qw[i][0] };
+
+		if (qi_desc_sid(&desc))
+			asks = QI_COOKIE_ASKS;
+	}
+	batch->cookie = qi_batch_submit(iommu, batch) | asks;
 }
 
 /*
@@ -512,6 +523,9 @@ static noinline int qi_verdict(struct intel_iommu *iommu, u64 cookie, u16 *silen
 		error = -(int)FIELD_GET(QI_FAULT_ERROR, fault);
 		*silent = FIELD_GET(QI_FAULT_SID, fault);
 	}
+	/* It may have been any of the devices that were asked. */
+	if (error == -EAGAIN && !*silent && cookie & QI_COOKIE_ASKS)
+		error = -ETIMEDOUT;
 	return error;
 }
 
@@ -621,7 +635,7 @@ static u64 qi_submit(struct intel_iommu *iommu, const struct qi_desc *desc,
  * @count: How many there are, 0 or more. A wait descriptor is added.
  * @options: As qi_submit_sync().
  * @silent: Set to the requester id of a device that did not answer, or 0. It may be another
- *	device than the one that was asked.
+ *	device than the one that was asked. With -ETIMEDOUT, it is not 0.
  *
  * What other devices abort is submitted again: without device-TLB invalidations, until it is
  * complete; with them, QI_RETRIES times.

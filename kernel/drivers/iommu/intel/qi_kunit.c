@@ -386,7 +386,7 @@ static void timeout_of_a_piece(struct kunit *test)
 	expect_works(test);
 }
 
-/* A batch in pieces is sent again as a whole, whatever its pieces asked. */
+/* As without pieces: the devices are to be asked one by one. */
 static void timeout_of_a_piece_of_unknown_device(struct kunit *test)
 {
 	struct fake *fake = test->priv;
@@ -398,6 +398,24 @@ static void timeout_of_a_piece_of_unknown_device(struct kunit *test)
 	add_atc(fake, &batch, SILENT);
 	add_atc(fake, &batch, ANSWERS);
 	for (i = 0; i < QI_MAX_BATCHED_DESC_COUNT; i++)
+		add_iotlb(fake, &batch);
+	fake_time_out(fake);
+	expect_works(test);
+	expect_wait(test, qi_batch_submit(&fake->iommu, &batch), -ETIMEDOUT, 0);
+	expect_works(test);
+}
+
+/* What asked no device is sent again as it is, in pieces or not. */
+static void timeout_of_others_hits_a_piece(struct kunit *test)
+{
+	struct fake *fake = test->priv;
+	struct qi_batch batch;
+	unsigned int i;
+
+	fake->no_sid = true;
+	submit(fake, SILENT, ANSWERS);
+	qi_batch_init(&batch);
+	for (i = 0; i < QI_MAX_BATCHED_DESC_COUNT + 1; i++)
 		add_iotlb(fake, &batch);
 	fake_time_out(fake);
 	expect_works(test);
@@ -601,6 +619,7 @@ static struct kunit_case queue_cases[] = {
 	CASE(timeout_of_unknown_device),
 	CASE(timeout_of_a_piece),
 	CASE(timeout_of_a_piece_of_unknown_device),
+	CASE(timeout_of_others_hits_a_piece),
 	CASE(bad_descriptor_in_a_piece),
 	CASE(fault_outlives_slot),
 	CASE(full_queue_fails),
