@@ -429,6 +429,21 @@ static const struct iommu_attach_flush_ops slow_ops = {
 	.wait = take_two_looks,
 };
 
+static int time_out_once(struct iommu_device *iommu, u64 cookie, void *arg)
+{
+	(void)iommu;
+	(void)cookie;
+	(void)arg;
+	return nr_waits++ ? 0 : -ETIMEDOUT;
+}
+
+static const struct iommu_attach_flush_ops silent_ops = {
+	.iotlb = ignore_group,
+	.atc = count_target,
+	.submit = no_submit,
+	.wait = time_out_once,
+};
+
 static void pitfall_40_flush_is_inside_between_its_barriers(void **state)
 {
 	struct iommu_attach_elm elm = elm_of(0, 5);
@@ -454,6 +469,16 @@ static void pitfall_40_flush_is_inside_between_its_barriers(void **state)
 	assert_int_equal(iommu_attach_flush(&list, &slow_ops, &sent), 0);
 	shim_mb_hook = NULL;
 	assert_string_equal(held, "-hhh");
+	assert_false(is_held());
+
+	/* One that searches has left, and entered again before it sends. */
+	memset(held, 0, sizeof(held));
+	nr_held = 0;
+	nr_waits = 0;
+	shim_mb_hook = note_held;
+	assert_int_equal(iommu_attach_flush(&list, &silent_ops, &sent), 0);
+	shim_mb_hook = NULL;
+	assert_string_equal(held, "-hhhhh");
 	assert_false(is_held());
 	iommu_attach_del(&list, &elm);
 }
@@ -560,6 +585,61 @@ static void rule_14_device_is_seen_from_the_barrier_of_resume_on(void **state)
 	iommu_attach_del(&list, &elm);
 }
 
+static struct iommu_attach_endpoint aside;
+static unsigned int nr_told;
+
+static void resume_at_barrier(void)
+{
+	if (--barrier_at)
+		return;
+	shim_mb_hook = NULL;
+	iommu_attach_resume(&aside);
+}
+
+static void told_of_aside(struct iommu_device *iommu, u64 atc, void *arg)
+{
+	(void)arg;
+	assert_ptr_equal(iommu, &iommus[0]);
+	assert_int_equal(atc, 5);
+	assert_true(iommu_attach_is_aside(&aside));
+	assert_true(is_held());
+	nr_told++;
+}
+
+/* A device that may be gone before the fence was entered is not handed to the driver. */
+static void rule_14_what_is_left_out_is_looked_at_after_the_entry(void **state)
+{
+	const struct iommu_attach_flush_ops ops = {
+		.iotlb = ignore_group,
+		.atc = no_atc,
+		.submit = no_submit,
+		.wait = no_wait,
+		.aside = told_of_aside,
+	};
+	struct iommu_attach_elm elm = elm_of(0, 5);
+	unsigned int at;
+	bool came = true;
+
+	(void)state;
+	iommu_attach_endpoint_init(&aside);
+	elm.endpoint = &aside;
+	assert_true(iommu_attach_add(&list, &elm) >= 0);
+	for (at = 1; came; at++) {
+		iommu_attach_set_aside(&aside);
+		nr_told = 0;
+		barrier_at = at;
+		shim_mb_hook = resume_at_barrier;
+		iommu_attach_flush(&list, &ops, NULL);
+		came = !shim_mb_hook;
+		shim_mb_hook = NULL;
+		/* The last barrier is that of leaving again. */
+		assert_true(nr_told <= 1);
+	}
+	assert_true(at > 5);
+	assert_int_equal(nr_told, 1);
+	iommu_attach_del(&list, &elm);
+}
+
 #define CASE(name)	cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -576,6 +656,7 @@ int main(void)
 		CASE(pitfall_40_flush_is_inside_between_its_barriers),
 		CASE(pitfall_40_flush_looks_at_targets_after_its_entry),
 		CASE(rule_14_device_is_seen_from_the_barrier_of_resume_on),
+		CASE(rule_14_what_is_left_out_is_looked_at_after_the_entry),
 		CASE(rule_15_fence_sums_after_its_barrier),
 		CASE(rule_15_fence_sums_leaves_first),
 	};

@@ -464,6 +464,22 @@ static void rule_11_two_fences_of_one_group(void **state)
 	kfree(twin);
 }
 
+static void rule_11_two_fences_of_one_iommu(void **state)
+{
+	struct fixture *f = *state;
+	struct attachment *other = new_attachment();
+
+	other->elm.iommu_device = f->plain->elm.iommu_device;
+	other->elm.tag = f->plain->elm.tag + 1000;
+	other->elm.fence = &fences[1];
+	expect_warning(f);
+	assert_int_equal(iommu_attach_add(&f->s1, &other->elm), IOMMU_ATTACH_GROUP_DOMAIN);
+	iommu_attach_del(&f->s1, &other->elm);
+	was_warned(f);
+	iommu_attach_drain(&fences[1]);
+	kfree(other);
+}
+
 static void rule_11_destroy_of_a_list_in_use(void **state)
 {
 	struct fixture *f = *state;
@@ -690,6 +706,7 @@ int main(void)
 		CASE(pitfall_43_value_changed_while_attached),
 		CASE(rule_11_two_endpoints_of_one_target),
 		CASE(rule_11_two_fences_of_one_group),
+		CASE(rule_11_two_fences_of_one_iommu),
 		CASE(rule_11_atc_of_what_is_not_there),
 		CASE(rule_11_atc_out_of_range),
 		CASE(rule_11_atc_of_a_nest_out_of_range),

@@ -110,6 +110,7 @@ enum {
 	NAMELESS	= BIT(4),	/* nor is it told which one is silent */
 	JUST_A_WALK	= BIT(5),	/* nothing is sent */
 	INLINE		= BIT(6),	/* a flush that is compiled into its caller */
+	TELL_ASIDE	= BIT(7),	/* the driver blocks what a flush has left out */
 };
 
 /* One flush: what it called, and what happens beside it. */
@@ -123,6 +124,7 @@ struct record {
 	int error;				/* what it returned */
 	bool overflow;
 	u32 nr_answers;
+	u32 nr_aside;				/* targets that it was told to be left out */
 	bool trouble;				/* a wait has failed */
 	struct iommu_attach_list *const *lists;	/* of a flush of several; else NULL */
 	u32 nr_lists;
@@ -402,6 +404,18 @@ static void note_silent(struct iommu_device *iommu_device, u64 atc, void *arg)
 		set_aside(record->world, iommu_number(iommu_device), atc);
 }
 
+static void note_aside(struct iommu_device *iommu_device, u64 atc, void *arg)
+{
+	u32 n = iommu_number(iommu_device);
+	struct record *record = arg;
+
+	record->nr_aside++;
+	KUNIT_EXPECT_FALSE(record->world->test, fence_is_idle(n));
+	KUNIT_EXPECT_EQ(record->world->test, state_of(record->world, n, atc)->aside,
+			IOMMU_ATTACH_SILENT);
+	block(record->world, n, atc);
+}
+
 static void begin_record(struct record *record, u32 mode)
 {
 	struct world *world = record->world;
@@ -411,6 +425,7 @@ static void begin_record(struct record *record, u32 mode)
 	record->overflow = false;
 	record->trouble = false;
 	record->nr_answers = 0;
+	record->nr_aside = 0;
 	record->mode = mode;
 	record->in_rcu = is_in_rcu();
 	for (i = 0; i < NR_IOMMUS; i++) {
@@ -459,6 +474,7 @@ static void flush_into(struct record *record, struct iommu_attach_list *alist,
 		.submit = note_submit,
 		.wait = note_wait,
 		.silent = mode & NAMELESS ? NULL : note_silent,
+		.aside = mode & TELL_ASIDE ? note_aside : NULL,
 		.wait_before_nest = mode & NEST_WAITS,
 		.wait_before_atc = mode & ATC_WAITS,
 	};

@@ -2094,6 +2094,12 @@ static void race_for_a_larger_index(struct world *world)
 			 100 + i);
 }
 
+/* What a nest has at hand for its own domain is still wanted. */
+static void race_for_the_parent(struct world *world)
+{
+	add(world, &world->list[2], 9, 99, NO_ATC);
+}
+
 static void race_leaving_room(struct world *world)
 {
 	detach_all(world);
@@ -2106,6 +2112,7 @@ static void rule_02_attach_beside_attach(struct kunit *test)
 		race_for_the_table,
 		race_for_slots_and_index,
 		race_for_a_larger_index,
+		race_for_the_parent,
 		race_leaving_room,
 	};
 	struct world *world = new_world(test, 128);
@@ -2877,6 +2884,45 @@ static void rule_14_silent_newcomer_fails_no_flush(struct kunit *test)
 	unmark_all(world);
 	flush_into(&world->record, alist, ATC_WAITS);
 	KUNIT_EXPECT_EQ(test, world->record.error, -ETIMEDOUT);
+	/* Nor does the part for latecomers look at what was left out before. */
+	flush_beside(world, alist, 0, 2, hook_attach, new_thing(world, alist, 1, 1, 3));
+	KUNIT_EXPECT_EQ(test, world->record.error, -ETIMEDOUT);
+	KUNIT_EXPECT_EQ(test, count_of(&world->record, CALL_ATC), 3);
+	unmark_all(world);
+}
+
+/* Once for each device that is blocked then: the next flush succeeds. */
+static void rule_14_what_is_left_out_can_be_blocked(struct kunit *test)
+{
+	struct world *world = new_world(test, 16);
+	struct iommu_attach_list *lists[] = { &world->list[0], &world->list[2] };
+	u32 mode, nr, i;
+
+	add(world, lists[0], 0, 1, 6);
+	add(world, lists[0], 0, 1, 5);
+	add(world, lists[0], 0, 3, 5 | 1 << 16);
+	add(world, lists[0], 1, 1, 4);
+	add(world, lists[1], 1, 8, 3);
+	add(world, lists[1], 0, 8, 8);
+	detach(world, add(world, lists[0], 1, 9, 2));
+	for (mode = 0; mode < NR_MODES; mode++) {
+		for (nr = 1; nr <= 2; nr++) {
+			set_aside(world, 0, 5);
+			set_aside(world, 0, 6);
+			set_aside(world, 1, 3);
+			flush_lists_into(&world->record, lists, nr, mode | TELL_ASIDE);
+			KUNIT_EXPECT_EQ(test, world->record.error, -ETIMEDOUT);
+			KUNIT_EXPECT_EQ(test, world->record.nr_aside, 1 + nr);
+			flush_lists_into(&world->record, lists, nr, mode | TELL_ASIDE);
+			KUNIT_EXPECT_EQ(test, world->record.error, 0);
+			KUNIT_EXPECT_EQ(test, world->record.nr_aside, 0);
+			for (i = 0; i < NR_ENDPOINTS; i++) {
+				resume(world, 0, i);
+				resume(world, 1, i);
+			}
+		}
+		verify(world, lists[0]);
+	}
 }
 
 static bool walk_is_silent(struct iommu_attach_list *alist, u32 *targets)
@@ -4255,6 +4301,7 @@ static struct kunit_case alist_test_cases[] = {
 	KUNIT_CASE(rule_14_detach_while_aside),
 	KUNIT_CASE(rule_14_aside_beside_flush),
 	KUNIT_CASE(rule_14_silent_newcomer_fails_no_flush),
+	KUNIT_CASE(rule_14_what_is_left_out_can_be_blocked),
 	KUNIT_CASE(rule_14_walk_tells_of_a_silent_target),
 	KUNIT_CASE_PARAM(rule_15_fence_waits_for_who_was_there, seed_gen_params),
 	KUNIT_CASE(rule_15_fence_does_not_wait_for_rcu),
