@@ -32,7 +32,7 @@ struct fake {
 	bool no_sid;			/* ITE does not name the device */
 	bool no_drain;			/* page requests are not supported */
 	bool dead;			/* understands nothing */
-	bool busy;			/* others abort, and use slots again, before a waiter looks */
+	bool busy;			/* others abort, and use slots again */
 };
 
 static struct fake *to_fake(struct intel_iommu *iommu)
@@ -453,16 +453,20 @@ static void fault_outlives_slot(struct kunit *test)
 	expect_wait(test, hit, -EAGAIN, 0);
 }
 
-/* Until nothing more finds room. Return: the cookie of what did not. */
+/* Until no submission finds room. Return: the cookie of the one that did not. */
 static u64 fill(struct kunit *test)
 {
 	struct fake *fake = test->priv;
-	unsigned int nr;
+	unsigned int nr = 0;
+	u64 cookie;
+	u32 last;
 
-	for (nr = 0; fake->qi.free_cnt >= 4 && nr < QI_LENGTH; nr++)
-		submit(fake, ANSWERS, 0);
+	do {
+		last = fake->qi.seq;
+		cookie = submit(fake, 0, 0);
+	} while (fake->qi.seq != last && ++nr < QI_LENGTH);
 	KUNIT_EXPECT_LT(test, nr, QI_LENGTH);
-	return submit(fake, ANSWERS, 0);
+	return cookie;
 }
 
 /* A submission that finds no room does not wait for the devices of others. */
