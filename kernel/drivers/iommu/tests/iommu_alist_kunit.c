@@ -2153,6 +2153,23 @@ static void rule_02_attach_beside_attach(struct kunit *test)
 	KUNIT_EXPECT_GE_MSG(test, runs, 20, "races that were run");
 }
 
+/* Slots that are at hand are still wanted when the index has become too small. */
+static void rule_02_attach_beside_attach_to_a_full_group(struct kunit *test)
+{
+	struct world *world = new_world(test, 64);
+	struct iommu_attach_list *alist = &world->list[0];
+	u32 i;
+
+	add(world, alist, 0, 1, NO_ATC);
+	for (i = 0; i < 8; i++)
+		add(world, alist, 3, 9, 200 + i);
+	world->race = race_for_a_larger_index;
+	world->race_at = world->allocs + 2;
+	KUNIT_EXPECT_EQ(test, try_attach(world, new_thing(world, alist, 3, 9, 77)), 0);
+	KUNIT_EXPECT_NULL(test, world->race);
+	verify(world, alist);
+}
+
 /*
  * Drains
  */
@@ -4246,6 +4263,7 @@ static struct kunit_case alist_test_cases[] = {
 	KUNIT_CASE_PARAM(rule_02_random_work, seed_gen_params),
 	KUNIT_CASE(rule_02_whatever_the_order_of_attaches),
 	KUNIT_CASE(rule_02_attach_beside_attach),
+	KUNIT_CASE(rule_02_attach_beside_attach_to_a_full_group),
 	KUNIT_CASE(rule_02_detach_beside_flush),
 	KUNIT_CASE(rule_02_iommus_become_many_beside_flush),
 	KUNIT_CASE(rule_02_groups_keep_their_keys),
