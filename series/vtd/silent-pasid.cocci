@@ -1,14 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0-only
+// A device that does not answer is blocked before its attachment goes.
 
 @devtlb_invalidation_with_pasid@
 @@
   devtlb_invalidation_with_pasid(...)
   {
 	<+...
--	if (!pci_device_is_present(to_pci_dev(dev)))
-+	if (!pci_device_is_present(to_pci_dev(dev)) ||
-+	    iommu_attach_is_aside(&info->endpoint))
+	if (!pci_device_is_present(to_pci_dev(dev)))
 		return;
++	if (iommu_attach_is_aside(&info->endpoint)) {
++		intel_iommu_block_silent(info);
++		return;
++	}
+	...+>
+  }
+
+@devtlb_invalidation_with_pasid__after@
+statement S1, S2;
+@@
+  devtlb_invalidation_with_pasid(...)
+  {
+	<+...
+	if (pasid == IOMMU_NO_PASID) S1 else S2
++	intel_iommu_block_silent(info);
 	...+>
   }
 
@@ -17,9 +31,21 @@
   static void __context_flush_dev_iotlb(...)
   {
 	<+...
--	if (!pci_device_is_present(to_pci_dev(info->dev)))
-+	if (!pci_device_is_present(to_pci_dev(info->dev)) ||
-+	    iommu_attach_is_aside(&info->endpoint))
+	if (!pci_device_is_present(to_pci_dev(info->dev)))
 		return;
++	if (iommu_attach_is_aside(&info->endpoint)) {
++		intel_iommu_block_silent(info);
++		return;
++	}
+	...+>
+  }
+
+@__context_flush_dev_iotlb__after@
+@@
+  static void __context_flush_dev_iotlb(...)
+  {
+	<+...
+	quirk_extra_dev_tlb_flush(...);
++	intel_iommu_block_silent(info);
 	...+>
   }

@@ -413,10 +413,25 @@ int domain_enable_atc(struct dmar_domain *domain, struct device *dev)
 
 /*
  * Silent devices
+ *
+ * A device that does not answer device-TLB invalidations is first set aside: flushes leave it
+ * out, and fail. That takes no wait, and may be done anywhere. Then the IOMMU is made to refuse
+ * it, which takes three invalidations, and flushes succeed again. That is done
+ *
+ *   by each flush that finds the device silent or has left it out, in the IOMMU's fence;
+ *   on detach and attach, with the group's mutex held.
+ *
+ * It is done again and again until it succeeds. intel_iommu_resume() has the mutex, and waits
+ * for the fence before it lets the device in: so what is refused was set aside since then, and
+ * the device cannot be let in between its refusal and iommu_attach_blocked().
+ *
+ * The bit that lets a device in is only set where the device is not set aside, see
+ * intel_context_allow_ats(). device_rbtree_lock guards it, and keeps the device.
  */
 
 /* What lets translation requests and translated requests of the device through. */
 #define CONTEXT_ATS	BIT_ULL(2)
+#define CONTEXT_PRESENT	BIT_ULL(0)
 
 static int cmp_sid(const void *key, const struct rb_node *node)
 {
@@ -435,13 +450,31 @@ static struct device_domain_info *find_sid(struct intel_iommu *iommu, u16 sid)
 	return node ? rb_entry(node, struct device_domain_info, node) : NULL;
 }
 
+/* The fence keeps the device. */
 static bool sid_is_present(struct intel_iommu *iommu, u16 sid)
 {
-	struct device_domain_info *info;
+	struct device *dev = device_rbtree_find(iommu, sid);
 
-	guard(spinlock_irqsave)(&iommu->device_rbtree_lock);
-	info = find_sid(iommu, sid);
-	return info && pci_device_is_present(to_pci_dev(info->dev));
+	return dev && pci_device_is_present(to_pci_dev(dev));
+}
+
+/**
+ * intel_context_allow_ats() - Let a device use its ATC, unless it is set aside
+ * @info: The device.
+ * @context: Its context entry, complete but for this and for being present.
+ *
+ * Both bits come together: later changes would not be atomic to refuse_ats(), which does
+ * without iommu->lock. If the device is set aside after this has looked, whoever has the IOMMU
+ * refuse it finds the bit and clears it.
+ *
+ * Context: iommu->lock is held. Takes device_rbtree_lock.
+ */
+void intel_context_allow_ats(struct device_domain_info *info, struct context_entry *context)
+{
+	guard(raw_spinlock_irqsave)(&info->iommu->device_rbtree_lock);
+	if (!iommu_attach_is_aside(&info->endpoint))
+		context->lo |= CONTEXT_ATS;
+	context_set_present(context);
 }
 
 /*
@@ -451,17 +484,22 @@ static bool sid_is_present(struct intel_iommu *iommu, u16 sid)
  */
 static bool refuse_ats(struct intel_iommu *iommu, u16 sid)
 {
+	u8 bus = PCI_BUS_NUM(sid), devfn = sid & 0xff;
 	struct qi_desc desc[1] = {};
 	struct context_entry *context;
 	u16 did, silent;
 	u64 lo;
 
-	context = iommu_context_addr(iommu, PCI_BUS_NUM(sid), sid & 0xff, 0);
+	context = iommu_context_addr(iommu, bus, devfn, 0);
+	/* A crash kernel does not touch the entry that it inherited. */
 	if (!context)
-		return true;
-	lo = READ_ONCE(context->lo);
-	while (lo & CONTEXT_ATS && !try_cmpxchg64(&context->lo, &lo, lo & ~CONTEXT_ATS))
-		;
+		return !context_copied(iommu, bus, devfn);
+	scoped_guard(raw_spinlock_irqsave, &iommu->device_rbtree_lock) {
+		lo = READ_ONCE(context->lo);
+		/* With iommu->lock held, others may clear or make the entry. */
+		while (lo & CONTEXT_ATS && !try_cmpxchg64(&context->lo, &lo, lo & ~CONTEXT_ATS))
+			;
+	}
 	__iommu_flush_cache(iommu, context, sizeof(*context));
 
 	/* The device's domain in legacy mode; in scalable mode it may have many. */
@@ -477,8 +515,18 @@ static bool refuse_ats(struct intel_iommu *iommu, u16 sid)
 		      sm_supported(iommu) ? DMA_TLB_GLOBAL_FLUSH : DMA_TLB_DSI_FLUSH, desc);
 	if (qi_submit_wait(iommu, desc, 1, 0, &silent))
 		return false;
-	/* The entry may have been made anew meanwhile. */
-	return !(READ_ONCE(context->lo) & CONTEXT_ATS);
+	/* One who clears the present bit may put this one back: then try again. */
+	lo = READ_ONCE(context->lo);
+	return !(lo & CONTEXT_ATS && lo & CONTEXT_PRESENT);
+}
+
+/* @info is set aside, and stays. Return: true if its IOMMU refuses it. */
+static bool block_device(struct device_domain_info *info)
+{
+	if (!refuse_ats(info->iommu, PCI_DEVID(info->bus, info->devfn)))
+		return false;
+	iommu_attach_blocked(&info->endpoint);
+	return true;
 }
 
 /**
@@ -486,39 +534,52 @@ static bool refuse_ats(struct intel_iommu *iommu, u16 sid)
  * @iommu: The IOMMU that it is behind.
  * @sid: Its requester ID.
  *
- * Sets the device aside: flushes do not ask it any more. Then makes the IOMMU refuse its
- * translated requests, so that what it has cached is of no use to it and pages may be freed.
- * That lasts until the device is attached anew, see intel_iommu_resume().
+ * Sets the device aside: flushes do not ask it any more. The next one that would have asked it
+ * makes the IOMMU refuse its translated requests, so that what it has cached is of no use to
+ * it, and so does a detach. That lasts until the device is attached anew, see
+ * intel_iommu_resume().
  *
- * Context: Any context but NMI. Waits for the IOMMU.
+ * Context: Any context but NMI. Does not wait for hardware.
  */
 void intel_iommu_silent(struct intel_iommu *iommu, u16 sid)
 {
 	struct device_domain_info *info;
 
-	scoped_guard(spinlock_irqsave, &iommu->device_rbtree_lock) {
-		info = find_sid(iommu, sid);
-		if (!info)
-			return;
-		if (!iommu_attach_is_aside(&info->endpoint)) {
-			dev_err(info->dev,
-				"No answer to a device-TLB invalidation. ATS is refused until it is attached again\n");
-			iommu_attach_set_aside(&info->endpoint);
-		}
-	}
-
-	if (!refuse_ats(iommu, sid))
-		return;
-
-	guard(spinlock_irqsave)(&iommu->device_rbtree_lock);
+	guard(raw_spinlock_irqsave)(&iommu->device_rbtree_lock);
 	info = find_sid(iommu, sid);
-	if (info && iommu_attach_is_aside(&info->endpoint))
-		iommu_attach_blocked(&info->endpoint);
+	if (!info || iommu_attach_is_aside(&info->endpoint))
+		return;
+	iommu_attach_set_aside(&info->endpoint);
+	dev_err(info->dev,
+		"No answer to a device-TLB invalidation. ATS is refused until it is attached again\n");
 }
 
-/*
- * A device is about to be attached: if it was silent, give it another chance. Turning ATS on
- * has emptied its ATC (PCI Express 6.0, 10.5.1.3); in legacy mode, the caller has done that.
+/**
+ * intel_iommu_block_silent() - Nothing of a device that is set aside is of use to it
+ * @info: The device.
+ *
+ * Called where its ATC would have been invalidated, and after that has been tried: no flush
+ * that comes after a detach finds the attachment.
+ *
+ * Context: Process context, with the mutex of the device's group held. Waits for the IOMMU.
+ */
+void intel_iommu_block_silent(struct device_domain_info *info)
+{
+	if (iommu_attach_is_aside(&info->endpoint) && !block_device(info))
+		dev_err_ratelimited(info->dev,
+				    "ATS cannot be refused. The device may still reach what was unmapped\n");
+}
+
+/**
+ * intel_iommu_resume() - Give a device that was silent another chance
+ * @info: The device, which is about to be attached.
+ *
+ * Turning ATS on has emptied its ATC (PCI Express 6.0, 10.5.1.3). In legacy mode the caller has
+ * done that, and the device has no attachment yet. In scalable mode there may be attachments of
+ * PASIDs: the IOMMU refuses the device from before the reset until no flush is left that has
+ * not seen it back.
+ *
+ * Context: Process context, with the mutex of the device's group held. Sleeps.
  */
 void intel_iommu_resume(struct device_domain_info *info)
 {
@@ -527,19 +588,32 @@ void intel_iommu_resume(struct device_domain_info *info)
 
 	if (!info->ats_enabled || !iommu_attach_is_aside(&info->endpoint))
 		return;
-	if (!sm_supported(iommu)) {
-		iommu_attach_resume(&info->endpoint);
-		return;
-	}
 
-	pci_disable_ats(to_pci_dev(info->dev));
-	if (pci_enable_ats(to_pci_dev(info->dev), VTD_PAGE_SHIFT))
-		return;
+	/* Those that have sent to it may be about to set it aside once more. */
+	iommu_attach_fence(&iommu->fence);
+	if (sm_supported(iommu)) {
+		/* Else the ATC could be filled again before flushes reach it. */
+		if (!block_device(info))
+			return;
+		pci_disable_ats(to_pci_dev(info->dev));
+		if (pci_enable_ats(to_pci_dev(info->dev), VTD_PAGE_SHIFT)) {
+			info->ats_enabled = 0;
+			return;
+		}
+	}
 	iommu_attach_resume(&info->endpoint);
+	/*
+	 * Those that have left it out may be about to invalidate the IOTLB, or to have it
+	 * refused and say that it is blocked.
+	 */
+	iommu_attach_fence(&iommu->fence);
+	if (!sm_supported(iommu))
+		return;
+
 	spin_lock(&iommu->lock);
 	context = iommu_context_addr(iommu, info->bus, info->devfn, 0);
-	if (context) {
-		context_set_sm_dte(context);
+	if (context && context_present(context)) {
+		intel_context_allow_ats(info, context);
 		__iommu_flush_cache(iommu, context, sizeof(*context));
 	}
 	spin_unlock(&iommu->lock);
@@ -642,7 +716,7 @@ static void send_iotlb(struct intel_flush *flush, struct intel_iommu *iommu,
 		order = 0;
 	}
 	if (unlikely(!iommu->qi)) {
-		__iommu_flush_iotlb(iommu, did, addr, order, type);
+		__iommu_flush_iotlb(iommu, did, addr & VTD_PAGE_MASK, order, type);
 		return;
 	}
 	qi_desc_iotlb(iommu, did, addr, order, type, &desc);
@@ -727,9 +801,28 @@ static __always_inline int flush_wait(struct iommu_device *iommu_device, u64 coo
 	return ret;
 }
 
+/* The fence keeps the device. */
+static struct device_domain_info *atc_device(struct iommu_device *iommu_device, u64 atc)
+{
+	struct intel_iommu *iommu = to_iommu(iommu_device);
+
+	guard(raw_spinlock_irqsave)(&iommu->device_rbtree_lock);
+	return find_sid(iommu, FIELD_GET(ATC_SID, atc));
+}
+
+/* Outside of RCU: it waits for the IOMMU. */
+static void flush_aside(struct iommu_device *iommu_device, u64 atc, void *arg)
+{
+	struct device_domain_info *info = atc_device(iommu_device, atc);
+
+	if (info)
+		block_device(info);
+}
+
 static void flush_silent(struct iommu_device *iommu_device, u64 atc, void *arg)
 {
 	intel_iommu_silent(to_iommu(iommu_device), FIELD_GET(ATC_SID, atc));
+	flush_aside(iommu_device, atc, arg);
 }
 
 static const struct iommu_attach_flush_ops intel_unmap_ops = {
@@ -738,6 +831,7 @@ static const struct iommu_attach_flush_ops intel_unmap_ops = {
 	.submit = flush_submit,
 	.wait = flush_wait,
 	.silent = flush_silent,
+	.aside = flush_aside,
 };
 
 /* An invalidation flushes the write buffer, too (6.8). */
@@ -776,8 +870,8 @@ static void flush_init(struct intel_flush *flush, struct dmar_domain *domain,
 }
 
 /*
- * A silent device fails flushes until it is blocked, which takes the IOMMU as long as an
- * invalidation. Any other failure lasts, and is reported: who unmaps cannot be told.
+ * A flush that has left a silent device out fails, but has the device blocked: the next one
+ * succeeds. Any other failure lasts. It is reported: unmap has no way to return it.
  */
 static noinline void flush_failed(struct intel_flush *flush,
 				  const struct iommu_attach_flush_ops *ops, int error)

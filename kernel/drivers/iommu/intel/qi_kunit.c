@@ -138,7 +138,7 @@ static int queue_init(struct kunit *test)
 	fake->iommu.ecap = ecap ? *ecap : 0;
 	fake->iommu.qi = &fake->qi;
 	fake->iommu.device_rbtree = RB_ROOT;
-	spin_lock_init(&fake->iommu.device_rbtree_lock);
+	raw_spin_lock_init(&fake->iommu.device_rbtree_lock);
 	strscpy(fake->iommu.name, "fake");
 
 	fake->qi.test_write = fake_write;
