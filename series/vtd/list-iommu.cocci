@@ -130,11 +130,17 @@ typedef u16;
   intel_iommu_probe_finalize(...)
   {
 	<+...
-	if (info->ats_enabled && info->domain) {
+-	iommu_enable_pci_ats(info);
+-	if (info->ats_enabled && info->domain) {
 -		u16 did = domain_id_iommu(info->domain, iommu);
 -		if (cache_tag_assign(info->domain, did, dev, IOMMU_NO_PASID, CACHE_TAG_DEVTLB))
-+		if (domain_enable_atc(info->domain, dev))
-			iommu_disable_pci_ats(info);
-	}
+-			iommu_disable_pci_ats(info);
+-	}
++	/* Flushes of what it is attached to are to reach it. */
++	mutex_lock(&iommu->did_lock);
++	iommu_enable_pci_ats(info);
++	if (domain_enable_atc(dev))
++		iommu_disable_pci_ats(info);
++	mutex_unlock(&iommu->did_lock);
 	...+>
   }

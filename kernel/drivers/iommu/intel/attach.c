@@ -347,6 +347,8 @@ struct dev_pasid_info *domain_add_dev_pasid(struct iommu_domain *domain,
 		return ERR_PTR(ret);
 	}
 	trace_dev_pasid(dmar_domain, dev_pasid, true);
+	if (pasid == IOMMU_NO_PASID)
+		info->domain = dmar_domain;
 	return dev_pasid;
 }
 
@@ -379,6 +381,8 @@ void domain_remove_dev_pasid(struct iommu_domain *domain, struct device *dev,
 	attach = container_of(dev_pasid, struct intel_attach, info);
 
 	scoped_guard(mutex, &iommu->did_lock) {
+		if (pasid == IOMMU_NO_PASID)
+			info->domain = NULL;
 		did = FIELD_GET(TAG_DID, attach->elm.tag);
 		using_atc = attach->elm.using_atc;
 		if (domain_is_nest(dmar_domain))
@@ -395,19 +399,21 @@ void domain_remove_dev_pasid(struct iommu_domain *domain, struct device *dev,
 }
 
 /*
- * ATS has just been turned on in a device that is attached without PASID. The group's mutex
- * is not held.
+ * ATS has just been turned on in a device that may be attached without PASID. The group's mutex
+ * is not held, but did_lock is, since before that: an attach sees ATS on, or is seen here.
  */
-int domain_enable_atc(struct dmar_domain *domain, struct device *dev)
+int domain_enable_atc(struct device *dev)
 {
 	struct device_domain_info *info = dev_iommu_priv_get(dev);
 	struct dev_pasid_info *dev_pasid;
 
-	/* Keeps the attachment. */
-	guard(mutex)(&info->iommu->did_lock);
-	dev_pasid = find_dev_pasid(domain, dev, IOMMU_NO_PASID);
+	lockdep_assert_held(&info->iommu->did_lock);
+
+	if (!info->ats_enabled || !info->domain)
+		return 0;
+	dev_pasid = find_dev_pasid(info->domain, dev, IOMMU_NO_PASID);
 	if (!dev_pasid)
-		return -ENOENT;
+		return 0;
 	return iommu_attach_enable_atc(&container_of(dev_pasid, struct intel_attach, info)->elm);
 }
 
