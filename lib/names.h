@@ -48,6 +48,7 @@
 #define shim_map_held			__iommu_alist_map_held
 #define shim_mb_hook			__iommu_alist_mb_hook
 #define shim_might_sleep		__iommu_alist_might_sleep
+#define shim_percpu_counted		__iommu_alist_percpu_counted
 #define shim_percpu_at			__iommu_alist_percpu_at
 #define shim_percpu_blocks		__iommu_alist_percpu_blocks
 #define shim_percpu_add			__iommu_alist_percpu_add

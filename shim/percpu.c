@@ -102,8 +102,12 @@ void shim_percpu_add(uintptr_t offset, unsigned long value)
 			   __ATOMIC_ACQ_REL);
 }
 
+char shim_percpu_counted;
+
+/* A loop over blocks asks once more than it looks: behind the last one. */
 int shim_percpu_blocks(void)
 {
+	shim_tsan_acquire(&shim_percpu_counted);
 	return __atomic_load_n(&nr_blocks, __ATOMIC_ACQUIRE);
 }
 
@@ -115,6 +119,7 @@ char *shim_percpu_at(int block)
 void *shim_alloc_percpu(size_t size)
 {
 	size_t need = (size + COUNTER_ALIGN - 1) / COUNTER_ALIGN, i, run = 0;
+	unsigned long *counter;
 	void *ptr = NULL;
 	int block;
 
@@ -128,8 +133,11 @@ void *shim_alloc_percpu(size_t size)
 		ptr = (void *)(i * COUNTER_ALIGN);
 		memset(&counter_used[i], 1, need);
 		counter_used[i] = need;
-		for (block = 0; block < nr_blocks; block++)
-			memset(blocks[block] + (uintptr_t)ptr, 0, size);
+		for (block = 0; block < nr_blocks; block++) {
+			counter = (unsigned long *)(void *)(blocks[block] + (uintptr_t)ptr);
+			for (i = 0; i < size / sizeof(*counter); i++)
+				WRITE_ONCE(counter[i], 0);
+		}
 	}
 	pthread_mutex_unlock(&lock);
 	return ptr;

@@ -992,7 +992,7 @@ __iommu_attach_enter_all(const struct iommu_attach_cursor *groups,
 	return sent;
 }
 
-/* Does the pass send to groups of this kind? It need not look if there is no other. */
+/* Does the pass send to groups of this kind? Asked of live ones: their key is there. */
 static __always_inline bool
 __iommu_attach_wanted(const struct iommu_attach_group *group, const u32 what)
 {
@@ -1109,7 +1109,7 @@ __iommu_attach_send(struct iommu_attach_list *alist,
 		next = pos;
 		do {
 			group = *next++;
-			if (__iommu_attach_wanted(group, what) && __iommu_attach_live(group)) {
+			if (__iommu_attach_live(group) && __iommu_attach_wanted(group, what)) {
 				ops->iotlb(group, arg);
 				__iommu_attach_count(count, groups);
 				sending = true;
