@@ -150,6 +150,7 @@ def main():
         cases.is_refused("no Linux tree",
                          lambda tree: os.unlink(os.path.join(tree, "Makefile")), ["Makefile"])
         named = set()	# by an earlier patch or line, which is the one that is refused
+        mentioned = set()	# in an earlier patch, by a rule for something else
         for commit in commits:
             for edit in commit["edit"]:
                 where, = {"after", "before", "replace", "delete"} & set(edit)
@@ -176,7 +177,8 @@ def main():
                       for word in re.findall(r"\w+", edit[where])}
             for cocci in commit["cocci"]:
                 with open(os.path.join(series.SERIES, cocci["patch"]), encoding="utf-8") as file:
-                    rules = series.rules_of(file.read(), cocci["patch"])
+                    text = file.read()
+                rules = series.rules_of(text, cocci["patch"])
                 # Of several rules for a function the first one is named.
                 first = {rule.split("__")[0]: rule for rule in reversed(rules)}
                 if not every:
@@ -189,8 +191,10 @@ def main():
                         lambda tree, files=cocci["files"], function=function: edit_files(
                             tree, files, lambda text: re.sub(
                                 r"\b%s\b" % function, function + "_renamed", text)),
+                        [": rule "] if (cocci["files"][0], function) in mentioned else
                         [cocci["patch"], "rule " + rule, function])
                 named |= {(cocci["files"][0], rule.split("__")[0]) for rule in rules}
+                mentioned |= {(cocci["files"][0], word) for word in re.findall(r"\w+", text)}
     print("1..%d" % cases.count)
     print("%d passed, %d failed" % (cases.count - cases.failed, cases.failed))
     return 1 if cases.failed else 0
