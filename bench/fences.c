@@ -32,6 +32,7 @@
 #include <linux/iommu-alist.h>
 #include <linux/slab.h>
 
+#include "pin.h"
 #include "shim/shim.h"
 
 #define MAX_IOMMUS	8
@@ -61,28 +62,6 @@ static u64 clock_ns(clockid_t clock)
 static u64 now_ns(void)
 {
 	return clock_ns(CLOCK_MONOTONIC);
-}
-
-static void pin(unsigned int nr)
-{
-	static cpu_set_t allowed;
-	static bool known;
-	cpu_set_t set;
-	int i;
-
-	if (!known) {
-		sched_getaffinity(0, sizeof(allowed), &allowed);
-		known = true;
-	}
-	for (i = 0; i < CPU_SETSIZE; i++) {
-		if (CPU_ISSET(i, &allowed) && !nr--)
-			break;
-	}
-	if (i == CPU_SETSIZE)
-		return;
-	CPU_ZERO(&set);
-	CPU_SET(i, &set);
-	pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
 }
 
 /*
@@ -337,7 +316,7 @@ static void *flusher_main(void *arg)
 	unsigned int i;
 	u64 begin;
 
-	pin(flusher->cpu);
+	pin_thread(flusher->cpu);
 	shim_rcu_register();
 	__atomic_fetch_add(flusher->ready, 1, __ATOMIC_SEQ_CST);
 	for (i = 0; i < REPS; i++) {
@@ -414,7 +393,7 @@ static void *holder_main(void *arg)
 {
 	struct holder *holder = arg;
 
-	pin(1);
+	pin_thread(1);
 	shim_rcu_register();
 	holder->way->enter(&holder->part);
 	WRITE_ONCE(holder->inside, true);
@@ -510,7 +489,7 @@ static const struct iommu_attach_flush_ops ops = {
 /* A flush that hangs; or, without a list, somebody who takes as much of a CPU. */
 static void *hang_main(void *arg)
 {
-	pin(1);
+	pin_thread(1);
 	shim_rcu_register();
 	if (arg)
 		iommu_attach_flush(arg, &ops, NULL);
@@ -741,7 +720,7 @@ int main(int argc, char **argv)
 		}
 	}
 
-	pin(0);
+	pin_thread(0);
 	shim_rcu_register();
 	for (i = 0; i < MAX_IOMMUS; i++) {
 		if (iommu_attach_fence_init(&fences[i])) {

@@ -59,29 +59,6 @@ static u64 cpu_ns(void)
 	return (u64)ts.tv_sec * 1000000000 + (u64)ts.tv_nsec;
 }
 
-void pin_thread(u32 cpu)
-{
-	static cpu_set_t allowed;
-	static bool known;
-	cpu_set_t set;
-	int i;
-
-	/* Asked by the first thread before there are others. */
-	if (!known) {
-		sched_getaffinity(0, sizeof(allowed), &allowed);
-		known = true;
-	}
-	for (i = 0; i < CPU_SETSIZE; i++) {
-		if (CPU_ISSET(i, &allowed) && !cpu--)
-			break;
-	}
-	if (i == CPU_SETSIZE)
-		return;
-	CPU_ZERO(&set);
-	CPU_SET(i, &set);
-	pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
-}
-
 /* Until what was given to kfree_rcu() is free. */
 static void wait_for_frees(void)
 {

@@ -3,6 +3,7 @@
 #ifndef BENCH_MEASURE_H
 #define BENCH_MEASURE_H
 
+#include "pin.h"
 #include "report.h"
 
 struct effort {
@@ -35,7 +36,5 @@ void measure_memory(const struct effort *effort, struct shape shape);
  * written by it to one file a cell, named in its "desc: Trigger" line.
  */
 void count_instructions(const struct effort *effort, struct shape shape);
-
-void pin_thread(u32 cpu);
 
 #endif /* BENCH_MEASURE_H */
