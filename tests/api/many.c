@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Many attachments come, go all at once, and come again: what that takes does not grow
-// with their number, but for new groups, and an emptied list has kept nothing.
+// Many attachments come, go all at once, and come again: what that takes for each does not
+// grow with their number, and an emptied list has kept nothing.
 #include <malloc.h>
 
 #include "api.h"
@@ -98,8 +98,7 @@ int main(int argc, char **argv)
 		printf("%6d %-12s attach %6.0f ns, detach %5.0f ns; flush after that %4.0f ns\n",
 		       nr, names[what], many.add, many.del, many.flush);
 		/* Room for caches that others use; by the number it would be 16 times. */
-		if (what != GROUPS)
-			EXPECT(many.add < 8 * few.add + 2000);
+		EXPECT(many.add < 8 * few.add + 2000);
 		EXPECT(many.del < 8 * few.del + 2000);
 		EXPECT(many.flush < 8 * few.flush + 2000);
 		/* The allocator's own caches count as used. */

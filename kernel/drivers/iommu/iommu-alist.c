@@ -18,8 +18,8 @@
  * Everything rests on two rules:
  *
  *   A group keeps its key, and an ATC target keeps its slot, for as long as a walk
- *   may see them. A new key is a new group in a new table; old tables, groups and
- *   slots are freed after a grace period.
+ *   may see them. A new key goes to a group that had none so far, most often in a new
+ *   table; old tables, groups and slots are freed after a grace period.
  *
  *   Deleting only takes away: it decrements counts, clears a slot, unlinks slots
  *   of which none is used, but for those in one piece with their group. So it needs
@@ -31,6 +31,11 @@
  * out, and so does a list that loses its last attachment, which then has no table.
  * The first group of a list lives inside the list and needs no table: most domains
  * have one group and are walked in one cache line.
+ *
+ * Where an IOMMU has many groups of a kind, such as the nests of a parent, a new table
+ * has spare ones behind them, an eighth of their number, and the next keys go to these. So
+ * the table is copied each time that it has grown by a share of itself, and attaching
+ * many groups takes a time in proportion to their number.
  *
  * Locking: alist->lock guards every write to the list and all that hangs off it.
  * Memory is allocated before it is taken. Where two lists are locked, for a nest,
@@ -122,6 +127,9 @@ EXPORT_TRACEPOINT_SYMBOL_GPL(iommu_alist_flush);
  */
 #define FLUSH_RETRIES	16
 
+/* Groups of one IOMMU and kind for which there is one spare when a table is made. */
+#define RUN_PER_SPARE	8
+
 #define INDEX_MIN_BITS	3
 #define SLOTS_MIN_BYTES	256
 #define SLOTS_MAX_BYTES	4096
@@ -143,16 +151,17 @@ struct attach_part {
 	bool atc;			/* the attachment is to have an ATC target */
 	bool attached;			/* it is on the list already */
 
-	struct iommu_attach_group *found;	/* its group, if there is one */
+	struct iommu_attach_group *found;	/* its group, or a spare one */
 
 	/* Needed: 0 if not. */
-	u32 want_table;			/* entries, and a group */
+	u32 want_table;			/* entries */
+	u32 want_groups;		/* the new one, and spare ones */
 	u32 want_slots;			/* bytes */
 	u32 want_index;			/* bits */
 
 	/* At hand. */
-	struct iommu_attach_group *group;
-	struct iommu_attach_table *table;
+	struct iommu_attach_table *table;	/* new groups are at its end */
+	u32 nr_groups;
 	struct iommu_attach_slots *slots;
 	struct hlist_head *index;
 	u32 index_bits;
@@ -171,33 +180,80 @@ static struct iommu_attach_table *locked_table(struct iommu_attach_list *alist)
 					 lockdep_is_held(&alist->lock));
 }
 
+/* No key yet: its tag and its fence come with its first user. */
+static bool group_is_spare(const struct iommu_attach_group *group)
+{
+	return !group->fence;
+}
+
+/* Asked of groups that have a key, and of the list's first, whose IOMMU is NULL before. */
+static bool group_has_key(const struct iommu_attach_group *group,
+			  const struct iommu_device *iommu_device, u8 kind, u64 tag)
+{
+	return group->iommu_device == iommu_device && group->kind == kind && group->tag == tag;
+}
+
+/* The order of a table: by IOMMU, by kind, and spare groups last. */
 static int cmp_group(const struct iommu_attach_group *group,
-		     const struct iommu_device *iommu_device, u8 kind, u64 tag)
+		     const struct iommu_device *iommu_device, u8 kind, bool spare)
 {
 	if (group->iommu_device != iommu_device)
 		return group->iommu_device < iommu_device ? -1 : 1;
 	if (group->kind != kind)
 		return group->kind < kind ? -1 : 1;
-	if (group->tag != tag)
-		return group->tag < tag ? -1 : 1;
-	return 0;
+	return group_is_spare(group) - spare;
 }
 
-/* The first index whose group is not below the key. */
+/* The first index whose group is not below. */
 static u32 lower_bound(const struct iommu_attach_table *table,
-		       const struct iommu_device *iommu_device, u8 kind, u64 tag)
+		       const struct iommu_device *iommu_device, u8 kind, bool spare)
 {
 	u32 low = 0, high = table->nr;
 
 	while (low < high) {
 		u32 mid = low + (high - low) / 2;
 
-		if (cmp_group(table->group[mid], iommu_device, kind, tag) < 0)
+		if (cmp_group(table->group[mid], iommu_device, kind, spare) < 0)
 			low = mid + 1;
 		else
 			high = mid;
 	}
 	return low;
+}
+
+/*
+ * Behind the groups of a table is a hash of them by key, half empty at least: indices plus
+ * one, 0 is free. Walks do not look at it.
+ */
+static u32 table_places(u32 nr)
+{
+	return roundup_pow_of_two(2 * nr);
+}
+
+static size_t table_bytes(u32 nr)
+{
+	return size_add(struct_size((struct iommu_attach_table *)NULL, group, nr),
+			array_size(sizeof(u32), table_places(nr)));
+}
+
+static u32 *table_hash(struct iommu_attach_table *table)
+{
+	return (void *)table + struct_size(table, group, table->nr);
+}
+
+/* The place of the group with this key, or the free one where it belongs. */
+static u32 *table_place(struct iommu_attach_table *table,
+			const struct iommu_device *iommu_device, u8 kind, u64 tag)
+{
+	u32 *places = table_hash(table);
+	u32 nr = table_places(table->nr);
+	u64 key = tag ^ hash_64((uintptr_t)iommu_device + kind, 32);
+	u32 i = hash_64(key, ilog2(nr));
+
+	while (places[i] && !group_has_key(table->group[places[i] - 1], iommu_device,
+					   kind, tag))
+		i = (i + 1) & (nr - 1);
+	return &places[i];
 }
 
 static struct iommu_attach_group *find_group(struct iommu_attach_list *alist,
@@ -206,15 +262,40 @@ static struct iommu_attach_group *find_group(struct iommu_attach_list *alist,
 {
 	struct iommu_attach_table *table = locked_table(alist);
 	struct iommu_attach_group *group = &alist->first;
+	u32 place;
 
 	if (table) {
-		u32 pos = lower_bound(table, elm->iommu_device, kind, elm->tag);
-
-		if (pos == table->nr)
-			return NULL;
-		group = table->group[pos];
+		place = *table_place(table, elm->iommu_device, kind, elm->tag);
+		return place ? table->group[place - 1] : NULL;
 	}
-	return cmp_group(group, elm->iommu_device, kind, elm->tag) ? NULL : group;
+	return group_has_key(group, elm->iommu_device, kind, elm->tag) ? group : NULL;
+}
+
+/* One that may get the key of an attachment. */
+static struct iommu_attach_group *find_spare(struct iommu_attach_list *alist,
+					     const struct iommu_attach_elm *elm, u8 kind)
+{
+	struct iommu_attach_table *table = locked_table(alist);
+	u32 pos;
+
+	if (!table)
+		return NULL;
+	pos = lower_bound(table, elm->iommu_device, kind, true);
+	if (pos == table->nr || cmp_group(table->group[pos], elm->iommu_device, kind, true))
+		return NULL;
+	return table->group[pos];
+}
+
+/* How many groups have the IOMMU and the kind of an attachment, where none is spare. */
+static u32 run_length(struct iommu_attach_list *alist, const struct iommu_attach_elm *elm,
+		      u8 kind)
+{
+	struct iommu_attach_table *table = locked_table(alist);
+
+	if (!table)
+		return 1;
+	return lower_bound(table, elm->iommu_device, kind, true) -
+	       lower_bound(table, elm->iommu_device, kind, false);
 }
 
 /* Devices behind different IOMMUs may have the same requester id. */
@@ -288,9 +369,9 @@ VISIBLE_IF_KUNIT const char *iommu_attach_check(struct iommu_attach_list *alist)
 	for (i = 0; i < (table ? table->nr : 1); i++) {
 		group = groups[i];
 		if (i && cmp_group(groups[i - 1], group->iommu_device, group->kind,
-				   group->tag) >= 0)
+				   group_is_spare(group)) > 0)
 			return "groups are not sorted";
-		nr_idle += group->iommu_device && !group->users;
+		nr_idle += !group_is_spare(group) && !group->users;
 		users += (u64)group->users * (uintptr_t)group;
 		fault = check_group(group, &nr_atc, &places);
 		if (fault)
@@ -341,7 +422,8 @@ static void unlock_checked(struct iommu_attach_list *alist)
 
 static bool part_has_table(const struct attach_part *part)
 {
-	return part->table && part->table->nr >= part->want_table;
+	return part->nr_groups && part->table->nr - part->nr_groups >=
+				  part->want_table - part->want_groups;
 }
 
 static bool part_has_index(const struct attach_part *part)
@@ -359,13 +441,17 @@ static bool part_ready(struct attach_part *part)
 	u32 bytes;
 
 	part->want_table = 0;
+	part->want_groups = 0;
 	part->want_slots = 0;
 	part->want_index = 0;
 
-	group = find_group(alist, part->elm, part->kind);
+	group = find_group(alist, part->elm, part->kind) ?:
+		find_spare(alist, part->elm, part->kind);
 	part->found = group;
-	if (!group && alist->first.iommu_device)
-		part->want_table = (table ? table->nr - alist->nr_idle : 1) + 1;
+	if (!group && alist->first.iommu_device) {
+		part->want_groups = run_length(alist, part->elm, part->kind) / RUN_PER_SPARE + 1;
+		part->want_table = (table ? table->nr - alist->nr_idle : 1) + part->want_groups;
+	}
 
 	if (part->atc && !part->elm->slots) {
 		if (!alist->index)
@@ -394,21 +480,43 @@ static bool part_ready(struct attach_part *part)
 	       (!part->want_index || part_has_index(part));
 }
 
+static void part_free_table(struct attach_part *part)
+{
+	while (part->nr_groups) {
+		kvfree(part->table->group[part->table->nr - part->nr_groups]);
+		part->nr_groups--;
+	}
+	kvfree(part->table);
+	part->table = NULL;
+}
+
+static int part_alloc_table(struct attach_part *part)
+{
+	struct iommu_attach_group *group;
+
+	part_free_table(part);
+	part->table = iommu_attach_alloc(table_bytes(part->want_table));
+	if (!part->table)
+		return -ENOMEM;
+	part->table->nr = part->want_table;
+	while (part->nr_groups < part->want_groups) {
+		group = iommu_attach_alloc(part->atc ? GROUP_BYTES : sizeof(*group));
+		if (!group)
+			return -ENOMEM;
+		part->nr_groups++;
+		part->table->group[part->want_table - part->nr_groups] = group;
+	}
+	return 0;
+}
+
 static int part_alloc(struct attach_part *part)
 {
-	if (part->want_table && !part->group) {
-		part->group = iommu_attach_alloc(part->atc ? GROUP_BYTES :
-							     sizeof(*part->group));
-		if (!part->group)
-			return -ENOMEM;
-	}
+	int ret;
+
 	if (part->want_table && !part_has_table(part)) {
-		kvfree(part->table);
-		part->table = iommu_attach_alloc(struct_size(part->table, group,
-							     part->want_table));
-		if (!part->table)
-			return -ENOMEM;
-		part->table->nr = part->want_table;
+		ret = part_alloc_table(part);
+		if (ret)
+			return ret;
 	}
 	if (part->want_slots && !part->slots) {
 		part->slots = iommu_attach_alloc(part->want_slots);
@@ -430,8 +538,7 @@ static int part_alloc(struct attach_part *part)
 
 static void part_free(struct attach_part *part)
 {
-	kvfree(part->group);
-	kvfree(part->table);
+	part_free_table(part);
 	kvfree(part->slots);
 	kvfree(part->index);
 }
@@ -443,7 +550,58 @@ static void add_slots(struct iommu_attach_group *group, struct iommu_attach_slot
 	hlist_add_head_rcu(&slots->item, &group->slots);
 }
 
-/* A new table: the groups that have users, and the new one. */
+/* A group of the table gets its key. */
+static void use_spare(struct iommu_attach_list *alist, struct iommu_attach_group *group,
+		      const struct iommu_attach_elm *elm)
+{
+	struct iommu_attach_table *table = locked_table(alist);
+	u32 pos = lower_bound(table, group->iommu_device, group->kind, true);
+
+	*table_place(table, group->iommu_device, group->kind, elm->tag) = pos + 1;
+	group->tag = elm->tag;
+	group->fence = elm->fence;
+}
+
+/*
+ * Does a new table take over the group that follows the last one that it has taken over?
+ * Those with users; and spare ones behind such a one of their IOMMU and kind.
+ */
+static bool table_keeps(const struct iommu_attach_group *group,
+			const struct iommu_attach_group **last)
+{
+	if (group_is_spare(group)) {
+		if (!*last || (*last)->iommu_device != group->iommu_device ||
+		    (*last)->kind != group->kind)
+			return false;
+	} else if (!group->users) {
+		return false;
+	}
+	*last = group;
+	return true;
+}
+
+/* The groups that a new table has got: their IOMMUs, and where they are. */
+static void table_finish(struct iommu_attach_table *table)
+{
+	const struct iommu_attach_group *group, *last = NULL;
+	u32 i;
+
+	memset(table_hash(table), 0, sizeof(u32) * table_places(table->nr));
+	for (i = 0; i < table->nr; i++) {
+		group = table->group[i];
+		/* Never before the first group with a key of an IOMMU. */
+		if (group_is_spare(group))
+			continue;
+		if (last && last->iommu_device == group->iommu_device)
+			WARN_ON_ONCE(last->fence != group->fence);
+		else
+			table->nr_iommus++;
+		last = group;
+		*table_place(table, group->iommu_device, group->kind, group->tag) = i + 1;
+	}
+}
+
+/* A new table: the groups that have users, the new one, and spare ones for the next. */
 static struct iommu_attach_group *part_add_group(struct attach_part *part)
 {
 	struct iommu_attach_list *alist = part->alist;
@@ -451,59 +609,68 @@ static struct iommu_attach_group *part_add_group(struct attach_part *part)
 	struct iommu_attach_table *new = part->table;
 	const struct iommu_attach_elm *elm = part->elm;
 	struct iommu_attach_group **olds = old ? old->group : &alist->only;
-	struct iommu_attach_group *group = part->group;
+	const struct iommu_attach_group *last = NULL;
+	struct iommu_attach_group *group, **news;
 	struct iommu_attach_slots *slots;
-	bool unused = !alist->first.iommu_device;
 	u32 nr_old = old ? old->nr : 1;
+	bool idle = alist->nr_idle;
 	u32 i, pos, nr = 0;
 
-	if (unused)
+	if (!alist->first.iommu_device) {
 		group = &alist->first;
-	group->iommu_device = elm->iommu_device;
-	group->fence = elm->fence;
-	group->kind = part->kind;
-	group->tag = elm->tag;
-	if (unused)
+		group->iommu_device = elm->iommu_device;
+		group->fence = elm->fence;
+		group->kind = part->kind;
+		group->tag = elm->tag;
 		return group;
-	part->group = NULL;
-	if (part->atc) {
-		slots = (struct iommu_attach_slots *)(group + 1);
-		slots->inside = true;
-		slots->capacity = SLOTS_INSIDE;
-		add_slots(group, slots);
 	}
+
+	news = &new->group[new->nr - part->nr_groups];
+	for (i = 0; i < part->nr_groups; i++) {
+		group = news[i];
+		group->iommu_device = elm->iommu_device;
+		group->kind = part->kind;
+		if (part->atc) {
+			slots = (struct iommu_attach_slots *)(group + 1);
+			slots->inside = true;
+			slots->capacity = SLOTS_INSIDE;
+			add_slots(group, slots);
+		}
+	}
+	group = news[0];
+	group->fence = elm->fence;
+	group->tag = elm->tag;
 
 	if (old)
-		pos = lower_bound(old, elm->iommu_device, part->kind, elm->tag);
+		pos = lower_bound(old, elm->iommu_device, part->kind, true);
 	else
-		pos = cmp_group(olds[0], elm->iommu_device, part->kind,
-				elm->tag) < 0;
+		pos = cmp_group(olds[0], elm->iommu_device, part->kind, true) < 0;
 
-	for (i = 0; i < nr_old; i++) {
-		if (i == pos)
-			new->group[nr++] = group;
+	/* What is written never overtakes the new groups at the end. */
+	for (i = 0; i <= nr_old; i++) {
+		if (i == pos) {
+			while (part->nr_groups) {
+				new->group[nr++] = *news++;
+				part->nr_groups--;
+			}
+		}
 		/* Most often none is idle, and none has to be looked at. */
-		if (!alist->nr_idle || olds[i]->users)
+		if (i < nr_old && (!idle || table_keeps(olds[i], &last)))
 			new->group[nr++] = olds[i];
 	}
-	if (pos == nr_old)
-		new->group[nr++] = group;
 	new->nr = nr;
-	for (i = 0; i < nr; i++) {
-		if (i && new->group[i]->iommu_device == new->group[i - 1]->iommu_device)
-			WARN_ON_ONCE(new->group[i]->fence != new->group[i - 1]->fence);
-		else
-			new->nr_iommus++;
-	}
+	table_finish(new);
 
 	/* Old walks go on with the old table. */
 	rcu_assign_pointer(alist->table, new);
 	part->table = NULL;
 
-	for (i = 0; alist->nr_idle && i < nr_old; i++) {
-		if (olds[i]->users)
+	last = NULL;
+	for (i = 0; idle && i < nr_old; i++) {
+		if (table_keeps(olds[i], &last))
 			continue;
-		alist->nr_idle--;
+		if (!group_is_spare(olds[i]))
+			alist->nr_idle--;
 		if (olds[i] != &alist->first)
 			kvfree_rcu(olds[i], rcu);
 	}
@@ -664,6 +831,8 @@ static bool part_add(struct attach_part *part)
 
 	if (!group)
 		group = part_add_group(part);
+	else if (group_is_spare(group))
+		use_spare(alist, group, elm);
 	else if (!group->users)
 		alist->nr_idle--;
 	users = group->users;
@@ -1201,13 +1370,13 @@ int iommu_attach_find_tag(struct iommu_attach_list *alist,
 	spin_lock(&alist->lock);
 	table = locked_table(alist);
 	if (table)
-		i = lower_bound(table, iommu_device, IOMMU_ATTACH_OWN, 0);
-	for (; ret && i < (table ? table->nr : 1); i++) {
+		i = lower_bound(table, iommu_device, IOMMU_ATTACH_OWN, false);
+	for (; i < (table ? table->nr : 1); i++) {
 		group = table ? table->group[i] : alist->only;
 		if (group->iommu_device != iommu_device ||
 		    group->kind != IOMMU_ATTACH_OWN)
 			break;
-		if (group->users) {
+		if (group->users && (ret || group->tag < *tag)) {
 			*tag = group->tag;
 			ret = 0;
 		}

@@ -428,7 +428,7 @@ int iommu_attach_flush_lists(struct iommu_attach_list *const *lists, unsigned in
  * Walks, for what is not a flush
  */
 
-/* Sorted by (IOMMU, kind, tag); constant once published. */
+/* Sorted by IOMMU and kind; constant once published. */
 struct iommu_attach_table {
 	/* private: */
 	struct rcu_head rcu;
@@ -619,7 +619,7 @@ static inline void __iommu_attach_assert_walk(void)
 
 static inline bool __iommu_attach_live(const struct iommu_attach_group *group)
 {
-	/* The list's first group gets its key just before its first user. */
+	/* The list's first group, or a spare one, gets its key just before its first user. */
 	return likely(smp_load_acquire(&group->users));
 }
 

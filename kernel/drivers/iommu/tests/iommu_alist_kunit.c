@@ -1949,6 +1949,123 @@ static void rule_06_tags_that_come_and_go_leave_no_trace(struct kunit *test)
 	KUNIT_EXPECT_LE(test, world->largest, 512);
 }
 
+/* Where an IOMMU has many groups, most of the next need no memory; tags come in any order. */
+static void rule_06_many_groups_take_few_tables(struct kunit *test)
+{
+	struct world *world = new_world(test, 1024);
+	struct iommu_attach_list *alist = &world->list[0];
+	unsigned long allocs, nr_free = 0;
+	u32 i;
+
+	for (i = 0; i < 800; i++) {
+		allocs = world->allocs;
+		add(world, alist, i % 2, i * 367 % 1009, NO_ATC);
+		nr_free += world->allocs == allocs;
+		if (i % 100 == 0)
+			verify(world, alist);
+	}
+	KUNIT_EXPECT_GT(test, nr_free, 600);
+	for (; i < 820; i++)
+		sweep(world, op_attach,
+		      new_thing(world, alist, i % 2, i * 367 % 1009, i % 4 ? NO_ATC : i));
+}
+
+/* Three kinds of group: of one IOMMU, of another one, and nests there. */
+static struct thing *add_run(struct world *world, struct iommu_attach_list *alist, u32 run,
+			     u64 tag)
+{
+	struct thing *thing = new_thing(world, alist, !!run, tag, NO_ATC);
+
+	if (run == 2)
+		thing->nest.s1.kind = IOMMU_ATTACH_NEST;
+	attach(world, thing);
+	return thing;
+}
+
+static u32 count_run(struct iommu_attach_list *alist, u32 run)
+{
+	struct iommu_attach_table *table;
+	u32 i, nr = 0;
+
+	iommu_attach_lock(alist);
+	table = rcu_dereference_protected(alist->table, lockdep_is_held(&alist->lock));
+	for (i = 0; i < table->nr; i++)
+		nr += table->group[i]->iommu_device == fake_iommu(!!run) &&
+		      table->group[i]->kind == (run == 2 ? IOMMU_ATTACH_NEST : IOMMU_ATTACH_OWN);
+	iommu_attach_unlock(alist);
+	return nr;
+}
+
+/* What is spare for more groups of an IOMMU goes when it has none left. */
+static void rule_06_spare_groups_go_with_the_last_group(struct kunit *test)
+{
+	struct world *world = new_world(test, 128);
+	u32 i, run, gone;
+
+	for (gone = 0; gone < 3; gone++) {
+		struct iommu_attach_list *alist = &world->list[gone];
+		struct thing *things[20];
+
+		for (run = 0; run < 3; run++) {
+			for (i = 0; i < 20; i++) {
+				struct thing *thing = add_run(world, alist, run, i);
+
+				if (run == gone)
+					things[i] = thing;
+			}
+			KUNIT_EXPECT_GT(test, count_run(alist, run), 20);
+		}
+		verify(world, alist);
+		for (i = 0; i < 20; i++)
+			detach(world, things[i]);
+		KUNIT_EXPECT_GT(test, count_run(alist, gone), 20);
+		for (i = 20; i < 40; i++)
+			add_run(world, alist, gone ? 0 : 1, i);
+		KUNIT_EXPECT_EQ(test, count_run(alist, gone), 0);
+		verify(world, alist);
+		detach_all(world);
+	}
+}
+
+/* A spare group gets its key while a walk has it in its table. */
+static void rule_02_spare_group_used_beside_walk(struct kunit *test)
+{
+	struct world *world = new_world(test, 32);
+	struct iommu_attach_list *alist = &world->list[0];
+	u32 i, nr = 0, nr_late = 0, nr_atc = 0, wrong = 0;
+	const struct iommu_attach_group *group;
+	struct iommu_attach_walk walk;
+	u64 atc;
+
+	/* The last of these has made a table with two that are spare. */
+	for (i = 0; i < 17; i++)
+		add(world, alist, 0, i, i);
+	world->atomic = true;
+	world->fail_at = world->allocs + 1;
+	iommu_attach_walk_begin(&walk, alist);
+	iommu_attach_for_each_group(group, &walk) {
+		if (!nr)
+			wrong += try_attach(world, new_thing(world, alist, 0, 101, 101)) < 0;
+		nr_late += group->tag == 101;
+		wrong += group->tag != nr && group->tag != 101;
+		nr++;
+	}
+	iommu_attach_for_each_atc(group, atc, &walk) {
+		if (!nr_atc)
+			wrong += try_attach(world, new_thing(world, alist, 0, 102, 102)) < 0;
+		wrong += group->tag != atc || atc == 102;
+		nr_atc++;
+	}
+	iommu_attach_walk_end(&walk);
+	world->fail_at = 0;
+	world->atomic = false;
+	KUNIT_EXPECT_EQ(test, wrong, 0);
+	KUNIT_EXPECT_EQ(test, nr, 17 + nr_late);
+	KUNIT_EXPECT_LE(test, nr_late, 1);
+	KUNIT_EXPECT_EQ(test, nr_atc, 18);
+	verify(world, alist);
+}
+
 /* A list that has lost its last attachment is as new: small, and walked in one line. */
 static void rule_06_emptied_list_is_as_new(struct kunit *test)
 {
@@ -4278,6 +4395,7 @@ static struct kunit_case alist_test_cases[] = {
 	KUNIT_CASE(rule_02_iommus_become_many_beside_flush),
 	KUNIT_CASE(rule_02_groups_keep_their_keys),
 	KUNIT_CASE(rule_02_target_moved_beside_flush),
+	KUNIT_CASE(rule_02_spare_group_used_beside_walk),
 	KUNIT_CASE(rule_03_own_then_nests_then_atc),
 	KUNIT_CASE(rule_04_flush_and_walk_while_lock_is_held),
 	KUNIT_CASE(rule_04_walks_and_detach_take_no_memory),
@@ -4288,6 +4406,8 @@ static struct kunit_case alist_test_cases[] = {
 	KUNIT_CASE(rule_06_first_add_takes_no_memory),
 	KUNIT_CASE(rule_06_equal_target_takes_no_memory),
 	KUNIT_CASE(rule_06_tags_that_come_and_go_leave_no_trace),
+	KUNIT_CASE(rule_06_many_groups_take_few_tables),
+	KUNIT_CASE(rule_06_spare_groups_go_with_the_last_group),
 	KUNIT_CASE(rule_06_add_nest_without_memory),
 	KUNIT_CASE(rule_06_enable_atc_without_memory),
 	KUNIT_CASE(rule_06_nest_enable_atc_without_memory),
