@@ -1,6 +1,39 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Grace periods, and what is called after them
+ *
+ * Each thread has a word: how deep it is in read-side sections, and the phase that it read
+ * from shim_rcu_gp when it entered the outermost one. A grace period changes the phase and
+ * waits for the threads whose word has the other one; and does both again. Once is not
+ * enough: a reader that has read the phase, and writes its word only when a grace period
+ * has looked at it, would be taken for a newcomer by the next one.
+ *
+ *   reader                                 grace period
+ *   ------                                 ------------
+ *   write the word                         what it is about has been taken away
+ *   barrier in rcu_read_lock()             barrier in all threads
+ *   read what may be taken away            change the phase, look at the words
+ *
+ *   read what may be taken away            look at the word: it has left
+ *   release the word                       barrier in all threads
+ *                                          free what was taken away
+ *
+ * Either the word is seen, or the reader sees that all is gone. The reader's barrier is one
+ * of the compiler alone where membarrier(2) makes every running thread have a full one.
+ *
+ * Who waits spins for a moment, and then sleeps on shim_rcu_gp.waits until a section ends:
+ *
+ *   reader                                 grace period
+ *   ------                                 ------------
+ *   write the word                         write waits
+ *   barrier in rcu_read_unlock()           barrier in all threads
+ *   read waits, wake                       read the word, sleep
+ *
+ * Threads without memory for a word share a counter, which has no phase: they are waited
+ * for whenever they have entered.
+ *
+ * gp_lock lets one grace period run at a time. Grace periods are numbered when they begin, so
+ * who waits for the lock can tell whether one that began late enough has ended meanwhile.
  */
 #include <errno.h>
 #include <linux/futex.h>
@@ -140,10 +173,6 @@ static void wait_for_phase(void)
 	}
 }
 
-/*
- * A reader may have read the phase before it changed and enter after it was looked at, so
- * that there are two changes: what began before the first is gone after the second.
- */
 static void wait_for_readers(void)
 {
 	/* Pairs with the one in rcu_read_lock(). */
