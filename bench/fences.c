@@ -16,8 +16,8 @@
  * The counters of each CPU are those of struct iommu_attach_fence in all three ways that
  * have any. Then what a flush that hangs does to others, with the list itself.
  *
- * Built with the memb flavour of liburcu: one whose readers are known, so that a thread
- * that waits for hardware outside of a read-side section holds up nobody.
+ * Built with the RCU of the library: a thread that waits for hardware outside of a
+ * read-side section holds up nobody.
  */
 #include <getopt.h>
 #include <malloc.h>
