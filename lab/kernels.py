@@ -77,6 +77,10 @@ class Tools:
             raise LabError("lab/root failed")
         return done.stdout.strip()
 
+    def root(self):
+        """The directory that programs and libraries come from."""
+        return "/" if self.own else self._root()
+
     def command(self, command, binds=None):
         """The argument list that runs command, with directories bound as {where: from}."""
         if self.own:
@@ -315,15 +319,15 @@ class Kernel:
             self._measure_stack()
         stamp.set()
 
-    def build_module(self, source, say):
+    def build_module(self, source, say, headers=()):
         """
-        The module in a directory of ours; return: its file. Apart from the kernel's own
+        The module in a directory of ours; return: where it is. Apart from the kernel's own
         stamp: a machine that needs no such module does not build it.
         """
         name = os.path.basename(source)
         out = os.path.join(self.obj, name)
-        parts = [os.path.join(os.path.dirname(source), "layout.h"), source]
-        stamp = Stamp(out, read(os.path.join(self.obj, ".lab-stamp")) + hash_files(parts))
+        stamp = Stamp(out, read(os.path.join(self.obj, ".lab-stamp")) +
+                      hash_files([source, *headers]))
         if not stamp.is_set():
             say(f"building {name} for {self.name}")
             os.makedirs(out, exist_ok=True)

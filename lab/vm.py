@@ -17,6 +17,7 @@ import shlex
 import struct
 import subprocess
 
+import commands
 import hw
 from kernels import ARCHES, CACHE, LAB, OUT, LabError, hash_files, run
 
@@ -26,11 +27,15 @@ OUTSIDE_SIZE = 8 << 20
 DISK_SIZE = "64M"
 
 # A program a file; lab.c is what they share, and hw.c what those have in common that are
-# for hardware of lab/hw. init alone is there on each architecture.
+# for hardware of lab/hw.
 HW_PROGRAMS = ["hw_unmap", "hw_nest", "hw_pasid", "hw_wait", "hw_error", "hw_silent", "hw_reset",
                "hw_dirty", "hw_fault", "hw_sva"]
-PROGRAMS = ["init", "nvme", "unmap", "churn", "stale", "watch", *HW_PROGRAMS]
-X86_ONLY = set(PROGRAMS) - {"init"}
+PROGRAMS = ["init", "nvme", "killed", "unmap", "churn", "stale", "watch", *HW_PROGRAMS]
+X86_ONLY = set(PROGRAMS) - {"init", "nvme", "killed"}
+
+# Where a machine finds the first serial port that is neither the console nor for what
+# programs print.
+PORTS = {"x86-64": "/dev/ttyS2", "arm64": "/dev/ttyS0", "riscv64": "/dev/ttyS1"}
 
 # What a kernel prints when something is wrong, whatever its options are.
 SPLAT = re.compile(
@@ -42,9 +47,6 @@ SPLAT = re.compile(
 # All of the kernel races somewhere: KCSAN's reports count where this has a part in them.
 RACE = re.compile(r"BUG: KCSAN: .*? in ([\w.]+)\S*(?: / ([\w.]+))?")
 RACE_OF = "drivers/iommu"
-
-COUNTED = {"iotlb": "iotlb", "p-iotlb": "iotlb", "device": "atc",
-           "device-piotlb": "atc", "wait": "sync"}
 
 
 class Guests:
@@ -133,6 +135,7 @@ class Boot:
 
     def _list(self):
         values = {"ids": self.machine.get("ids", ""), "seed": SEED,
+                  "port": PORTS[self.kernel.arch],
                   "ats": self.machine.get("ats", ""),
                   "base": self.hardware.base if self.hardware else "",
                   "silent": self.machine.get("silent", "0")}
@@ -178,7 +181,10 @@ class Boot:
             append.append("LAB_OUTPUT=/dev/ttyS1")
             output = ["-serial", "file:" + self.output]
         for name in self.workload.get("ports", []):
-            output += ["-serial", "file:" + os.path.join(self.dir, name)]
+            path = os.path.join(self.dir, name)
+            # Other machines have one serial port of their own.
+            output += ["-serial", "file:" + path] if self.kernel.arch == "x86-64" else \
+                ["-chardev", f"file,id={name},path={path}", "-device", f"pci-serial,chardev={name}"]
         hardware, memory = [], str(workload.get("memory", 512))
         if self.hardware:
             hardware, memory = self.hardware.qemu(), f"{self.hardware.memory}B"
@@ -192,8 +198,9 @@ class Boot:
         if workload.get("icount"):
             command += ["-icount", "shift=0,sleep=off"]
         if workload.get("trace"):
-            command += ["-trace", "vtd_inv_desc", "-trace", "pci_cfg_write",
-                        "-D", os.path.join(self.dir, "trace")]
+            for event in [*commands.EVENTS[self.kernel.arch], "pci_cfg_write"]:
+                command += ["-trace", event]
+            command += ["-D", os.path.join(self.dir, "trace")]
         return command
 
     def _key(self, kernel_stamp, guest_hash):
@@ -256,22 +263,13 @@ class Boot:
 
     def _trace(self):
         """For each marked interval, what QEMU's IOMMU was told in it."""
-        intervals, current = [], None
         path = os.path.join(self.dir, "trace")
         if not os.path.exists(path):
-            return intervals
-        with open(path, encoding="utf-8", errors="replace") as file:
-            for line in file:
-                if "pci_cfg_write pci-testdev" in line and "@0x3c" in line:
-                    if line.rstrip().endswith("<- 0x1"):
-                        current = {"iotlb": 0, "atc": 0, "sync": 0, "other": 0}
-                    elif current is not None:
-                        intervals.append(current)
-                        current = None
-                found = re.search(r"vtd_inv_desc invalidate desc type (.+?) high", line)
-                if found and current is not None:
-                    current[COUNTED.get(found.group(1), "other")] += 1
-        return intervals
+            return []
+        found = commands.intervals(path, "0x1", "0x0")
+        for counts in found:
+            counts["other"] += counts.pop("config")
+        return found
 
     def _splats(self, lines):
         """What the kernel complained about, and how many races are somebody else's."""

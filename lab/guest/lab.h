@@ -59,6 +59,8 @@ int try_unmap(const struct space *space, uint64_t iova, uint64_t size);
 void map(const struct space *space, void *memory, uint64_t iova, uint64_t size);
 void unmap(const struct space *space, uint64_t iova, uint64_t size);
 
+void count_mark(unsigned char value);
+
 void count_init(void);
 void count_reset(void);
 void count_begin(void);
