@@ -64,7 +64,7 @@
 #define ATC_QDEP	GENMASK_ULL(56, 52)
 #define ATC_EXTRA_INVAL	BIT_ULL(57)	/* the device needs the command twice */
 
-/* A flush that fails because of a silent device is repeated while the device is blocked. */
+/* A flush that fails is repeated: so often is it done at most. */
 #define FLUSH_TRIES	4
 
 /* An attachment, and one to a nested domain. Both begin in the same way. */
@@ -877,14 +877,15 @@ static void flush_init(struct intel_flush *flush, struct dmar_domain *domain,
 
 /*
  * A flush that has left a silent device out fails, but has the device blocked: the next one
- * succeeds. Any other failure lasts. It is reported: unmap has no way to return it.
+ * succeeds. So does the one after an IOMMU has refused a descriptor, unless it always does.
+ * What lasts is reported: unmap has no way to return it.
  */
 static noinline void flush_failed(struct intel_flush *flush,
 				  const struct iommu_attach_flush_ops *ops, int error)
 {
 	int tries;
 
-	for (tries = 1; error == -ETIMEDOUT && tries < FLUSH_TRIES; tries++)
+	for (tries = 1; error && tries < FLUSH_TRIES; tries++)
 		error = iommu_attach_flush(&flush->domain->alist, ops, flush);
 	if (error)
 		pr_err_ratelimited("Invalidation of 0x%lx-0x%lx failed: %d. Devices may still reach what was unmapped\n",
