@@ -13,6 +13,8 @@ reads, a DMAR table, and the words that QEMU's and the kernel's command lines ne
     latency_us = { wait = 10 }    # by type of command: context, iotlb, dev_tlb, iec, wait,
                                   # p_iotlb, pasid, p_dev_tlb, page_grp
     memory = 512                  # MiB of the machine
+    crashed = "legacy"            # or "scalable": a kernel has left translation on, in that
+                                  # mode, with tables of hw/layout.h's HW_LEFT
 
 A unit that differs has a table of its own, [[hw.unit]] in the order of the units, with the
 same keys; a function that differs one in it, [[hw.unit.function]] with "slot", and with
@@ -39,7 +41,8 @@ SLOTS = 31
 TYPES = {"context", "iotlb", "dev_tlb", "iec", "wait", "p_iotlb", "pasid", "p_dev_tlb",
          "page_grp"}
 FUNCTION = {"ats": True, "pri": True, "pasid_bits": 20}
-KINDS = {bool: "true or false", int: "a number", dict: "a table", list: "a list of tables"}
+KINDS = {bool: "true or false", int: "a number", dict: "a table", list: "a list of tables",
+         str: "a text"}
 UNIT = {"functions": 1, "timeout_ms": 300, "latency_us": {}, **FUNCTION}
 
 
@@ -76,7 +79,7 @@ def unit_of(table, where):
 
 def units_of(table, where):
     """All units of a machine's [hw] table."""
-    check(table, {**UNIT, "units": 0, "unit": [], "memory": 0}, where)
+    check(table, {**UNIT, "units": 0, "unit": [], "memory": 0, "crashed": ""}, where)
     own = table.get("unit", [])
     number = table.get("units", len(own) or 1)
     if not max(1, len(own)) <= number <= UNITS:
@@ -116,6 +119,9 @@ class Hardware:
         self.memory = table.get("memory", 512) << 20
         if self.memory < 128 << 20:
             raise LabError(f"{where}: memory: expected at least 128 (MiB)")
+        self.crashed = {key: table[key] for key in ("crashed",) if key in table}
+        if not set(self.crashed.values()) <= {"legacy", "scalable"}:
+            raise LabError(f"{where}: crashed: expected legacy or scalable")
         self.base = self.memory // 2
         self.directory = directory
         self.trace = os.path.join(directory, "hw.trace")
@@ -154,7 +160,8 @@ class Hardware:
         with open(machine, "w", encoding="utf-8") as file:
             json.dump({"ram": self.shared + "/ram", "qtest": self.shared + "/qtest",
                        "memory": self.memory, "base": self.base, "trace": self.trace,
-                       "report": self.report, "units": self.units}, file, indent=1)
+                       "report": self.report, "units": self.units, **self.crashed}, file,
+                      indent=1)
         with open(os.path.join(self.directory, "hw.log"), "w", encoding="utf-8") as log:
             self.process = subprocess.Popen([PROGRAM, machine], stdout=subprocess.PIPE,
                                             stderr=log)

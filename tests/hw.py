@@ -30,7 +30,7 @@ SLOT, CONTROL = 1, 31
 COMMAND, IOVA, PASID, VALUE, RESULT = 0x00, 0x08, 0x10, 0x18, 0x20
 TIMEOUT, SILENT, ABSENT, DEAD, RESET, LOOK = 0x148, 0x200, 0x300, 0x600, 0x700, 0x100
 TROUBLE, TYPES, SKIP, COUNT, HITS = 0x120, 0x128, 0x130, 0x138, 0x140
-ERRORS, PATIENCE, RESCUES = 0x158, 0x160, 0x168
+ERRORS, PATIENCE, RESCUES, PING = 0x158, 0x160, 0x168, 0x170
 NONE = (1 << 64) - 1
 failed = []
 
@@ -127,7 +127,7 @@ def wrong_files(program, directory):
     slot = [{"functions": [{"slot": 0}]}]
     for name, changes in {"no RAM": {"ram": None}, "no unit": {"units": []},
                           "too many units": {"units": [{}] * 17}, "slot 0": {"units": slot},
-                          "base beyond memory": {"base": MEMORY},
+                          "base beyond memory": {"base": MEMORY}, "no such mode": {"crashed": "x"},
                           "latency of no type": {"units": [{"latency_us": {"x": 1}}]},
                           "too many PASIDs": {"units": [{"functions": [
                               {"slot": 1, "pasid_bits": 21}]}]}}.items():
@@ -259,8 +259,26 @@ def silence(guest):
     guest.store(guest.control(ABSENT + SLOT * 8), 1)
     check("one that is gone reads as ones", guest.wait(guest.config(0), 0xffffffff, 4))
     check("and nothing of it can be written", guest.load(guest.config(0x1004), 4) == 0)
+    guest.store(guest.control(PING), 1)
+    check("a unit that looks", guest.wait(guest.control(PING), 0))
     guest.store(guest.control(LOOK), 1)
     check("a look at the caches", guest.wait(guest.control(LOOK), 0))
+
+
+def crashed(program, directory):
+    """What a kernel has left, in both modes."""
+    left, iova, pattern = BASE + 0x500000, 0x70000000, 0xdeadbeefcafef00d
+    for mode, ttm in (("legacy", 0), ("scalable", 1 << 10)):
+        process = start(program, directory, crashed=mode)
+        process.stdout.readline()
+        guest = Guest(directory + "/ram")
+        check(f"{mode}: translation is on", guest.load(REGS + GSTS, 4) & TE and
+              guest.load(REGS + RTADDR) == left | ttm)
+        check(f"{mode}: DMA goes by the tables that were left",
+              guest.dma(1, iova + 0xf000) == (1, pattern), guest.dma(1, iova + 0xf000))
+        check(f"{mode}: what is beside them is not mapped", guest.dma(1, iova + 0x10000)[0] == 2)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
 
 
 def main():
@@ -269,6 +287,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="hw-", dir="/dev/shm") as directory:
         tables()
         wrong_files(program, directory)
+        crashed(program, directory)
         process = start(program, directory)
         check("it says when it is ready", process.stdout.readline() == b"ready\n")
         guest = Guest(directory + "/ram")

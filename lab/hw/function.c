@@ -171,8 +171,15 @@ static void update(struct function *function)
 
 static void poll_config(struct function *function)
 {
+	const struct unit *unit = function->unit;
+	uint64_t at = config(unit, function->slot) + HW_WRITTEN;
+	bool written;
+
 	pthread_mutex_lock(&function->lock);
+	written = load32(unit->machine, at);
 	update(function);
+	if (written)
+		store32(unit->machine, at, 0);
 	pthread_mutex_unlock(&function->lock);
 }
 

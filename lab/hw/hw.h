@@ -6,6 +6,7 @@
  *   main.c       the machine: what it has, its threads, its report
  *   vtd.c        registers and queue of a VT-d unit; a thread each
  *   function.c   the functions: DMA, configuration space, agents
+ *   crashed.c    tables that a kernel has left, for a crash kernel to find
  *   msi.c        interrupts, by QEMU's qtest socket
  *   trace.c      what the units were told, as an ftrace log
  *
@@ -98,6 +99,8 @@ bool quitting(const struct machine *machine);
 
 /* vtd.c */
 void vtd_reset(struct unit *unit, const struct machine *machine);
+/* As if the guest had set the root table, and translation on. */
+void vtd_set_root(struct unit *unit, uint64_t rtaddr);
 void *vtd_thread(void *unit);
 bool vtd_translates(const struct unit *unit);
 void vtd_report_fault(struct unit *unit, unsigned int rid, uint64_t pasid, uint64_t iova,
@@ -113,6 +116,10 @@ void function_count_atc(struct function *function);
 void function_response(struct function *function, unsigned int code);
 /* Polls all of a machine. */
 void *functions_thread(void *machine);
+
+/* crashed.c */
+/* Writes the tables, for functions that are there; return: for RTADDR_REG. */
+uint64_t crashed_root(const struct unit *unit, bool scalable);
 
 /* msi.c */
 void msi_open(const char *path);

@@ -24,6 +24,15 @@
 #define HW_REGISTERS(u)	(0x1000UL * (1 + (u)))
 #define HW_CONFIG(u, s)	(0x100000UL + ((u) * HW_SLOTS + (s)) * 0x2000UL)
 #define HW_MASKS	0x1000		/* from a function's configuration space */
+/* Not 0: the space was written, and the function has not looked. A write waits for that. */
+#define HW_WRITTEN	0x1ffc
+/* Tables of a kernel that crashed, if the machine has them; and what they map. */
+#define HW_LEFT		0x500000UL
+#define HW_LEFT_IOVA	0x70000000UL
+#define HW_LEFT_PAGES	16
+#define HW_LEFT_PATTERN	0xdeadbeefcafef00dULL	/* the first word of each page */
+#define HW_LEFT_DID	0x51ULL
+#define HW_DMA_PATTERN	0x5ca1ab1e0ddba110ULL	/* of a page that the module has for DMA */
 #define HW_BAR_SIZE	0x4000UL
 #define HW_BARS(u)	(0x800000UL + (u) * HW_SLOTS * HW_BAR_SIZE)
 #define HW_BAR(u, s)	(HW_BARS(u) + (s) * HW_BAR_SIZE)
@@ -92,6 +101,7 @@
 #define HW_TROUBLE_HITS	0x140		/* so far */
 #define HW_PATIENCE	0x160		/* ns after which an error clears itself; 0: never */
 #define HW_RESCUES	0x168		/* so often it did */
+#define HW_PING		0x170		/* 1: 0 when the unit has looked */
 #define HW_TIMEOUT	0x148		/* ns after which a device is given up */
 #define HW_TIMEOUTS	0x150		/* so far: ITE */
 #define HW_ERRORS	0x158		/* so far: IQE */

@@ -6,12 +6,13 @@
  *
  *	{ "ram": path of the guest's memory, made here, "memory": its size,
  *	  "base": where the hardware is in it, "trace": path, "report": path,
- *	  "qtest": path of QEMU's socket,
+ *	  "qtest": path of QEMU's socket, "crashed": "legacy" or "scalable",
  *	  "units": [ { "timeout_ms": 300, "latency_us": { "wait": 10, ... },
  *		       "functions": [ { "slot": 1, "ats": true, "pri": true, "pasid_bits": 20,
  *					"latency_us": 5 }, ... ] }, ... ] }
  *
- * "trace", "report" and "qtest" may be missing. It prints "ready" when a guest may begin.
+ * "trace", "report" and "qtest" may be missing. With "crashed", a kernel has left its tables in
+ * that mode. It prints "ready" when a guest may begin.
  * Exit codes: 0, 1 where something failed, 2 for a wrong file or usage.
  */
 #include <errno.h>
@@ -276,6 +277,12 @@ int main(int argc, char **argv)
 	make_memory(&machine, ram);
 	for (u = 0; u < json_object_array_length(units); u++)
 		make_unit(&machine, json_object_array_get_idx(units, u), argv[1]);
+	path = string(root, "crashed");
+	if (path && strcmp(path, "legacy") && strcmp(path, "scalable"))
+		bad(argv[1], "crashed: legacy or scalable");
+	for (u = 0; path && u < machine.nr_units; u++)
+		vtd_set_root(machine.units[u],
+			     crashed_root(machine.units[u], !strcmp(path, "scalable")));
 	store32(&machine, machine.base + HW_AT_UNITS, machine.nr_units);
 	store32(&machine, machine.base + HW_AT_MAGIC, HW_MAGIC);
 	path = string(root, "qtest");

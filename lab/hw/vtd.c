@@ -140,6 +140,14 @@ void vtd_reset(struct unit *unit, const struct machine *machine)
 	unit->rescued_at = UINT_MAX;
 }
 
+void vtd_set_root(struct unit *unit, uint64_t rtaddr)
+{
+	write64(unit, RTADDR, rtaddr);
+	model_set_root(unit->iommu, rtaddr);
+	unit->gsts = GCMD_TE | GCMD_SRTP;
+	write32(unit, GSTS, unit->gsts);
+}
+
 bool vtd_translates(const struct unit *unit)
 {
 	return read32(unit, GSTS) & GCMD_TE;
@@ -456,6 +464,8 @@ static bool consume(struct unit *unit)
 	unsigned int tail = (unsigned int)(read64(unit, IQT) >> entry_shift(unit));
 	uint64_t desc[MODEL_CMD_WORDS];
 
+	if (control_load(unit, HW_PING))
+		store64(unit->machine, control(unit, HW_PING), 0);
 	update_gcmd(unit);
 	update_fsts(unit);
 	rescue(unit);

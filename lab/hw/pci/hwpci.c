@@ -4,17 +4,26 @@
  *
  *	insmod hwpci.ko base=ADDRESS
  *
- * makes a segment for each unit. It has no logic but the masks of configuration space; what
- * answers is the program outside. Parameters do what a program cannot ask the kernel for:
+ * makes a segment for each unit. It has no logic but the masks of configuration space and the
+ * wait for the function after a write; what answers is the program outside. Parameters do what a program cannot ask the kernel for:
  *
  *	grace	a read runs synchronize_rcu() and gives the nanoseconds that it took
  *	gone	a function that the kernel shall take for disconnected
  *	sva	a function that the writer's address space is bound to; a read gives the PASID
  *		of the last one
  *	unbind	the same function: all of its bonds end
+ *	back	a function that was removed is looked for again
+ *	dma	a function that gets a page for DMA by its kernel's domain; a read gives the
+ *		address that the function uses for it
+ *	undma	the page is taken away
+ *	snoop	a function whose domain two callers tell at once to force snooping; a read gives
+ *		the wait commands that its unit has executed since the first one began: when the
+ *		second one began, when each of them had returned
  *
  * A function is written as "0001:00:01.0".
  */
+#include <linux/delay.h>
+#include <linux/dma-mapping.h>
 #include <linux/io.h>
 #include <linux/iommu.h>
 #include <linux/ioport.h>
@@ -23,6 +32,7 @@
 #include <linux/pci.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
+#include <linux/workqueue.h>
 
 #include "../layout.h"
 
@@ -128,6 +138,148 @@ static const struct kernel_param_ops unbind_ops = { .set = unbind_set };
 module_param_cb(unbind, &unbind_ops, NULL, 0200);
 MODULE_PARM_DESC(unbind, "a function whose bonds end");
 
+/* pci_rescan_bus() would give its BAR another place, and the hardware has only this one. */
+static int back_set(const char *value, const struct kernel_param *kp)
+{
+	unsigned int domain, bus_nr, slot, fn;
+	struct pci_dev *pdev;
+	struct pci_bus *bus;
+
+	if (sscanf(value, "%x:%x:%x.%x", &domain, &bus_nr, &slot, &fn) != 4)
+		return -EINVAL;
+	pci_lock_rescan_remove();
+	bus = pci_find_bus(domain, bus_nr);
+	pdev = bus ? pci_scan_single_device(bus, PCI_DEVFN(slot, fn)) : NULL;
+	if (pdev) {
+		pci_bus_claim_resources(bus);
+		pci_bus_add_devices(bus);
+	}
+	pci_unlock_rescan_remove();
+	return pdev ? 0 : -ENODEV;
+}
+
+static const struct kernel_param_ops back_ops = { .set = back_set };
+module_param_cb(back, &back_ops, NULL, 0200);
+MODULE_PARM_DESC(back, "a function that is looked for again");
+
+
+static struct {
+	struct pci_dev *pdev;
+	u64 *page;
+	dma_addr_t handle;
+} dma;
+
+static int undma_set(const char *value, const struct kernel_param *kp)
+{
+	if (!dma.pdev)
+		return -ENOENT;
+	dma_free_coherent(&dma.pdev->dev, PAGE_SIZE, dma.page, dma.handle);
+	pci_dev_put(dma.pdev);
+	dma.pdev = NULL;
+	return 0;
+}
+
+static const struct kernel_param_ops undma_ops = { .set = undma_set };
+module_param_cb(undma, &undma_ops, NULL, 0200);
+MODULE_PARM_DESC(undma, "anything: the page for DMA is taken away");
+
+static int dma_set(const char *value, const struct kernel_param *kp)
+{
+	struct pci_dev *pdev = dma.pdev ? NULL : function_of(value);
+	int ret;
+
+	if (!pdev)
+		return -ENODEV;
+	ret = dma_set_mask_and_coherent(&pdev->dev, DMA_BIT_MASK(32));
+	if (!ret) {
+		dma.page = dma_alloc_coherent(&pdev->dev, PAGE_SIZE, &dma.handle, GFP_KERNEL);
+		ret = dma.page ? 0 : -ENOMEM;
+	}
+	if (ret) {
+		pci_dev_put(pdev);
+		return ret;
+	}
+	*dma.page = HW_DMA_PATTERN;
+	dma.pdev = pdev;
+	return 0;
+}
+
+static int dma_get(char *buffer, const struct kernel_param *kp)
+{
+	return sysfs_emit(buffer, "%llu\n", (u64)dma.handle);
+}
+
+static const struct kernel_param_ops dma_ops = { .set = dma_set, .get = dma_get };
+module_param_cb(dma, &dma_ops, NULL, 0600);
+MODULE_PARM_DESC(dma, "a function that gets a page for DMA");
+
+struct snooper {
+	struct work_struct work;
+	struct iommu_domain *domain;
+	void __iomem *waits;
+	u64 returned;
+};
+
+static u64 snoop_second, snoop_returned[2];
+
+static void snoop_work(struct work_struct *work)
+{
+	struct snooper *snooper = container_of(work, struct snooper, work);
+
+	snooper->domain->ops->enforce_cache_coherency(snooper->domain);
+	snooper->returned = readq(snooper->waits);
+}
+
+static int snoop_set(const char *value, const struct kernel_param *kp)
+{
+	struct pci_dev *pdev = function_of(value);
+	struct iommu_domain *domain = pdev ? iommu_get_domain_for_dev(&pdev->dev) : NULL;
+	struct snooper snoopers[2] = {};
+	void __iomem *waits;
+	u64 before;
+	int i;
+
+	if (!domain || !domain->ops->enforce_cache_coherency) {
+		pci_dev_put(pdev);
+		return -ENODEV;
+	}
+	waits = ioremap(base + HW_BAR(pci_domain_nr(pdev->bus) - 1, HW_CONTROL_SLOT) +
+			HW_COUNT(5), sizeof(u64));
+	if (!waits) {
+		pci_dev_put(pdev);
+		return -ENOMEM;
+	}
+	before = readq(waits);
+	for (i = 0; i < ARRAY_SIZE(snoopers); i++) {
+		snoopers[i].domain = domain;
+		snoopers[i].waits = waits;
+		INIT_WORK_ONSTACK(&snoopers[i].work, snoop_work);
+		if (i) {
+			usleep_range(2000, 4000);
+			snoop_second = readq(waits) - before;
+		}
+		queue_work(system_dfl_wq, &snoopers[i].work);
+	}
+	for (i = 0; i < ARRAY_SIZE(snoopers); i++) {
+		flush_work(&snoopers[i].work);
+		destroy_work_on_stack(&snoopers[i].work);
+		snoop_returned[i] = snoopers[i].returned - before;
+	}
+	iounmap(waits);
+	pci_dev_put(pdev);
+	return 0;
+}
+
+static int snoop_get(char *buffer, const struct kernel_param *kp)
+{
+	return sysfs_emit(buffer, "%llu %llu %llu\n", snoop_second, snoop_returned[0],
+			  snoop_returned[1]);
+}
+
+static const struct kernel_param_ops snoop_ops = { .set = snoop_set, .get = snoop_get };
+module_param_cb(snoop, &snoop_ops, NULL, 0600);
+MODULE_PARM_DESC(snoop, "a function whose domain two callers tell to force snooping");
+
 struct segment {
 	struct pci_sysdata sysdata;	/* bus->sysdata */
 	struct resource window, busn;
@@ -168,12 +320,19 @@ static int hwpci_write(struct pci_bus *bus, unsigned int devfn, int where, int s
 {
 	void __iomem *config = config_of(bus, devfn);
 	int at = where & ~3, shift = 8 * (where & 3);
+	unsigned int patience = 100000;
 	u32 mask;
 
 	if (!config)
 		return PCIBIOS_DEVICE_NOT_FOUND;
 	mask = readl(config + HW_MASKS + at) & mask_of(size) << shift;
+	if (!mask)
+		return PCIBIOS_SUCCESSFUL;
 	writel((readl(config + at) & ~mask) | (value << shift & mask), config + at);
+	/* It is not posted: ATS that goes off and on at once has been off. */
+	writel(1, config + HW_WRITTEN);
+	while (readl(config + HW_WRITTEN) && patience--)
+		udelay(10);
 	return PCIBIOS_SUCCESSFUL;
 }
 
