@@ -195,6 +195,8 @@ class Boot:
                    "-kernel", self.kernel.image, "-initrd", os.path.join(self.dir, "initrd"),
                    "-append", " ".join(append)]
         command = [word.replace("@DISK@", self.disk) for word in command]
+        if workload.get("in_turn"):
+            command += ["-accel", "tcg,thread=single"]
         if workload.get("icount"):
             command += ["-icount", "shift=0,sleep=off"]
         if workload.get("trace"):

@@ -100,33 +100,55 @@ void function_open(struct function *function, const char *bdf)
 	function->bar = map_resource(bdf);
 }
 
-void hw_open(struct hardware *hw, int max)
+void hw_open_units(struct hardware *hw)
 {
-	char bdf[MAX_DEVICES][16];
-	int n, i, of_unit = 0;
+	char bdf[HW_MAX_UNITS][16];
+	int i;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	memset(hw, 0, sizeof(*hw));
-	space_open(&hw->space);
 	hw->units = find_devices(CONTROL_ID, bdf, HW_MAX_UNITS);
 	if (!hw->units)
 		fail("no unit: is hwpci.ko there?");
 	for (i = 0; i < hw->units; i++)
 		hw->control[i] = map_resource(bdf[i]);
+}
 
+void hw_open(struct hardware *hw, int max)
+{
+	char bdf[MAX_DEVICES][16];
+	int n, i, of_unit = 0;
+
+	hw_open_units(hw);
+	space_open(&hw->space);
 	n = find_devices(FUNCTION_ID, bdf, MAX_DEVICES);
 	for (i = 0; i < n; i++) {
 		struct function *function = &hw->function[hw->functions];
 
-		place(function, bdf[i]);
 		of_unit = i && !strncmp(bdf[i], bdf[i - 1], 4) ? of_unit + 1 : 1;
 		if (max && of_unit > max)
 			continue;
-		device_to_vfio(&function->device, bdf[i]);
-		device_open(&function->device, &hw->space);
-		map_bar(function);
+		function_take(hw, function, bdf[i]);
 		hw->functions++;
 	}
+}
+
+void function_take(struct hardware *hw, struct function *function, const char *bdf)
+{
+	place(function, bdf);
+	device_to_vfio(&function->device, bdf);
+	device_open(&function->device, &hw->space);
+	map_bar(function);
+}
+
+void function_remove(struct function *function)
+{
+	char path[100];
+
+	munmap((void *)(uintptr_t)function->bar, HW_BAR_SIZE);
+	device_close(&function->device);
+	snprintf(path, sizeof(path), PCI "%s/remove", function->device.bdf);
+	write_file(path, "1");
 }
 
 struct function *hw_first(struct hardware *hw, int unit)
@@ -227,6 +249,12 @@ uint64_t control_get(const struct hardware *hw, int unit, uint64_t offset)
 void control_set(const struct hardware *hw, int unit, uint64_t offset, uint64_t value)
 {
 	reg_set(hw->control[unit], offset, value);
+}
+
+void ping(const struct hardware *hw, int unit)
+{
+	control_set(hw, unit, HW_PING, 1);
+	wait_for_zero(hw->control[unit], HW_PING, "a unit");
 }
 
 unsigned long look(const struct hardware *hw)
@@ -472,6 +500,17 @@ struct agents churn(struct hardware *hw, const struct churn *churn, int rounds)
 	if (all.done == all.faults)
 		fail("agents: no access of %lu has got through", all.done);
 	return all;
+}
+
+struct agents churn_until_stale(struct hardware *hw, const struct churn *pages, int rounds)
+{
+	struct agents agents;
+	int tries = 10;
+
+	do {
+		agents = churn(hw, pages, rounds);
+	} while (!agents.stale && --tries);
+	return agents;
 }
 
 void report_case(const char *name, const char *format, ...)

@@ -45,8 +45,13 @@ uint64_t now_ns(void);
 void sleep_ms(unsigned int ms);
 void pin(int cpu);
 
+/* The units alone: no function is touched. */
+void hw_open_units(struct hardware *hw);
 /* Takes at most @max functions of each unit to VFIO; all of them if 0. */
 void hw_open(struct hardware *hw, int max);
+/* One that is there, to VFIO; and its removal by the kernel. */
+void function_take(struct hardware *hw, struct function *function, const char *bdf);
+void function_remove(struct function *function);
 /* One that VFIO does not have: it keeps its kernel's domain. */
 void function_open(struct function *function, const char *bdf);
 /* The first function of a unit. */
@@ -65,6 +70,8 @@ void expect_fault(struct function *function, uint64_t pasid, uint64_t iova);
 
 uint64_t control_get(const struct hardware *hw, int unit, uint64_t offset);
 void control_set(const struct hardware *hw, int unit, uint64_t offset, uint64_t value);
+/* Returns when the unit has looked at its registers once more. */
+void ping(const struct hardware *hw, int unit);
 /* What the caches of all units have and memory does not give. */
 unsigned long look(const struct hardware *hw);
 /* All types of command of a unit, or of all units if -1. */
@@ -99,6 +106,8 @@ struct agents {
 };
 
 struct agents churn(struct hardware *hw, const struct churn *churn, int rounds);
+/* Where it must come to that: again, if agents have had no CPU at the right time. */
+struct agents churn_until_stale(struct hardware *hw, const struct churn *churn, int rounds);
 
 /* iommufd beyond lab.h; each returns an id. */
 uint32_t ioas_alloc(const struct hardware *hw);

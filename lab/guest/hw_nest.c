@@ -107,7 +107,7 @@ static void control(const char *name, unsigned int types)
 
 	lose(&hw, types);
 	stale = once(&through);
-	agents = churn(&hw, &pages, FEW_ROUNDS);
+	agents = churn_until_stale(&hw, &pages, FEW_ROUNDS);
 	lose_end(&hw);
 	map_in(&hw, ioas, mem, DATA, PAGES * SZ_4K);
 	unmap_in(&hw, ioas, DATA, PAGES * SZ_4K);

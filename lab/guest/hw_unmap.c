@@ -53,7 +53,7 @@ static void control(const char *name, unsigned int types)
 
 	lose(&hw, types);
 	stale = once(&through);
-	agents = churn(&hw, &pages, FEW_ROUNDS);
+	agents = churn_until_stale(&hw, &pages, FEW_ROUNDS);
 	lost = lose_end(&hw);
 	/* Leaves nothing behind of what was lost. */
 	map(&hw.space, mem, IOVA, PAGES * SZ_4K);
