@@ -29,7 +29,7 @@ DISK_SIZE = "64M"
 # A program a file; lab.c is what they share, and hw.c what those have in common that are
 # for hardware of lab/hw.
 HW_PROGRAMS = ["hw_unmap", "hw_nest", "hw_pasid", "hw_wait", "hw_error", "hw_silent", "hw_reset",
-               "hw_dirty", "hw_fault", "hw_sva"]
+               "hw_dirty", "hw_fault", "hw_sva", "hw_crash", "hw_aside", "hw_ats"]
 PROGRAMS = ["init", "nvme", "killed", "unmap", "churn", "stale", "watch", *HW_PROGRAMS]
 X86_ONLY = set(PROGRAMS) - {"init", "nvme", "killed"}
 

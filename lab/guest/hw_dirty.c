@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Dirty tracking: hw_dirty
+ * Dirty tracking and forced snooping: hw_dirty
  *
  * Devices have translations cached when tracking begins; each page that they write from then
  * on has to be in the bitmap, and again after the bitmap was read and cleared. For a domain
  * that functions of both units share, then for a parent of nests. Two callers switch tracking
- * on at once while commands take time: each of them counts on it when its call returns.
+ * on at once while commands take time: each of them counts on it when its call returns. So do
+ * two who force snooping.
+ *
+ * While a PASID is replaced it is attached to two domains, and one switches tracking: that must
+ * not change what the other one's entry says. A device that is gone is not asked when tracking
+ * is switched.
  */
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
@@ -23,9 +29,14 @@
 #define PAGES		32
 #define PTE_FLAGS	7UL
 #define COMMAND_NS	5000000
+#define PASID		17
+#define DELAYS		8
+#define PARAMETERS	"/sys/module/hwpci/parameters/"
+#define OTHER_DOMAIN	"0001:00:03.0"	/* the kernel's own */
 
 static struct hardware hw;
 static char *mem, *tables;
+static uint32_t ioas;
 
 static void set_tracking(uint32_t hwpt, bool on)
 {
@@ -155,6 +166,123 @@ static void two_callers(uint32_t hwpt)
 	report_case("two switch tracking on", "\"wrong_missed\": %d", missed(written, dirty));
 }
 
+/*
+ * Two of the kernel's domain force snooping while commands take time. Both have to wait for the
+ * flush; when the second one begins, the first one's has not been executed.
+ */
+static void two_force_snooping(void)
+{
+	unsigned long begun, first, second;
+	char text[64], *at;
+
+	set_latency(&hw, 0, 2 * COMMAND_NS);
+	write_file(PARAMETERS "snoop", OTHER_DOMAIN);
+	set_latency(&hw, 0, 0);
+	if (!read_file(PARAMETERS "snoop", text, sizeof(text)))
+		fail(PARAMETERS "snoop: cannot be read");
+	begun = strtoul(text, &at, 10);
+	first = strtoul(at, &at, 10);
+	second = strtoul(at, &at, 10);
+	report_case("two force snooping", "\"wrong_first_returned_early\": %d, "
+		    "\"wrong_second_returned_early\": %d, \"fired\": %d", !first, !second,
+		    !begun);
+}
+
+struct replacement {
+	struct function *function;
+	uint32_t hwpt;
+};
+
+static void *replace(void *arg)
+{
+	const struct replacement *to = arg;
+
+	attach_pasid(to->function, PASID, to->hwpt);
+	return NULL;
+}
+
+/* Return: pages that the PASID wrote and @hwpt does not know of. */
+static int missed_of_pasid(struct function *function, uint32_t hwpt)
+{
+	uint64_t written = 0;
+	int page;
+
+	get_dirty(hwpt);
+	for (page = 0; page < PAGES; page += 4) {
+		if (!dma_write(function, PASID, IOVA + page * SZ_4K, 3).ok)
+			fail("a write with a PASID gets a fault");
+		written |= 1UL << page;
+	}
+	return missed(written, get_dirty(hwpt));
+}
+
+/*
+ * @tracked has tracking on all the time, and gets the PASID that @switched has, which switches
+ * it off meanwhile; then the other way round, and @switched switches it on.
+ */
+static void replaced(uint32_t switched, uint32_t tracked)
+{
+	struct function *function = hw_first(&hw, 0);
+	int delay, by_other = 0, by_own = 0, fired;
+	pthread_t thread;
+
+	set_tracking(tracked, true);
+	attach_pasid(function, PASID, switched);
+	fired = missed_of_pasid(function, tracked);
+	for (delay = 0; delay < DELAYS; delay++) {
+		struct replacement to_tracked = { function, tracked };
+		struct replacement to_switched = { function, switched };
+
+		set_tracking(switched, true);
+		set_latency(&hw, 0, COMMAND_NS);
+		if (pthread_create(&thread, NULL, replace, &to_tracked))
+			fail("no thread");
+		sleep_ms(delay * COMMAND_NS / 1000000);
+		set_tracking(switched, false);
+		pthread_join(thread, NULL);
+		set_latency(&hw, 0, 0);
+		by_other += missed_of_pasid(function, tracked);
+
+		set_latency(&hw, 0, COMMAND_NS);
+		if (pthread_create(&thread, NULL, replace, &to_switched))
+			fail("no thread");
+		sleep_ms(delay * COMMAND_NS / 1000000);
+		set_tracking(switched, true);
+		pthread_join(thread, NULL);
+		set_latency(&hw, 0, 0);
+		by_own += missed_of_pasid(function, switched);
+		set_tracking(switched, false);
+	}
+	detach_pasid(function, PASID);
+	set_tracking(tracked, false);
+	/* Of what was written while it had another domain, each page is missed. */
+	report_case("tracking is switched while a PASID is replaced",
+		    "\"wrong_missed_in_the_new_domain\": %d, "
+		    "\"wrong_missed_where_switched_on\": %d, \"fired\": %d", by_other, by_own,
+		    fired);
+}
+
+/* The kernel knows that it is. Last of all: it does not come back. */
+static void gone(uint32_t hwpt)
+{
+	struct function *function = &hw.function[hw.functions - 1];
+	uint64_t at = HW_ATC_DEAD(function->slot), dead, tracked;
+
+	clear_memory();
+	fill_caches();
+	control_set(&hw, function->unit, HW_ABSENT(function->slot), 1);
+	write_file(PARAMETERS "gone", function->device.bdf);
+	dead = control_get(&hw, function->unit, at);
+	set_tracking(hwpt, true);
+	set_tracking(hwpt, false);
+	tracked = control_get(&hw, function->unit, at);
+	unmap_in(&hw, ioas, IOVA, PAGES * SZ_4K);
+	report_case("tracking, and a device that is gone",
+		    "\"wrong_commands\": %lu, \"fired_by_an_unmap\": %lu",
+		    (unsigned long)(tracked - dead),
+		    (unsigned long)(control_get(&hw, function->unit, at) - tracked));
+}
+
 static void build_tables(void)
 {
 	int page;
@@ -168,10 +296,10 @@ static void build_tables(void)
 
 int main(void)
 {
-	uint32_t ioas, hwpt, parent;
+	uint32_t hwpt, parent, with_pasids[2];
 	int i;
 
-	hw_open(&hw, 0);
+	hw_open(&hw, 2);
 	mem = memory(PAGES * SZ_4K);
 	tables = memory(4 * SZ_4K);
 	ioas = ioas_alloc(&hw);
@@ -183,6 +311,14 @@ int main(void)
 	track("dirty tracking", hwpt);
 	two_callers(hwpt);
 	control("dirty tracking, IOTLB and ATC commands lost", hwpt, TYPES_ATC | TYPES_IOTLB);
+	two_force_snooping();
+	for (i = 0; i < 2; i++)
+		with_pasids[i] = hwpt_alloc(&hw, &hw.function[0], ioas,
+					    IOMMU_HWPT_ALLOC_DIRTY_TRACKING |
+					    IOMMU_HWPT_ALLOC_PASID);
+	attach_to(hw_first(&hw, 0), with_pasids[0]);
+	replaced(with_pasids[0], with_pasids[1]);
+	attach_to(hw_first(&hw, 0), hwpt);
 
 	build_tables();
 	map_in(&hw, ioas, tables, TABLES, 4 * SZ_4K);
@@ -194,5 +330,8 @@ int main(void)
 	track("dirty tracking of a parent of nests", parent);
 	control("dirty tracking of a parent, IOTLB and ATC commands lost", parent,
 		TYPES_ATC | TYPES_IOTLB);
+	for (i = 0; i < hw.functions; i++)
+		attach_to(&hw.function[i], hwpt);
+	gone(hwpt);
 	return 0;
 }

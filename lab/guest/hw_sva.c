@@ -4,7 +4,9 @@
  *
  * A child binds its address space to a function and unmaps pages while an agent reads them by
  * their virtual addresses. Then it exits, bound as it is, with translations cached: the PASID
- * must be of no use to the function any more, before anybody unbinds it.
+ * must be of no use to the function any more, before anybody unbinds it. Nobody else gets the
+ * PASID until then. Other children are unbound while they exit, and their unit takes time for
+ * what the exit has sent: when the unbind returns, nothing may be cached, either.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +22,10 @@
 #define PAGES		32
 #define ROUNDS		150
 #define AT		((char *)0x10000000000UL)
+#define COMMAND_NS	10000000
+#define DELAYS		12
+#define DELAY_MS	4
+#define REUSE_TRIES	50
 
 static struct hardware hw;
 static struct function function;
@@ -83,11 +89,11 @@ static void unmap_beside_agent(uint32_t pasid)
 		    (unsigned long)agent_get(&function, HW_AGENT_DONE));
 }
 
-/* Return: the PASID of a process that is no more. */
-static uint32_t in_a_child(bool agent)
+/* A child that is bound and about to exit. Return: its PASID. */
+static uint32_t start_child(bool agent, pid_t *child)
 {
-	int pipes[2], status;
 	uint32_t pasid;
+	int pipes[2];
 	pid_t pid;
 
 	if (pipe(pipes))
@@ -106,13 +112,35 @@ static uint32_t in_a_child(bool agent)
 			fail("no pipe");
 		_exit(0);
 	}
-	if (waitpid(pid, &status, 0) != pid || status)
-		fail("the child ends with status %d", status);
+	close(pipes[1]);
 	if (read(pipes[0], &pasid, sizeof(pasid)) != sizeof(pasid))
 		fail("the child has said nothing");
 	close(pipes[0]);
-	close(pipes[1]);
+	*child = pid;
 	return pasid;
+}
+
+static void wait_for(pid_t child)
+{
+	int status;
+
+	if (waitpid(child, &status, 0) != child || status)
+		fail("the child ends with status %d", status);
+}
+
+/* Return: the PASID of a process that is no more. */
+static uint32_t in_a_child(bool agent)
+{
+	pid_t child;
+	uint32_t pasid = start_child(agent, &child);
+
+	wait_for(child);
+	return pasid;
+}
+
+static void unbind(void)
+{
+	write_file(PARAMETERS "unbind", FUNCTION);
 }
 
 static unsigned long through(uint32_t pasid)
@@ -125,6 +153,45 @@ static unsigned long through(uint32_t pasid)
 	return n;
 }
 
+/* While a child exits, from before it has begun until after its end. */
+static void unbind_beside_exit(void)
+{
+	unsigned long stale = 0, got = 0;
+	unsigned int delay;
+	uint32_t pasid;
+	pid_t child;
+
+	set_latency(&hw, function.unit, COMMAND_NS);
+	for (delay = 0; delay < DELAYS; delay++) {
+		pasid = start_child(false, &child);
+		sleep_ms(delay * DELAY_MS);
+		unbind();
+		stale += look(&hw);
+		got += through(pasid);
+		wait_for(child);
+	}
+	set_latency(&hw, function.unit, 0);
+	report_case("unbound while it exits", "\"stale\": %lu, \"stale_through\": %lu, "
+		    "\"times\": %d", stale, got, DELAYS);
+}
+
+/* @pasid: of a process that is no more, and not unbound. */
+static void pasid_is_kept(uint32_t pasid)
+{
+	uint32_t other = in_a_child(false);
+	int reused = 0, tries;
+
+	unbind();
+	/* The last reference to the process's memory goes later. */
+	for (tries = 0; tries < REUSE_TRIES && !reused; tries++) {
+		reused = in_a_child(false) == pasid;
+		unbind();
+		sleep_ms(10);
+	}
+	report_case("the PASID of a process that was bound", "\"wrong_reused_while_bound\": %d, "
+		    "\"fired_reused_later\": %d", other == pasid, reused);
+}
+
 int main(void)
 {
 	unsigned long stale, got;
@@ -135,15 +202,17 @@ int main(void)
 	pasid = in_a_child(true);
 	stale = look(&hw);
 	got = through(pasid);
-	write_file(PARAMETERS "unbind", FUNCTION);
 	report_case("a process that is bound exits", "\"stale\": %lu, \"stale_through\": %lu",
 		    stale, got);
+	pasid_is_kept(pasid);
+	unbind_beside_exit();
 
 	lose(&hw, TYPES_IOTLB | TYPES_ATC | 1u << TYPE_PASID);
 	pasid = in_a_child(false);
 	stale = look(&hw);
 	got = through(pasid);
 	lose_end(&hw);
+	unbind();
 	report_case("a process exits, commands lost", "\"fired\": %lu, \"fired_through\": %lu",
 		    stale, got);
 	return 0;
