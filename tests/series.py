@@ -164,6 +164,13 @@ def main():
                         lambda text: re.sub(edit[where], "", text, flags=re.M)),
                     # A rule of an earlier commit may need the line, too.
                     [edit["file"]])
+                if "to" in edit:
+                    cases.is_refused(
+                        "%s without an end at %s" % (edit["file"], edit["to"]),
+                        lambda tree, edit=edit: edit_files(
+                            tree, [edit["file"]],
+                            lambda text: re.sub(edit["to"], "", text, flags=re.M)),
+                        [edit["file"]])
             if commit["move"]:
                 name = commit["move"]["functions"][0]
                 cases.is_refused(
@@ -180,9 +187,9 @@ def main():
                     text = file.read()
                 rules = series.rules_of(text, cocci["patch"])
                 # Of several rules for a function the first one is named.
-                first = {rule.split("__")[0]: rule for rule in reversed(rules)}
+                first = {series.function_of(rule): rule for rule in reversed(rules)}
                 if not every:
-                    first = {rules[0].split("__")[0]: rules[0]}
+                    first = {series.function_of(rules[0]): rules[0]}
                 for function, rule in first.items():
                     if (cocci["files"][0], function) in named:
                         continue
@@ -193,7 +200,7 @@ def main():
                                 r"\b%s\b" % function, function + "_renamed", text)),
                         [": rule "] if (cocci["files"][0], function) in mentioned else
                         [cocci["patch"], "rule " + rule, function])
-                named |= {(cocci["files"][0], rule.split("__")[0]) for rule in rules}
+                named |= {(cocci["files"][0], series.function_of(rule)) for rule in rules}
                 mentioned |= {(cocci["files"][0], word) for word in re.findall(r"\w+", text)}
     print("1..%d" % cases.count)
     print("%d passed, %d failed" % (cases.count - cases.failed, cases.failed))
