@@ -28,8 +28,23 @@
 struct fake {
 	struct arm_smmu_device smmu;
 	struct arm_smmu_domain *domain;
+	struct arm_smmu_cmdq other;
+	unsigned int asked;		/* how often for a queue */
 	struct completion flushing, detaching, done;	/* as far as the two threads are */
-	u32 reg;
+	u32 reg, other_reg;
+};
+
+/* As on a machine with a queue for each CPU, where the flush is moved each time it asks. */
+static struct arm_smmu_cmdq *flush_test_other(struct arm_smmu_device *smmu,
+					      struct arm_smmu_cmd *cmd)
+{
+	struct fake *fake = container_of(smmu, struct fake, smmu);
+
+	return fake->asked++ % 2 ? NULL : &fake->other;
+}
+
+static const struct arm_smmu_impl_ops flush_test_two_queues = {
+	.get_secondary_cmdq = flush_test_other,
 };
 
 static struct arm_smmu_cmdq *flush_test_hold_up(struct arm_smmu_device *smmu,
@@ -51,10 +66,23 @@ static const struct arm_smmu_impl_ops flush_test_held_up = {
 	.get_secondary_cmdq = flush_test_hold_up,
 };
 
+static void flush_test_queue(struct kunit *test, struct fake *fake, struct arm_smmu_cmdq *cmdq,
+			     u32 *reg)
+{
+	struct arm_smmu_queue *q = &cmdq->q;
+
+	q->llq.max_n_shift = QUEUE_SHIFT;
+	q->ent_dwords = CMDQ_ENT_DWORDS;
+	q->base = kunit_kcalloc(test, 1 << QUEUE_SHIFT, 1 << CMDQ_ENT_SZ_SHIFT, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, q->base);
+	q->prod_reg = (u32 __iomem *)reg;
+	q->cons_reg = q->prod_reg;
+	KUNIT_ASSERT_EQ(test, arm_smmu_cmdq_init(&fake->smmu, cmdq), 0);
+}
+
 static struct fake *flush_test_fake(struct kunit *test)
 {
 	struct fake *fake = kunit_kzalloc(test, sizeof(*fake), GFP_KERNEL);
-	struct arm_smmu_queue *q;
 
 	KUNIT_ASSERT_NOT_NULL(test, fake);
 	init_completion(&fake->flushing);
@@ -64,15 +92,8 @@ static struct fake *flush_test_fake(struct kunit *test)
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, fake->smmu.dev);
 	mutex_init(&fake->smmu.streams_mutex);
 
-	q = &fake->smmu.cmdq.q;
-	q->llq.max_n_shift = QUEUE_SHIFT;
-	q->ent_dwords = CMDQ_ENT_DWORDS;
-	q->base = kunit_kcalloc(test, 1 << QUEUE_SHIFT, 1 << CMDQ_ENT_SZ_SHIFT, GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, q->base);
-	q->prod_reg = (u32 __iomem *)&fake->reg;
-	q->cons_reg = q->prod_reg;
-	KUNIT_ASSERT_EQ(test, arm_smmu_cmdq_init(&fake->smmu, &fake->smmu.cmdq), 0);
-
+	flush_test_queue(test, fake, &fake->smmu.cmdq, &fake->reg);
+	flush_test_queue(test, fake, &fake->other, &fake->other_reg);
 	fake->domain = arm_smmu_domain_alloc();
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, fake->domain);
 	fake->domain->smmu = &fake->smmu;
@@ -229,9 +250,35 @@ static void flush_test_after(struct kunit *test)
 	flush_test_free(fake);
 }
 
+static u8 flush_test_last(struct arm_smmu_cmdq *cmdq, u32 reg)
+{
+	return FIELD_GET(CMDQ_0_OP, le64_to_cpu(Q_ENT(&cmdq->q, reg - 1)[0]));
+}
+
+/* More commands than a batch has: all of them are ahead of the CMD_SYNC, in its queue. */
+static void flush_test_one_queue(struct kunit *test)
+{
+	struct fake *fake = flush_test_fake(test);
+	unsigned int pages = CMDQ_BATCH_ENTRIES + 10;
+
+	flush_test_attach(test, fake, STAYS);
+	fake->smmu.impl_ops = &flush_test_two_queues;
+	arm_smmu_domain_inv_range(fake->domain, SZ_1M, pages * SZ_4K, SZ_4K, true);
+
+	/* TLBI and ATC_INV, a CMD_SYNC each */
+	KUNIT_EXPECT_EQ(test, fake->reg + fake->other_reg, pages + 1 + 1 + 1);
+	if (fake->reg)
+		KUNIT_EXPECT_EQ(test, flush_test_last(&fake->smmu.cmdq, fake->reg),
+				CMDQ_OP_CMD_SYNC);
+	KUNIT_ASSERT_NE(test, fake->other_reg, 0);
+	KUNIT_EXPECT_EQ(test, flush_test_last(&fake->other, fake->other_reg), CMDQ_OP_CMD_SYNC);
+	flush_test_free(fake);
+}
+
 static struct kunit_case flush_test_cases[] = {
 	KUNIT_CASE(flush_test_fence),
 	KUNIT_CASE(flush_test_after),
+	KUNIT_CASE(flush_test_one_queue),
 	{}
 };
 
