@@ -275,10 +275,151 @@ static void flush_test_one_queue(struct kunit *test)
 	flush_test_free(fake);
 }
 
+/*
+ * Nesting parents
+ */
+
+/* A device on a nesting parent: by itself, and in a nest. */
+struct nest_test {
+	struct kunit *test;
+	struct fake *fake;
+	struct arm_smmu_master master;
+	struct arm_smmu_stream stream;
+	struct arm_vsmmu vsmmu;
+	struct arm_smmu_nested_domain nested;
+};
+
+/* From one domain to another, either may be none. */
+static void nest_test_move(struct nest_test *nest, struct iommu_domain *from,
+			   struct iommu_domain *to)
+{
+	struct arm_smmu_attach_state state = {
+		.master = &nest->master,
+		.old_domain = from,
+		.ssid = IOMMU_NO_PASID,
+		.ats_enabled = !!to,
+	};
+
+	mutex_lock(&arm_smmu_asid_lock);
+	KUNIT_EXPECT_EQ(nest->test, arm_smmu_attach_prepare_invs(&state, to), 0);
+	if (to) {
+		rcu_assign_pointer(*state.new_domain_invst.invs_ptr,
+				   state.new_domain_invst.new_invs);
+		kfree_rcu(state.new_domain_invst.old_invs, rcu);
+	}
+	arm_smmu_install_old_domain_invs(&state);
+	nest->master.ats_enabled = !!to;
+	mutex_unlock(&arm_smmu_asid_lock);
+}
+
+/* Commands with this opcode since the last call, ATC_INV of the whole with @whole. */
+static unsigned int nest_test_sent(struct nest_test *nest, u8 opcode, bool whole)
+{
+	struct arm_smmu_queue *q = &nest->fake->smmu.cmdq.q;
+	unsigned int count = 0;
+	u64 word[2];
+	u32 i;
+
+	for (i = 0; i < nest->fake->reg; i++) {
+		word[0] = le64_to_cpu(Q_ENT(q, i)[0]);
+		word[1] = le64_to_cpu(Q_ENT(q, i)[1]);
+		count += FIELD_GET(CMDQ_0_OP, word[0]) == opcode &&
+			 (opcode != CMDQ_OP_ATC_INV ||
+			  whole == (FIELD_GET(CMDQ_ATC_1_SIZE, word[1]) == ATC_INV_SIZE_ALL));
+		/* Seen */
+		Q_ENT(q, i)[0] = 0;
+	}
+	return count;
+}
+
+static void nest_test_unmap(struct nest_test *nest, unsigned int clears, unsigned int ranges,
+			    unsigned int wholes)
+{
+	struct kunit *test = nest->test;
+	u32 first = nest->fake->reg;
+
+	arm_smmu_domain_inv_range(nest->fake->domain, SZ_1M, SZ_4K, SZ_4K, true);
+	KUNIT_EXPECT_GT(test, nest->fake->reg, first);
+	KUNIT_EXPECT_EQ(test, flush_test_sent(nest->fake, CMDQ_OP_TLBI_NH_ALL,
+					      CMDQ_TLBI_0_VMID, TAG), clears);
+	KUNIT_EXPECT_EQ(test, flush_test_sent(nest->fake, CMDQ_OP_TLBI_S2_IPA,
+					      CMDQ_TLBI_0_VMID, TAG), 1);
+	KUNIT_EXPECT_EQ(test, flush_test_sent(nest->fake, CMDQ_OP_ATC_INV,
+					      CMDQ_ATC_0_SID, STAYS), ranges + wholes);
+	KUNIT_EXPECT_EQ(test, nest_test_sent(nest, CMDQ_OP_ATC_INV, true), wholes);
+}
+
+/* Under the group's mutex, which the driver wants held. */
+static int nest_test_in_group(struct device *dev, void *data)
+{
+	struct nest_test *nest = data;
+	struct kunit *test = nest->test;
+	struct iommu_domain *parent = &nest->fake->domain->domain;
+	struct iommu_domain *nested = &nest->nested.domain;
+
+	/* On the parent itself */
+	nest_test_move(nest, NULL, parent);
+	nest_test_unmap(nest, 0, 1, 0);
+	/* In a nest */
+	nest_test_move(nest, parent, nested);
+	nest_test_unmap(nest, 1, 0, 1);
+	/* And by itself, as another device of the parent would be */
+	nest_test_move(nest, NULL, parent);
+	nest_test_unmap(nest, 1, 1, 1);
+
+	/* The last nest goes, and leaves nothing of its stage 1. */
+	nest_test_move(nest, nested, NULL);
+	KUNIT_EXPECT_EQ(test, nest_test_sent(nest, CMDQ_OP_TLBI_NH_ALL, false), 1);
+	nest->master.ats_enabled = true;
+	nest_test_unmap(nest, 0, 1, 0);
+	/* The parent's tag goes, with all that has it. */
+	nest_test_move(nest, parent, NULL);
+	KUNIT_EXPECT_EQ(test, flush_test_sent(nest->fake, CMDQ_OP_TLBI_S12_VMALL,
+					      CMDQ_TLBI_0_VMID, TAG), 1);
+	KUNIT_EXPECT_EQ(test, nest_test_sent(nest, CMDQ_OP_TLBI_NH_ALL, false), 0);
+	return 0;
+}
+
+static void flush_test_nest_parent(struct kunit *test)
+{
+	struct fake *fake = flush_test_fake(test);
+	struct nest_test *nest = kunit_kzalloc(test, sizeof(*nest), GFP_KERNEL);
+	struct iommu_group *group;
+
+	KUNIT_ASSERT_NOT_NULL(test, nest);
+	fake->domain->stage = ARM_SMMU_DOMAIN_S2;
+	fake->domain->s2_cfg.vmid = TAG;
+	fake->domain->nest_parent = true;
+	nest->test = test;
+	nest->fake = fake;
+	nest->vsmmu.smmu = &fake->smmu;
+	nest->vsmmu.s2_parent = fake->domain;
+	nest->vsmmu.vmid = TAG;
+	nest->nested.domain.type = IOMMU_DOMAIN_NESTED;
+	nest->nested.vsmmu = &nest->vsmmu;
+	nest->stream.id = STAYS;
+	nest->master.smmu = &fake->smmu;
+	nest->master.dev = fake->smmu.dev;
+	nest->master.streams = &nest->stream;
+	nest->master.num_streams = 1;
+	nest->master.build_invs = arm_smmu_invs_alloc(3);
+	KUNIT_ASSERT_NOT_NULL(test, nest->master.build_invs);
+
+	group = iommu_group_alloc();
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, group);
+	KUNIT_ASSERT_EQ(test, iommu_group_add_device(group, nest->master.dev), 0);
+	iommu_group_for_each_dev(group, nest, nest_test_in_group);
+	iommu_group_remove_device(nest->master.dev);
+	iommu_group_put(group);
+	kfree(nest->master.build_invs);
+	flush_test_free(fake);
+}
+
 static struct kunit_case flush_test_cases[] = {
 	KUNIT_CASE(flush_test_fence),
 	KUNIT_CASE(flush_test_after),
 	KUNIT_CASE(flush_test_one_queue),
+	KUNIT_CASE(flush_test_nest_parent),
 	{}
 };
 
