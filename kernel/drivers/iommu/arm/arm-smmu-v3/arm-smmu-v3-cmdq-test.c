@@ -1,0 +1,565 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * KUnit tests for the command queue
+ *
+ * The registers are memory, and the SMMU is a function, which executes as many commands as the
+ * test says. Where the driver has to wait, a timer calls it.
+ */
+#include <kunit/device.h>
+#include <kunit/test.h>
+#include <linux/hrtimer.h>
+#include <linux/irq_work.h>
+#include <linux/kthread.h>
+#include <linux/prandom.h>
+
+#include "arm-smmu-v3.h"
+
+#define SHIFT		6
+#define SIZE		BIT(SHIFT)
+#define ALL		INT_MAX
+
+/* What the fake SMMU calls the status words. */
+#define STATUS_DMA	0x100000
+
+/* An opcode that is none. */
+#define BAD		0xff
+
+/* How often the timer calls it, and how many commands it executes then. */
+#define TICK_NS		(200 * NSEC_PER_USEC)
+#define TICK_COMMANDS	20
+
+struct fake_queue {
+	struct arm_smmu_cmdq cmdq;
+	u32 prod, cons;			/* the registers */
+	u32 executed;			/* commands */
+	u32 last;			/* what a command says, if it is more than nothing */
+	u32 said;			/* how many commands did */
+	bool disorder;			/* they did not say it in order */
+	u32 stop_sync;			/* CERROR when CMD_SYNC is the nth executed; 0: none */
+	u32 error;			/* CERROR, or 0 */
+	bool keep;			/* writes to status words, for later */
+	u32 kept_slot, kept_data;
+};
+
+struct fake {
+	struct arm_smmu_device smmu;
+	struct fake_queue queue[2];
+	struct hrtimer timer;
+	bool running;			/* as far as the timer goes */
+	u32 say;
+};
+
+static void fake_init_queue(struct kunit *test, struct fake *fake, struct fake_queue *queue,
+			    u32 start)
+{
+	struct arm_smmu_queue *q = &queue->cmdq.q;
+
+	q->llq.max_n_shift = SHIFT;
+	q->ent_dwords = CMDQ_ENT_DWORDS;
+	q->base = kunit_kcalloc(test, SIZE, 1 << CMDQ_ENT_SZ_SHIFT, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, q->base);
+	q->prod_reg = (u32 __iomem *)&queue->prod;
+	q->cons_reg = (u32 __iomem *)&queue->cons;
+	KUNIT_ASSERT_EQ(test, arm_smmu_cmdq_init(&fake->smmu, &queue->cmdq), 0);
+
+	/* A multiple of twice the size: the registers are 0. */
+	q->llq.prod = start;
+	q->llq.cons = start;
+	atomic_set(&queue->cmdq.owner_prod, start);
+}
+
+static struct fake *fake_init(struct kunit *test, u32 start)
+{
+	struct fake *fake = kunit_kzalloc(test, sizeof(*fake), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, fake);
+	fake->smmu.dev = kunit_device_register(test, "arm-smmu-v3-cmdq");
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, fake->smmu.dev);
+	fake_init_queue(test, fake, &fake->queue[0], start);
+	fake_init_queue(test, fake, &fake->queue[1], start);
+	return fake;
+}
+
+static void fake_use_status(struct kunit *test, struct fake_queue *queue)
+{
+	queue->cmdq.status = kunit_kcalloc(test, SIZE, sizeof(*queue->cmdq.status), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, queue->cmdq.status);
+	queue->cmdq.status_dma = STATUS_DMA;
+}
+
+/* Like Hi16xx: eight bytes */
+static void fake_write_status(struct fake_queue *queue, u32 slot, u32 data)
+{
+	WRITE_ONCE(queue->cmdq.status[slot], cpu_to_le64(0xbadbadULL << 32 | data));
+}
+
+static void fake_sync(struct fake_queue *queue, u64 word0, u64 word1)
+{
+	u32 slot = ((word1 & CMDQ_SYNC_1_MSIADDR_MASK) - STATUS_DMA) / sizeof(__le64);
+	u32 data = FIELD_GET(CMDQ_SYNC_0_MSIDATA, word0);
+
+	if (FIELD_GET(CMDQ_SYNC_0_CS, word0) != CMDQ_SYNC_0_CS_IRQ)
+		return;
+	if (queue->keep) {
+		queue->kept_slot = slot;
+		queue->kept_data = data;
+	} else {
+		fake_write_status(queue, slot, data);
+	}
+}
+
+/* The SMMU executes up to @n commands; up to the one that it stops at. */
+static void fake_run(struct fake_queue *queue, int n)
+{
+	struct arm_smmu_queue *q = &queue->cmdq.q;
+	u32 prod = READ_ONCE(queue->prod);
+	u32 cons = queue->cons & (2 * SIZE - 1);
+	u64 word0, word1;
+	u8 opcode;
+
+	/* The driver's dma_wmb() */
+	dma_rmb();
+	while (cons != prod && n-- > 0 && !queue->error) {
+		word0 = le64_to_cpu(Q_ENT(q, cons)[0]);
+		word1 = le64_to_cpu(Q_ENT(q, cons)[1]);
+		opcode = FIELD_GET(CMDQ_0_OP, word0);
+		if (opcode == BAD) {
+			queue->error = CMDQ_ERR_CERROR_ILL_IDX;
+		} else if (opcode == CMDQ_OP_CMD_SYNC) {
+			if (queue->stop_sync && !--queue->stop_sync)
+				queue->error = CMDQ_ERR_CERROR_ATC_INV_IDX;
+			else
+				fake_sync(queue, word0, word1);
+		} else if (word1) {
+			queue->disorder |= word1 <= queue->last;
+			queue->last = word1;
+			queue->said++;
+		}
+		if (queue->error)
+			break;
+		cons = (cons + 1) & (2 * SIZE - 1);
+		queue->executed++;
+	}
+	/* What a command does is seen before it has left the queue. */
+	smp_store_release(&queue->cons, cons | FIELD_PREP(CMDQ_CONS_ERR, queue->error));
+}
+
+/* What the driver does in its interrupt handler, and the SMMU when that has been acknowledged. */
+static void fake_acknowledge(struct fake *fake, struct fake_queue *queue)
+{
+	__arm_smmu_cmdq_skip_err(&fake->smmu, &queue->cmdq);
+	queue->error = 0;
+}
+
+static enum hrtimer_restart fake_tick(struct hrtimer *timer)
+{
+	struct fake *fake = container_of(timer, struct fake, timer);
+
+	if (READ_ONCE(fake->running)) {
+		fake_run(&fake->queue[0], TICK_COMMANDS);
+		fake_run(&fake->queue[1], TICK_COMMANDS);
+	}
+	hrtimer_forward_now(timer, TICK_NS);
+	return HRTIMER_RESTART;
+}
+
+static void fake_start(struct fake *fake)
+{
+	hrtimer_setup(&fake->timer, fake_tick, CLOCK_MONOTONIC, HRTIMER_MODE_REL_PINNED_HARD);
+	hrtimer_start(&fake->timer, TICK_NS, HRTIMER_MODE_REL_PINNED_HARD);
+}
+
+/* The last command says something. */
+static u32 cmdq_submit(struct fake *fake, struct fake_queue *queue, int n, bool sync)
+{
+	struct arm_smmu_cmd cmds[SIZE] = {};
+	int i;
+
+	for (i = 0; i < n; i++)
+		cmds[i] = arm_smmu_make_cmd_op(CMDQ_OP_TLBI_NH_ALL);
+	if (n)
+		cmds[n - 1].data[1] = ++fake->say;
+	return arm_smmu_cmdq_submit(&fake->smmu, &queue->cmdq, cmds, n, sync);
+}
+
+static int cmdq_wait(struct fake *fake, struct fake_queue *queue, u32 number)
+{
+	return arm_smmu_cmdq_wait(&fake->smmu, &queue->cmdq, number);
+}
+
+/* A CMD_SYNC has ended when the SMMU has executed it, and not before. */
+static void cmdq_test_order(struct kunit *test)
+{
+	struct fake *fake = fake_init(test, 0);
+	struct fake_queue *queue = &fake->queue[0];
+	u32 first = cmdq_submit(fake, queue, 3, true);
+	u32 plain = cmdq_submit(fake, queue, 2, false);
+	u32 second = cmdq_submit(fake, queue, 0, true);
+	int i;
+
+	KUNIT_EXPECT_EQ(test, first, 4);
+	KUNIT_EXPECT_EQ(test, plain, 6);
+	KUNIT_EXPECT_EQ(test, second, 7);
+	KUNIT_EXPECT_EQ(test, queue->prod, 7);
+	for (i = 0; i < 7; i++) {
+		KUNIT_EXPECT_EQ(test, arm_smmu_cmdq_done(&queue->cmdq, first, true), i >= 4);
+		KUNIT_EXPECT_FALSE(test, arm_smmu_cmdq_done(&queue->cmdq, second, true));
+		fake_run(queue, 1);
+	}
+	/* In any order */
+	KUNIT_EXPECT_EQ(test, cmdq_wait(fake, queue, second), 0);
+	KUNIT_EXPECT_EQ(test, cmdq_wait(fake, queue, first), 0);
+}
+
+/* About a CMD_SYNC that ends when so many commands have been executed. */
+static bool cmdq_test_is_wrong(struct fake_queue *queue, u32 number, bool look, u32 end)
+{
+	bool ended = queue->executed >= end;
+
+	return arm_smmu_cmdq_done(&queue->cmdq, number, look) != ended;
+}
+
+/*
+ * Submissions of all sizes, executed in pieces of all sizes; those who wait look late, when the
+ * queue has gone round several times. Numbers begin at 0, and so that they wrap on the way.
+ */
+#define LATE		(40 * SIZE)
+
+static void cmdq_test_wrap(struct kunit *test)
+{
+	static const u32 starts[] = { 0, BIT(30) - 2 * SIZE, BIT(31) - 2 * SIZE };
+	struct rnd_state rnd;
+	u32 *numbers, *ends;
+	int i, k, n, status;
+
+	numbers = kunit_kcalloc(test, LATE, sizeof(*numbers), GFP_KERNEL);
+	ends = kunit_kcalloc(test, LATE, sizeof(*ends), GFP_KERNEL);
+	KUNIT_ASSERT_TRUE(test, numbers && ends);
+
+	for (i = 0; i < 2 * ARRAY_SIZE(starts); i++) {
+		struct fake *fake = fake_init(test, starts[i / 2]);
+		struct fake_queue *queue = &fake->queue[0];
+		u32 submitted = 0;
+
+		status = i % 2;
+		if (status)
+			fake_use_status(test, queue);
+		prandom_seed_state(&rnd, 14 + i);
+		for (k = 0; k < LATE; k++) {
+			n = prandom_u32_state(&rnd) % 20;
+			if (submitted - queue->executed + n + 1 > SIZE)
+				fake_run(queue, ALL);
+			numbers[k] = cmdq_submit(fake, queue, n, true);
+			submitted += n + 1;
+			ends[k] = submitted;
+			fake_run(queue, prandom_u32_state(&rnd) % 20);
+
+			/* Of the last ones, and of one from any time */
+			n = max(k - 5, 0);
+			for (; n <= k; n++)
+				if (cmdq_test_is_wrong(queue, numbers[n], !status, ends[n]))
+					KUNIT_FAIL(test, "start %#x, status %d: %d of %d",
+						   starts[i / 2], status, n, k);
+			n = prandom_u32_state(&rnd) % (k + 1);
+			if (cmdq_test_is_wrong(queue, numbers[n], true, ends[n]))
+				KUNIT_FAIL(test, "start %#x, status %d: late, %d of %d",
+					   starts[i / 2], status, n, k);
+		}
+		fake_run(queue, ALL);
+		KUNIT_EXPECT_EQ(test, queue->executed, submitted);
+		KUNIT_EXPECT_FALSE(test, queue->disorder);
+		kunit_device_unregister(test, fake->smmu.dev);
+	}
+}
+
+/* Writes to status words come late, or never. */
+static void cmdq_test_late_status(struct kunit *test)
+{
+	struct fake *fake = fake_init(test, 0);
+	struct fake_queue *queue = &fake->queue[0];
+	u32 first, second, slot, data;
+
+	fake_use_status(test, queue);
+	first = cmdq_submit(fake, queue, 1, true);
+	queue->keep = true;
+	fake_run(queue, ALL);
+	KUNIT_EXPECT_FALSE(test, arm_smmu_cmdq_done(&queue->cmdq, first, false));
+	KUNIT_EXPECT_TRUE(test, arm_smmu_cmdq_done(&queue->cmdq, first, true));
+	KUNIT_EXPECT_EQ(test, cmdq_wait(fake, queue, first), 0);
+	slot = queue->kept_slot;
+	data = queue->kept_data;
+
+	/* The slot is used again, and the first one's write comes now. */
+	cmdq_submit(fake, queue, SIZE / 2, false);
+	fake_run(queue, ALL);
+	second = cmdq_submit(fake, queue, SIZE / 2 - 1, true);
+	KUNIT_EXPECT_EQ(test, second, first + SIZE);
+	fake_write_status(queue, slot, data);
+	KUNIT_EXPECT_FALSE(test, arm_smmu_cmdq_done(&queue->cmdq, second, true));
+	KUNIT_EXPECT_TRUE(test, arm_smmu_cmdq_done(&queue->cmdq, first, false));
+
+	queue->keep = false;
+	fake_run(queue, ALL);
+	KUNIT_EXPECT_EQ(test, queue->kept_slot, slot);
+	KUNIT_EXPECT_TRUE(test, arm_smmu_cmdq_done(&queue->cmdq, second, false));
+	KUNIT_EXPECT_TRUE(test, arm_smmu_cmdq_done(&queue->cmdq, first, false));
+	/* Eight bytes are in one word. */
+	KUNIT_EXPECT_EQ(test, queue->cmdq.status[slot - 1], 0);
+	KUNIT_EXPECT_EQ(test, queue->cmdq.status[slot + 1], 0);
+}
+
+/* What is in a status word may be from so long ago that it looks like a later number. */
+static void cmdq_test_old_status(struct kunit *test)
+{
+	struct fake *fake = fake_init(test, BIT(30) + 4 * SIZE);
+	struct fake_queue *queue = &fake->queue[0];
+	u32 number;
+
+	fake_use_status(test, queue);
+	fake_write_status(queue, 1, 2);
+	number = cmdq_submit(fake, queue, 1, true);
+	KUNIT_EXPECT_FALSE(test, arm_smmu_cmdq_done(&queue->cmdq, number, true));
+	fake_run(queue, ALL);
+	KUNIT_EXPECT_TRUE(test, arm_smmu_cmdq_done(&queue->cmdq, number, false));
+}
+
+/* The command at each position is bad, and what follows is executed when it has been skipped. */
+static void cmdq_test_illegal(struct kunit *test)
+{
+	const int n = 4;
+	int bad, status;
+
+	for (bad = 0; bad <= n; bad++) {
+		for (status = 0; status <= 1; status++) {
+			struct fake *fake = fake_init(test, 0);
+			struct fake_queue *queue = &fake->queue[0];
+			u32 before, number, behind;
+
+			if (status)
+				fake_use_status(test, queue);
+			before = cmdq_submit(fake, queue, 1, true);
+			number = cmdq_submit(fake, queue, n, true);
+			behind = cmdq_submit(fake, queue, 1, true);
+			Q_ENT(&queue->cmdq.q, before + bad)[0] = cpu_to_le64(BAD);
+			fake_run(queue, ALL);
+			KUNIT_EXPECT_EQ(test, queue->error, CMDQ_ERR_CERROR_ILL_IDX);
+			KUNIT_EXPECT_EQ(test, cmdq_wait(fake, queue, before), 0);
+			KUNIT_EXPECT_FALSE(test, arm_smmu_cmdq_done(&queue->cmdq, number, true));
+			KUNIT_EXPECT_FALSE(test, arm_smmu_cmdq_done(&queue->cmdq, behind, true));
+
+			fake_acknowledge(fake, queue);
+			fake_run(queue, ALL);
+			/* In place of a CMD_SYNC there is one now that writes no status. */
+			KUNIT_EXPECT_EQ(test, cmdq_wait(fake, queue, number), 0);
+			KUNIT_EXPECT_EQ(test, cmdq_wait(fake, queue, behind), 0);
+			KUNIT_EXPECT_EQ(test, queue->executed, behind);
+			kunit_device_unregister(test, fake->smmu.dev);
+		}
+	}
+}
+
+/* A device did not answer: the SMMU stops at the CMD_SYNC, and executes it again. */
+static void cmdq_test_atc_timeout(struct kunit *test)
+{
+	int status, nth;
+
+	for (nth = 1; nth <= 3; nth++) {
+		for (status = 0; status <= 1; status++) {
+			struct fake *fake = fake_init(test, 0);
+			struct fake_queue *queue = &fake->queue[0];
+			u32 numbers[3];
+			int i;
+
+			if (status)
+				fake_use_status(test, queue);
+			for (i = 0; i < 3; i++)
+				numbers[i] = cmdq_submit(fake, queue, 2, true);
+			queue->stop_sync = nth;
+			fake_run(queue, ALL);
+			KUNIT_EXPECT_EQ(test, queue->error, CMDQ_ERR_CERROR_ATC_INV_IDX);
+			for (i = 0; i < 3; i++)
+				KUNIT_EXPECT_EQ(test, arm_smmu_cmdq_done(&queue->cmdq, numbers[i],
+									 true), i + 1 < nth);
+			fake_acknowledge(fake, queue);
+			fake_run(queue, ALL);
+			for (i = 0; i < 3; i++)
+				KUNIT_EXPECT_EQ(test, cmdq_wait(fake, queue, numbers[i]), 0);
+			kunit_device_unregister(test, fake->smmu.dev);
+		}
+	}
+}
+
+/* Who needs room finds it, and nothing is lost or overwritten. */
+static void cmdq_test_full(struct kunit *test)
+{
+	struct fake *fake = fake_init(test, 0);
+	struct fake_queue *queue = &fake->queue[0];
+	u32 first, last = 0;
+	int i;
+
+	first = cmdq_submit(fake, queue, SIZE / 2 - 1, true);
+	cmdq_submit(fake, queue, SIZE / 2, false);
+	KUNIT_EXPECT_EQ(test, queue->prod, SIZE);
+
+	fake->running = true;
+	fake_start(fake);
+	for (i = 0; i < 200; i++)
+		last = cmdq_submit(fake, queue, i % (SIZE - 1) + 1, true);
+	KUNIT_EXPECT_EQ(test, cmdq_wait(fake, queue, last), 0);
+	KUNIT_EXPECT_EQ(test, cmdq_wait(fake, queue, first), 0);
+	hrtimer_cancel(&fake->timer);
+
+	KUNIT_EXPECT_EQ(test, queue->executed, last);
+	KUNIT_EXPECT_EQ(test, queue->said, fake->say);
+	KUNIT_EXPECT_FALSE(test, queue->disorder);
+}
+
+/* What an interrupt has submitted, and how that ended. */
+struct interrupt {
+	struct irq_work work;
+	struct fake *fake;
+	int error;
+	bool hard;
+};
+
+static void cmdq_test_interrupts(struct irq_work *work)
+{
+	struct interrupt *interrupt = container_of(work, struct interrupt, work);
+	struct fake *fake = interrupt->fake;
+
+	interrupt->hard = in_hardirq();
+	WRITE_ONCE(fake->running, true);
+	interrupt->error = cmdq_wait(fake, &fake->queue[0],
+				     cmdq_submit(fake, &fake->queue[0], 3, true));
+}
+
+static int cmdq_test_smmu(void *arg)
+{
+	struct fake *fake = arg;
+
+	while (!kthread_should_stop()) {
+		if (READ_ONCE(fake->running))
+			fake_run(&fake->queue[0], TICK_COMMANDS);
+		cond_resched();
+	}
+	return 0;
+}
+
+/* An interrupt finds the queue full, of a flush among others that it has interrupted. */
+static void cmdq_test_interrupt(struct kunit *test)
+{
+	struct interrupt interrupt = { .error = -EINPROGRESS };
+	struct task_struct *task;
+	struct fake_queue *queue;
+	unsigned int cpu;
+	u32 number;
+
+	if (num_online_cpus() < 2)
+		kunit_skip(test, "an interrupt holds one CPU up, the test needs another");
+
+	interrupt.fake = fake_init(test, 0);
+	queue = &interrupt.fake->queue[0];
+	init_irq_work(&interrupt.work, cmdq_test_interrupts);
+	number = cmdq_submit(interrupt.fake, queue, SIZE - 1, true);
+	KUNIT_ASSERT_EQ(test, queue->prod, SIZE);
+
+	migrate_disable();
+	cpu = cpumask_any_but(cpu_online_mask, smp_processor_id());
+	task = kthread_create_on_cpu(cmdq_test_smmu, interrupt.fake, cpu, "smmu/%u");
+	if (!IS_ERR(task)) {
+		wake_up_process(task);
+		irq_work_queue(&interrupt.work);
+		irq_work_sync(&interrupt.work);
+	}
+	migrate_enable();
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, task);
+
+	KUNIT_EXPECT_TRUE(test, interrupt.hard);
+	KUNIT_EXPECT_EQ(test, interrupt.error, 0);
+	KUNIT_EXPECT_EQ(test, cmdq_wait(interrupt.fake, queue, number), 0);
+	kthread_stop(task);
+	KUNIT_EXPECT_EQ(test, queue->executed, SIZE + 4);
+}
+
+/* Two flushes go to two SMMUs, from different ends, and wait for both. */
+struct flusher {
+	struct fake *fake;
+	struct completion done;
+	int first;
+	int errors;
+};
+
+#define ROUNDS		200
+
+static int cmdq_test_flusher(void *arg)
+{
+	struct flusher *flusher = arg;
+	struct fake *fake = flusher->fake;
+	struct arm_smmu_cmd cmds[SIZE / 2];
+	struct arm_smmu_cmdq *cmdq[2];
+	u32 number[2];
+	int round, i;
+
+	for (i = 0; i < ARRAY_SIZE(cmds); i++)
+		cmds[i] = arm_smmu_make_cmd_op(CMDQ_OP_TLBI_NH_ALL);
+	cmdq[0] = &fake->queue[flusher->first].cmdq;
+	cmdq[1] = &fake->queue[!flusher->first].cmdq;
+	for (round = 0; round < ROUNDS; round++) {
+		for (i = 0; i < 2; i++)
+			number[i] = arm_smmu_cmdq_submit(&fake->smmu, cmdq[i], cmds,
+							 ARRAY_SIZE(cmds), true);
+		for (i = 0; i < 2; i++)
+			flusher->errors += !!arm_smmu_cmdq_wait(&fake->smmu, cmdq[i], number[i]);
+	}
+	complete(&flusher->done);
+	return 0;
+}
+
+static void cmdq_test_two_queues(struct kunit *test)
+{
+	struct fake *fake = fake_init(test, 0);
+	struct flusher flusher[2] = {};
+	struct task_struct *task;
+	int i;
+
+	fake->running = true;
+	fake_start(fake);
+	for (i = 0; i < 2; i++) {
+		flusher[i].fake = fake;
+		flusher[i].first = i;
+		init_completion(&flusher[i].done);
+		task = kthread_run(cmdq_test_flusher, &flusher[i], "flush/%d", i);
+		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, task);
+	}
+	for (i = 0; i < 2; i++) {
+		wait_for_completion(&flusher[i].done);
+		KUNIT_EXPECT_EQ(test, flusher[i].errors, 0);
+	}
+	hrtimer_cancel(&fake->timer);
+	for (i = 0; i < 2; i++)
+		KUNIT_EXPECT_EQ(test, fake->queue[i].executed, 2 * ROUNDS * (SIZE / 2 + 1));
+}
+
+static struct kunit_case cmdq_test_cases[] = {
+	KUNIT_CASE(cmdq_test_order),
+	KUNIT_CASE(cmdq_test_wrap),
+	KUNIT_CASE(cmdq_test_late_status),
+	KUNIT_CASE(cmdq_test_old_status),
+	KUNIT_CASE(cmdq_test_illegal),
+	KUNIT_CASE(cmdq_test_atc_timeout),
+	KUNIT_CASE(cmdq_test_full),
+	KUNIT_CASE(cmdq_test_interrupt),
+	KUNIT_CASE(cmdq_test_two_queues),
+	{}
+};
+
+static struct kunit_suite cmdq_test_suite = {
+	.name = "arm-smmu-v3-cmdq",
+	.test_cases = cmdq_test_cases,
+};
+
+kunit_test_suite(cmdq_test_suite);
+
+MODULE_IMPORT_NS("EXPORTED_FOR_KUNIT_TESTING");
+MODULE_DESCRIPTION("KUnit tests for the command queue of the arm-smmu-v3 driver");
+MODULE_LICENSE("GPL");

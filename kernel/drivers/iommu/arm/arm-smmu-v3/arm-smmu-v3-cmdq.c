@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The command queue: room in it, and the end of a CMD_SYNC
+ *
+ * Commands are numbered. A number has 31 bits, as bit 31 of llq.prod says that the queue has an
+ * owner; the lower ones are the index and the wrap bit, as the registers have them:
+ *
+ *	 llq.cons            CONS                 PROD       llq.prod
+ *	    |                 |                    |             |
+ *	  --+-----------------+--------------------+-------------+--
+ *	    | room that       | not executed       | written,    | free
+ *	    | nobody needed   |                    | or about to |
+ *	  --+-----------------+--------------------+-------------+--
+ *
+ * llq.cons moves when a submitter finds no room, and then up to where CONS is. There are never
+ * more commands between llq.cons and llq.prod than the queue has slots. So, as long as llq.cons
+ * has not changed, the number that CONS stands for is known, however often the queue has gone
+ * round; if it has changed, the reader begins anew.
+ *
+ * A waiter compares numbers. It holds nothing and writes nothing: other waiters, and those that
+ * need room, do not depend on it. It may be interrupted for any time, or be an interrupt, or
+ * have submitted to several queues before it waits for the first one.
+ *
+ * If the SMMU can signal a CMD_SYNC by writing to memory, it writes the number of the next
+ * command to the status word of the slot. As numbers only grow, it does not matter if the slot
+ * has been used again, or if such a write comes late. Where it does not come at all, because
+ * the CMD_SYNC was replaced after an error, CONS tells.
+ *
+ * Numbers compare as long as they are less than 2^30 apart. A status word may be older than
+ * that; it is set to the number before when its slot is used.
+ */
+#include <linux/delay.h>
+#include <linux/ktime.h>
+#include <kunit/visibility.h>
+
+#include "arm-smmu-v3.h"
+
+/* With status words, looks at one of them for each look at the register. */
+#define CMDQ_STATUS_LOOKS	64
+
+/* Have all commands up to, and without, @number been counted in? */
+static bool arm_smmu_cmdq_reached(u32 counted, u32 number)
+{
+	return (arm_smmu_cmdq_number(counted, -number) & BIT(30)) == 0;
+}
+
+/*
+ * How far CONS is ahead of llq.cons, whose value the caller has read, and reads again behind
+ * this: only if it is still the same, the result means something.
+ */
+static u32 arm_smmu_cmdq_ahead(struct arm_smmu_cmdq *cmdq, u32 cons)
+{
+	u32 size = 1 << cmdq->q.llq.max_n_shift;
+
+	/* Not relaxed: what follows a CMD_SYNC in the caller stays behind it. */
+	return (readl(cmdq->q.cons_reg) - cons) & (2 * size - 1);
+}
+
+static __le64 *arm_smmu_cmdq_status(struct arm_smmu_cmdq *cmdq, u32 number)
+{
+	return cmdq->status + Q_IDX(&cmdq->q.llq, number);
+}
+
+/**
+ * arm_smmu_cmdq_expect() - Prepare a status word for a CMD_SYNC
+ * @cmdq: The queue, which has status words.
+ * @number: Of the CMD_SYNC, whose slot is the caller's.
+ *
+ * Return: what the SMMU has to write.
+ */
+u32 arm_smmu_cmdq_expect(struct arm_smmu_cmdq *cmdq, u32 number)
+{
+	WRITE_ONCE(*arm_smmu_cmdq_status(cmdq, number), cpu_to_le64(number));
+	return arm_smmu_cmdq_number(number, 1);
+}
+
+/*
+ * Poll
+ */
+
+struct cmdq_poll {
+	ktime_t timeout;
+	unsigned int spins, delay;
+	bool wfe;
+};
+
+static void cmdq_poll_init(struct cmdq_poll *poll, bool wfe)
+{
+	poll->timeout = ktime_add_us(ktime_get(), ARM_SMMU_POLL_TIMEOUT_US);
+	poll->spins = 0;
+	poll->delay = 1;
+	poll->wfe = wfe;
+}
+
+/* Return: has it taken too long? The caller may not have run meanwhile, and looks once more. */
+static bool cmdq_poll(struct cmdq_poll *poll)
+{
+	if (poll->wfe) {
+		wfe();
+	} else if (++poll->spins % ARM_SMMU_POLL_SPIN_COUNT) {
+		cpu_relax();
+	} else {
+		udelay(poll->delay);
+		poll->delay *= 2;
+	}
+	return ktime_after(ktime_get(), poll->timeout);
+}
+
+/**
+ * arm_smmu_cmdq_wait_room() - Wait until commands have left a queue
+ * @smmu: The SMMU.
+ * @cmdq: The queue.
+ * @llq: Where the caller has seen a full queue. It gets what the queue is now.
+ *
+ * Context: Any context.
+ * Return: 0, or -ETIMEDOUT if none has left it for a second.
+ */
+int arm_smmu_cmdq_wait_room(struct arm_smmu_device *smmu, struct arm_smmu_cmdq *cmdq,
+			    struct arm_smmu_ll_queue *llq)
+{
+	u32 size = 1 << llq->max_n_shift;
+	u32 seen = llq->cons, cons, ahead;
+	struct cmdq_poll poll;
+	bool late = false;
+
+	cmdq_poll_init(&poll, smmu->features & ARM_SMMU_FEAT_SEV);
+	for (;;) {
+		/* Pairs with the release below: not a CONS that is older than the number. */
+		cons = atomic_read_acquire(&cmdq->q.llq.atomic.cons);
+		ahead = arm_smmu_cmdq_ahead(cmdq, cons);
+		if (ahead && ahead <= size)
+			atomic_cmpxchg_release(&cmdq->q.llq.atomic.cons, cons,
+					       arm_smmu_cmdq_number(cons, ahead));
+		llq->val = READ_ONCE(cmdq->q.llq.val);
+		if (llq->cons != seen)
+			return 0;
+		if (late)
+			return -ETIMEDOUT;
+		late = cmdq_poll(&poll);
+	}
+}
+
+/*
+ * Have all commands ahead of @number been executed? With status words, the register is read
+ * only if @look.
+ */
+VISIBLE_IF_KUNIT
+bool arm_smmu_cmdq_done(struct arm_smmu_cmdq *cmdq, u32 number, bool look)
+{
+	u32 cons, ahead;
+	u64 status;
+
+	if (cmdq->status) {
+		status = le64_to_cpu(READ_ONCE(*arm_smmu_cmdq_status(cmdq, number - 1)));
+		if (arm_smmu_cmdq_reached(lower_32_bits(status), number)) {
+			/* What follows a CMD_SYNC in the caller stays behind it. */
+			dma_rmb();
+			return true;
+		}
+	}
+	do {
+		/* Pairs with the release in arm_smmu_cmdq_wait_room(). */
+		cons = atomic_read_acquire(&cmdq->q.llq.atomic.cons);
+		if (arm_smmu_cmdq_reached(cons, number))
+			return true;
+		if (cmdq->status && !look)
+			return false;
+		ahead = arm_smmu_cmdq_ahead(cmdq, cons);
+	} while (cons != atomic_read(&cmdq->q.llq.atomic.cons));
+	return ahead <= 1 << cmdq->q.llq.max_n_shift &&
+	       ahead >= arm_smmu_cmdq_number(number, -cons);
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_cmdq_done);
+
+/**
+ * arm_smmu_cmdq_wait() - Wait for a CMD_SYNC
+ * @smmu: The SMMU.
+ * @cmdq: The queue that it is in.
+ * @number: What arm_smmu_cmdq_submit() has returned.
+ *
+ * The end of a CMD_SYNC comes before what the caller does next, such as to free an IOVA.
+ *
+ * Context: Any context. Takes no lock, leaves interrupts and preemption as they are.
+ * Return: 0, or -ETIMEDOUT after a second.
+ */
+int arm_smmu_cmdq_wait(struct arm_smmu_device *smmu, struct arm_smmu_cmdq *cmdq, u32 number)
+{
+	struct cmdq_poll poll;
+	unsigned int looks = 0;
+	bool late = false;
+
+	/* To write to memory is no event. */
+	cmdq_poll_init(&poll, smmu->features & ARM_SMMU_FEAT_SEV && !cmdq->status);
+	while (!arm_smmu_cmdq_done(cmdq, number, late || ++looks % CMDQ_STATUS_LOOKS == 0)) {
+		if (late) {
+			dev_err_ratelimited(smmu->dev,
+					    "CMD_SYNC timeout before 0x%08x [hwprod 0x%08x, hwcons 0x%08x]\n",
+					    number, readl_relaxed(cmdq->q.prod_reg),
+					    readl_relaxed(cmdq->q.cons_reg));
+			return -ETIMEDOUT;
+		}
+		late = cmdq_poll(&poll);
+	}
+	return 0;
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_cmdq_wait);
+
+/**
+ * __arm_smmu_cmdq_issue_cmdlist() - Submit commands, and wait for them if @sync
+ * @smmu: The SMMU.
+ * @cmdq: The queue.
+ * @cmds: The commands.
+ * @n: How many they are.
+ * @sync: Add a CMD_SYNC, and wait for it.
+ *
+ * Context: Any context.
+ * Return: 0, or -ETIMEDOUT.
+ */
+int __arm_smmu_cmdq_issue_cmdlist(struct arm_smmu_device *smmu, struct arm_smmu_cmdq *cmdq,
+				  struct arm_smmu_cmd *cmds, int n, bool sync)
+{
+	u32 number = arm_smmu_cmdq_submit(smmu, cmdq, cmds, n, sync);
+
+	return sync ? arm_smmu_cmdq_wait(smmu, cmdq, number) : 0;
+}
