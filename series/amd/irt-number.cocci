@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // A number that no completion wait carries must not be waited for.
 
+@get_cmdsem_val@
+typedef u64;
+@@
+- static u64 get_cmdsem_val(...) { ... }
+
 @iommu_flush_irt_and_complete@
 identifier iommu, data, cmd, ret, out_err;
 @@
@@ -36,8 +41,3 @@ identifier iommu, data, cmd, ret, flags;
 	raw_spin_unlock_irqrestore(&iommu->lock, flags);
 	...
   }
-
-@get_cmdsem_val@
-typedef u64;
-@@
-- static u64 get_cmdsem_val(...) { ... }
