@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * KUnit tests for the command buffer
+ *
+ * The registers are memory, and the hardware runs when a test says so: up to the tail, command
+ * by command, as 2.4 and 2.4.1 of the specification (48882) have it.
+ */
+#include <kunit/test.h>
+
+#include "amd_iommu.h"
+
+#define SEM_PADDR	0x123456789000ULL
+#define LAST		(CMD_BUFFER_ENTRIES - 1)
+
+struct fake {
+	struct amd_iommu iommu;
+	struct amd_iommu_pci_seg seg;
+	struct iommu_cmd buf[CMD_BUFFER_ENTRIES];
+	u8 reg[SZ_16K] __aligned(8);
+	u64 sem;
+	unsigned int head;		/* entries, as is tail */
+	unsigned int executed;		/* but for completion waits */
+	unsigned int waits;
+	u32 last;			/* what the last command was about */
+};
+
+static struct iommu_cmd command(u32 about)
+{
+	return (struct iommu_cmd){ .data = { about, CMD_INV_DEV_ENTRY << 28 } };
+}
+
+static unsigned int fake_tail(struct fake *fake)
+{
+	return readl(fake->iommu.mmio_base + MMIO_CMD_TAIL_OFFSET) / sizeof(struct iommu_cmd);
+}
+
+static void fake_run(struct kunit *test, struct fake *fake)
+{
+	while (fake->head != fake_tail(fake)) {
+		const u32 *word = fake->buf[fake->head].data;
+
+		fake->head = (fake->head + 1) % CMD_BUFFER_ENTRIES;
+		if (word[1] >> 28 != CMD_COMPL_WAIT) {
+			fake->executed++;
+			fake->last = word[0];
+			continue;
+		}
+		fake->waits++;
+		KUNIT_EXPECT_EQ(test, word[0],
+				lower_32_bits(SEM_PADDR) | CMD_COMPL_WAIT_STORE_MASK);
+		KUNIT_EXPECT_EQ(test, word[1] & GENMASK(19, 0), upper_32_bits(SEM_PADDR));
+		WRITE_ONCE(fake->sem, (u64)word[3] << 32 | word[2]);
+	}
+	writel(fake->head * sizeof(struct iommu_cmd), fake->iommu.mmio_base + MMIO_CMD_HEAD_OFFSET);
+}
+
+/* The hardware stops in front of the entry @at, having executed all before it. */
+static void fake_move_to(struct fake *fake, unsigned int at)
+{
+	u32 offset = at * sizeof(struct iommu_cmd);
+
+	fake->head = at;
+	fake->iommu.cmd_buf_head = offset;
+	fake->iommu.cmd_buf_tail = offset;
+	writel(offset, fake->iommu.mmio_base + MMIO_CMD_HEAD_OFFSET);
+	writel(offset, fake->iommu.mmio_base + MMIO_CMD_TAIL_OFFSET);
+}
+
+static int queue_init(struct kunit *test)
+{
+	struct fake *fake = kunit_kzalloc(test, sizeof(*fake), GFP_KERNEL);
+
+	if (!fake)
+		return -ENOMEM;
+	raw_spin_lock_init(&fake->iommu.lock);
+	fake->iommu.pci_seg = &fake->seg;
+	fake->iommu.cmd_buf = (u8 *)fake->buf;
+	fake->iommu.mmio_base = (u8 __force __iomem *)fake->reg;
+	fake->iommu.cmd_sem = &fake->sem;
+	fake->iommu.cmd_sem_paddr = SEM_PADDR;
+	test->priv = fake;
+	return 0;
+}
+
+static void queue_submit(struct kunit *test)
+{
+	struct iommu_cmd cmds[] = { command(1), command(2), command(3) };
+	struct fake *fake = test->priv;
+	u64 seq = 0;
+
+	KUNIT_ASSERT_EQ(test, amd_iommu_submit(&fake->iommu, cmds, 3, &seq), 0);
+	KUNIT_EXPECT_EQ(test, seq, 1);
+	KUNIT_EXPECT_EQ(test, fake_tail(fake), 4);
+	KUNIT_EXPECT_MEMEQ(test, fake->buf, cmds, sizeof(cmds));
+	KUNIT_EXPECT_EQ(test, fake->buf[3].data[1] >> 28, CMD_COMPL_WAIT);
+	KUNIT_EXPECT_FALSE(test, fake->iommu.need_sync);
+
+	fake_run(test, fake);
+	KUNIT_EXPECT_EQ(test, fake->executed, 3);
+	KUNIT_EXPECT_EQ(test, amd_iommu_wait(&fake->iommu, seq), 0);
+}
+
+/* Until the number has arrived, nobody may go on. */
+static void queue_timeout(struct kunit *test)
+{
+	struct iommu_cmd cmd = command(1);
+	struct fake *fake = test->priv;
+	u64 first, second;
+
+	KUNIT_ASSERT_EQ(test, amd_iommu_submit(&fake->iommu, &cmd, 1, &first), 0);
+	fake_run(test, fake);
+	KUNIT_ASSERT_EQ(test, amd_iommu_submit(&fake->iommu, &cmd, 1, &second), 0);
+	KUNIT_EXPECT_EQ(test, amd_iommu_wait(&fake->iommu, first), 0);
+	KUNIT_EXPECT_EQ(test, amd_iommu_wait(&fake->iommu, second), -EIO);
+	KUNIT_EXPECT_EQ(test, amd_iommu_execute(&fake->iommu, &cmd, 1), -EIO);
+	fake_run(test, fake);
+	KUNIT_EXPECT_EQ(test, amd_iommu_wait(&fake->iommu, second), 0);
+}
+
+/* One completion wait stands for all before it, and none is queued for nothing. */
+static void queue_shared_wait(struct kunit *test)
+{
+	struct iommu_cmd cmd = command(1);
+	struct fake *fake = test->priv;
+	u64 first, second, third;
+
+	KUNIT_ASSERT_EQ(test, amd_iommu_queue(&fake->iommu, &cmd, 1), 0);
+	KUNIT_EXPECT_TRUE(test, fake->iommu.need_sync);
+	KUNIT_ASSERT_EQ(test, amd_iommu_submit(&fake->iommu, NULL, 0, &first), 0);
+	KUNIT_ASSERT_EQ(test, amd_iommu_submit(&fake->iommu, NULL, 0, &second), 0);
+	KUNIT_EXPECT_EQ(test, second, first);
+	KUNIT_EXPECT_EQ(test, fake_tail(fake), 2);
+
+	/* It is queued, and not done. */
+	KUNIT_EXPECT_EQ(test, amd_iommu_wait(&fake->iommu, second), -EIO);
+
+	KUNIT_ASSERT_EQ(test, amd_iommu_queue(&fake->iommu, &cmd, 1), 0);
+	KUNIT_ASSERT_EQ(test, amd_iommu_submit(&fake->iommu, NULL, 0, &third), 0);
+	KUNIT_EXPECT_EQ(test, third, first + 1);
+	fake_run(test, fake);
+	KUNIT_EXPECT_EQ(test, fake->executed, 2);
+	KUNIT_EXPECT_EQ(test, fake->waits, 2);
+	KUNIT_EXPECT_EQ(test, amd_iommu_wait(&fake->iommu, first), 0);
+}
+
+/* What does not fit is not queued in part, and takes no number. */
+static void queue_full(struct kunit *test)
+{
+	struct iommu_cmd cmds[] = { command(1), command(2) };
+	struct fake *fake = test->priv;
+	u64 seq = 77;
+	int i;
+
+	for (i = 0; i < LAST - 1; i++)
+		KUNIT_ASSERT_EQ(test, amd_iommu_queue(&fake->iommu, cmds, 1), 0);
+
+	KUNIT_EXPECT_EQ(test, amd_iommu_submit(&fake->iommu, cmds, 1, &seq), -EIO);
+	KUNIT_EXPECT_EQ(test, amd_iommu_queue(&fake->iommu, cmds, 2), -EIO);
+	KUNIT_EXPECT_EQ(test, fake_tail(fake), LAST - 1);
+	KUNIT_EXPECT_EQ(test, fake->iommu.cmd_sem_val, 0);
+	KUNIT_EXPECT_EQ(test, seq, 77);
+	KUNIT_EXPECT_TRUE(test, fake->iommu.need_sync);
+
+	/* The last entry but one is usable, the last one is not. */
+	KUNIT_EXPECT_EQ(test, amd_iommu_submit(&fake->iommu, NULL, 0, &seq), 0);
+	KUNIT_EXPECT_EQ(test, seq, 1);
+	KUNIT_EXPECT_EQ(test, amd_iommu_queue(&fake->iommu, cmds, 1), -EIO);
+	KUNIT_EXPECT_FALSE(test, fake->iommu.need_sync);
+
+	/* The number of a submission that failed is not waited for. */
+	fake_run(test, fake);
+	KUNIT_EXPECT_EQ(test, fake->executed, LAST - 1);
+	KUNIT_EXPECT_EQ(test, amd_iommu_execute(&fake->iommu, NULL, 0), 0);
+	KUNIT_EXPECT_EQ(test, amd_iommu_queue(&fake->iommu, cmds, 2), 0);
+}
+
+/* A batch goes on at the begin of the buffer. */
+static void queue_wraps(struct kunit *test)
+{
+	struct iommu_cmd cmds[] = { command(1), command(2), command(3) };
+	struct fake *fake = test->priv;
+	u64 seq;
+
+	fake_move_to(fake, CMD_BUFFER_ENTRIES - 2);
+	KUNIT_ASSERT_EQ(test, amd_iommu_submit(&fake->iommu, cmds, 3, &seq), 0);
+	KUNIT_EXPECT_EQ(test, fake_tail(fake), 2);
+	fake_run(test, fake);
+	KUNIT_EXPECT_EQ(test, fake->executed, 3);
+	KUNIT_EXPECT_EQ(test, fake->last, 3);
+	KUNIT_EXPECT_EQ(test, amd_iommu_wait(&fake->iommu, seq), 0);
+}
+
+static void queue_numbers_wrap(struct kunit *test)
+{
+	struct iommu_cmd cmd = command(1);
+	struct fake *fake = test->priv;
+	u64 seq = 1;
+
+	fake->sem = U64_MAX;
+	fake->iommu.cmd_sem_val = U64_MAX;
+	KUNIT_ASSERT_EQ(test, amd_iommu_submit(&fake->iommu, &cmd, 1, &seq), 0);
+	KUNIT_EXPECT_EQ(test, seq, 0);
+	KUNIT_EXPECT_EQ(test, amd_iommu_wait(&fake->iommu, U64_MAX), 0);
+	KUNIT_EXPECT_EQ(test, amd_iommu_wait(&fake->iommu, seq), -EIO);
+	fake_run(test, fake);
+	KUNIT_EXPECT_EQ(test, amd_iommu_wait(&fake->iommu, seq), 0);
+}
+
+static struct kunit_case queue_cases[] = {
+	KUNIT_CASE(queue_submit),
+	KUNIT_CASE(queue_timeout),
+	KUNIT_CASE(queue_shared_wait),
+	KUNIT_CASE(queue_full),
+	KUNIT_CASE(queue_wraps),
+	KUNIT_CASE(queue_numbers_wrap),
+	{}
+};
+
+static struct kunit_suite queue_suite = {
+	.name = "iommu_alist_amd_queue",
+	.init = queue_init,
+	.test_cases = queue_cases,
+};
+
+kunit_test_suite(queue_suite);
+
+MODULE_LICENSE("GPL");
+MODULE_DESCRIPTION("KUnit tests for the command buffer of AMD-Vi");
