@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What is attached to a domain, and how its IOTLBs are flushed
+ *
+ * A domain has one list, domain->alist, with a struct riscv_iommu_attachment for each
+ * device. Its tag is the domain's PSCID, the same on all IOMMUs: one group, and so one
+ * IOTINVAL.VMA, or a few, and one IOFENCE.C, for each IOMMU that a device of the domain
+ * is behind. The driver enables no ATS, so no attachment uses an ATC. Blocking and
+ * identity domains have no list: nothing of them is cached under a PSCID.
+ *
+ *   attach   riscv_iommu_link(), then the device context is written
+ *   detach   riscv_iommu_iodir_update() clears TC.V and invalidates what is cached under
+ *            the old PSCID, then riscv_iommu_unlink()
+ *
+ * So a PSCID is clean on an IOMMU when its last attachment there goes, and needs no flush
+ * of its own before it is used again.
+ *
+ * A flush queues to all IOMMUs before it waits for the first one. IOFENCE.C has completed
+ * when the head of the command queue has passed it (IOMMU specification 1.0, 3.1.2): its
+ * index is all that a wait has to know, and nothing is held from queuing to waiting.
+ */
+#include <linux/device.h>
+#include <linux/iommu-alist.h>
+#include <linux/ktime.h>
+#include <linux/slab.h>
+
+#include "iommu-bits.h"
+#include "iommu.h"
+
+/* Looks at the head of the queue before a flush turns to the next IOMMU. */
+#define FLUSH_POLLS		16
+
+/* As for all other commands: PCIe gives a device a minute to answer. */
+#define FLUSH_TIMEOUT_S		90
+
+/* A cookie of flush_submit(): not everything was queued. Else the index of the fence. */
+#define FLUSH_FAILED		BIT_ULL(63)
+
+#define CMDQ_ERRORS		(RISCV_IOMMU_CQCSR_CQMF | RISCV_IOMMU_CQCSR_CMD_TO | \
+				 RISCV_IOMMU_CQCSR_CMD_ILL)
+
+struct riscv_iommu_attachment {
+	struct iommu_attach_elm elm;
+	struct iommu_attach_list *alist;
+};
+
+/* One flush, on the stack. */
+struct riscv_iommu_flush {
+	const struct riscv_iommu_tlbi *tlbi;
+	int error;		/* of the commands since the last submission */
+	ktime_t deadline;	/* 0: no wait has been longer than a moment */
+};
+
+static struct riscv_iommu_device *to_iommu(struct iommu_device *iommu_device)
+{
+	return container_of(iommu_device, struct riscv_iommu_device, iommu);
+}
+
+/**
+ * riscv_iommu_link() - Put a device on the list of a domain
+ * @alist: The list.
+ * @pscid: The PSCID of the domain.
+ * @dev: The device, whose context does not name the domain yet.
+ * @iommu: The IOMMU that it is behind.
+ *
+ * Context: Process context. Sleeps.
+ * Return: The attachment, or an error pointer.
+ */
+struct riscv_iommu_attachment *riscv_iommu_link(struct iommu_attach_list *alist, int pscid,
+						struct device *dev,
+						struct riscv_iommu_device *iommu)
+{
+	struct riscv_iommu_attachment *attachment;
+	int ret;
+
+	attachment = kzalloc_obj(*attachment);
+	if (!attachment)
+		return ERR_PTR(-ENOMEM);
+	attachment->alist = alist;
+	attachment->elm.iommu_device = &iommu->iommu;
+	attachment->elm.fence = &iommu->fence;
+	attachment->elm.tag = pscid;
+	attachment->elm.pasid = IOMMU_NO_PASID;
+	iommu_attach_elm_set_device(&attachment->elm, dev);
+
+	ret = iommu_attach_add(alist, &attachment->elm);
+	if (ret < 0) {
+		kfree(attachment);
+		return ERR_PTR(ret);
+	}
+	return attachment;
+}
+
+/**
+ * riscv_iommu_unlink() - Take a device off the list of its domain
+ * @attachment: What riscv_iommu_link() returned, or NULL. The context of the device does
+ *	not name the domain any more.
+ *
+ * Context: Process context.
+ */
+void riscv_iommu_unlink(struct riscv_iommu_attachment *attachment)
+{
+	if (attachment)
+		iommu_attach_del_free(attachment->alist, attachment, elm);
+}
+
+static void fence_exit(void *fence)
+{
+	iommu_attach_fence_destroy(fence);
+}
+
+/**
+ * riscv_iommu_fence_init() - Initialise the fence of an IOMMU
+ * @iommu: The IOMMU. The fence goes with its device.
+ *
+ * Context: Process context. Sleeps.
+ * Return: 0 or -ENOMEM.
+ */
+int riscv_iommu_fence_init(struct riscv_iommu_device *iommu)
+{
+	int ret = iommu_attach_fence_init(&iommu->fence);
+
+	if (ret)
+		return ret;
+	return devm_add_action_or_reset(iommu->dev, fence_exit, &iommu->fence);
+}
+
+static void flush_iotlb(const struct iommu_attach_group *group, void *arg)
+{
+	struct riscv_iommu_flush *flush = arg;
+	int ret;
+
+	ret = riscv_iommu_iotlb_inval_iommu(to_iommu(group->iommu_device), group->tag,
+					    flush->tlbi);
+	if (ret)
+		flush->error = ret;
+}
+
+static u64 flush_submit(struct iommu_device *iommu_device, void *arg)
+{
+	struct riscv_iommu_device *iommu = to_iommu(iommu_device);
+	struct riscv_iommu_flush *flush = arg;
+	struct riscv_iommu_command cmd;
+	int error = flush->error;
+	unsigned int index;
+
+	flush->error = 0;
+	riscv_iommu_cmd_iofence(&cmd);
+	if (riscv_iommu_queue_send(&iommu->cmdq, &cmd, sizeof(cmd), &index) || error)
+		return FLUSH_FAILED;
+	return index;
+}
+
+/* Has the queue executed the command with this index? */
+static bool has_passed(struct riscv_iommu_device *iommu, u32 index)
+{
+	return (int)(riscv_iommu_queue_cons(&iommu->cmdq) - index) > 0;
+}
+
+static int flush_wait(struct iommu_device *iommu_device, u64 cookie, void *arg)
+{
+	struct riscv_iommu_device *iommu = to_iommu(iommu_device);
+	struct riscv_iommu_flush *flush = arg;
+	bool failed = cookie & FLUSH_FAILED;
+	int i;
+
+	if (!failed) {
+		for (i = 0; i < FLUSH_POLLS; i++) {
+			if (has_passed(iommu, cookie))
+				return 0;
+			cpu_relax();
+		}
+		if (!flush->deadline)
+			flush->deadline = ktime_add_ms(ktime_get(),
+						       FLUSH_TIMEOUT_S * MSEC_PER_SEC);
+		failed = riscv_iommu_readl(iommu, RISCV_IOMMU_REG_CQCSR) & CMDQ_ERRORS ||
+			 ktime_after(ktime_get(), flush->deadline);
+		/* The queue may have stopped behind it. */
+		if (has_passed(iommu, cookie))
+			return 0;
+	}
+	if (!failed)
+		return -EINPROGRESS;
+	dev_err_ratelimited(iommu->dev, "IOTLB not invalidated, entries may be stale\n");
+	return -EIO;
+}
+
+static const struct iommu_attach_flush_ops riscv_iommu_flush_ops = {
+	.iotlb = flush_iotlb,
+	.submit = flush_submit,
+	.wait = flush_wait,
+};
+
+/**
+ * riscv_iommu_flush() - Invalidate what IOTLBs have of a domain
+ * @alist: The list of the domain.
+ * @tlbi: The range.
+ *
+ * Context: Any context.
+ * Return: 0; -EIO if an IOMMU did not execute a command: it may go on using what was in
+ * the page table.
+ */
+int riscv_iommu_flush(struct iommu_attach_list *alist, const struct riscv_iommu_tlbi *tlbi)
+{
+	struct riscv_iommu_flush flush = { .tlbi = tlbi };
+
+	return iommu_attach_flush_inline(alist, &riscv_iommu_flush_ops, &flush);
+}

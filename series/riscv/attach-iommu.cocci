@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The list takes the place of the bonds; attach.c has what goes over it.
+
+@riscv_iommu_domain@
+@@
+  struct riscv_iommu_domain {
+	...
+-	struct list_head bonds;
+-	spinlock_t lock;
++	struct iommu_attach_list alist;
+	...
+  };
+
+@riscv_iommu_info@
+@@
+  struct riscv_iommu_info {
+-	struct riscv_iommu_domain *domain;
++	struct riscv_iommu_attachment *attachment;
+  };
+
+@riscv_iommu_bond@
+@@
+- struct riscv_iommu_bond { ... };
+
+@riscv_iommu_bond_link@
+@@
+- static int riscv_iommu_bond_link(...) { ... }
+
+@riscv_iommu_bond_unlink@
+@@
+- static void riscv_iommu_bond_unlink(...) { ... }
+
+@riscv_iommu_queue_cons@
+identifier queue;
+@@
+- static unsigned int riscv_iommu_queue_cons(struct riscv_iommu_queue *queue)
++ unsigned int riscv_iommu_queue_cons(struct riscv_iommu_queue *queue)
+  { ... }
+
+@riscv_iommu_queue_send@
+identifier queue, entry, entry_size, out_prod;
+@@
+- static int riscv_iommu_queue_send(struct riscv_iommu_queue *queue,
+-				    void *entry, size_t entry_size,
+-				    unsigned int *out_prod)
++ int riscv_iommu_queue_send(struct riscv_iommu_queue *queue, void *entry,
++			     size_t entry_size, unsigned int *out_prod)
+  { ... }
+
+@riscv_iommu_iotlb_inval_iommu@
+identifier iommu, pscid, tlbi;
+@@
+- static int riscv_iommu_iotlb_inval_iommu(struct riscv_iommu_device *iommu,
+-					   int pscid,
+-					   const struct riscv_iommu_tlbi *tlbi)
++ int riscv_iommu_iotlb_inval_iommu(struct riscv_iommu_device *iommu, int pscid,
++				     const struct riscv_iommu_tlbi *tlbi)
+  { ... }
+
+@riscv_iommu_iotlb_inval@
+@@
+- static int riscv_iommu_iotlb_inval(...) { ... }
+
+@riscv_iommu_iotlb_flush_all@
+identifier domain, gather;
+@@
+  riscv_iommu_iotlb_flush_all(...)
+  {
+	...
+-	riscv_iommu_iotlb_inval(domain, &gather);
++	riscv_iommu_tlbi_calc(&tlbi, &gather);
++	riscv_iommu_flush(&domain->alist, &tlbi);
+  }
+
+@riscv_iommu_iotlb_flush_all__local depends on riscv_iommu_iotlb_flush_all@
+identifier gather;
+initializer all;
+@@
+  riscv_iommu_iotlb_flush_all(...)
+  {
+	...
+	struct iommu_iotlb_gather gather = all;
++	struct riscv_iommu_tlbi tlbi;
+	...
+  }
+
+@riscv_iommu_iotlb_sync@
+identifier domain, gather;
+expression e;
+@@
+  riscv_iommu_iotlb_sync(...)
+  {
+	struct riscv_iommu_domain *domain = e;
++	struct riscv_iommu_tlbi tlbi;
++
++	riscv_iommu_tlbi_calc(&tlbi, gather);
+-	if (riscv_iommu_iotlb_inval(domain, gather))
++	if (riscv_iommu_flush(&domain->alist, &tlbi))
+		return;
+	...
+  }
+
+@riscv_iommu_free_paging_domain@
+identifier domain;
+@@
+  riscv_iommu_free_paging_domain(...)
+  {
+	...
+-	WARN_ON(!list_empty(&domain->bonds));
++	iommu_attach_destroy(&domain->alist);
+	...
+  }
+
+@riscv_iommu_attach_paging_domain@
+identifier domain, dev, iommu, info;
+expression fsc, ta;
+@@
+  riscv_iommu_attach_paging_domain(...)
+  {
+	...
+-	if (riscv_iommu_bond_link(domain, dev))
+-		return -ENOMEM;
++	attachment = riscv_iommu_link(&domain->alist, domain->pscid, dev, iommu);
++	if (IS_ERR(attachment))
++		return PTR_ERR(attachment);
+	riscv_iommu_iodir_update(iommu, dev, fsc, ta);
+-	riscv_iommu_bond_unlink(info->domain, dev);
+-	info->domain = domain;
++	riscv_iommu_unlink(info->attachment);
++	info->attachment = attachment;
+	...
+  }
+
+@riscv_iommu_attach_paging_domain__local depends on riscv_iommu_attach_paging_domain@
+identifier pt_info;
+@@
+  riscv_iommu_attach_paging_domain(...)
+  {
+	...
+	struct pt_iommu_riscv_64_hw_info pt_info;
++	struct riscv_iommu_attachment *attachment;
+	...
+  }
+
+@riscv_iommu_alloc_paging_domain@
+identifier domain;
+@@
+  riscv_iommu_alloc_paging_domain(...)
+  {
+	<...
+-	INIT_LIST_HEAD_RCU(&domain->bonds);
+-	spin_lock_init(&domain->lock);
++	iommu_attach_init(&domain->alist);
+	...>
+  }
+
+@riscv_iommu_attach_blocking_domain@
+identifier info;
+@@
+  riscv_iommu_attach_blocking_domain(...)
+  {
+	...
+-	riscv_iommu_bond_unlink(info->domain, dev);
+-	info->domain = NULL;
++	riscv_iommu_unlink(info->attachment);
++	info->attachment = NULL;
+	...
+  }
+
+@riscv_iommu_attach_identity_domain@
+identifier info;
+@@
+  riscv_iommu_attach_identity_domain(...)
+  {
+	...
+-	riscv_iommu_bond_unlink(info->domain, dev);
+-	info->domain = NULL;
++	riscv_iommu_unlink(info->attachment);
++	info->attachment = NULL;
+	...
+  }
+
+@riscv_iommu_remove@
+identifier iommu;
+@@
+  riscv_iommu_remove(...)
+  {
+	...
+	iommu_device_sysfs_remove(&iommu->iommu);
+-	synchronize_rcu();
++	iommu_attach_drain(&iommu->fence);
+	...
+  }
+
+@riscv_iommu_init@
+identifier rc, iommu;
+@@
+  riscv_iommu_init(struct riscv_iommu_device *iommu)
+  {
+	int rc;
++
++	rc = riscv_iommu_fence_init(iommu);
++	if (rc)
++		return rc;
+	...
+  }
