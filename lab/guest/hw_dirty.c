@@ -31,21 +31,29 @@
 #define COMMAND_NS	5000000
 #define PASID		17
 #define DELAYS		8
+#define ROUNDS		200
 #define PARAMETERS	"/sys/module/hwpci/parameters/"
 #define OTHER_DOMAIN	"0001:00:03.0"	/* the kernel's own */
 
 static struct hardware hw;
 static char *mem, *tables;
 static uint32_t ioas;
+static volatile bool stop;
+static unsigned int refused;
 
-static void set_tracking(uint32_t hwpt, bool on)
+static bool try_tracking(uint32_t hwpt, bool on)
 {
 	struct iommu_hwpt_set_dirty_tracking set = {
 		.size = sizeof(set), .hwpt_id = hwpt,
 		.flags = on ? IOMMU_HWPT_DIRTY_TRACKING_ENABLE : 0,
 	};
 
-	if (ioctl(hw.space.fd, IOMMU_HWPT_SET_DIRTY_TRACKING, &set))
+	return !ioctl(hw.space.fd, IOMMU_HWPT_SET_DIRTY_TRACKING, &set);
+}
+
+static void set_tracking(uint32_t hwpt, bool on)
+{
+	if (!try_tracking(hwpt, on))
 		fail("dirty tracking %s: %s", on ? "on" : "off", strerror(errno));
 }
 
@@ -216,50 +224,63 @@ static int missed_of_pasid(struct function *function, uint32_t hwpt)
 	return missed(written, get_dirty(hwpt));
 }
 
+static void *switch_on_and_off(void *arg)
+{
+	while (!stop) {
+		refused += !try_tracking(*(uint32_t *)arg, true);
+		refused += !try_tracking(*(uint32_t *)arg, false);
+	}
+	return NULL;
+}
+
 /*
- * @tracked has tracking on all the time, and gets the PASID that @switched has, which switches
- * it off meanwhile; then the other way round, and @switched switches it on.
+ * @tracked has tracking on all the time. First the PASID goes to and fro between it and
+ * @switched, which switches tracking as fast as it can. Then @switched gets the PASID while
+ * commands take time, and switches tracking on meanwhile.
  */
 static void replaced(uint32_t switched, uint32_t tracked)
 {
 	struct function *function = hw_first(&hw, 0);
-	int delay, by_other = 0, by_own = 0, fired;
+	int delay, round, by_other = 0, by_own = 0, fired;
 	pthread_t thread;
+	bool on;
 
 	set_tracking(tracked, true);
 	attach_pasid(function, PASID, switched);
 	fired = missed_of_pasid(function, tracked);
+	stop = false;
+	if (pthread_create(&thread, NULL, switch_on_and_off, &switched))
+		fail("no thread");
+	for (round = 0; round < ROUNDS; round++) {
+		attach_pasid(function, PASID, tracked);
+		by_other += missed_of_pasid(function, tracked);
+		attach_pasid(function, PASID, switched);
+	}
+	stop = true;
+	pthread_join(thread, NULL);
 	for (delay = 0; delay < DELAYS; delay++) {
-		struct replacement to_tracked = { function, tracked };
 		struct replacement to_switched = { function, switched };
 
-		set_tracking(switched, true);
-		set_latency(&hw, 0, COMMAND_NS);
-		if (pthread_create(&thread, NULL, replace, &to_tracked))
-			fail("no thread");
-		sleep_ms(delay * COMMAND_NS / 1000000);
-		set_tracking(switched, false);
-		pthread_join(thread, NULL);
-		set_latency(&hw, 0, 0);
-		by_other += missed_of_pasid(function, tracked);
-
+		attach_pasid(function, PASID, tracked);
 		set_latency(&hw, 0, COMMAND_NS);
 		if (pthread_create(&thread, NULL, replace, &to_switched))
 			fail("no thread");
 		sleep_ms(delay * COMMAND_NS / 1000000);
-		set_tracking(switched, true);
+		on = try_tracking(switched, true);
 		pthread_join(thread, NULL);
 		set_latency(&hw, 0, 0);
-		by_own += missed_of_pasid(function, switched);
-		set_tracking(switched, false);
+		refused += !on;
+		if (on)
+			by_own += missed_of_pasid(function, switched);
+		refused += on && !try_tracking(switched, false);
 	}
 	detach_pasid(function, PASID);
 	set_tracking(tracked, false);
 	/* Of what was written while it had another domain, each page is missed. */
 	report_case("tracking is switched while a PASID is replaced",
 		    "\"wrong_missed_in_the_new_domain\": %d, "
-		    "\"wrong_missed_where_switched_on\": %d, \"fired\": %d", by_other, by_own,
-		    fired);
+		    "\"wrong_missed_where_switched_on\": %d, \"wrong_refused\": %u, "
+		    "\"fired\": %d", by_other, by_own, refused, fired);
 }
 
 /* The kernel knows that it is. Last of all: it does not come back. */
