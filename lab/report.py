@@ -27,9 +27,12 @@ KEYS = ["machine", "workload", "kernel", "n", "ops", "iotlb", "atc", "sync", "in
 DETACH_LIMIT = 1.2
 STACK_LIMIT = 256
 
-# The driver whose machines are in the lab, and the struct that has a domain's containers.
-DRIVER = "drivers/iommu/intel"
-DOMAIN = ("drivers/iommu/intel/iommu.h", "struct dmar_domain {")
+# The drivers on the list: a prefix for figures, the file and the struct that has a domain's
+# containers; and what they share.
+DRIVERS = [("vtd_", "drivers/iommu/intel", "iommu.h", "struct dmar_domain {"),
+           ("riscv_", "drivers/iommu/riscv", "iommu.c", "struct riscv_iommu_domain {")]
+CORE = ["include/linux/iommu-alist.h", "drivers/iommu/iommu-alist.c",
+        "drivers/iommu/iommu-alist-priv.h"]
 
 
 def per_operation(total, ops):
@@ -200,21 +203,36 @@ def chart_units(results):
     return True
 
 
+def lines_of(path):
+    """How many a file has; 0 without the file."""
+    if not os.path.exists(path):
+        return 0
+    with open(path, encoding="utf-8") as file:
+        return sum(1 for _ in file)
+
+
 def driver_figures(tree):
-    """Lines of the driver, containers and locks of its domain, from the source."""
-    lines = 0
-    directory = os.path.join(tree, DRIVER)
-    for name in os.listdir(directory):
-        if name.endswith((".c", ".h")):
-            with open(os.path.join(directory, name), encoding="utf-8") as file:
-                lines += sum(1 for _ in file)
-    with open(os.path.join(tree, DOMAIN[0]), encoding="utf-8") as file:
-        struct = file.read().partition(DOMAIN[1])[2].partition("\n};")[0]
+    """Of each driver: its lines, containers and locks of its domain; lines of the list."""
+    figures = {}
+    for prefix, *where in DRIVERS:
+        for name, value in one_driver(tree, *where).items():
+            figures[prefix + name] = value
+    figures["list_lines"] = sum(lines_of(os.path.join(tree, path)) for path in CORE)
+    return figures
+
+
+def one_driver(tree, directory, domain, begin):
+    """The figures of one driver, from its source."""
+    directory = os.path.join(tree, directory)
+    lines = sum(lines_of(os.path.join(directory, name)) for name in os.listdir(directory)
+                if name.endswith((".c", ".h")))
+    with open(os.path.join(directory, domain), encoding="utf-8") as file:
+        struct = file.read().partition(begin)[2].partition("\n};")[0]
     lists = len(re.findall(r"struct iommu_attach_list\s+\w+;", struct))
     # A list_head that is a link in somebody else's list is no container.
     containers = len(re.findall(r"struct (?:list_head|xarray)\s+(?!\w*link)\w+;", struct))
     locks = len(re.findall(r"(?:spinlock_t|rwlock_t|struct mutex)\s+\w+;", struct))
-    return {"driver_lines": lines, "containers": containers + lists, "locks": locks + lists}
+    return {"lines": lines, "containers": containers + lists, "locks": locks + lists}
 
 
 def unmap_stack(kind):
@@ -270,8 +288,9 @@ def markdown(results, merged, driver, failures, used):
              for reason, wheres in used.items()] or ["None.\n"]
     if driver:
         text += ["## The driver\n", table(
-            ["", *driver], [[name, *(figures[name] for figures in driver.values())]
-                            for name in ("driver_lines", "containers", "locks", "unmap_stack_bytes")])]
+            ["", *driver], [[name.replace("_", " "),
+                             *(figures.get(name) for figures in driver.values())]
+                            for name in next(iter(driver.values()))])]
     text += ["## Boots\n", table(
         ["machine", "workload", "kernel", "tests passed", "stale", "splats", "begun again",
          "errors"],
