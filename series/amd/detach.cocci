@@ -36,18 +36,3 @@ identifier domain, dev_data, flags;
 +	if (!pdom_is_in_pt_mode(domain))
 +		amd_iommu_flush_tlb_domid(iommu, domain->id);
 + }
-
-@blocked_domain_attach_device@
-identifier dev, dev_data;
-@@
-  blocked_domain_attach_device(...)
-  {
-	...
--	if (dev_data->domain)
--		detach_device(dev);
-+	if (dev_data->domain) {
-+		detach_device(dev);
-+		return 0;
-+	}
-	...
-  }
