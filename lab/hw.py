@@ -80,6 +80,9 @@ def unit_of(table, where):
 def units_of(table, where):
     """All units of a machine's [hw] table."""
     check(table, {**UNIT, "units": 0, "unit": [], "memory": 0, "crashed": ""}, where)
+    if table.get("crashed", "legacy") not in ("legacy", "scalable"):
+        raise LabError(f"{where}: crashed: expected legacy or scalable, "
+                       f"got {table['crashed']!r}")
     own = table.get("unit", [])
     number = table.get("units", len(own) or 1)
     if not max(1, len(own)) <= number <= UNITS:
@@ -120,8 +123,6 @@ class Hardware:
         if self.memory < 128 << 20:
             raise LabError(f"{where}: memory: expected at least 128 (MiB)")
         self.crashed = {key: table[key] for key in ("crashed",) if key in table}
-        if not set(self.crashed.values()) <= {"legacy", "scalable"}:
-            raise LabError(f"{where}: crashed: expected legacy or scalable")
         self.base = self.memory // 2
         self.directory = directory
         self.trace = os.path.join(directory, "hw.trace")

@@ -156,6 +156,7 @@ def tables():
             ("an unknown type of command", {"latency_us": {"x": 1}}, "x"),
             ("too many units", {"units": 17}, "17"),
             ("fewer units than tables", {"units": 1, "unit": [{}, {}]}, "units"),
+            ("a mode that there is not", {"crashed": "x"}, "crashed"),
             ("a function without a slot", {"unit": [{"function": [{}]}]}, "slot"),
             ("a slot that is the unit's own", {"unit": [{"function": [{"slot": 31}]}]}, "31")):
         try:
