@@ -2,20 +2,43 @@
 // A command that was not executed is reported to the caller.
 
 @riscv_iommu_queue_wait@
-expression list es;
+expression condition, timeout;
 @@
   riscv_iommu_queue_wait(...)
   {
 	...
-	unsigned int flags = ...;
+-	unsigned int flags = ...;
 +	int ret;
 	...
--	return
-+	ret =
-	readx_poll_timeout(es);
+-	return readx_poll_timeout(riscv_iommu_queue_cons, queue, cons, condition, 0, timeout);
++	ret = readx_poll_timeout(riscv_iommu_queue_cons, queue, cons,
++				 riscv_iommu_queue_stopped(queue, cons) ||
++				 (int)(cons - index) > 0, 0, timeout);
 +	if ((int)(cons - index) > 0)
 +		return 0;
 +	return ret ? ret : -EIO;
+  }
+
+@riscv_iommu_cmdq_process@
+expression data;
+@@
+  riscv_iommu_cmdq_process(...)
+  {
+-	const struct riscv_iommu_queue *queue = (struct riscv_iommu_queue *)data;
++	struct riscv_iommu_queue *queue = (struct riscv_iommu_queue *)data;
+	...
+  }
+
+@riscv_iommu_cmdq_process__stopped@
+identifier ctrl;
+@@
+  riscv_iommu_cmdq_process(...)
+  {
+	...
+	ctrl = riscv_iommu_readl(queue->iommu, queue->qcr);
++	if (ctrl & RISCV_IOMMU_CMDQ_ERRORS)
++		WRITE_ONCE(queue->stopped, RISCV_IOMMU_STOPPED | riscv_iommu_queue_cons(queue));
+	...
   }
 
 @riscv_iommu_cmd_send@

@@ -36,9 +36,6 @@
 /* A cookie of flush_submit(): not everything was queued. Else the index of the fence. */
 #define FLUSH_FAILED		BIT_ULL(63)
 
-#define CMDQ_ERRORS		(RISCV_IOMMU_CQCSR_CQMF | RISCV_IOMMU_CQCSR_CMD_TO | \
-				 RISCV_IOMMU_CQCSR_CMD_ILL)
-
 struct riscv_iommu_attachment {
 	struct iommu_attach_elm elm;
 	struct iommu_attach_list *alist;
@@ -151,32 +148,29 @@ static u64 flush_submit(struct iommu_device *iommu_device, void *arg)
 	return index;
 }
 
-/* Has the queue executed the command with this index? */
-static bool has_passed(struct riscv_iommu_device *iommu, u32 index)
-{
-	return (int)(riscv_iommu_queue_cons(&iommu->cmdq) - index) > 0;
-}
-
 static int flush_wait(struct iommu_device *iommu_device, u64 cookie, void *arg)
 {
 	struct riscv_iommu_device *iommu = to_iommu(iommu_device);
 	struct riscv_iommu_flush *flush = arg;
+	const u32 index = cookie;
 	bool failed = cookie & FLUSH_FAILED;
+	unsigned int cons = 0;
 	int i;
 
+	for (i = 0; i < FLUSH_POLLS && !failed; i++) {
+		cons = riscv_iommu_queue_cons(&iommu->cmdq);
+		if ((int)(cons - index) > 0)
+			return 0;
+		cpu_relax();
+	}
 	if (!failed) {
-		for (i = 0; i < FLUSH_POLLS; i++) {
-			if (has_passed(iommu, cookie))
-				return 0;
-			cpu_relax();
-		}
 		if (!flush->deadline)
 			flush->deadline = ktime_add_ms(ktime_get(),
 						       FLUSH_TIMEOUT_S * MSEC_PER_SEC);
-		failed = riscv_iommu_readl(iommu, RISCV_IOMMU_REG_CQCSR) & CMDQ_ERRORS ||
+		failed = riscv_iommu_queue_stopped(&iommu->cmdq, cons) ||
 			 ktime_after(ktime_get(), flush->deadline);
 		/* The queue may have stopped behind it. */
-		if (has_passed(iommu, cookie))
+		if ((int)(riscv_iommu_queue_cons(&iommu->cmdq) - index) > 0)
 			return 0;
 	}
 	if (!failed)
