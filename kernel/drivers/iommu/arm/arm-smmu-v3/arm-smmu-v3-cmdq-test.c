@@ -187,6 +187,17 @@ static int cmdq_wait(struct fake *fake, struct fake_queue *queue, u32 number)
 	return arm_smmu_cmdq_wait(&fake->smmu, &queue->cmdq, number);
 }
 
+/* Where somebody else runs the SMMU, who may not get to it for longer than the driver waits. */
+static int cmdq_wait_long(struct arm_smmu_device *smmu, struct arm_smmu_cmdq *cmdq, u32 number)
+{
+	int ret;
+
+	do {
+		ret = arm_smmu_cmdq_wait(smmu, cmdq, number);
+	} while (ret == -ETIMEDOUT);
+	return ret;
+}
+
 /* A CMD_SYNC has ended when the SMMU has executed it, and not before. */
 static void cmdq_test_order(struct kunit *test)
 {
@@ -389,6 +400,25 @@ static void cmdq_test_atc_timeout(struct kunit *test)
 	}
 }
 
+/* A queue that is full, and then all executed: the registers are equal but for the wrap bit. */
+static void cmdq_test_whole(struct kunit *test)
+{
+	struct fake *fake = fake_init(test, 0);
+	struct fake_queue *queue = &fake->queue[0];
+	u32 number = cmdq_submit(fake, queue, SIZE - 1, true);
+
+	KUNIT_EXPECT_EQ(test, queue->prod, SIZE);
+	KUNIT_EXPECT_FALSE(test, arm_smmu_cmdq_done(&queue->cmdq, number, true));
+	fake_run(queue, ALL);
+	KUNIT_ASSERT_TRUE(test, arm_smmu_cmdq_done(&queue->cmdq, number, true));
+	number = cmdq_submit(fake, queue, SIZE - 1, true);
+	KUNIT_EXPECT_EQ(test, number, 2 * SIZE);
+	KUNIT_EXPECT_EQ(test, queue->prod, 0);
+	KUNIT_EXPECT_FALSE(test, arm_smmu_cmdq_done(&queue->cmdq, number, true));
+	fake_run(queue, ALL);
+	KUNIT_EXPECT_EQ(test, cmdq_wait(fake, queue, number), 0);
+}
+
 /* Who needs room finds it, and nothing is lost or overwritten. */
 static void cmdq_test_full(struct kunit *test)
 {
@@ -405,7 +435,7 @@ static void cmdq_test_full(struct kunit *test)
 	fake_start(fake);
 	for (i = 0; i < 200; i++)
 		last = cmdq_submit(fake, queue, i % (SIZE - 1) + 1, true);
-	KUNIT_EXPECT_EQ(test, cmdq_wait(fake, queue, last), 0);
+	KUNIT_EXPECT_EQ(test, cmdq_wait_long(&fake->smmu, &queue->cmdq, last), 0);
 	KUNIT_EXPECT_EQ(test, cmdq_wait(fake, queue, first), 0);
 	hrtimer_cancel(&fake->timer);
 
@@ -429,8 +459,8 @@ static void cmdq_test_interrupts(struct irq_work *work)
 
 	interrupt->hard = in_hardirq();
 	WRITE_ONCE(fake->running, true);
-	interrupt->error = cmdq_wait(fake, &fake->queue[0],
-				     cmdq_submit(fake, &fake->queue[0], 3, true));
+	interrupt->error = cmdq_wait_long(&fake->smmu, &fake->queue[0].cmdq,
+					  cmdq_submit(fake, &fake->queue[0], 3, true));
 }
 
 static int cmdq_test_smmu(void *arg)
@@ -509,7 +539,7 @@ static int cmdq_test_flusher(void *arg)
 			number[i] = arm_smmu_cmdq_submit(&fake->smmu, cmdq[i], cmds,
 							 ARRAY_SIZE(cmds), true);
 		for (i = 0; i < 2; i++)
-			flusher->errors += !!arm_smmu_cmdq_wait(&fake->smmu, cmdq[i], number[i]);
+			flusher->errors += !!cmdq_wait_long(&fake->smmu, cmdq[i], number[i]);
 	}
 	complete(&flusher->done);
 	return 0;
@@ -547,6 +577,7 @@ static struct kunit_case cmdq_test_cases[] = {
 	KUNIT_CASE(cmdq_test_old_status),
 	KUNIT_CASE(cmdq_test_illegal),
 	KUNIT_CASE(cmdq_test_atc_timeout),
+	KUNIT_CASE(cmdq_test_whole),
 	KUNIT_CASE(cmdq_test_full),
 	KUNIT_CASE(cmdq_test_interrupt),
 	KUNIT_CASE(cmdq_test_two_queues),
