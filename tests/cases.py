@@ -53,6 +53,11 @@ def check(name, good, what=''):
         print(f'# {what}')
 
 
+def skipped(name, why):
+    results.append(True)
+    print(f'ok {len(results)} {name} # SKIP {why}')
+
+
 def replays(name, text, expression, code=0, **kwargs):
     """The log is replayed with this exit code, and the expression holds of the JSON, d."""
     out = run(text, '--json', **kwargs)
@@ -377,6 +382,42 @@ def formats():
             '# entries-in-buffer/entries-written: 3/99999   #P:2\n' + body, 'd["unknowns"]["events"] == 99996')
 
 
+def costs(name, path, expression):
+    out = subprocess.run([alist, 'cost', '--json', path], capture_output=True)
+    d = json.loads(out.stdout.decode()) if not out.returncode else None
+    check(name, d and eval(expression, {'d': d}), f'{out.returncode} {out.stderr} {d}')
+
+
+def recorded():
+    """Logs of alist record: the numbers are those that QEMU's IOMMU was given meanwhile."""
+    record = os.path.join(data, 'record')
+    for name, iommu, iotlb, sync in (('amd-nvme-btf', 'ivhd0', 1662, 1122),
+                                     ('smmuv3-nvme-btf', 'smmu3.0x0000000009050000', 564, 564)):
+        path = os.path.join(record, name + '.txt.xz')
+        text = lzma.open(path, 'rt').read()
+        costs(f'{name}: what QEMU was given', path,
+              f'd["commands"] == dict(iotlb={iotlb}, atc=0, sync={sync}, config=0, other=0)')
+        costs(f'{name}: named by BTF', path, f'[x["name"] for x in d["by"]["IOMMU"]] == ["{iommu}"]')
+        replays(f'{name}: replayed', text,
+                f'd["recorded"]["iotlb"] == {iotlb} and d["stale"] == 0 and not d["differences"]')
+        # A kernel without BTF: the same, and the IOMMU has a number for a name.
+        plain = os.path.join(tmp, 'plain.txt')
+        with open(plain, 'w') as out:
+            out.write(re.sub(r' name="[^"]*"', '', text))
+        costs(f'{name}: without BTF', plain,
+              f'd["commands"]["iotlb"] == {iotlb} and d["wait"]["number"] == {sync} and '
+              f'len(d["by"]["IOMMU"]) == 1 and "{iommu}" not in d["by"]["IOMMU"][0]["name"]')
+    if not shutil.which('trace-cmd'):
+        return skipped('a trace.dat of trace-cmd', 'there is no trace-cmd')
+    path = os.path.join(record, 'vtd-nvme.trace.dat')
+    costs('a trace.dat of trace-cmd', path,
+          'd["vendor"] == "vtd" and d["unmaps"] == 560 and d["commands"]["iotlb"] == 560 and d["maps"] > 2000')
+    replays('and replayed', open(path, 'rb').read(), 'd["flushes"] == d["same"] == 560 and d["stale"] == 0')
+    text = subprocess.run(['trace-cmd', 'report', '-i', path], capture_output=True).stdout
+    replays('as its text', text, 'd["flushes"] == d["same"] == 560')
+    refused('a trace.dat that is cut', open(path, 'rb').read()[:100000], r'trace-cmd|expected')
+
+
 def names():
     body = log(f'cache_tag_assign: dmar\x1b[31m/dmar\x1b[31m type iotlb did 4 pasid 0 ref 1',
                'cache_tag_assign: dmar\x1b[31m/0000:\udcff\udce4:00 type devtlb did 4 pasid 0 ref 1',
@@ -448,7 +489,7 @@ def linear():
 
 print('KTAP version 1')
 try:
-    for kind in (type_numbers, merges, atc_on_map, every_command, guesses, lazy, missing, formats, names,
+    for kind in (type_numbers, merges, atc_on_map, every_command, guesses, lazy, missing, formats, recorded, names,
                  manners, linear):
         kind()
 finally:

@@ -9,6 +9,7 @@ A command is a line with its event; what it is depends on a few bits. 'alist rep
 have the same numbers for the log, and its lines by purpose have to add up to them.
 """
 import json
+import lzma
 import re
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import sys
 WORD = r'(0x[0-9a-fA-F]+)'
 # What is before the name of an event; its system may be, too.
 AT = r'[ \t:/]'
-QI = re.compile(rf'{AT}qi_submit: \S+ \S+: {WORD} {WORD} {WORD} {WORD}')
+QI = re.compile(rf'{AT}qi_submit: +\S+ \S+: {WORD} {WORD} {WORD} {WORD}')
 AMD = re.compile(rf'{AT}amdcmd: .*\bd0={WORD} d1={WORD}')
 SMMU = re.compile(rf'{AT}smmucmd: .*\bop=(\d+) n=(\d+) sync=(\d)')
 RISCV = re.compile(rf'{AT}riscvcmd: .*\bd0={WORD} d1={WORD}')
@@ -51,7 +52,7 @@ def riscv(word):
 def count(path):
     counts = dict.fromkeys(KINDS, 0)
     waits = True
-    for line in open(path, errors='replace'):
+    for line in (lzma.open if path.endswith('.xz') else open)(path, 'rt', errors='replace'):
         if ' cache_tag_' in line:
             waits = False
         if m := QI.search(line):

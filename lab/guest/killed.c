@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #define TRACING		"/sys/kernel/tracing/"
-#define PATIENCE	100		/* tenths of a second */
+#define PATIENCE	600		/* tenths of a second */
 
 static pid_t start(const char *seconds)
 {
