@@ -26,12 +26,21 @@ CPUS = os.cpu_count() or 1
 
 # What an unmap calls, from VT-d's iotlb_sync on, on stock and with the series. What is inlined
 # somewhere, or is not there, has no frame of its own.
-STACK_OF = ["iommu.o", "cache.o", "attach.o", "dmar.o", "qi.o"]
+STACK_OF = ["intel/iommu.o", "intel/cache.o", "intel/attach.o", "intel/dmar.o", "intel/qi.o",
+            "iommu-alist.o"]
 STACK_PATHS = [
-    ["intel_iommu_tlb_sync", "cache_tag_flush_range", "qi_batch_flush_descs", "qi_submit_sync"],
+    # Stock: the batch gets full at a command for a device with a PASID.
+    ["intel_iommu_tlb_sync", "cache_tag_flush_range", "cache_tag_flush_devtlb_psi",
+     "qi_batch_add_pasid_dev_iotlb", "qi_batch_flush_descs", "qi_submit_sync"],
+    # The list: commands are made; the batch gets full, and the queue is; a wait takes longer
+    # than a moment.
+    ["intel_iommu_tlb_sync", "cache_tag_flush_range", "send_iotlb"],
+    ["intel_iommu_tlb_sync", "cache_tag_flush_range", "send_piotlb"],
+    ["intel_iommu_tlb_sync", "cache_tag_flush_range", "send_atc"],
     ["intel_iommu_tlb_sync", "cache_tag_flush_range", "qi_batch_queue", "qi_batch_submit",
-     "qi_lock_room"],
-    ["intel_iommu_tlb_sync", "cache_tag_flush_range", "qi_poll"],
+     "qi_wait_room"],
+    ["intel_iommu_tlb_sync", "cache_tag_flush_range", "__iommu_attach_flush_slow", "flush_wait",
+     "qi_poll"],
 ]
 
 ARCHES = {
@@ -343,7 +352,7 @@ class Kernel:
         Compiles the driver once more, for the frames that the compiler reports; the sum of
         the deepest path goes to a file.
         """
-        where = "drivers/iommu/intel/"
+        where = "drivers/iommu/"
         tree, _ = self.trees.get(self.kind)
         objects = [where + name for name in STACK_OF
                    if os.path.exists(os.path.join(tree, where, name[:-1] + "c"))]

@@ -41,6 +41,9 @@
  */
 #define pr_fmt(fmt)	"DMAR: " fmt
 
+/* The stack of a flush has a batch, too. */
+#define IOMMU_ATTACH_WINDOW	4
+
 #include <linux/bitfield.h>
 #include <linux/dmar.h>
 #include <linux/iommu-alist.h>
@@ -729,6 +732,13 @@ static void send_iotlb(struct intel_flush *flush, struct intel_iommu *iommu,
 	qi_batch_add(iommu, &flush->batch, desc.qw0, desc.qw1);
 }
 
+/* Here, where the stack is less deep: a group or a target takes two commands at most. */
+static __always_inline void flush_make_room(struct intel_flush *flush, struct intel_iommu *iommu)
+{
+	if (unlikely(flush->batch.index > QI_MAX_BATCHED_DESC_COUNT - 2))
+		qi_batch_queue(iommu, &flush->batch);
+}
+
 static __always_inline void flush_iotlb(const struct iommu_attach_group *group, void *arg)
 {
 	struct intel_iommu *iommu = to_iommu(group->iommu_device);
@@ -739,6 +749,7 @@ static __always_inline void flush_iotlb(const struct iommu_attach_group *group, 
 		return;
 	if (trace_flush_enabled(flush))
 		trace_flush(flush, iommu, group, 0);
+	flush_make_room(flush, iommu);
 	if (flush->entries)
 		send_pasid_cache(flush, iommu, group, by_pasid);
 	/* The tag of a nest is flushed in the way of the parent. */
@@ -748,13 +759,13 @@ static __always_inline void flush_iotlb(const struct iommu_attach_group *group, 
 		send_iotlb(flush, iommu, group);
 }
 
-static __always_inline void flush_atc(const struct iommu_attach_group *group, u64 atc, void *arg)
+static noinline void send_atc(struct intel_flush *flush, const struct iommu_attach_group *group,
+			      u64 atc)
 {
 	struct intel_iommu *iommu = to_iommu(group->iommu_device);
 	u16 sid = FIELD_GET(ATC_SID, atc), pfsid = FIELD_GET(ATC_PFSID, atc);
 	u32 pasid = FIELD_GET(ATC_PASID, atc);
 	u16 qdep = FIELD_GET(ATC_QDEP, atc);
-	struct intel_flush *flush = arg;
 	unsigned int order = flush->order;
 	u64 addr = flush->addr;
 	struct qi_desc desc;
@@ -779,6 +790,26 @@ static __always_inline void flush_atc(const struct iommu_attach_group *group, u6
 	qi_batch_add(iommu, &flush->batch, desc.qw0, desc.qw1);
 	if (unlikely(atc & ATC_EXTRA_INVAL))
 		qi_batch_add(iommu, &flush->batch, desc.qw0, desc.qw1);
+}
+
+/* Most targets are known by their requester id, and nothing is to be looked at. */
+static __always_inline void flush_atc(const struct iommu_attach_group *group, u64 atc, void *arg)
+{
+	struct intel_iommu *iommu = to_iommu(group->iommu_device);
+	struct intel_flush *flush = arg;
+	struct qi_desc desc;
+
+	flush_make_room(flush, iommu);
+	if (unlikely(group->kind == IOMMU_ATTACH_NEST || atc & ATC_EXTRA_INVAL ||
+		     FIELD_GET(ATC_PASID, atc) != IOMMU_NO_PASID || flush->entries ||
+		     !(iommu->gcmd & DMA_GCMD_TE) || trace_cache_tag_flush_range_enabled())) {
+		send_atc(flush, group, atc);
+		return;
+	}
+	qi_desc_dev_iotlb(FIELD_GET(ATC_SID, atc), FIELD_GET(ATC_PFSID, atc),
+			  FIELD_GET(ATC_QDEP, atc), flush->addr, flush->order, &desc);
+	flush->batch.qw[flush->batch.index][0] = desc.qw0;
+	flush->batch.qw[flush->batch.index++][1] = desc.qw1;
 }
 
 static __always_inline u64 flush_submit(struct iommu_device *iommu_device, void *arg)
