@@ -71,7 +71,7 @@ static u64 now_ns(void)
 /* A flush of list @list over IOMMUs from @first on. */
 struct part {
 	unsigned int list, first, nr;
-	struct iommu_attach_fence_ctr __percpu *ctr[MAX_IOMMUS];
+	unsigned long entered[MAX_IOMMUS];
 };
 
 static __always_inline void none_enter(struct part *part)
@@ -110,7 +110,7 @@ static __always_inline void count_in(struct part *part, bool barrier)
 	unsigned int i;
 
 	for (i = 0; i < part->nr; i++) {
-		part->ctr[i] = __iommu_attach_enter(&fences[part->first + i]);
+		part->entered[i] = __iommu_attach_enter(&fences[part->first + i]);
 		if (barrier)
 			smp_mb();
 	}
@@ -123,7 +123,7 @@ static __always_inline void count_out(struct part *part, bool barrier)
 	for (i = 0; i < part->nr; i++) {
 		if (barrier)
 			smp_mb();
-		__iommu_attach_leave(part->ctr[i]);
+		__iommu_attach_leave(part->entered[i]);
 	}
 }
 

@@ -179,7 +179,7 @@ static int check_new(struct iommu_attach_elm *elm)
 		      "the attachment is deferred, or its opaque part is not zero"))
 		return -EBUSY;
 	if (WARN_ONCE(!elm->iommu_device, "the attachment has no IOMMU") ||
-	    WARN_ONCE(!elm->fence || !elm->fence->cur,
+	    WARN_ONCE(!elm->fence || !elm->fence->pair[0],
 		      "the attachment has no fence, or one that is not initialised") ||
 	    WARN_ONCE(elm->kind > IOMMU_ATTACH_NEST, "the kind is out of range") ||
 	    WARN_ONCE(elm->using_atc && elm->atc & IOMMU_ATTACH_STATE,

@@ -67,7 +67,7 @@ inline look_at_slot(n)
 inline count_entry()
 {
 	if
-	/* __iommu_attach_enter(): this_cpu_inc(ctr->enter); */
+	/* __iommu_attach_enter(): this_cpu_inc(fence->pair[cur]->enter); */
 	:: d_step { enter[ctr(pair, 0)] = enter[ctr(pair, 0)] + 1 }
 	:: d_step { enter[ctr(pair, 1)] = enter[ctr(pair, 1)] + 1 }
 	fi
@@ -100,7 +100,7 @@ end:	do
 		pair = cur;
 #endif
 		if
-		/* __iommu_attach_leave(): this_cpu_inc(ctr->leave); */
+		/* __iommu_attach_leave(): this_cpu_inc(__iommu_attach_fence_of(entered)->pair[entered & 1]->leave); */
 		:: d_step { leave[ctr(pair, 0)] = leave[ctr(pair, 0)] + 1; pair = 0 }
 		:: d_step { leave[ctr(pair, 1)] = leave[ctr(pair, 1)] + 1; pair = 0 }
 		fi;
@@ -149,7 +149,7 @@ inline fence_advance()
 	:: state == FENCE_OTHER ->
 		d_step { pair = !cur; total = 0 };
 #ifndef ONE_PAIR
-		/* fence_advance(): if (!fence_idle(other)) */
+		/* fence_advance(): if (!fence_idle(fence->pair[other])) */
 		fence_idle();
 #endif
 		if
@@ -168,7 +168,7 @@ inline fence_advance()
 	:: state == FENCE_LAST ->
 		d_step { pair = !cur; total = 0 };
 #ifndef NO_LAST_PAIR
-		/* fence_advance(): if (!fence_idle(other)) */
+		/* fence_advance(): if (!fence_idle(fence->pair[other])) */
 		fence_idle();
 #endif
 		if

@@ -239,7 +239,7 @@ inline leave()
 	i = 0
 }
 
-/* __iommu_attach_enter_all() and __iommu_attach_fence_enter(), and __iommu_attach_leave() */
+/* __iommu_attach_enter() and __iommu_attach_fence_enter(), and __iommu_attach_leave() */
 inline enter_fence()
 {
 	inside = inside | BIT(w)
@@ -253,7 +253,7 @@ inline leave_fence()
 }
 
 /* What is looked at next. */
-mtype = { IDLE, ANY_ATC, ENTER, UNTIL, TAG, FIRST_BLOCK, END, SLOT, NUMBER, NEXT_BLOCK, SENT, COMPLETED,
+mtype = { IDLE, ANY_ATC, UNTIL, ENTER, TAG, FIRST_BLOCK, END, SLOT, NUMBER, NEXT_BLOCK, SENT, COMPLETED,
 	  SEARCH, LIVE, AGAIN, STILL_ATC, UNTIL_NOW, LEAVE, LATE, DONE };
 
 /* An option is a step. */
@@ -284,31 +284,31 @@ proctype walker(byte w)
 		/* __iommu_attach_send(): __iommu_attach_load(alist, &groups); */
 		my_table = table;
 		nr = old_nr;
-		step = (fenced -> ENTER : (second -> FIRST_BLOCK : TAG)) }
+		step = (fenced -> UNTIL : (second -> FIRST_BLOCK : TAG)) }
+
+	:: d_step { step == UNTIL ->
+		/* __iommu_attach_send(): flush->until = atomic64_read_acquire(&alist->atc_seq); */
+#ifdef DECIDED_EARLY
+		until = (second -> until : atc_seq);
+#else
+		until = atc_seq;
+#endif
+		step = ENTER }
 
 	/* Whether any group is in use makes no difference: no fence is too much. */
 	:: d_step { step == ENTER ->
 #ifndef PASS_UNFENCED
 #ifndef FENCE_LATE
-		/* __iommu_attach_send(): __iommu_attach_enter_all(&groups, sent, room); */
+		/* __iommu_attach_send(): sent->entered = __iommu_attach_enter(group->fence); */
 		enter_fence();
 #endif
-#endif
-		step = UNTIL }
-
-	:: d_step { step == UNTIL ->
-		/* __iommu_attach_send(): *until = atomic64_read_acquire(&alist->atc_seq); */
-#ifdef DECIDED_EARLY
-		until = (second -> until : atc_seq);
-#else
-		until = atc_seq;
 #endif
 		step = (second -> FIRST_BLOCK : TAG) }
 
 	:: d_step { step == TAG ->
 		get_group();
 		if
-		/* __iommu_attach_send(): __iommu_attach_live(group) */
+		/* __iommu_attach_send(): live = group; */
 		:: users[g] ->
 			assert(KEYS(served) & BIT(group_key[g]));
 			assert(!(sent_iotlb[w] & BIT(group_key[g])));
@@ -332,7 +332,7 @@ proctype walker(byte w)
 	:: d_step { step == FIRST_BLOCK ->
 		get_group();
 		if
-		/* __iommu_attach_send(): __iommu_attach_send_atcs(*atcs_of, ops, arg, after, */
+		/* __iommu_attach_send(): __iommu_attach_send_atcs(*pos, flush, ops, arg, after, */
 		/* __iommu_attach_send_atcs(): hlist_for_each_entry_rcu(slots, &group->slots, item) */
 		:: found -> i++; get_block(blocks[g])
 		:: !found && users[g] -> found = 1
@@ -426,7 +426,7 @@ proctype walker(byte w)
 		stale_atc[w] = stale_atc[w] & ~sent_atc[w];
 		sent_iotlb[w] = 0;
 		sent_atc[w] = 0;
-		/* flush_leave(): __iommu_attach_leave(sent->ctr); */
+		/* flush_leave(): __iommu_attach_leave(sent->entered); */
 		leave_fence();
 		step = (second -> DONE : STILL_ATC) }
 
@@ -436,15 +436,15 @@ proctype walker(byte w)
 		yielded[w] = yielded[w] & ~sent_atc[w];
 		sent_iotlb[w] = 0;
 		sent_atc[w] = 0;
-		/* __iommu_attach_flush_slow(): flush_leave(&done); */
+		/* __iommu_attach_flush_slow(): flush_leave(&sent[i]); */
 		leave_fence();
 		step = SEARCH }
 
 	:: d_step { step == SEARCH ->
-		/* __iommu_attach_flush_slow(): if (!flush_enter(&sent[i])) */
+		/* __iommu_attach_flush_slow(): if (!flush_enter(alist, &sent[i])) */
 		/* flush_enter(): rcu_read_lock(); */
 		reading = reading | BIT(w);
-		/* flush_enter(): __iommu_attach_load(sent->alist, &groups); */
+		/* flush_enter(): __iommu_attach_load(alist, &groups); */
 		my_table = table;
 		nr = old_nr;
 		step = LIVE }
@@ -452,10 +452,10 @@ proctype walker(byte w)
 	:: d_step { step == LIVE ->
 		get_group();
 		if
-		/* flush_enter(): found = __iommu_attach_live(*groups.pos) */
+		/* flush_next_group(): __iommu_attach_live(group) */
 		:: users[g] ->
 #ifndef SEARCH_UNFENCED
-			/* flush_enter(): sent->ctr = __iommu_attach_enter((*groups.pos)->fence); */
+			/* flush_enter(): sent->entered = __iommu_attach_enter(group->fence); */
 			enter_fence();
 #endif
 			/* flush_enter(): rcu_read_unlock(); */
@@ -476,17 +476,17 @@ proctype walker(byte w)
 		g = 0 }
 
 	:: d_step { step == AGAIN ->
-		/* __iommu_attach_flush_slow(): error = flush_recover(flush, &sent[i], silent); */
+		/* __iommu_attach_flush_slow(): error = flush_recover(flush, alist, &sent[i]); */
 		/* flush_again(): rcu_read_lock(); */
 		reading = reading | BIT(w);
-		/* flush_again(): __iommu_attach_load(sent->alist, &groups); */
+		/* flush_again(): __iommu_attach_load(alist, &groups); */
 		my_table = table;
 		nr = old_nr;
 #ifdef SEARCH_WITHOUT_IOTLB
 		step = FIRST_BLOCK }
 #else
-		/* flush_recover(): flush_iotlb_again(flush, sent, silent) */
-		/* flush_recover(): flush_singly(flush, sent, silent) */
+		/* flush_recover(): flush_iotlb_again(flush, alist, sent) */
+		/* flush_recover(): flush_singly(flush, alist, sent) */
 		step = (second -> FIRST_BLOCK : TAG) }
 #endif
 
@@ -502,7 +502,7 @@ proctype walker(byte w)
 	:: d_step { step == UNTIL_NOW ->
 		second = 1;
 		fenced = 1;
-		/* __iommu_attach_flush(): after = until; */
+		/* __iommu_attach_flush(): after = flush->until; */
 		after = until;
 #ifdef DECIDED_EARLY
 		until = early;
@@ -511,7 +511,7 @@ proctype walker(byte w)
 		/* __iommu_attach_load_atcs(): *until = atomic64_read_acquire(&alist->atc_seq); */
 		until = atc_seq;
 #endif
-		/* __iommu_attach_flush(): unlikely(until != after) */
+		/* __iommu_attach_flush(): unlikely(flush->until != after) */
 		step = (until == after -> DONE : ANY_ATC) }
 
 	:: d_step { step == DONE ->

@@ -510,7 +510,7 @@ static void pitfall_40_flush_looks_at_targets_after_its_entry(void **state)
 	iommu_attach_del(&list, &going);
 }
 
-static struct iommu_attach_fence_ctr *inside;
+static unsigned long inside;	/* as __iommu_attach_enter() returns it */
 
 static void leave_at_barrier(void)
 {
@@ -526,7 +526,7 @@ static void enter_and_leave_at_barrier(void)
 		return;
 	shim_mb_hook = NULL;
 	/* Of the same pair: it has looked which one to use long before. */
-	this_cpu_inc(inside->enter);
+	this_cpu_inc(fences[0].pair[inside & 1]->enter);
 	__iommu_attach_leave(inside);
 }
 

@@ -48,9 +48,9 @@
  * of counters, and new flushes use the current one. A round waits for the other
  * pair, makes it current, and waits for the one that was: every flush that entered
  * before the round is gone, and those that come meanwhile do not prolong it. This is
- * how SRCU counts its readers. What SRCU cannot do is to share the full barrier that
- * several fences and a flush need between them, and answer a caller that only looks: a
- * round is taken forward by its waiters.
+ * how SRCU counts its readers. What SRCU cannot do is to share the full barrier with
+ * which a flush leaves several fences, and answer a caller that only looks: a round is
+ * taken forward by its waiters.
  *
  * Barriers. In the first two tables, either the walk on the left sees what was
  * published on the right, or the hardware starts late enough to see what the walk has
@@ -118,7 +118,7 @@
 #include <trace/events/iommu_alist.h>
 EXPORT_TRACEPOINT_SYMBOL_GPL(iommu_alist_flush);
 
-/* IOMMUs that a flush out of line sends to before it waits: a KiB of stack. */
+/* IOMMUs that a flush out of line sends to before it waits: half a KiB of stack. */
 #define FLUSH_WINDOW	32
 
 /*
@@ -840,6 +840,9 @@ static bool part_add(struct attach_part *part)
 		WARN_ON_ONCE(group->fence != elm->fence);
 	else if (group->fence != elm->fence)
 		group->fence = elm->fence;	/* of another IOMMU: walks were drained */
+	/* A flush that has left RCU knows the IOMMU by its fence. */
+	if (READ_ONCE(elm->fence->iommu_device) != elm->iommu_device)
+		WRITE_ONCE(elm->fence->iommu_device, elm->iommu_device);
 
 	/* iommu_attach_enable_atc() looks without the lock. */
 	WRITE_ONCE(elm->alist, alist);
@@ -1421,7 +1424,6 @@ int iommu_attach_fence_init(struct iommu_attach_fence *fence)
 		iommu_attach_fence_destroy(fence);
 		return -ENOMEM;
 	}
-	fence->cur = fence->pair[0];
 	return 0;
 }
 EXPORT_SYMBOL_GPL(iommu_attach_fence_init);
@@ -1465,23 +1467,22 @@ static bool fence_idle(const struct iommu_attach_fence_ctr __percpu *pair)
 /* Takes the round that is under way forward, or begins one. */
 static void fence_advance(struct iommu_attach_fence *fence)
 {
-	struct iommu_attach_fence_ctr __percpu *other;
+	u8 other = !fence->cur;
 
 	lockdep_assert_held(&fence->lock);
 
 	if (fence->state == FENCE_IDLE)
 		fence->state = FENCE_OTHER;
 	if (fence->state == FENCE_OTHER) {
-		other = fence->cur == fence->pair[0] ? fence->pair[1] : fence->pair[0];
-		if (!fence_idle(other))
+		if (!fence_idle(fence->pair[other]))
 			return;
 		/* The sums come before flushes can enter the pair anew. */
 		smp_mb();
 		WRITE_ONCE(fence->cur, other);
 		fence->state = FENCE_LAST;
 	}
-	other = fence->cur == fence->pair[0] ? fence->pair[1] : fence->pair[0];
-	if (!fence_idle(other))
+	other = !fence->cur;
+	if (!fence_idle(fence->pair[other]))
 		return;
 	fence->state = FENCE_IDLE;
 	/* What the flushes did comes before what follows the fence. */
@@ -1718,14 +1719,10 @@ EXPORT_SYMBOL_GPL(__iommu_attach_flush_account);
 /* In RCU: from here on the fence keeps the IOMMU. */
 void __iommu_attach_fence_enter(struct iommu_attach_sent *sent, u32 nr)
 {
-	const struct iommu_attach_group *group;
 	u32 i;
 
-	for (i = 0; i < nr; i++) {
-		group = sent[i].group;
-		sent[i].iommu_device = group->iommu_device;
-		sent[i].ctr = __iommu_attach_enter(group->fence);
-	}
+	for (i = 0; i < nr; i++)
+		sent[i].entered = __iommu_attach_enter(sent[i].group->fence);
 }
 EXPORT_SYMBOL_GPL(__iommu_attach_fence_enter);
 
@@ -1733,57 +1730,72 @@ static void flush_leave(const struct iommu_attach_sent *sent)
 {
 	/* Pairs with the one in fence_idle(), see Barriers. */
 	smp_mb();
-	__iommu_attach_leave(sent->ctr);
+	__iommu_attach_leave(sent->entered);
+}
+
+static struct iommu_device *flush_iommu(const struct iommu_attach_sent *sent)
+{
+	return __iommu_attach_fence_of(sent->entered)->iommu_device;
 }
 
 static int flush_wait(const struct iommu_attach_flush *flush,
-		      struct iommu_device *iommu_device, u64 cookie)
+		      const struct iommu_attach_sent *sent)
 {
 	int error;
 
-	while ((error = flush->ops->wait(iommu_device, cookie, flush->arg)) == -EINPROGRESS)
+	while ((error = flush->ops->wait(flush_iommu(sent), sent->cookie, flush->arg)) ==
+	       -EINPROGRESS)
 		cpu_relax();
 	return error;
 }
 
-/*
- * Sends to one IOMMU, whose fence is held, what the pass has sent to it, or the part of
- * it in @what. Return: false if there is nothing left to send.
- */
-static bool flush_again(const struct iommu_attach_flush *flush,
-			struct iommu_attach_sent *sent, u32 what, bool *silent)
+/* The next live group of an IOMMU, or NULL. */
+static const struct iommu_attach_group *
+flush_next_group(struct iommu_attach_cursor *groups, const struct iommu_device *iommu_device)
 {
-	struct iommu_attach_count count = {};
-	struct iommu_attach_group *group;
+	while (groups->pos != groups->end) {
+		const struct iommu_attach_group *group = *groups->pos++;
+
+		if (__iommu_attach_live(group) && group->iommu_device == iommu_device)
+			return group;
+	}
+	return NULL;
+}
+
+/*
+ * Sends to one IOMMU, whose fence is held, what the pass has sent to it, or the part of it
+ * in @what. Return: false if there is nothing left to send.
+ */
+static bool flush_again(struct iommu_attach_flush *flush, struct iommu_attach_list *alist,
+			struct iommu_attach_sent *sent, u32 what)
+{
+	/* What is sent again is not counted again. */
+	const struct iommu_attach_count count = flush->count;
+	struct iommu_device *iommu_device = flush_iommu(sent);
+	const struct iommu_attach_group *group;
 	struct iommu_attach_cursor groups;
 	bool sending = false;
 	u64 until;
 
 	rcu_read_lock();
-	__iommu_attach_load(sent->alist, &groups);
-	for (; groups.pos != groups.end; groups.pos++) {
-		group = *groups.pos;
-		if (__iommu_attach_live(group) && group->iommu_device == sent->iommu_device &&
-		    what & BIT(group->kind)) {
-			flush->ops->iotlb(group, flush->arg);
-			sending = true;
-		}
+	__iommu_attach_load(alist, &groups);
+	while ((group = flush_next_group(&groups, iommu_device))) {
+		if (!(what & BIT(group->kind)))
+			continue;
+		flush->ops->iotlb(group, flush->arg);
+		sending = true;
 	}
 	if (what & IOMMU_ATTACH_SEND_ATC) {
-		until = atomic64_read_acquire(&sent->alist->atc_seq);
-		__iommu_attach_load(sent->alist, &groups);
-		for (; groups.pos != groups.end; groups.pos++) {
-			group = *groups.pos;
-			if (__iommu_attach_live(group) &&
-			    group->iommu_device == sent->iommu_device)
-				sending = __iommu_attach_send_atcs(group, flush->ops, flush->arg,
-								   flush->after, until,
-								   sending, silent, &count);
-		}
+		until = atomic64_read_acquire(&alist->atc_seq);
+		__iommu_attach_load(alist, &groups);
+		while ((group = flush_next_group(&groups, iommu_device)))
+			sending = __iommu_attach_send_atcs(group, flush, flush->ops, flush->arg,
+							   flush->after, until, sending);
 	}
 	if (sending)
-		sent->cookie = flush->ops->submit(sent->iommu_device, flush->arg);
+		sent->cookie = flush->ops->submit(iommu_device, flush->arg);
 	rcu_read_unlock();
+	flush->count = count;
 	return sending;
 }
 
@@ -1812,8 +1824,8 @@ static bool tries_left(struct flush_tries *tries, u32 i, int error)
 }
 
 /* The IOTLB commands alone. */
-static int flush_iotlb_again(const struct iommu_attach_flush *flush,
-			     struct iommu_attach_sent *sent, bool *silent)
+static int flush_iotlb_again(struct iommu_attach_flush *flush,
+			     struct iommu_attach_list *alist, struct iommu_attach_sent *sent)
 {
 	const u32 what = flush->what & ~IOMMU_ATTACH_SEND_ATC;
 	struct flush_tries tries;
@@ -1821,19 +1833,19 @@ static int flush_iotlb_again(const struct iommu_attach_flush *flush,
 
 	tries_begin(&tries);
 	do {
-		if (!what || !flush_again(flush, sent, what, silent))
+		if (!what || !flush_again(flush, alist, sent, what))
 			return 0;
-		error = flush_wait(flush, sent->iommu_device, sent->cookie);
+		error = flush_wait(flush, sent);
 	} while (tries_left(&tries, 0, error));
 	return error;
 }
 
 /*
- * The target of an IOMMU with the lowest number in (after, until], where there is one.
- * Return: its group, or NULL; its number in @after.
+ * The target with the lowest number in (after, until], of an IOMMU. Return: its group, or NULL;
+ * its number in @after.
  */
 static const struct iommu_attach_group *
-flush_next_target(struct iommu_attach_list *alist, struct iommu_device *iommu_device,
+flush_next_target(struct iommu_attach_list *alist, const struct iommu_device *iommu_device,
 		  u64 *after, u64 until, u64 *target, bool *silent)
 {
 	const struct iommu_attach_group *group, *found = NULL;
@@ -1843,10 +1855,7 @@ flush_next_target(struct iommu_attach_list *alist, struct iommu_device *iommu_de
 	u64 atc, number;
 
 	__iommu_attach_load(alist, &groups);
-	for (; groups.pos != groups.end; groups.pos++) {
-		group = *groups.pos;
-		if (!__iommu_attach_live(group) || group->iommu_device != iommu_device)
-			continue;
+	while ((group = flush_next_group(&groups, iommu_device))) {
 		hlist_for_each_entry_rcu(slots, &group->slots, item) {
 			end = __iommu_attach_slots_end(slots);
 			for (slot = slots->slot; slot != end; slot++) {
@@ -1881,16 +1890,15 @@ static void flush_tell(const struct iommu_attach_flush *flush,
 		flush->ops->silent(iommu_device, atc, flush->arg);
 }
 
-/* Sends to the targets behind an IOMMU one by one, and reports each that is silent. */
-static int flush_singly(const struct iommu_attach_flush *flush,
-			const struct iommu_attach_sent *sent, bool *silent)
+/* Sends to a list's targets behind an IOMMU one by one, and reports each that is silent. */
+static int flush_singly(struct iommu_attach_flush *flush, struct iommu_attach_list *alist,
+			struct iommu_attach_sent *sent)
 {
-	struct iommu_device *iommu_device = sent->iommu_device;
-	struct iommu_attach_list *alist = sent->alist;
+	struct iommu_device *iommu_device = flush_iommu(sent);
 	u64 until = atomic64_read_acquire(&alist->atc_seq);
 	const struct iommu_attach_group *group;
-	u64 last = flush->after, atc, cookie;
 	struct flush_tries tries;
+	u64 last = flush->after, atc;
 	int ret = 0, error;
 
 	tries_begin(&tries);
@@ -1898,16 +1906,17 @@ static int flush_singly(const struct iommu_attach_flush *flush,
 		u64 number = last;
 
 		rcu_read_lock();
-		group = flush_next_target(alist, iommu_device, &number, until, &atc, silent);
+		group = flush_next_target(alist, iommu_device, &number, until, &atc,
+					  &flush->silent);
 		if (!group) {
 			rcu_read_unlock();
 			return ret;
 		}
 		flush->ops->atc(group, atc, flush->arg);
-		cookie = flush->ops->submit(iommu_device, flush->arg);
+		sent->cookie = flush->ops->submit(iommu_device, flush->arg);
 		rcu_read_unlock();
 
-		error = flush_wait(flush, iommu_device, cookie);
+		error = flush_wait(flush, sent);
 		if (tries_left(&tries, 0, error))
 			continue;
 		if (error == -ETIMEDOUT)
@@ -1921,35 +1930,47 @@ static int flush_singly(const struct iommu_attach_flush *flush,
 }
 
 /* The fence of an IOMMU that has been left. Return: false if nothing is attached there. */
-static bool flush_enter(struct iommu_attach_sent *sent)
+static bool flush_enter(struct iommu_attach_list *alist, struct iommu_attach_sent *sent)
 {
+	const struct iommu_attach_group *group;
 	struct iommu_attach_cursor groups;
-	bool found = false;
 
 	rcu_read_lock();
-	__iommu_attach_load(sent->alist, &groups);
-	for (; groups.pos != groups.end && !found; groups.pos++) {
-		found = __iommu_attach_live(*groups.pos) &&
-			(*groups.pos)->iommu_device == sent->iommu_device;
-		if (found)
-			sent->ctr = __iommu_attach_enter((*groups.pos)->fence);
-	}
+	__iommu_attach_load(alist, &groups);
+	group = flush_next_group(&groups, sent->iommu_device);
+	if (group)
+		sent->entered = __iommu_attach_enter(group->fence);
 	rcu_read_unlock();
 	/* Pairs with the one in fence_idle(), see Barriers. */
 	smp_mb();
-	return found;
+	return group;
 }
 
 /*
  * An ATC command was not answered, so that its IOMMU, whose fence is held, may not have
  * done the rest. Do it, and find out whose command it was.
  */
-static int flush_recover(const struct iommu_attach_flush *flush,
-			 struct iommu_attach_sent *sent, bool *silent)
+static noinline int flush_recover(struct iommu_attach_flush *flush,
+				  struct iommu_attach_list *alist,
+				  struct iommu_attach_sent *sent)
 {
-	int ret = flush_iotlb_again(flush, sent, silent);
+	int ret = flush_iotlb_again(flush, alist, sent);
 
-	return ret ?: flush_singly(flush, sent, silent);
+	return ret ?: flush_singly(flush, alist, sent);
+}
+
+/* The list that something was sent for. */
+static struct iommu_attach_list **flush_list(struct iommu_attach_flush *flush, u32 i)
+{
+	return flush->several ? &flush->lists[i] : &flush->alist;
+}
+
+static void flush_move(struct iommu_attach_flush *flush, struct iommu_attach_sent *sent,
+		       u32 to, u32 from)
+{
+	sent[to].entered = sent[from].entered;
+	sent[to].cookie = sent[from].cookie;
+	*flush_list(flush, to) = *flush_list(flush, from);
 }
 
 /*
@@ -1959,9 +1980,8 @@ static int flush_recover(const struct iommu_attach_flush *flush,
  *
  * @error is what the first of @sent has given, all are to be waited for.
  */
-int __iommu_attach_flush_slow(const struct iommu_attach_flush *flush,
-			      struct iommu_attach_sent *sent, u32 nr, int error,
-			      bool *silent)
+int __iommu_attach_flush_slow(struct iommu_attach_flush *flush,
+			      struct iommu_attach_sent *sent, u32 nr, int error)
 {
 	u32 waiting = nr, i;	/* those with a silent device are behind them */
 	struct flush_tries tries;
@@ -1971,42 +1991,45 @@ int __iommu_attach_flush_slow(const struct iommu_attach_flush *flush,
 	tries_begin(&tries);
 	while (waiting) {
 		for (i = 0; i < waiting;) {
-			struct iommu_attach_sent done;
+			struct iommu_device *iommu_device = flush_iommu(&sent[i]);
+			struct iommu_attach_list *alist = *flush_list(flush, i);
 
 			if (!known)
-				error = flush->ops->wait(sent[i].iommu_device,
-							 sent[i].cookie, flush->arg);
+				error = flush->ops->wait(iommu_device, sent[i].cookie,
+							 flush->arg);
 			known = false;
 			if (error == -EINPROGRESS) {
 				i++;
 				continue;
 			}
 			if (tries_left(&tries, i, error)) {
-				if (flush_again(flush, &sent[i], flush->what, silent)) {
+				if (flush_again(flush, alist, &sent[i], flush->what)) {
 					i++;
 					continue;
 				}
 				error = 0;
 			}
 
-			done = sent[i];
-			flush_leave(&done);
-			sent[i] = sent[--waiting];
+			flush_leave(&sent[i]);
+			flush_move(flush, sent, i, --waiting);
 			tries.nr[i] = tries.nr[waiting];
 			if (error == -ETIMEDOUT && flush->what & IOMMU_ATTACH_SEND_ATC) {
-				sent[waiting] = done;
+				sent[waiting].iommu_device = iommu_device;
+				*flush_list(flush, waiting) = alist;
 				continue;
 			}
 			ret = ret ?: error;
-			sent[waiting] = sent[--nr];
+			flush_move(flush, sent, waiting, --nr);
 		}
 		cpu_relax();
 	}
 
 	for (i = 0; i < nr; i++) {
-		if (!flush_enter(&sent[i]))
+		struct iommu_attach_list *alist = *flush_list(flush, i);
+
+		if (!flush_enter(alist, &sent[i]))
 			continue;
-		error = flush_recover(flush, &sent[i], silent);
+		error = flush_recover(flush, alist, &sent[i]);
 		ret = ret ?: error;
 		flush_leave(&sent[i]);
 	}
@@ -2049,8 +2072,7 @@ static bool flush_next_silent(struct iommu_attach_list *alist, u64 *after, u64 u
 		}
 	}
 	if (found) {
-		sent->iommu_device = group->iommu_device;
-		sent->ctr = __iommu_attach_enter(group->fence);
+		sent->entered = __iommu_attach_enter(group->fence);
 		/* Pairs with the one in fence_idle(), see Barriers: is it still there? */
 		smp_mb();
 		there = (u64)atomic64_read(found) == *target;
@@ -2074,7 +2096,7 @@ void __iommu_attach_flush_aside(struct iommu_attach_list *const *lists, u32 nr_l
 	for (i = 0; i < nr_lists; i++) {
 		until = atomic64_read_acquire(&lists[i]->atc_seq);
 		for (after = 0; flush_next_silent(lists[i], &after, until, &sent, &atc);) {
-			ops->aside(sent.iommu_device, atc, arg);
+			ops->aside(flush_iommu(&sent), atc, arg);
 			flush_leave(&sent);
 		}
 	}
@@ -2085,20 +2107,21 @@ EXPORT_SYMBOL_GPL(__iommu_attach_flush_aside);
  * A pass over more IOMMUs than an inline flush has room for, or one that is rare: for
  * targets that came to use their ATC while the flush ran.
  */
-noinline int
-__iommu_attach_pass_many(struct iommu_attach_list *const *lists, u32 nr_lists,
-			 const struct iommu_attach_flush_ops *ops, void *arg, u32 what,
-			 u64 after, u64 *until, bool *silent,
-			 struct iommu_attach_count *count)
+noinline int __iommu_attach_pass_many(struct iommu_attach_flush *flush)
 {
-	struct iommu_attach_sent sent[FLUSH_WINDOW] __uninitialized;
+	struct iommu_attach_list *const *lists = &flush->alist;
+	const u32 what = flush->what;
+	struct {
+		struct iommu_attach_sent sent[FLUSH_WINDOW];
+	} stack __uninitialized;
 
 	if (what & IOMMU_ATTACH_SEND_ATC)
-		return __iommu_attach_pass(lists, nr_lists, ops, arg,
-					   what | IOMMU_ATTACH_SEND_ATC, after, until, sent,
-					   FLUSH_WINDOW, silent, count);
-	return __iommu_attach_pass(lists, nr_lists, ops, arg, what & ~IOMMU_ATTACH_SEND_ATC,
-				   after, until, sent, FLUSH_WINDOW, silent, count);
+		return __iommu_attach_pass(flush, lists, 1, flush->ops, flush->arg,
+					   what | IOMMU_ATTACH_SEND_ATC, flush->after,
+					   stack.sent, FLUSH_WINDOW, NULL);
+	return __iommu_attach_pass(flush, lists, 1, flush->ops, flush->arg,
+				   what & ~IOMMU_ATTACH_SEND_ATC, flush->after, stack.sent,
+				   FLUSH_WINDOW, NULL);
 }
 EXPORT_SYMBOL_GPL(__iommu_attach_pass_many);
 
@@ -2153,8 +2176,13 @@ EXPORT_SYMBOL_GPL(iommu_attach_flush);
 int iommu_attach_flush_lists(struct iommu_attach_list *const *lists, unsigned int nr,
 			     const struct iommu_attach_flush_ops *ops, void *arg)
 {
-	struct iommu_attach_sent sent[FLUSH_WINDOW] __uninitialized;
+	struct {
+		struct iommu_attach_flush flush;
+		struct iommu_attach_sent sent[FLUSH_WINDOW];
+		struct iommu_attach_list *of[FLUSH_WINDOW];
+	} stack __uninitialized;
 
-	return nr ? __iommu_attach_flush(lists, nr, ops, arg, sent, FLUSH_WINDOW) : 0;
+	return nr ? __iommu_attach_flush(&stack.flush, lists, nr, ops, arg, stack.sent,
+					 FLUSH_WINDOW, stack.of) : 0;
 }
 EXPORT_SYMBOL_GPL(iommu_attach_flush_lists);

@@ -98,12 +98,13 @@ struct iommu_attach_fence_ctr {
  * Embedded in the driver's IOMMU structure, one per IOMMU. All fields are private.
  */
 struct iommu_attach_fence {
-	/* private: entered by new flushes; one of the pair */
-	struct iommu_attach_fence_ctr __percpu *cur;
+	/* private: a flush enters one of the pair, the one that is @cur then */
 	struct iommu_attach_fence_ctr __percpu *pair[2];
-	/* private: @lock guards what follows, and changes of @cur */
+	struct iommu_device *iommu_device;	/* set by the list */
+	/* private: @lock guards what follows */
 	raw_spinlock_t lock;
 	u8 state;			/* of the round that is under way */
+	u8 cur;
 	unsigned long done;		/* rounds that have ended */
 };
 
@@ -875,8 +876,14 @@ static inline bool iommu_attach_empty(const struct iommu_attach_list *alist)
  * The flush, compiled into the driver
  */
 
-/* IOMMUs that a flush sends to before it waits for the first one, if it is inline. */
+/*
+ * IOMMUs that a flush sends to before it waits for the first one, if it is inline: 16 bytes of
+ * stack each. More are sent to out of line. A driver with much else on the stack of its flush
+ * defines a lower one before it includes this.
+ */
+#ifndef IOMMU_ATTACH_WINDOW
 #define IOMMU_ATTACH_WINDOW	8
+#endif
 
 /* What a pass sends. */
 #define IOMMU_ATTACH_SEND_OWN	BIT(IOMMU_ATTACH_OWN)
@@ -888,11 +895,10 @@ struct iommu_attach_sent {
 	/* private: */
 	union {
 		const struct iommu_attach_group *group;	/* while in RCU, without ATCs */
-		struct iommu_device *iommu_device;
+		unsigned long entered;	/* its fence, and which of the pair */
+		struct iommu_device *iommu_device;	/* once that has been left */
 	};
 	u64 cookie;
-	struct iommu_attach_fence_ctr __percpu *ctr;	/* entered */
-	struct iommu_attach_list *alist;	/* where something went wrong */
 };
 
 /* What one flush has sent, for tracing and debugfs. */
@@ -906,19 +912,30 @@ struct iommu_attach_count {
 };
 
 #if IS_ENABLED(CONFIG_TRACEPOINTS) || IS_ENABLED(CONFIG_IOMMU_ALIST_DEBUGFS)
-#define __iommu_attach_count(count, what)	((count)->what++)
+#define __iommu_attach_count(flush, what)	((flush)->count.what++)
 DECLARE_TRACEPOINT(iommu_alist_flush);
 #else
-#define __iommu_attach_count(count, what)	((void)(count))
+#define __iommu_attach_count(flush, what)	((void)(flush))
 #endif
 
-/* A flush, as its passes see it. On the stack. */
+/*
+ * A flush, on the stack. What the compiler knows where the flush is inline is written when
+ * something out of line is called.
+ */
 struct iommu_attach_flush {
 	/* private: */
-	u32 what;
-	u64 after;
+	union {
+		struct iommu_attach_list *alist;
+		struct iommu_attach_list **lists;	/* if there are several: of each sent */
+	};
 	const struct iommu_attach_flush_ops *ops;
 	void *arg;
+	u64 after;			/* numbers of ATC targets, see iommu_attach_slots */
+	u64 until;
+	u8 what;			/* of the pass */
+	bool several;			/* lists */
+	bool silent;			/* one is left out that may use stale translations */
+	struct iommu_attach_count count;
 };
 
 #ifdef CONFIG_DEBUG_LOCK_ALLOC
@@ -938,58 +955,34 @@ static inline void __iommu_attach_flush_acquire(void) {}
 static inline void __iommu_attach_flush_release(void) {}
 #endif
 
-int __iommu_attach_flush_slow(const struct iommu_attach_flush *flush,
-			      struct iommu_attach_sent *sent, u32 nr, int error,
-			      bool *silent);
-int __iommu_attach_pass_many(struct iommu_attach_list *const *lists, u32 nr_lists,
-			     const struct iommu_attach_flush_ops *ops, void *arg, u32 what,
-			     u64 after, u64 *until, bool *silent,
-			     struct iommu_attach_count *count);
+int __iommu_attach_flush_slow(struct iommu_attach_flush *flush,
+			      struct iommu_attach_sent *sent, u32 nr, int error);
+int __iommu_attach_pass_many(struct iommu_attach_flush *flush);
 void __iommu_attach_flush_aside(struct iommu_attach_list *const *lists, u32 nr_lists,
 				const struct iommu_attach_flush_ops *ops, void *arg);
 void __iommu_attach_flush_account(struct iommu_attach_list *alist,
 				  const struct iommu_attach_count *count, int error);
 void __iommu_attach_fence_enter(struct iommu_attach_sent *sent, u32 nr);
 
-static __always_inline struct iommu_attach_fence_ctr __percpu *
+/* Return: the fence, and which of the pair it is that the flush is counted in. */
+static __always_inline unsigned long
 __iommu_attach_enter(struct iommu_attach_fence *fence)
 {
-	struct iommu_attach_fence_ctr __percpu *ctr = READ_ONCE(fence->cur);
+	unsigned long cur = READ_ONCE(fence->cur);
 
-	this_cpu_inc(ctr->enter);
-	return ctr;
+	this_cpu_inc(fence->pair[cur]->enter);
+	return (unsigned long)fence | cur;
+}
+
+static __always_inline struct iommu_attach_fence *__iommu_attach_fence_of(unsigned long entered)
+{
+	return (struct iommu_attach_fence *)(entered & ~1UL);
 }
 
 /* Behind a full barrier: what the flush has read and sent comes before it is gone. */
-static __always_inline void
-__iommu_attach_leave(struct iommu_attach_fence_ctr __percpu *ctr)
+static __always_inline void __iommu_attach_leave(unsigned long entered)
 {
-	this_cpu_inc(ctr->leave);
-}
-
-/*
- * Enters the fences of IOMMUs with live groups, in the order of the groups.
- * Return: the end of @sent; there may be more IOMMUs if that is @room.
- */
-static __always_inline struct iommu_attach_sent *
-__iommu_attach_enter_all(const struct iommu_attach_cursor *groups,
-			 struct iommu_attach_sent *sent,
-			 const struct iommu_attach_sent *room)
-{
-	const struct iommu_device *last = NULL;
-	struct iommu_attach_group *const *pos;
-
-	for (pos = groups->pos; pos != groups->end; pos++) {
-		if (!__iommu_attach_live(*pos) || (*pos)->iommu_device == last)
-			continue;
-		if (unlikely(sent == room))
-			break;
-		last = (*pos)->iommu_device;
-		sent->iommu_device = (*pos)->iommu_device;
-		sent->ctr = __iommu_attach_enter((*pos)->fence);
-		sent++;
-	}
-	return sent;
+	this_cpu_inc(__iommu_attach_fence_of(entered)->pair[entered & 1]->leave);
 }
 
 /* Does the pass send to groups of this kind? Asked of live ones: their key is there. */
@@ -1004,9 +997,9 @@ __iommu_attach_wanted(const struct iommu_attach_group *group, const u32 what)
 /* The ATC targets of one group. Return: was something sent, here or before? */
 static __always_inline bool
 __iommu_attach_send_atcs(const struct iommu_attach_group *group,
+			 struct iommu_attach_flush *flush,
 			 const struct iommu_attach_flush_ops *ops, void *arg,
-			 u64 after, u64 until, bool sent, bool *silent,
-			 struct iommu_attach_count *count)
+			 u64 after, u64 until, bool sent)
 {
 	const struct iommu_attach_slots *slots;
 	const atomic64_t *slot, *end;
@@ -1015,11 +1008,11 @@ __iommu_attach_send_atcs(const struct iommu_attach_group *group,
 	hlist_for_each_entry_rcu(slots, &group->slots, item) {
 		end = __iommu_attach_slots_end(slots);
 		for (slot = slots->slot; slot != end; slot++) {
-			atc = __iommu_attach_target(slots, slot, after, until, silent);
+			atc = __iommu_attach_target(slots, slot, after, until, &flush->silent);
 			if (unlikely(!atc))
 				continue;
 			ops->atc(group, atc & ~IOMMU_ATTACH_STATE, arg);
-			__iommu_attach_count(count, atcs);
+			__iommu_attach_count(flush, atcs);
 			sent = true;
 		}
 	}
@@ -1036,19 +1029,17 @@ __iommu_attach_send_atcs(const struct iommu_attach_group *group,
  * Return: the end of @sent.
  */
 static __always_inline struct iommu_attach_sent *
-__iommu_attach_send(struct iommu_attach_list *alist,
+__iommu_attach_send(struct iommu_attach_list *alist, struct iommu_attach_flush *flush,
 		    const struct iommu_attach_flush_ops *ops, void *arg, const u32 what,
-		    u64 after, u64 *until, struct iommu_attach_sent *sent,
+		    u64 after, struct iommu_attach_sent *sent,
 		    const struct iommu_attach_sent *room, const bool windows,
-		    struct iommu_device **resume, bool *many, bool *silent,
-		    struct iommu_attach_count *count)
+		    struct iommu_device **resume, bool *many)
 {
 	const bool fenced = what & IOMMU_ATTACH_SEND_ATC;
-	struct iommu_attach_group *const *pos, *const *next, *const *atcs_of;
-	const struct iommu_attach_sent *entered = sent, *end = NULL;
-	const struct iommu_attach_group *group;
+	struct iommu_attach_group *const *pos, *const *next;
+	const struct iommu_attach_group *group, *live;
 	struct iommu_attach_cursor groups;
-	bool full = false, sending;
+	bool sending;
 	u32 nr_iommus;
 
 	/* The IOTLB part is done. Without ATC users, this test is the only cost of ATS. */
@@ -1077,74 +1068,81 @@ __iommu_attach_send(struct iommu_attach_list *alist,
 	}
 	if (fenced) {
 		__iommu_attach_prefetch(&groups);
-		end = __iommu_attach_enter_all(&groups, sent, room);
-		full = end == room;
-		/* Pairs with the one in fence_idle(), see Barriers. */
-		smp_mb();
 		/*
 		 * Every target up to this number, in a group of this table, is seen from
 		 * here on. One in a newer group came after the walk's barrier: its
 		 * hardware sees the page table. Later windows keep the number.
 		 */
 		if (!windows || !*resume)
-			*until = atomic64_read_acquire(&alist->atc_seq);
+			flush->until = atomic64_read_acquire(&alist->atc_seq);
 	}
 
 	/* There is at least one group. */
 	pos = groups.pos;
 	do {
-		next = pos + 1;
-		/* What was not live when fences were entered has been attached since. */
-		if (fenced && entered == end)
+		next = pos;
+		if (windows && unlikely(sent == room))
 			break;
-		if (fenced && (*pos)->iommu_device != entered->iommu_device)
-			continue;
-		if (!fenced && windows && unlikely(sent == room)) {
-			full = true;
-			break;
-		}
 
 		/* Own tags come before those of nests in the table. */
 		sending = false;
-		next = pos;
+		live = NULL;
 		do {
 			group = *next++;
-			if (__iommu_attach_live(group) && __iommu_attach_wanted(group, what)) {
+			if (!__iommu_attach_live(group))
+				continue;
+			/* One that is idle may have outlived its fence. */
+			if (fenced && !live) {
+				sent->entered = __iommu_attach_enter(group->fence);
+				/* Pairs with the one in fence_idle(), see Barriers. */
+				smp_mb();
+			}
+			live = group;
+			if (__iommu_attach_wanted(group, what)) {
 				ops->iotlb(group, arg);
-				__iommu_attach_count(count, groups);
+				__iommu_attach_count(flush, groups);
 				sending = true;
-				/* One that is idle may have outlived its fence. */
-				if (!fenced)
-					sent->group = group;
 			}
 		} while (next != groups.end && (*next)->iommu_device == group->iommu_device);
 
 		if (fenced) {
-			for (atcs_of = pos; atcs_of != next; atcs_of++)
-				sending = __iommu_attach_send_atcs(*atcs_of, ops, arg, after,
-								   *until, sending, silent,
-								   count);
+			if (unlikely(!live))
+				continue;
+			for (; pos != next; pos++)
+				sending = __iommu_attach_send_atcs(*pos, flush, ops, arg, after,
+								   flush->until, sending);
 			if (unlikely(!sending)) {
 				smp_mb();
-				__iommu_attach_leave(entered++->ctr);
+				__iommu_attach_leave(sent->entered);
 				continue;
 			}
-			sent->iommu_device = group->iommu_device;
-			sent->ctr = entered++->ctr;
 		} else if (unlikely(!sending)) {
 			continue;
+		} else {
+			sent->group = live;
 		}
-		if (windows)
-			sent->alist = alist;
 		sent->cookie = ops->submit(group->iommu_device, arg);
-		__iommu_attach_count(count, submits);
+		__iommu_attach_count(flush, submits);
 		sent++;
 	} while (pos = next, pos != groups.end);
 
 	if (windows)
-		*resume = !full || pos == groups.end ? NULL :
-			  fenced ? room[-1].iommu_device : room[-1].group->iommu_device;
+		*resume = pos == groups.end ? NULL : pos[-1]->iommu_device;
 	return sent;
+}
+
+/* For what is out of line. */
+static __always_inline void
+__iommu_attach_flush_set(struct iommu_attach_flush *flush, struct iommu_attach_list *alist,
+			 const struct iommu_attach_flush_ops *ops, void *arg, u32 what,
+			 u64 after)
+{
+	flush->alist = alist;
+	flush->ops = ops;
+	flush->arg = arg;
+	flush->after = after;
+	flush->what = what;
+	flush->several = false;
 }
 
 /*
@@ -1159,10 +1157,11 @@ __iommu_attach_send(struct iommu_attach_list *alist,
  * Return: 0, or the first error.
  */
 static __always_inline int
-__iommu_attach_pass(struct iommu_attach_list *const *lists, const u32 nr_lists,
+__iommu_attach_pass(struct iommu_attach_flush *flush,
+		    struct iommu_attach_list *const *lists, const u32 nr_lists,
 		    const struct iommu_attach_flush_ops *ops, void *arg, const u32 what,
-		    u64 after, u64 *until, struct iommu_attach_sent *sent, const u32 room,
-		    bool *silent, struct iommu_attach_count *count)
+		    u64 after, struct iommu_attach_sent *sent, const u32 room,
+		    struct iommu_attach_list **of)
 {
 	const bool fenced = what & IOMMU_ATTACH_SEND_ATC;
 	const bool windows = room > IOMMU_ATTACH_WINDOW;
@@ -1176,30 +1175,26 @@ __iommu_attach_pass(struct iommu_attach_list *const *lists, const u32 nr_lists,
 		end = sent;
 		rcu_read_lock();
 		do {
-			end = __iommu_attach_send(lists[list], ops, arg, what, after, until,
-						  end, sent + room, windows, &resume, &many,
-						  silent, count);
+			pos = end;
+			end = __iommu_attach_send(lists[list], flush, ops, arg, what, after, end,
+						  sent + room, windows, &resume, &many);
+			for (; of && pos != end; pos++)
+				of[pos - sent] = lists[list];
 			list += !resume;
 		} while (windows && list < nr_lists && !resume && end < sent + room);
 		if (!windows && unlikely(many)) {
-			/* The caller's own can stay in registers. */
-			struct iommu_attach_list *const only = lists[0];
-			u64 last = *until;
-
 			rcu_read_unlock();
-			ret = __iommu_attach_pass_many(&only, 1, ops, arg, what, after, &last,
-						       silent, count);
-			*until = last;
-			return ret;
+			__iommu_attach_flush_set(flush, lists[0], ops, arg, what, after);
+			return __iommu_attach_pass_many(flush);
 		}
 		if (fenced)
 			rcu_read_unlock();
 
 		error = 0;
 		for (done = sent; done != end; done++) {
-			error = ops->wait(fenced ? done->iommu_device :
-						   done->group->iommu_device,
-					  done->cookie, arg);
+			error = ops->wait(fenced ?
+					  __iommu_attach_fence_of(done->entered)->iommu_device :
+					  done->group->iommu_device, done->cookie, arg);
 			if (unlikely(error))
 				break;
 		}
@@ -1207,24 +1202,19 @@ __iommu_attach_pass(struct iommu_attach_list *const *lists, const u32 nr_lists,
 			/* Pairs with the one in fence_idle(), see Barriers. */
 			smp_mb();
 			for (pos = sent; pos != done; pos++)
-				__iommu_attach_leave(pos->ctr);
+				__iommu_attach_leave(pos->entered);
 		} else {
 			if (unlikely(error))
 				__iommu_attach_fence_enter(done, end - done);
 			rcu_read_unlock();
 		}
 		if (unlikely(error)) {
-			const struct iommu_attach_flush flush = {
-				.what = what,
-				.after = after,
-				.ops = ops,
-				.arg = arg,
-			};
-
-			for (pos = done; !windows && pos != end; pos++)
-				pos->alist = lists[0];
-			error = __iommu_attach_flush_slow(&flush, done, end - done, error,
-							  silent);
+			__iommu_attach_flush_set(flush, lists[0], ops, arg, what, after);
+			if (of) {
+				flush->lists = of + (done - sent);
+				flush->several = true;
+			}
+			error = __iommu_attach_flush_slow(flush, done, end - done, error);
 			ret = ret ?: error;
 		}
 	} while (windows && list < nr_lists);
@@ -1233,76 +1223,68 @@ __iommu_attach_pass(struct iommu_attach_list *const *lists, const u32 nr_lists,
 
 /* A flush is made of passes. */
 static __always_inline int
-__iommu_attach_flush(struct iommu_attach_list *const *lists, const u32 nr_lists,
+__iommu_attach_flush(struct iommu_attach_flush *flush,
+		     struct iommu_attach_list *const *lists, const u32 nr_lists,
 		     const struct iommu_attach_flush_ops *ops, void *arg,
-		     struct iommu_attach_sent *sent, const u32 room)
+		     struct iommu_attach_sent *sent, const u32 room,
+		     struct iommu_attach_list **of)
 {
 	/* Numbers of targets are those of one list. */
 	const bool with_atc = ops->atc && !ops->wait_before_atc && nr_lists == 1;
 	const u32 nest = IOMMU_ATTACH_SEND_NEST;
 	const u32 own = IOMMU_ATTACH_SEND_OWN;
+	const u32 all = own | nest;
 	struct iommu_attach_list *alist = lists[0];
-	struct iommu_attach_count count = {};
-	u64 after = 0, until = 0;
-	bool silent = false;
 	int ret = 0, error;
+	u64 after;
 
+	flush->silent = false;
+	flush->until = 0;
+	flush->count = (struct iommu_attach_count){};
 	__iommu_attach_flush_acquire();
 	if (ops->wait_before_nest)
-		ret = __iommu_attach_pass(lists, nr_lists, ops, arg, own, 0, &until, sent,
-					  room, &silent, &count);
-	if (with_atc && unlikely(READ_ONCE(alist->nr_atc))) {
-		if (ops->wait_before_nest)
-			error = __iommu_attach_pass(lists, nr_lists, ops, arg,
-						    nest | IOMMU_ATTACH_SEND_ATC, 0, &until,
-						    sent, room, &silent, &count);
-		else
-			error = __iommu_attach_pass(lists, nr_lists, ops, arg,
-						    own | nest | IOMMU_ATTACH_SEND_ATC, 0,
-						    &until, sent, room, &silent, &count);
-	} else {
-		if (ops->wait_before_nest)
-			error = __iommu_attach_pass(lists, nr_lists, ops, arg, nest, 0,
-						    &until, sent, room, &silent, &count);
-		else
-			error = __iommu_attach_pass(lists, nr_lists, ops, arg, own | nest, 0,
-						    &until, sent, room, &silent, &count);
-	}
+		ret = __iommu_attach_pass(flush, lists, nr_lists, ops, arg, own, 0, sent, room,
+					  of);
+	if (with_atc && unlikely(READ_ONCE(alist->nr_atc)))
+		error = __iommu_attach_pass(flush, lists, nr_lists, ops, arg,
+					    (ops->wait_before_nest ? nest : all) |
+					    IOMMU_ATTACH_SEND_ATC, 0, sent, room, of);
+	else
+		error = __iommu_attach_pass(flush, lists, nr_lists, ops, arg,
+					    ops->wait_before_nest ? nest : all, 0, sent, room,
+					    of);
 	ret = ret ?: error;
 
 	if (with_atc) {
 		/* What came to use its ATC in between gets a pass of its own. */
-		after = until;
-		if (__iommu_attach_load_atcs(alist, &until) && unlikely(until != after)) {
-			struct iommu_attach_list *const only = alist;
-			u64 last = until;
-
-			error = __iommu_attach_pass_many(&only, 1, ops, arg,
-							 IOMMU_ATTACH_SEND_ATC, after,
-							 &last, &silent, &count);
+		after = flush->until;
+		if (__iommu_attach_load_atcs(alist, &flush->until) &&
+		    unlikely(flush->until != after)) {
+			__iommu_attach_flush_set(flush, alist, ops, arg, IOMMU_ATTACH_SEND_ATC,
+						 after);
+			error = __iommu_attach_pass_many(flush);
 			ret = ret ?: error;
 		}
 	} else if (ops->atc) {
-		if (__iommu_attach_load_atcs(alist, &until) || nr_lists > 1) {
-			error = __iommu_attach_pass(lists, nr_lists, ops, arg,
-						    IOMMU_ATTACH_SEND_ATC, 0, &until, sent,
-						    room, &silent, &count);
+		if (__iommu_attach_load_atcs(alist, &flush->until) || nr_lists > 1) {
+			error = __iommu_attach_pass(flush, lists, nr_lists, ops, arg,
+						    IOMMU_ATTACH_SEND_ATC, 0, sent, room, of);
 			ret = ret ?: error;
 		}
 	}
-	if (unlikely(silent)) {
-		struct iommu_attach_list *const only = alist;
-
+	if (unlikely(flush->silent)) {
+		if (nr_lists == 1)
+			flush->alist = alist;
 		if (ops->aside)
-			__iommu_attach_flush_aside(nr_lists == 1 ? &only : lists, nr_lists, ops,
-						   arg);
+			__iommu_attach_flush_aside(nr_lists == 1 ? &flush->alist : lists,
+						   nr_lists, ops, arg);
 		ret = ret ?: -ETIMEDOUT;
 	}
 #if IS_ENABLED(CONFIG_IOMMU_ALIST_DEBUGFS)
-	__iommu_attach_flush_account(alist, &count, ret);
+	__iommu_attach_flush_account(alist, &flush->count, ret);
 #elif IS_ENABLED(CONFIG_TRACEPOINTS)
 	if (tracepoint_enabled(iommu_alist_flush))
-		__iommu_attach_flush_account(alist, &count, ret);
+		__iommu_attach_flush_account(alist, &flush->count, ret);
 #endif
 	__iommu_attach_flush_release();
 	return ret;
@@ -1324,9 +1306,15 @@ static __always_inline int
 iommu_attach_flush_inline(struct iommu_attach_list *alist,
 			  const struct iommu_attach_flush_ops *ops, void *arg)
 {
-	struct iommu_attach_sent sent[IOMMU_ATTACH_WINDOW] __uninitialized;
+	struct {
+		struct iommu_attach_flush flush;
+		struct iommu_attach_sent sent[IOMMU_ATTACH_WINDOW];
+	} stack __uninitialized;
 
-	return __iommu_attach_flush(&alist, 1, ops, arg, sent, IOMMU_ATTACH_WINDOW);
+	/* Where it is embedded, the compiler would keep both. */
+	OPTIMIZER_HIDE_VAR(alist);
+	return __iommu_attach_flush(&stack.flush, &alist, 1, ops, arg, stack.sent,
+				    IOMMU_ATTACH_WINDOW, NULL);
 }
 
 #endif /* __LINUX_IOMMU_ALIST_H */

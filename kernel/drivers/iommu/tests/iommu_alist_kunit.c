@@ -3212,15 +3212,15 @@ static void rule_12_group_that_comes_back_takes_the_new_fence(struct kunit *test
  * a fence waits, in every order that the seed has.
  */
 struct inside {
-	struct iommu_attach_fence_ctr __percpu *ctr;
+	unsigned long where;		/* as __iommu_attach_enter() returns it */
 	u32 entered;			/* when; 0: not inside */
 };
 
 static void leave(struct inside *inside)
 {
 	smp_mb();
-	__iommu_attach_leave(inside->ctr);
-	inside->ctr = NULL;
+	__iommu_attach_leave(inside->where);
+	inside->where = 0;
 	inside->entered = 0;
 }
 
@@ -3245,14 +3245,14 @@ static void rule_15_fence_waits_for_who_was_there(struct kunit *test)
 			if (inside[i].entered)
 				break;
 			/* It may have looked which pair to use long before it counts. */
-			if (!inside[i].ctr && random_below(&seed, 2)) {
-				inside[i].ctr = READ_ONCE(fence->cur);
+			if (!inside[i].where && random_below(&seed, 2)) {
+				inside[i].where = (unsigned long)fence | fence->cur;
 				break;
 			}
-			if (inside[i].ctr)
-				this_cpu_inc(inside[i].ctr->enter);
+			if (inside[i].where)
+				this_cpu_inc(fence->pair[inside[i].where & 1]->enter);
 			else
-				inside[i].ctr = __iommu_attach_enter(fence);
+				inside[i].where = __iommu_attach_enter(fence);
 			inside[i].entered = now;
 			smp_mb();
 			break;
@@ -3296,12 +3296,12 @@ static void rule_15_fence_ends_beside_endless_flushes(struct kunit *test)
 	unsigned long cookie;
 	u32 round, looks;
 
-	a.ctr = __iommu_attach_enter(fence);
+	a.where = __iommu_attach_enter(fence);
 	for (round = 0; round < 100; round++) {
 		cookie = iommu_attach_fence_begin(fence);
 		KUNIT_EXPECT_FALSE(test, iommu_attach_fence_poll(fence, cookie));
 		for (looks = 0; looks < 3; looks++) {
-			b.ctr = __iommu_attach_enter(fence);
+			b.where = __iommu_attach_enter(fence);
 			leave(&a);
 			if (iommu_attach_fence_poll(fence, cookie))
 				break;
@@ -3337,7 +3337,7 @@ static void rule_15_fence_wraps(struct kunit *test)
 
 	fence->done = -3UL;
 	for (i = 0; i < 8; i++) {
-		inside.ctr = __iommu_attach_enter(fence);
+		inside.where = __iommu_attach_enter(fence);
 		cookie = iommu_attach_fence_begin(fence);
 		KUNIT_EXPECT_FALSE(test, iommu_attach_fence_poll(fence, cookie));
 		leave(&inside);
@@ -3490,7 +3490,7 @@ static void pitfall_40_detach_ends_after_the_flush(struct kunit *test)
 static void rule_15_fence_does_not_wait_for_rcu(struct kunit *test)
 {
 	struct iommu_attach_fence *fence = &fake_fences[0];
-	struct inside inside = { .ctr = __iommu_attach_enter(&fake_fences[1]) };
+	struct inside inside = { .where = __iommu_attach_enter(&fake_fences[1]) };
 	unsigned long cookie;
 
 	rcu_read_lock();

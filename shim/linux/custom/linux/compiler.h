@@ -39,6 +39,7 @@
 /* Of stack variables, where the compiler is told to clear those. */
 #define __uninitialized
 #define barrier()			__asm__ __volatile__("" : : : "memory")
+#define OPTIMIZER_HIDE_VAR(var)	__asm__("" : "=r" (var) : "0" (var))
 
 #define READ_ONCE(x)			__atomic_load_n(&(x), __ATOMIC_RELAXED)
 #define WRITE_ONCE(x, value)						\
