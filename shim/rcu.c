@@ -14,9 +14,8 @@
  *   barrier in rcu_read_lock()             barrier in all threads
  *   read what may be taken away            change the phase, look at the words
  *
- *   read what may be taken away            look at the word: it has left
- *   release the word                       barrier in all threads
- *                                          free what was taken away
+ *   read what may be taken away            acquire the word: it has left, or has entered anew
+ *   release the word                       free what was taken away
  *
  * Either the word is seen, or the reader sees that all is gone. The reader's barrier is one
  * of the compiler alone where membarrier(2) makes every running thread have a full one.
@@ -125,7 +124,7 @@ static bool reads(int block)
 	unsigned long word = smp_load_acquire(
 		&((struct shim_thread *)(void *)shim_percpu_at(block))->rcu);
 
-	/* The shared block has no phase. */
+	/* Pairs with the releases of readers. The shared block has no phase. */
 	return word & SHIM_RCU_NEST &&
 	       (!block || (word ^ shim_rcu_gp.word) & SHIM_RCU_PHASE);
 }
@@ -184,8 +183,8 @@ static void wait_for_readers(void)
 	WRITE_ONCE(shim_rcu_gp.word, shim_rcu_gp.word ^ SHIM_RCU_PHASE);
 	__smp_mb();
 	wait_for_phase();
-	/* What readers did comes before what follows. */
-	shim_barrier_all();
+	/* As the kernel's: what readers did comes before what follows, for all threads. */
+	__smp_mb();
 }
 
 #endif

@@ -110,12 +110,13 @@ static inline void rcu_read_lock(void)
 		thread = shim_thread;
 	}
 	word = READ_ONCE(thread->rcu);
+	/* Releases: a grace period that sees this section has seen the end of the last one. */
 	if (likely(!(word & SHIM_RCU_NEST))) {
-		WRITE_ONCE(thread->rcu, READ_ONCE(shim_rcu_gp.word));
-		/* Pairs with those in synchronize_rcu(). */
+		smp_store_release(&thread->rcu, READ_ONCE(shim_rcu_gp.word));
+		/* Pairs with the one in wait_for_readers(). */
 		shim_barrier_light();
 	} else {
-		WRITE_ONCE(thread->rcu, word + 1);
+		smp_store_release(&thread->rcu, word + 1);
 	}
 }
 
