@@ -38,17 +38,22 @@ static unsigned char counter_used[BLOCK_SIZE / COUNTER_ALIGN] = {
 };
 static pthread_key_t block_key;
 
+/* Signals are blocked as below: once it is given back, another thread may have it. */
 static void give_block_back(void *block)
 {
+	sigset_t all, old;
 	int i;
 
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	shim_thread = NULL;
 	pthread_mutex_lock(&lock);
 	for (i = 1; i < nr_blocks; i++) {
 		if (blocks[i] == block)
 			block_used[i] = false;
 	}
 	pthread_mutex_unlock(&lock);
-	shim_thread = NULL;
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
 /*
