@@ -36,12 +36,17 @@ struct options {
 	char **command;
 };
 
+/* Of a probe. */
+#define AT_FIRST	0x0U		/* at the first of its functions that there is */
+#define AT_ALL		0x1U		/* at each of them */
+#define LEADING		0x2U		/* reads no argument behind one that may be constant */
+
 /* A probe, and what the log lacks without it. */
 struct probe {
 	const char *event;
 	const char *end;		/* an event for the return, too; NULL: none */
 	const char *functions[FUNCTIONS_MAX];
-	bool all;			/* at each function; if not, the first there is */
+	unsigned int flags;
 	const char *named;		/* by the names that BTF gives arguments, or NULL */
 	const char *args;
 	const char *without;
@@ -57,9 +62,9 @@ struct probe {
 
 static const struct probe vtd_probes[] = {
 	{ "flush_begin", "flush_end",
-	  { "cache_tag_flush_range", "cache_tag_flush_all", "cache_tag_flush_range_np" }, true,
+	  { "cache_tag_flush_range", "cache_tag_flush_all", "cache_tag_flush_range_np" }, AT_ALL,
 	  NULL, "", "begin and end of flushes" },
-	{ "wait_begin", "wait_end", { "qi_submit_sync" }, false,
+	{ "wait_begin", "wait_end", { "qi_submit_sync" }, AT_FIRST,
 	  "name=iommu->name:string", "iommu=$arg1", "begin and end of completion waits" },
 	{ 0 },
 };
@@ -67,43 +72,44 @@ static const struct probe vtd_probes[] = {
 /* Before 6.10. */
 static const struct probe vtd_old_flush = {
 	"flush_begin", "flush_end",
-	{ "intel_iommu_tlb_sync", "intel_flush_iotlb_all", "intel_iommu_flush_iotlb_all" }, true,
+	{ "intel_iommu_tlb_sync", "intel_flush_iotlb_all", "intel_iommu_flush_iotlb_all" }, AT_ALL,
 	NULL, "", "begin and end of flushes",
 };
 
 static const struct probe amd_probes[] = {
-	{ "amdcmd", NULL, { "__iommu_queue_command_sync", "iommu_queue_command_sync" }, false,
+	{ "amdcmd", NULL, { "__iommu_queue_command_sync", "iommu_queue_command_sync" }, AT_FIRST,
 	  "iommu=$arg1 name=iommu->iommu.dev->kobj.name:string " AMD_WORDS,
 	  "iommu=$arg1 " AMD_WORDS, "commands" },
 	{ "flush_begin", "flush_end",
 	  { "amd_iommu_domain_flush_pages", "amd_iommu_flush_iotlb_all", "amd_iommu_iotlb_sync" },
-	  true, NULL, "", "begin and end of flushes" },
-	{ "wait_begin", "wait_end", { "iommu_completion_wait" }, false,
+	  AT_ALL, NULL, "", "begin and end of flushes" },
+	{ "wait_begin", "wait_end", { "iommu_completion_wait" }, AT_FIRST,
 	  "iommu=$arg1 name=iommu->iommu.dev->kobj.name:string", "iommu=$arg1",
 	  "begin and end of completion waits" },
 	{ 0 },
 };
 
 static const struct probe smmuv3_probes[] = {
-	{ "smmucmd", NULL, { "arm_smmu_cmdq_issue_cmdlist" }, false,
+	{ "smmucmd", NULL, { "arm_smmu_cmdq_issue_cmdlist" }, AT_FIRST,
 	  "smmu=$arg1 name=smmu->iommu.dev->kobj.name:string " SMMU_WORDS,
 	  "smmu=$arg1 " SMMU_WORDS, "commands" },
 	{ "flush_begin", "flush_end",
 	  { "arm_smmu_domain_inv_range", "arm_smmu_iotlb_sync", "arm_smmu_flush_iotlb_all",
-	    "arm_smmu_tlb_inv_context" }, true, NULL, "", "begin and end of flushes" },
-	{ "wait_begin", "wait_end", { "arm_smmu_cmdq_issue_cmdlist" }, false,
+	    "arm_smmu_tlb_inv_context" }, AT_ALL, NULL, "", "begin and end of flushes" },
+	{ "wait_begin", "wait_end", { "arm_smmu_cmdq_issue_cmdlist" }, AT_FIRST,
 	  "iommu=$arg1 name=smmu->iommu.dev->kobj.name:string sync=$arg5:u8",
 	  "iommu=$arg1 sync=$arg5:u8", "begin and end of completion waits" },
 	{ 0 },
 };
 
 static const struct probe riscv_probes[] = {
-	{ "riscvcmd", NULL, { "riscv_iommu_queue_send", "riscv_iommu_cmd_send" }, false,
+	/* Only the first has the IOFENCEs, too; the size that it is given is always the same. */
+	{ "riscvcmd", NULL, { "riscv_iommu_queue_send", "riscv_iommu_cmd_send" }, LEADING,
 	  NULL, "iommu=$arg1 " RISCV_WORDS, "commands" },
 	{ "flush_begin", "flush_end",
-	  { "riscv_iommu_iotlb_sync", "riscv_iommu_iotlb_flush_all" }, true,
+	  { "riscv_iommu_iotlb_sync", "riscv_iommu_iotlb_flush_all" }, AT_ALL,
 	  NULL, "", "begin and end of flushes" },
-	{ "wait_begin", "wait_end", { "riscv_iommu_cmd_sync" }, false,
+	{ "wait_begin", "wait_end", { "riscv_iommu_cmd_sync" }, AT_FIRST,
 	  NULL, "iommu=$arg1", "begin and end of completion waits" },
 	{ 0 },
 };
@@ -183,7 +189,7 @@ static int set(const char *dir, const char *text, const char *fmt, ...)
  * The symbol of a function, which may have a suffix where the compiler changed it. Its
  * arguments may not be what they were then. Return: false if there is none.
  */
-static bool find_function(const char *function, char *symbol, size_t size, bool *changed)
+static bool find_function(const char *function, char *symbol, size_t size)
 {
 	FILE *symbols = fopen("/proc/kallsyms", "re");
 	size_t len = strlen(function);
@@ -199,9 +205,8 @@ static bool find_function(const char *function, char *symbol, size_t size, bool 
 		name += 3;
 		if (strncmp(name, function, len) || !strchr("\n\t .", name[len]))
 			continue;
-		*changed = name[len] == '.';
 		/* Parts of a function, and what is never run, are not it. */
-		if (*changed && strncmp(name + len, ".isra.", 6) &&
+		if (name[len] == '.' && strncmp(name + len, ".isra.", 6) &&
 		    strncmp(name + len, ".constprop.", 11))
 			continue;
 		snprintf(symbol, size, "%.*s", (int)strcspn(name, "\n\t "), name);
@@ -389,6 +394,17 @@ static int define(struct recorder *r, char kind, const char *event, const char *
 	return ret;
 }
 
+/*
+ * Whether the arguments are where the source has them. A copy for a constant argument
+ * (.constprop) lacks that one; in other changed functions, any may have become another.
+ */
+static bool has_arguments(const struct probe *probe, const char *function)
+{
+	const char *suffix = strchr(function, '.');
+
+	return !suffix || ((probe->flags & LEADING) && !strstr(suffix, ".isra."));
+}
+
 /* Return: how many functions it is at. */
 static int add_probe(struct recorder *r, const struct probe *probe)
 {
@@ -396,11 +412,10 @@ static int add_probe(struct recorder *r, const struct probe *probe)
 
 	for (i = 0; i < FUNCTIONS_MAX && probe->functions[i]; i++) {
 		char function[128];
-		bool changed;
 
-		if (!find_function(probe->functions[i], function, sizeof(function), &changed))
+		if (!find_function(probe->functions[i], function, sizeof(function)))
 			continue;
-		if (changed) {
+		if (!has_arguments(probe, function)) {
 			/* When it is called and returns is known, and nothing else. */
 			if (!probe->end || define(r, 'p', probe->event, function, ""))
 				continue;
@@ -411,7 +426,7 @@ static int add_probe(struct recorder *r, const struct probe *probe)
 		if (probe->end && define(r, 'r', probe->end, function, ""))
 			alist_error("warning: no end of %s: the kernel has no return probes", function);
 		at++;
-		if (!probe->all)
+		if (!(probe->flags & AT_ALL))
 			break;
 	}
 	return at;
