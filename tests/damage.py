@@ -83,7 +83,7 @@ def look(alist, path):
 def one(job):
     alist, log, seed, directory = job
     rng = random.Random(seed)
-    kind = KINDS[seed % len(KINDS)]
+    kind = rng.choice(KINDS)            # of its own: each log meets each kind
     lines = open(log, 'rb').read().splitlines(keepends=True)
     if len(lines) > 1500:
         start = rng.randrange(len(lines) - 1500)
