@@ -23,6 +23,7 @@
 #define PATIENCE_NS	400000000UL
 #define MAX_POSITIONS	16
 #define ALWAYS		200		/* commands, more than an unmap sends in all its tries */
+#define MAX_AGAIN	20
 #define REPORT		"Invalidation of 0x"
 
 static struct hardware hw;
@@ -102,7 +103,7 @@ static struct outcome unmap_in_trouble(unsigned int types, unsigned int at, unsi
 
 int main(void)
 {
-	unsigned int positions, at;
+	unsigned int positions, at, recovered = 0;
 	unsigned long before;
 	struct outcome out;
 	int i;
@@ -130,12 +131,20 @@ int main(void)
 		char name[64];
 
 		out = unmap_in_trouble(TYPES_ALL, at, 1);
+		recovered += !out.reports && !out.entries;
 		snprintf(name, sizeof(name), "command %u of %u is refused", at + 1, positions);
 		report_case(name, "\"wrong_hangs\": %lu, \"stale\": %lu, \"stale_through\": %lu, "
 			    "\"reported\": %lu, \"errors\": %lu", out.hangs,
 			    out.reports ? 0 : out.entries, out.reports ? 0 : out.through,
 			    out.reports, out.errors);
 	}
+	/* On a busy host an error may outlast a few tries, see doc/hw.md; not each time. */
+	for (at = 0; at < MAX_AGAIN && !recovered; at++) {
+		out = unmap_in_trouble(TYPES_ALL, at % positions, 1);
+		recovered += !out.reports && !out.entries;
+	}
+	report_case("what is refused once is sent again", "\"wrong_never\": %d, \"times\": %u",
+		    !recovered, recovered);
 	out = unmap_in_trouble(TYPES_ATC | TYPES_IOTLB, 0, ALWAYS);
 	report_case("all invalidations are refused", "\"wrong_hangs\": %lu, "
 		    "\"wrong_without_a_report\": %d, \"fired\": %lu, \"fired_through\": %lu, "
