@@ -6,9 +6,10 @@ nothing is left behind. What the cover letter takes from the lab's report is wha
 
 usage: tests/series.py [--all] LINUX
 
-For each semantic patch the function that its first rule is called after is renamed in a
-copy of the tree, with --all each one that has a rule; for each line that is edited, the line is
-taken away, unless the series itself put it there.
+For each semantic patch the function that its first rule is called after is renamed, with --all
+each one that has a rule; for each line that is edited, the line is taken away. This is done to
+the tree as it is before the commit: what earlier ones need is there, so that the one that is
+meant has to refuse it.
 """
 import importlib.machinery
 import importlib.util
@@ -61,23 +62,49 @@ class Cases:
         self.report("the tree is taken",
                     "" if not result.returncode and os.listdir(out) else result.stderr)
 
+    def judge(self, name, refused, words):
+        """A message has all of the words."""
+        self.report(name, "" if all(word in refused for word in words) else
+                    "expected %s in: %s" % (" and ".join(words), refused))
+
     def is_refused(self, name, change, words):
-        """change() damages a copy of the tree; the message has all of the words."""
+        """By the program, which leaves nothing behind: change() damages a copy of the tree."""
         tree = os.path.join(self.temp, "damaged")
         out = os.path.join(self.temp, "refused")
         shutil.copytree(self.tree, tree)
         change(tree)
         result = self.run(tree, out)
-        fault = ""
         if result.returncode != 2:
-            fault = "exit %d, expected 2\n%s" % (result.returncode, result.stderr)
-        elif not all(word in result.stderr for word in words):
-            fault = "expected %s in: %s" % (" and ".join(words), result.stderr)
+            self.report(name, "exit %d, expected 2\n%s" % (result.returncode, result.stderr))
         elif os.path.exists(out):
-            fault = "patches were written"
-        self.report(name, fault)
+            self.report(name, "patches were written")
+        else:
+            self.judge(name, result.stderr, words)
         shutil.rmtree(tree)
         shutil.rmtree(out, ignore_errors=True)
+
+
+class Commits:
+    """The tree before each commit, damaged."""
+
+    def __init__(self, series, commits, cases):
+        self.series = series
+        self.cases = cases
+        self.repo = series.Repo(os.path.join(cases.temp, "commits"), cases.tree, commits,
+                                series.NOBODY)
+
+    def is_refused(self, i, name, change, words):
+        repo = self.repo
+        repo.git("checkout", "-q", "--detach", repo.ids[i - 1] if i else repo.base)
+        change(repo.path)
+        refused = ""
+        try:
+            repo.apply(i)
+        except self.series.Refused as error:
+            refused = str(error)
+        self.cases.judge(name, refused, words)
+        repo.git("reset", "-q", "--hard")
+        repo.git("clean", "-q", "-d", "-f", "-x")
 
 
 # What the lab leaves, for one operation that both kernels did and one that only one did.
@@ -127,6 +154,50 @@ def edit_files(tree, paths, edit):
             file.write(edit(text))
 
 
+def without(paths, pattern, text=""):
+    """What damages a tree: a pattern is gone from files, or has become another text."""
+    return lambda tree: edit_files(tree, paths, lambda old: re.sub(pattern, text, old, flags=re.M))
+
+
+def renamed(paths, function):
+    return without(paths, r"\b%s\b" % function, function + "_renamed")
+
+
+def test_commit(series, commits, cases, i, every):
+    commit = commits.repo.commits[i]
+    named = set()	# in this commit, by a line or a patch that comes before
+    for edit in commit["edit"]:
+        where, = {"after", "before", "replace", "delete"} & set(edit)
+        # What an earlier line of this commit brings cannot be taken away.
+        if any(re.search(edit[where], other.get("text", ""), re.M) for other in commit["edit"]):
+            continue
+        commits.is_refused(i, "%s: %s without the line %s"
+                           % (commit["message"], edit["file"], edit[where]),
+                           without([edit["file"]], edit[where]), [edit["file"]])
+        if "to" in edit:
+            commits.is_refused(i, "%s: %s without an end at %s"
+                               % (commit["message"], edit["file"], edit["to"]),
+                               without([edit["file"]], edit["to"]), [edit["file"]])
+        named |= {(edit["file"], word) for word in re.findall(r"\w+", edit[where])}
+    if commit["move"]:
+        move, name = commit["move"], commit["move"]["functions"][0]
+        commits.is_refused(i, "move without %s" % name, renamed([move["from"]], name),
+                           ["move: " + move["from"], name])
+    for cocci in commit["cocci"]:
+        text = series.read(os.path.join(series.SERIES, cocci["patch"]))
+        rules = series.rules_of(text, cocci["patch"])
+        # Of several rules for a function the first one is named.
+        first = {series.function_of(rule): rule for rule in reversed(rules)}
+        if not every:
+            first = {series.function_of(rules[0]): rules[0]}
+        for function, rule in first.items():
+            if (cocci["files"][0], function) not in named:
+                commits.is_refused(i, "%s without %s" % (cocci["patch"], function),
+                                   renamed(cocci["files"], function),
+                                   [cocci["patch"], "rule " + rule, function])
+        named |= {(path, word) for path in cocci["files"] for word in re.findall(r"\w+", text)}
+
+
 def main():
     arguments = [word for word in sys.argv[1:] if word != "--all"]
     if len(arguments) != 1:
@@ -149,59 +220,15 @@ def main():
         cases.is_taken()
         cases.is_refused("no Linux tree",
                          lambda tree: os.unlink(os.path.join(tree, "Makefile")), ["Makefile"])
-        named = set()	# by an earlier patch or line, which is the one that is refused
-        mentioned = set()	# in an earlier patch, by a rule for something else
-        for commit in commits:
-            for edit in commit["edit"]:
-                where, = {"after", "before", "replace", "delete"} & set(edit)
-                if not re.search(edit[where], series.read(os.path.join(tree, edit["file"])),
-                                 re.M):
-                    continue
-                cases.is_refused(
-                    "%s without the line %s" % (edit["file"], edit[where]),
-                    lambda tree, edit=edit, where=where: edit_files(
-                        tree, [edit["file"]],
-                        lambda text: re.sub(edit[where], "", text, flags=re.M)),
-                    # A rule of an earlier commit may need the line, too.
-                    [edit["file"]])
-                if "to" in edit:
-                    cases.is_refused(
-                        "%s without an end at %s" % (edit["file"], edit["to"]),
-                        lambda tree, edit=edit: edit_files(
-                            tree, [edit["file"]],
-                            lambda text: re.sub(edit["to"], "", text, flags=re.M)),
-                        [edit["file"]])
-            if commit["move"]:
-                name = commit["move"]["functions"][0]
-                cases.is_refused(
-                    "move without %s" % name,
-                    lambda tree, move=commit["move"], name=name: edit_files(
-                        tree, [move["from"]], lambda text: re.sub(
-                            r"\b%s\b" % name, name + "_renamed", text)),
-                    ["move: " + commit["move"]["from"], name])
-            named |= {(edit["file"], word) for edit in commit["edit"]
-                      for where in {"after", "before", "replace", "delete"} & set(edit)
-                      for word in re.findall(r"\w+", edit[where])}
-            for cocci in commit["cocci"]:
-                with open(os.path.join(series.SERIES, cocci["patch"]), encoding="utf-8") as file:
-                    text = file.read()
-                rules = series.rules_of(text, cocci["patch"])
-                # Of several rules for a function the first one is named.
-                first = {series.function_of(rule): rule for rule in reversed(rules)}
-                if not every:
-                    first = {series.function_of(rules[0]): rules[0]}
-                for function, rule in first.items():
-                    if (cocci["files"][0], function) in named:
-                        continue
-                    cases.is_refused(
-                        "%s without %s" % (cocci["patch"], function),
-                        lambda tree, files=cocci["files"], function=function: edit_files(
-                            tree, files, lambda text: re.sub(
-                                r"\b%s\b" % function, function + "_renamed", text)),
-                        [": rule "] if (cocci["files"][0], function) in mentioned else
-                        [cocci["patch"], "rule " + rule, function])
-                named |= {(cocci["files"][0], series.function_of(rule)) for rule in rules}
-                mentioned |= {(cocci["files"][0], word) for word in re.findall(r"\w+", text)}
+        for commit in [commits[0], [commit for commit in commits if commit["cocci"]][-1]]:
+            cocci = commit["cocci"][0]
+            function = series.function_of(series.rules_of(
+                series.read(os.path.join(series.SERIES, cocci["patch"])), cocci["patch"])[0])
+            cases.is_refused("no %s in %s" % (function, cocci["files"][0]),
+                             renamed(cocci["files"], function), [": rule ", function])
+        by_commit = Commits(series, commits, cases)
+        for i in range(len(commits)):
+            test_commit(series, by_commit, cases, i, every)
     print("1..%d" % cases.count)
     print("%d passed, %d failed" % (cases.count - cases.failed, cases.failed))
     return 1 if cases.failed else 0
