@@ -1313,29 +1313,29 @@ static void check_removal(void **state, void (*remove)(struct device *device))
 	struct domain *domain;
 	struct device *stays;
 	struct machine m;
-	unsigned int first;
+	unsigned int last;
 
 	start(&m, state);
 	/* The list goes by address. */
-	first = m.iommu[0] > m.iommu[1];
+	last = m.iommu[0] < m.iommu[1];
 	/*
-	 * A flush is counted where it sends to ATCs from before the first command of that
-	 * phase on: with the IOTLB commands, or after them.
+	 * The flush has sent to the other IOMMU when the last one gets its first command of the
+	 * phase that ATC commands are in: with the IOTLB commands, or after them.
 	 */
 	removal.during = phases[m.driver->vendor] == 1 ? MODEL_IOTLB : MODEL_ATC;
 	domain = machine_domain(&m, false, NULL);
 	removal.domain = domain;
-	stays = machine_device(&m, first, 1, true);
-	removal.device = machine_device(&m, !first, 2, true);
+	stays = machine_device(&m, last, 1, true);
+	removal.device = machine_device(&m, !last, 2, true);
 	attach(domain, stays, NONE);
 	attach(domain, removal.device, NONE);
 	map(domain, IOVA, PA, PAGE);
 	assert_int_equal(dma(removal.device, NONE, IOVA), PA);
 
-	model_set_log(m.hw[first], remove_meanwhile, &removal);
-	model_set_log(m.hw[!first], NULL, NULL);
+	model_set_log(m.hw[last], remove_meanwhile, &removal);
+	model_set_log(m.hw[!last], NULL, NULL);
 	unmap(domain, IOVA, PAGE);
-	model_set_log(m.hw[first], NULL, NULL);
+	model_set_log(m.hw[last], NULL, NULL);
 	assert_true(removal.unlisted);
 	assert_false(removal.removed);
 	pthread_join(removal.thread, NULL);
