@@ -83,6 +83,8 @@ void __real_iommu_attach_drain(struct iommu_attach_fence *fence);
 void __wrap_iommu_attach_drain(struct iommu_attach_fence *fence);
 void __real_iommu_attach_fence_wait(struct iommu_attach_fence *fence, unsigned long cookie);
 void __wrap_iommu_attach_fence_wait(struct iommu_attach_fence *fence, unsigned long cookie);
+void __real_iommu_attach_fence_destroy(struct iommu_attach_fence *fence);
+void __wrap_iommu_attach_fence_destroy(struct iommu_attach_fence *fence);
 void __real_iommu_attach_set_aside(struct iommu_attach_endpoint *endpoint);
 void __wrap_iommu_attach_set_aside(struct iommu_attach_endpoint *endpoint);
 void __real_iommu_attach_destroy(struct iommu_attach_list *alist);
@@ -109,6 +111,12 @@ void __wrap_iommu_attach_fence_wait(struct iommu_attach_fence *fence, unsigned l
 {
 	if (!no_fence())
 		__real_iommu_attach_fence_wait(fence, cookie);
+}
+
+void __wrap_iommu_attach_fence_destroy(struct iommu_attach_fence *fence)
+{
+	if (!frees_nothing())
+		__real_iommu_attach_fence_destroy(fence);
 }
 
 /* Flushes may succeed at once, though the device goes on. Or it stays where it was. */
