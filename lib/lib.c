@@ -385,7 +385,7 @@ void iommu_attach_disable_atc(struct iommu_attach_elm *elm)
 /* Fences */
 
 #define BAD_FENCE(fence)						\
-	WARN_ONCE(!(fence) || !(fence)->cur, "the fence is not initialised")
+	WARN_ONCE(!(fence) || !(fence)->pair[0], "the fence is not initialised")
 
 int iommu_attach_fence_init(struct iommu_attach_fence *fence)
 {
