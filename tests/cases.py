@@ -229,6 +229,16 @@ def every_command():
     replays('two waits where one would do are both counted',
             log(MAP, UNMAP, amd_pages(4, 0x10000), AMD_WAIT, AMD_WAIT),
             'd["purposes"]["unmap"]["driver"]["sync"] == 2 and reasons == ["fewer-waits"]')
+    replays('and before the event of the unmap', text_of('waits-before-unmap'),
+            'd["recorded"]["sync"] == 2 and d["purposes"]["unmap"]["driver"]["sync"] == 2 and '
+            'reasons == ["fewer-waits"]')
+    other = [x.replace('0x10000 - 0x11000', '0x20000 - 0x21000') for x in (MAP, UNMAP)]
+    for waits in (1, 2, 3):
+        replays(f'{waits} waits before the second of two unmaps are of its flush',
+                log(*other, amd_pages(4, 0x20000), AMD_WAIT, amd_pages(4, 0x10000), *[AMD_WAIT] * waits, UNMAP,
+                    'tracing_mark_write: x'),
+                f'd["purposes"]["unmap"]["driver"]["sync"] == {waits + 1} and '
+                f'[x["line"] for x in d["differences"]] == {[6 + waits] * (waits > 1)}')
 
 
 def guesses():

@@ -55,7 +55,7 @@ struct command {
 	uint64_t line;		/* of the log; 0: sent by the list */
 	unsigned int iommu;
 	unsigned int n;		/* commands; the words of the first are known */
-	unsigned int waits;	/* for it and those before it, right after it */
+	unsigned int waits;	/* for it and those before it, after it */
 	uint64_t words[MODEL_CMD_WORDS];
 	struct inv inv;
 };
@@ -68,7 +68,7 @@ struct burst {
 	struct command *cmds;
 	size_t nr, size;
 	uint64_t unsynced[INV_IOMMUS_MAX / 64];	/* IOMMUs owing a wait */
-	unsigned long waits;	/* more waits, for what had been waited for */
+	unsigned long waits;	/* those that follow no command of the burst */
 	/* VT-d logs show no waits: a row of descriptors is one submission. */
 	unsigned int row;
 	unsigned int row_iommu;

@@ -801,8 +801,9 @@ static void on_wait(struct rebuild *r, struct context *c, unsigned int iommu)
 	r->recorded.sync++;
 	if (burst_sync(&c->burst, iommu))
 		return;
+	/* For what has been waited for: it stays with the command, wherever that goes. */
 	if (c->alone == PLACE_FLUSH && c->burst.nr)
-		c->burst.waits++;
+		c->burst.cmds[c->burst.nr - 1].waits++;
 	else
 		alone(r, c, NULL, c->alone == PLACE_FLUSH ? PLACE_OTHER : c->alone, 1);
 }
