@@ -44,6 +44,10 @@ SPLAT = re.compile(
     r"Internal error|soft lockup|hard LOCKUP|stack-protector|list_(?:add|del) corruption|"
     r"ODEBUG: |UBSAN: |DMAR: .*(?:QI|Invalidation|timeout|failed))")
 
+# Not ours: the scheduler's deadline server forwards a timer that is queued. Seen on an idle CPU
+# while the host had more to do than it has CPUs.
+FOREIGN = re.compile(r"WARNING: kernel/time/hrtimer\.c:\d+ at hrtimer_forward\+")
+
 # All of the kernel races somewhere: KCSAN's reports count where this has a part in them.
 RACE = re.compile(r"BUG: KCSAN: .*? in ([\w.]+)\S*(?: / ([\w.]+))?")
 RACE_OF = "drivers/iommu"
@@ -279,6 +283,8 @@ class Boot:
         allowed = "|".join(filter(None, (self.workload.get("allow"), self.workload.get(
             "allow_" + self.kernel.kind))))
         for line in filter(SPLAT.search, lines):
+            if FOREIGN.search(line):
+                continue
             race = RACE.search(line)
             if race:
                 ours = ours or self.kernel.functions(RACE_OF)
