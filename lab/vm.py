@@ -46,7 +46,7 @@ SPLAT = re.compile(
 
 # Not ours: the scheduler's deadline server forwards a timer that is queued. Seen on an idle CPU
 # while the host had more to do than it has CPUs.
-FOREIGN = re.compile(r"WARNING: kernel/time/hrtimer\.c:\d+ at hrtimer_forward\+")
+FOREIGN = r"WARNING: kernel/time/hrtimer\.c:\d+ at hrtimer_forward\+"
 
 # All of the kernel races somewhere: KCSAN's reports count where this has a part in them.
 RACE = re.compile(r"BUG: KCSAN: .*? in ([\w.]+)\S*(?: / ([\w.]+))?")
@@ -280,18 +280,16 @@ class Boot:
     def _splats(self, lines):
         """What the kernel complained about, and how many races are somebody else's."""
         splats, foreign, ours = [], 0, None
-        allowed = "|".join(filter(None, (self.workload.get("allow"), self.workload.get(
+        allowed = "|".join(filter(None, (FOREIGN, self.workload.get("allow"), self.workload.get(
             "allow_" + self.kernel.kind))))
         for line in filter(SPLAT.search, lines):
-            if FOREIGN.search(line):
-                continue
             race = RACE.search(line)
             if race:
                 ours = ours or self.kernel.functions(RACE_OF)
                 if not ours & set(race.groups()):
                     foreign += 1
                     continue
-            if not (allowed and re.search(allowed, line)):
+            if not re.search(allowed, line):
                 splats.append(line)
         return splats, foreign
 
