@@ -166,10 +166,11 @@ def renamed(paths, function):
 def test_commit(series, commits, cases, i, every):
     commit = commits.repo.commits[i]
     named = set()	# in this commit, by a line or a patch that comes before
-    for edit in commit["edit"]:
+    for number, edit in enumerate(commit["edit"]):
         where, = {"after", "before", "replace", "delete"} & set(edit)
         # What an earlier line of this commit brings cannot be taken away.
-        if any(re.search(edit[where], other.get("text", ""), re.M) for other in commit["edit"]):
+        if any(re.search(edit[where], earlier.get("text", ""), re.M)
+               for earlier in commit["edit"][:number]):
             continue
         commits.is_refused(i, "%s: %s without the line %s"
                            % (commit["message"], edit["file"], edit[where]),
@@ -220,8 +221,8 @@ def main():
         cases.is_taken()
         cases.is_refused("no Linux tree",
                          lambda tree: os.unlink(os.path.join(tree, "Makefile")), ["Makefile"])
-        for commit in [commits[0], [commit for commit in commits if commit["cocci"]][-1]]:
-            cocci = commit["cocci"][0]
+        patches = [cocci for commit in commits for cocci in commit["cocci"]]
+        for cocci in patches[0], patches[-1]:
             function = series.function_of(series.rules_of(
                 series.read(os.path.join(series.SERIES, cocci["patch"])), cocci["patch"])[0])
             cases.is_refused("no %s in %s" % (function, cocci["files"][0]),
