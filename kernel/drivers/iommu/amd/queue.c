@@ -79,7 +79,7 @@ static int queue_commands(struct amd_iommu *iommu, const struct iommu_cmd *cmds,
 	unsigned int i;
 	int ret;
 
-	lockdep_assert_held(&iommu->lock);
+	guard(raw_spinlock_irqsave)(&iommu->lock);
 
 	if (!n && seq && !iommu->need_sync) {
 		*seq = iommu->cmd_sem_val;
@@ -116,13 +116,7 @@ static int queue_commands(struct amd_iommu *iommu, const struct iommu_cmd *cmds,
  */
 int amd_iommu_queue(struct amd_iommu *iommu, const struct iommu_cmd *cmds, unsigned int n)
 {
-	unsigned long flags;
-	int ret;
-
-	raw_spin_lock_irqsave(&iommu->lock, flags);
-	ret = queue_commands(iommu, cmds, n, NULL);
-	raw_spin_unlock_irqrestore(&iommu->lock, flags);
-	return ret;
+	return queue_commands(iommu, cmds, n, NULL);
 }
 
 /**
@@ -142,13 +136,7 @@ int amd_iommu_queue(struct amd_iommu *iommu, const struct iommu_cmd *cmds, unsig
 int amd_iommu_submit(struct amd_iommu *iommu, const struct iommu_cmd *cmds, unsigned int n,
 		     u64 *seq)
 {
-	unsigned long flags;
-	int ret;
-
-	raw_spin_lock_irqsave(&iommu->lock, flags);
-	ret = queue_commands(iommu, cmds, n, seq);
-	raw_spin_unlock_irqrestore(&iommu->lock, flags);
-	return ret;
+	return queue_commands(iommu, cmds, n, seq);
 }
 
 /**
