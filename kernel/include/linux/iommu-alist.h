@@ -1112,6 +1112,7 @@ __iommu_attach_send(struct iommu_attach_list *alist, struct iommu_attach_flush *
 				sending = __iommu_attach_send_atcs(*pos, flush, ops, arg, after,
 								   flush->until, sending);
 			if (unlikely(!sending)) {
+				/* Pairs with the one in fence_idle(), see Barriers. */
 				smp_mb();
 				__iommu_attach_leave(sent->entered);
 				continue;

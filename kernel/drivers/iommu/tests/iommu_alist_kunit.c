@@ -2491,7 +2491,6 @@ static void pitfall_12_memory_outlives_walks(struct kunit *test)
 	verify(world, alist);
 }
 
-
 /*
  * Flushes that fail
  */
@@ -2802,8 +2801,9 @@ static void pitfall_33_search_meets_other_errors(struct kunit *test)
 			KUNIT_EXPECT_LE(test, waits, 8);
 			if (!record->error) {
 				for (i = 0; i < 5; i++)
-					KUNIT_EXPECT_EQ_MSG(test, count_calls(record, &world->fact[i],
-									      CALL_ATC), 1,
+					KUNIT_EXPECT_EQ_MSG(test,
+							    count_calls(record, &world->fact[i],
+									CALL_ATC), 1,
 							    "target %u, wait %u says %d", i, at,
 							    errors[error]);
 			}
@@ -3076,7 +3076,7 @@ static bool walk_is_silent(struct iommu_attach_list *alist, u32 *targets)
 	iommu_attach_walk_begin(&walk, alist);
 	silent = iommu_attach_walk_silent(&walk);
 	iommu_attach_for_each_atc(group, atc, &walk)
-		++*targets;
+		(*targets)++;
 	/* Not before it has looked. */
 	silent = !silent && iommu_attach_walk_silent(&walk);
 	iommu_attach_walk_end(&walk);
@@ -3218,6 +3218,7 @@ struct inside {
 
 static void leave(struct inside *inside)
 {
+	/* As a flush does; pairs with the one in fence_idle(). */
 	smp_mb();
 	__iommu_attach_leave(inside->where);
 	inside->where = 0;
@@ -3254,6 +3255,7 @@ static void rule_15_fence_waits_for_who_was_there(struct kunit *test)
 			else
 				inside[i].where = __iommu_attach_enter(fence);
 			inside[i].entered = now;
+			/* As a flush does; pairs with the one in fence_idle(). */
 			smp_mb();
 			break;
 		case 1:
@@ -3677,6 +3679,7 @@ static void rule_15_nobody_sends_after_a_fence(struct kunit *test)
 		cond_resched();
 		for (n = 0; n < 2; n++)
 			WRITE_ONCE(churn[n].gone, 0);
+		/* Who sees the target back sees that it is not gone: with churn_atc(). */
 		smp_mb();
 		if (iommu_attach_enable_atc(&things[i % 4]->nest.s1))
 			break;
