@@ -3,6 +3,7 @@
 """
 A tree that the series does not fit is refused, by the name of what does not fit, and
 nothing is left behind. What the cover letter takes from the lab's report is what is in it.
+checkpatch --strict has nothing to say of any patch.
 
 usage: tests/series.py [--all] LINUX
 
@@ -25,6 +26,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PROGRAM = os.path.join(ROOT, "scripts", "series")
 sys.path.insert(0, os.path.join(ROOT, "scripts"))
 sys.dont_write_bytecode = True
+
+import series_check  # pylint: disable=wrong-import-position
 
 # Whoever runs this signs nothing.
 ENV = dict(os.environ, GIT_CONFIG_COUNT="2",
@@ -145,6 +148,24 @@ def test_cover(series, cases):
     expect("a table that nobody makes", "@tabel x", "expected one of")
 
 
+def test_checkpatch(cases, linux, commits):
+    """It has nothing to say of any patch, and would say it."""
+    out = os.path.join(cases.temp, "taken")
+    patches = sorted(name for name in os.listdir(out) if not name.startswith("0000-"))
+    for commit, patch in zip(commits, patches):
+        said = series_check.checkpatch(linux, os.path.join(out, patch),
+                                       commit["checkpatch_ignore"])
+        cases.report("checkpatch: " + patch, "\n".join(sorted(said)))
+    planted = os.path.join(cases.temp, "planted.patch")
+    with open(os.path.join(out, patches[0]), encoding="utf-8") as file:
+        text = file.read()
+    with open(planted, "w", encoding="utf-8") as file:
+        file.write(text.replace("\n\n", "\n\n%s\n\n" % ("long " * 20), 1))
+    said = series_check.checkpatch(linux, planted, [])
+    cases.report("checkpatch: a long line",
+                 "" if any("LONG_LINE" in line for line in said) else "not noticed")
+
+
 def edit_files(tree, paths, edit):
     for path in paths:
         path = os.path.join(tree, path)
@@ -221,6 +242,7 @@ def main():
         cases.is_taken()
         cases.is_refused("no Linux tree",
                          lambda tree: os.unlink(os.path.join(tree, "Makefile")), ["Makefile"])
+        test_checkpatch(cases, linux, commits)
         patches = [cocci for commit in commits for cocci in commit["cocci"]]
         for cocci in patches[0], patches[-1]:
             function = series.function_of(series.rules_of(
