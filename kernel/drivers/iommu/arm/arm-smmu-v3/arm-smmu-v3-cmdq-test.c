@@ -315,8 +315,8 @@ static void cmdq_test_late_status(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, arm_smmu_cmdq_done(&queue->cmdq, second, false));
 	KUNIT_EXPECT_TRUE(test, arm_smmu_cmdq_done(&queue->cmdq, first, false));
 	/* Eight bytes are in one word. */
-	KUNIT_EXPECT_EQ(test, queue->cmdq.status[slot - 1], 0);
-	KUNIT_EXPECT_EQ(test, queue->cmdq.status[slot + 1], 0);
+	KUNIT_EXPECT_EQ(test, le64_to_cpu(queue->cmdq.status[slot - 1]), 0);
+	KUNIT_EXPECT_EQ(test, le64_to_cpu(queue->cmdq.status[slot + 1]), 0);
 }
 
 /* What is in a status word may be from so long ago that it looks like a later number. */
