@@ -585,30 +585,46 @@ static void rule_14_device_is_seen_from_the_barrier_of_resume_on(void **state)
 	iommu_attach_del(&list, &elm);
 }
 
-static struct iommu_attach_endpoint aside;
-static unsigned int nr_told;
+static struct iommu_attach_endpoint aside[2];
+static unsigned int nr_told[ARRAY_SIZE(aside)];
 
 static void resume_at_barrier(void)
 {
 	if (--barrier_at)
 		return;
 	shim_mb_hook = NULL;
-	iommu_attach_resume(&aside);
+	iommu_attach_resume(&aside[0]);
+}
+
+static void block_at_barrier(void)
+{
+	if (--barrier_at)
+		return;
+	shim_mb_hook = NULL;
+	iommu_attach_blocked(&aside[0]);
 }
 
 static void told_of_aside(struct iommu_device *iommu, u64 atc, void *arg)
 {
+	unsigned int i = atc - 5;
+
 	(void)arg;
 	assert_ptr_equal(iommu, &iommus[0]);
-	assert_int_equal(atc, 5);
-	assert_true(iommu_attach_is_aside(&aside));
+	assert_in_range(i, 0, ARRAY_SIZE(aside) - 1);
+	assert_true(iommu_attach_is_aside(&aside[i]));
 	assert_true(is_held());
-	nr_told++;
+	nr_told[i]++;
 }
 
-/* A device that may be gone before the fence was entered is not handed to the driver. */
+/*
+ * A device that may be gone before the fence was entered is not handed to the driver; the
+ * next one is.
+ */
 static void rule_14_what_is_left_out_is_looked_at_after_the_entry(void **state)
 {
+	static void (*const hooks[])(void) = {
+		resume_at_barrier, block_at_barrier, disable_at_barrier,
+	};
 	const struct iommu_attach_flush_ops ops = {
 		.iotlb = ignore_group,
 		.atc = no_atc,
@@ -616,28 +632,38 @@ static void rule_14_what_is_left_out_is_looked_at_after_the_entry(void **state)
 		.wait = no_wait,
 		.aside = told_of_aside,
 	};
-	struct iommu_attach_elm elm = elm_of(0, 5);
-	unsigned int at;
-	bool came = true;
+	struct iommu_attach_elm other = elm_of(0, 6);
+	unsigned int at, i, j;
+	bool came;
 
 	(void)state;
-	iommu_attach_endpoint_init(&aside);
-	elm.endpoint = &aside;
-	assert_true(iommu_attach_add(&list, &elm) >= 0);
-	for (at = 1; came; at++) {
-		iommu_attach_set_aside(&aside);
-		nr_told = 0;
-		barrier_at = at;
-		shim_mb_hook = resume_at_barrier;
-		iommu_attach_flush(&list, &ops, NULL);
-		came = !shim_mb_hook;
-		shim_mb_hook = NULL;
-		/* The last barrier is that of leaving again. */
-		assert_true(nr_told <= 1);
+	other.endpoint = &aside[1];
+	for (i = 0; i < ARRAY_SIZE(hooks); i++) {
+		for (at = 1, came = true; came; at++) {
+			for (j = 0; j < ARRAY_SIZE(aside); j++) {
+				iommu_attach_endpoint_init(&aside[j]);
+				iommu_attach_set_aside(&aside[j]);
+				nr_told[j] = 0;
+			}
+			going = elm_of(0, 5);
+			going.endpoint = &aside[0];
+			assert_true(iommu_attach_add(&list, &going) >= 0);
+			assert_true(iommu_attach_add(&list, &other) >= 0);
+			barrier_at = at;
+			shim_mb_hook = hooks[i];
+			assert_int_equal(iommu_attach_flush(&list, &ops, NULL), -ETIMEDOUT);
+			came = !shim_mb_hook;
+			shim_mb_hook = NULL;
+			/* The last barriers are those of leaving again. */
+			assert_true(nr_told[0] <= 1);
+			assert_int_equal(nr_told[1], 1);
+			iommu_attach_del(&list, &going);
+			iommu_attach_del(&list, &other);
+		}
+		assert_true(at > 7);
+		assert_int_equal(nr_told[0], 1);
 	}
-	assert_true(at > 5);
-	assert_int_equal(nr_told, 1);
-	iommu_attach_del(&list, &elm);
+	barrier_at = 0;
 }
 
 #define CASE(name)	cmocka_unit_test_setup_teardown(name, setup, teardown)

@@ -1749,14 +1749,15 @@ static int flush_wait(const struct iommu_attach_flush *flush,
 	return error;
 }
 
-/* The next live group of an IOMMU, or NULL. */
+/* The next live group of an IOMMU, or of any if that is NULL; or NULL. */
 static const struct iommu_attach_group *
 flush_next_group(struct iommu_attach_cursor *groups, const struct iommu_device *iommu_device)
 {
 	while (groups->pos != groups->end) {
 		const struct iommu_attach_group *group = *groups->pos++;
 
-		if (__iommu_attach_live(group) && group->iommu_device == iommu_device)
+		if (__iommu_attach_live(group) &&
+		    (!iommu_device || group->iommu_device == iommu_device))
 			return group;
 	}
 	return NULL;
@@ -1840,19 +1841,31 @@ static int flush_iotlb_again(struct iommu_attach_flush *flush,
 	return error;
 }
 
+/* A search for one ATC target after the other, in the order of their numbers. */
+struct flush_search {
+	u64 after;			/* numbers in (after, until] */
+	u64 until;
+	bool silent;			/* a silent one was among them */
+	/* What was found: */
+	const struct iommu_attach_group *group;
+	const atomic64_t *slot;
+	u64 value;			/* of the slot */
+	u64 number;
+};
+
 /*
- * The target with the lowest number in (after, until], of an IOMMU. Return: its group, or NULL;
- * its number in @after.
+ * The next target in @state, of an IOMMU or, if that is NULL, of any. Return: false if there
+ * is none.
  */
-static const struct iommu_attach_group *
-flush_next_target(struct iommu_attach_list *alist, const struct iommu_device *iommu_device,
-		  u64 *after, u64 until, u64 *target, bool *silent)
+static bool flush_next_target(struct flush_search *search, struct iommu_attach_list *alist,
+			      const struct iommu_device *iommu_device, u64 state)
 {
-	const struct iommu_attach_group *group, *found = NULL;
+	u64 atc, number, lowest = search->until;
+	const struct iommu_attach_group *group;
 	const struct iommu_attach_slots *slots;
 	struct iommu_attach_cursor groups;
 	const atomic64_t *slot, *end;
-	u64 atc, number;
+	bool found = false;
 
 	__iommu_attach_load(alist, &groups);
 	while ((group = flush_next_group(&groups, iommu_device))) {
@@ -1865,26 +1878,29 @@ flush_next_target(struct iommu_attach_list *alist, const struct iommu_device *io
 				 * taken for done.
 				 */
 				number = atomic64_read(&slot[slots->capacity]);
-				if (number <= *after || number > until)
+				if (number <= search->after || number > lowest)
 					continue;
-				atc = __iommu_attach_target(slots, slot, 0, U64_MAX, silent);
-				if (!atc)
+				atc = atomic64_read_acquire(slot);
+				if (atc & IOMMU_ATTACH_SILENT)
+					search->silent = true;
+				if (!(atc & state))
 					continue;
 				/* Those with higher numbers come later. */
-				until = number;
-				*target = atc & ~IOMMU_ATTACH_STATE;
-				found = group;
+				lowest = number;
+				search->group = group;
+				search->slot = slot;
+				search->value = atc;
+				found = true;
 			}
 		}
 	}
-	*after = until;
+	search->number = lowest;
 	return found;
 }
 
 static void flush_tell(const struct iommu_attach_flush *flush,
 		       struct iommu_device *iommu_device, u64 atc)
 {
-	atc &= ~IOMMU_ATTACH_STATE;
 	trace_iommu_alist_silent(iommu_device, atc);
 	if (flush->ops->silent)
 		flush->ops->silent(iommu_device, atc, flush->arg);
@@ -1895,24 +1911,23 @@ static int flush_singly(struct iommu_attach_flush *flush, struct iommu_attach_li
 			struct iommu_attach_sent *sent)
 {
 	struct iommu_device *iommu_device = flush_iommu(sent);
-	u64 until = atomic64_read_acquire(&alist->atc_seq);
-	const struct iommu_attach_group *group;
+	struct flush_search search = {
+		.after = flush->after,
+		.until = atomic64_read_acquire(&alist->atc_seq),
+	};
 	struct flush_tries tries;
-	u64 last = flush->after, atc;
 	int ret = 0, error;
+	u64 atc;
 
 	tries_begin(&tries);
 	for (;;) {
-		u64 number = last;
-
 		rcu_read_lock();
-		group = flush_next_target(alist, iommu_device, &number, until, &atc,
-					  &flush->silent);
-		if (!group) {
+		if (!flush_next_target(&search, alist, iommu_device, IOMMU_ATTACH_LIVE)) {
 			rcu_read_unlock();
-			return ret;
+			break;
 		}
-		flush->ops->atc(group, atc, flush->arg);
+		atc = search.value & ~IOMMU_ATTACH_STATE;
+		flush->ops->atc(search.group, atc, flush->arg);
 		sent->cookie = flush->ops->submit(iommu_device, flush->arg);
 		rcu_read_unlock();
 
@@ -1923,10 +1938,13 @@ static int flush_singly(struct iommu_attach_flush *flush, struct iommu_attach_li
 			flush_tell(flush, iommu_device, atc);
 		ret = ret ?: error;
 		if (error && error != -ETIMEDOUT)
-			return ret;
-		last = number;
+			break;
+		search.after = search.number;
 		tries_begin(&tries);
 	}
+	if (search.silent)
+		flush->silent = true;
+	return ret;
 }
 
 /* The fence of an IOMMU that has been left. Return: false if nothing is attached there. */
@@ -2038,65 +2056,42 @@ int __iommu_attach_flush_slow(struct iommu_attach_flush *flush,
 EXPORT_SYMBOL_GPL(__iommu_attach_flush_slow);
 
 /*
- * The silent target with the lowest number in (after, until], in whose IOMMU's fence the
- * flush is afterwards. Return: false if there is none.
+ * The next silent target, in whose IOMMU's fence the flush is afterwards. Return: false if
+ * there is none.
  */
-static bool flush_next_silent(struct iommu_attach_list *alist, u64 *after, u64 until,
-			      struct iommu_attach_sent *sent, u64 *target)
+static bool flush_next_silent(struct flush_search *search, struct iommu_attach_list *alist,
+			      struct iommu_attach_sent *sent)
 {
-	const struct iommu_attach_group *group = NULL;
-	const struct iommu_attach_slots *slots;
-	const atomic64_t *slot, *end, *found = NULL;
-	struct iommu_attach_cursor groups;
 	bool there = false;
-	u64 atc, number;
 
 	rcu_read_lock();
-	__iommu_attach_load(alist, &groups);
-	for (; groups.pos != groups.end; groups.pos++) {
-		if (!__iommu_attach_live(*groups.pos))
-			continue;
-		hlist_for_each_entry_rcu(slots, &(*groups.pos)->slots, item) {
-			end = __iommu_attach_slots_end(slots);
-			for (slot = slots->slot; slot != end; slot++) {
-				number = atomic64_read(&slot[slots->capacity]);
-				atc = atomic64_read_acquire(slot);
-				if (number <= *after || number > until ||
-				    !(atc & IOMMU_ATTACH_SILENT))
-					continue;
-				until = number;
-				*target = atc;
-				group = *groups.pos;
-				found = slot;
-			}
-		}
-	}
-	if (found) {
-		sent->entered = __iommu_attach_enter(group->fence);
+	while (!there && flush_next_target(search, alist, NULL, IOMMU_ATTACH_SILENT)) {
+		search->after = search->number;
+		sent->entered = __iommu_attach_enter(search->group->fence);
 		/* Pairs with the one in fence_idle(), see Barriers: is it still there? */
 		smp_mb();
-		there = (u64)atomic64_read(found) == *target;
+		there = (u64)atomic64_read(search->slot) == search->value;
 		if (!there)
 			flush_leave(sent);
 	}
 	rcu_read_unlock();
-	*after = until;
-	*target &= ~IOMMU_ATTACH_STATE;
 	return there;
 }
 
-/* Each target that a flush has left out, to the driver. One that goes meanwhile ends it. */
+/* Each target that a flush has left out, to the driver. */
 void __iommu_attach_flush_aside(struct iommu_attach_list *const *lists, u32 nr_lists,
 				const struct iommu_attach_flush_ops *ops, void *arg)
 {
 	struct iommu_attach_sent sent = {};
-	u64 after, until, atc = 0;
 	u32 i;
 
 	for (i = 0; i < nr_lists; i++) {
-		until = atomic64_read_acquire(&lists[i]->atc_seq);
-		for (after = 0; flush_next_silent(lists[i], &after, until, &sent, &atc);) {
-			ops->aside(flush_iommu(&sent), atc, arg);
+		struct flush_search search = {
+			.until = atomic64_read_acquire(&lists[i]->atc_seq),
+		};
+
+		while (flush_next_silent(&search, lists[i], &sent)) {
+			ops->aside(flush_iommu(&sent), search.value & ~IOMMU_ATTACH_STATE, arg);
 			flush_leave(&sent);
 		}
 	}
