@@ -1774,22 +1774,23 @@ static bool flush_again(struct iommu_attach_flush *flush, struct iommu_attach_li
 	const struct iommu_attach_count count = flush->count;
 	struct iommu_device *iommu_device = flush_iommu(sent);
 	const struct iommu_attach_group *group;
-	struct iommu_attach_cursor groups;
+	struct iommu_attach_cursor groups, atcs;
 	bool sending = false;
 	u64 until;
 
 	rcu_read_lock();
+	/* Targets up to this number are in groups of the table that is loaded next. */
+	until = atomic64_read_acquire(&alist->atc_seq);
 	__iommu_attach_load(alist, &groups);
+	atcs = groups;
 	while ((group = flush_next_group(&groups, iommu_device))) {
-		if (!(what & BIT(group->kind)))
+		if (!__iommu_attach_wanted(group, what))
 			continue;
 		flush->ops->iotlb(group, flush->arg);
 		sending = true;
 	}
 	if (what & IOMMU_ATTACH_SEND_ATC) {
-		until = atomic64_read_acquire(&alist->atc_seq);
-		__iommu_attach_load(alist, &groups);
-		while ((group = flush_next_group(&groups, iommu_device)))
+		while ((group = flush_next_group(&atcs, iommu_device)))
 			sending = __iommu_attach_send_atcs(group, flush, flush->ops, flush->arg,
 							   flush->after, until, sending);
 	}
