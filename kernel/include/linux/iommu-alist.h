@@ -495,7 +495,6 @@ struct iommu_attach_walk {
 	const atomic64_t *slot;
 	const atomic64_t *end;
 	u64 atc_until;
-	bool silent;
 };
 
 /* Return: how many IOMMUs the groups are of, at most. */
@@ -584,19 +583,6 @@ static inline void iommu_attach_walk_begin(struct iommu_attach_walk *walk,
 	/* Silence false maybe-uninitialized warnings. */
 	*walk = (struct iommu_attach_walk){};
 	__iommu_attach_walk_begin(walk, alist);
-}
-
-/**
- * iommu_attach_walk_silent() - Has a loop over ATC targets left out a silent one?
- * @walk: The walk.
- *
- * Context: Between iommu_attach_walk_begin() and iommu_attach_walk_end().
- * Return: true if a device that is set aside, and not blocked, may go on using what it has
- * cached: what the page table pointed to must not be given away.
- */
-static inline bool iommu_attach_walk_silent(const struct iommu_attach_walk *walk)
-{
-	return walk->silent;
 }
 
 /**
@@ -720,13 +706,14 @@ __iommu_attach_next_atc(struct iommu_attach_walk *walk,
 			const struct iommu_attach_group **group, u64 *atc)
 {
 	struct hlist_node *next;
+	bool silent;		/* only flushes tell */
 	u64 value;
 
 	__iommu_attach_assert_walk();
 	while (walk->slots) {
 		while (walk->slot != walk->end) {
 			value = __iommu_attach_target(walk->slots, walk->slot++, 0,
-						      walk->atc_until, &walk->silent);
+						      walk->atc_until, &silent);
 			if (likely(value)) {
 				*group = walk->of;
 				*atc = value & ~IOMMU_ATTACH_STATE;
@@ -774,9 +761,10 @@ __iommu_attach_next_atc(struct iommu_attach_walk *walk,
  * @walk: The walk.
  *
  * Who uses an ATC is looked up when this loop begins: begin it after the IOTLB
- * commands have completed. Targets come sorted by IOMMU; those that are set aside
- * are left out, see iommu_attach_walk_silent(). A fence does not wait for walks: where
- * a walk sends ATC commands, detach needs iommu_attach_drain().
+ * commands have completed. Targets come sorted by IOMMU. Those that are set aside are
+ * left out, and only a flush tells: a walk is no way to invalidate the ATC of a device
+ * that may be silent. Nor does a fence wait for walks: where a walk sends ATC commands,
+ * detach needs iommu_attach_drain().
  *
  * Context: Between iommu_attach_walk_begin() and iommu_attach_walk_end().
  */
