@@ -169,7 +169,7 @@ static void add_iotlb_pages(struct batch *batch, struct iommu_device *iommu,
 		(atc & AMD_ATC_GN ? AMD_PAGES_GN : 0),
 	};
 
-	batch_add_atc(batch, iommu, cmd);
+	batch_add(batch, iommu, cmd);
 }
 
 static void amd_make_sync(uint64_t *status, uint32_t value, uint64_t *cmd)

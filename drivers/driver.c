@@ -22,8 +22,8 @@
 
 /* Polls between two looks at the error registers. */
 #define POLLS_PER_LOOK	1000
-/* A cookie of no wait: its last position is before its first one. */
-#define NO_ROOM		(UINT64_C(1) << 32)
+/* In a cookie: some of the batch found no room. By itself: so did all of it. */
+#define NO_ROOM		(UINT64_C(1) << 63)
 /* How often a submission that the hardware aborted is sent again. */
 #define TRIES		16
 
@@ -244,13 +244,12 @@ static uint64_t queue_put_wait(struct iommu_device *iommu)
 }
 
 /*
- * Queues the batch, and a wait for it if @wait, in one piece: the hardware reports a silent
- * device to the next wait in the queue, which must not be that of another flush. Return:
- * the position of the wait.
+ * Queues the batch and a wait for it, in one piece: the hardware reports a silent device to
+ * the next wait in the queue, which must not be that of another flush. And if what comes
+ * after a part finds no room, the part is waited for all the same.
  */
-static uint64_t batch_put(struct batch *batch, struct iommu_device *iommu, bool wait)
+static void batch_put(struct batch *batch, struct iommu_device *iommu)
 {
-	uint64_t position = 0;
 	unsigned int i;
 
 	pthread_mutex_lock(&iommu->lock);
@@ -263,13 +262,11 @@ static uint64_t batch_put(struct batch *batch, struct iommu_device *iommu, bool 
 	batch->handed = true;
 	for (i = 0; i < batch->nr; i++)
 		queue_put(iommu, batch->cmd[i]);
-	if (wait)
-		position = queue_put_wait(iommu);
+	batch->last = queue_put_wait(iommu);
 	model_doorbell(iommu->hw, iommu->tail % model_queue_entries(iommu->hw));
 out:
 	batch->nr = 0;
 	pthread_mutex_unlock(&iommu->lock);
-	return position;
 }
 
 void batch_add(struct batch *batch, struct iommu_device *iommu,
@@ -277,29 +274,30 @@ void batch_add(struct batch *batch, struct iommu_device *iommu,
 {
 	if (batch->nr == ARRAY_SIZE(batch->cmd) ||
 	    batch->nr + 2 == model_queue_entries(iommu->hw))
-		batch_put(batch, iommu, batch->atc);
+		batch_put(batch, iommu);
 	memcpy(batch->cmd[batch->nr++], cmd,
 	       model_cmd_words(iommu->driver->vendor) * sizeof(*cmd));
 }
 
-void batch_add_atc(struct batch *batch, struct iommu_device *iommu, const uint64_t *cmd)
-{
-	batch_add(batch, iommu, cmd);
-	batch->atc = true;
-}
-
-/* A cookie has the low halves of two positions: the first one, and that of the wait. */
+/* A cookie has the position of the last wait, and how far before it the first command is. */
 uint64_t batch_sync(struct batch *batch, struct iommu_device *iommu)
 {
-	uint64_t last = batch_put(batch, iommu, true);
-	uint64_t cookie = batch->first << 32 | (uint32_t)last;
+	uint64_t cookie = 0;
 
+	batch_put(batch, iommu);
+	if (batch->handed)
+		cookie = (batch->last - batch->first) << 32 | (uint32_t)batch->last;
 	if (batch->dropped)
-		cookie = NO_ROOM;
+		cookie |= NO_ROOM;
 	batch->handed = false;
-	batch->atc = false;
 	batch->dropped = false;
 	return cookie;
+}
+
+/* The low half of the position of a cookie's first command. */
+static uint32_t cookie_first(uint64_t cookie)
+{
+	return (uint32_t)cookie - (uint32_t)((cookie & ~NO_ROOM) >> 32);
 }
 
 /* Have the commands of a cookie been executed? */
@@ -311,7 +309,7 @@ static int queue_result(struct iommu_device *iommu, uint64_t cookie)
 
 	pthread_mutex_lock(&iommu->lock);
 	iommu->driver->look(iommu);
-	first = iommu->tail - (uint32_t)(iommu->tail - (cookie >> 32));
+	first = iommu->tail - (uint32_t)(iommu->tail - cookie_first(cookie));
 	last = iommu->tail - (uint32_t)(iommu->tail - cookie);
 	/* The status does not tell: a later wait in the same slot may have completed. */
 	if (first < iommu->aborted)
@@ -333,7 +331,7 @@ static bool nothing_reported(const struct iommu_device *iommu, uint64_t cookie)
 	if (driver->late_error && driver->late_error(iommu))
 		return false;
 	return !__atomic_load_n(&iommu->reports, __ATOMIC_ACQUIRE) ||
-	       (int32_t)((uint32_t)(cookie >> 32) -
+	       (int32_t)(cookie_first(cookie) -
 			 __atomic_load_n(&iommu->reported, __ATOMIC_RELAXED)) >= 0;
 }
 
@@ -350,13 +348,11 @@ static int queue_poll_room(struct iommu_device *iommu)
 	return room ? -EBUSY : -EINPROGRESS;
 }
 
-/* Looks for a moment. */
-static int queue_poll(struct iommu_device *iommu, uint64_t cookie)
+/* Looks for a moment at what is in the queue. */
+static int queue_poll_wait(struct iommu_device *iommu, uint64_t cookie)
 {
 	unsigned long polls;
 
-	if (cookie == NO_ROOM)
-		return queue_poll_room(iommu);
 	for (polls = 0; polls < POLLS_PER_LOOK; polls++) {
 		if (wait_done(iommu, (uint32_t)cookie)) {
 			if (nothing_reported(iommu, cookie))
@@ -366,6 +362,21 @@ static int queue_poll(struct iommu_device *iommu, uint64_t cookie)
 		sched_yield();
 	}
 	return queue_result(iommu, cookie);
+}
+
+/*
+ * Looks for a moment. A part that is in the queue is waited for before the whole is sent
+ * again: its device may be gone then, so that nothing is left to send.
+ */
+static int queue_poll(struct iommu_device *iommu, uint64_t cookie)
+{
+	int error = 0;
+
+	if (cookie != NO_ROOM)
+		error = queue_poll_wait(iommu, cookie);
+	if (!error && cookie & NO_ROOM)
+		error = queue_poll_room(iommu);
+	return error;
 }
 
 int queue_wait(struct iommu_device *iommu, uint64_t cookie)

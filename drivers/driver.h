@@ -93,10 +93,9 @@ struct iommu_device {
 /* What the hardware is to be told, on the stack of one flush: never shared. */
 struct batch {
 	unsigned int nr;
-	bool atc;			/* there are ATC commands in it */
-	bool handed;			/* some of it is in the queue, from @first on */
+	bool handed;			/* some of it is in the queue, from @first to @last */
 	bool dropped;			/* some of it found no room */
-	uint64_t first;
+	uint64_t first, last;
 	uint64_t cmd[16][MODEL_CMD_WORDS];
 };
 
@@ -106,8 +105,6 @@ struct batch {
  */
 void batch_add(struct batch *batch, struct iommu_device *iommu,
 	       const uint64_t *cmd);
-/* The same for an ATC command, which the device may leave unanswered. */
-void batch_add_atc(struct batch *batch, struct iommu_device *iommu, const uint64_t *cmd);
 /*
  * Hands the batch and the vendor's completion wait to the hardware in one piece.
  * Return: a cookie for queue_wait().

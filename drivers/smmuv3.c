@@ -219,7 +219,7 @@ static void smmu_atc(const struct iommu_attach_group *group, u64 atc, void *arg)
 		make_atc(cmd, atc, 0, UINT64_MAX);
 	else
 		make_atc(cmd, atc, flush->range->first, flush->range->last);
-	batch_add_atc(&flush->batch, group->iommu_device, cmd);
+	batch_add(&flush->batch, group->iommu_device, cmd);
 }
 
 static const struct iommu_attach_flush_ops smmu_flush_ops = {

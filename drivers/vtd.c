@@ -214,7 +214,7 @@ static void vtd_atc(const struct iommu_attach_group *group, u64 atc, void *arg)
 		make_dev_tlb(cmd, atc, 0, UINT64_MAX);
 	else
 		make_dev_tlb(cmd, atc, flush->range->first, flush->range->last);
-	batch_add_atc(&flush->batch, group->iommu_device, cmd);
+	batch_add(&flush->batch, group->iommu_device, cmd);
 }
 
 static const struct iommu_attach_flush_ops vtd_unmap_ops = {
@@ -294,7 +294,7 @@ static int vtd_set_context(struct device *device, uint32_t pasid,
 	}
 	if (old && device_answers(device)) {
 		make_dev_tlb(cmd, pack_atc(device, pasid), 0, UINT64_MAX);
-		batch_add_atc(&batch, iommu, cmd);
+		batch_add(&batch, iommu, cmd);
 	}
 	return queue_wait(iommu, batch_sync(&batch, iommu));
 }

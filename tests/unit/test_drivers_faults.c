@@ -440,7 +440,7 @@ static void pitfall_32_completed_wait_is_no_success(void **state)
 
 	start_silent(&s, state);
 	make_atc(&s.m, s.silent->rid, cmd);
-	batch_add_atc(&batch, s.m.iommu[0], cmd);
+	batch_add(&batch, s.m.iommu[0], cmd);
 	cookie = batch_sync(&batch, s.m.iommu[0]);
 	model_advance(s.m.hw[0], 10 * TIMEOUT);
 	assert_int_equal(queue_wait(s.m.iommu[0], cookie),
@@ -460,7 +460,7 @@ static void pitfall_32_part_of_a_batch_blames_no_other(void **state)
 	start_silent(&s, state);
 	make_atc(&s.m, s.silent->rid, cmd);
 	for (i = 0; i <= ARRAY_SIZE(mine.cmd); i++)
-		batch_add_atc(&mine, s.m.iommu[0], cmd);
+		batch_add(&mine, s.m.iommu[0], cmd);
 	assert_int_equal(mine.nr, 1);
 	make_good(&s.m, cmd);
 	batch_add(&theirs, s.m.iommu[0], cmd);
@@ -557,24 +557,79 @@ static void timeout_of_an_early_part_is_told(void **state)
 	}
 }
 
+/* One IOMMU, with a queue of a size. */
+static void start_queue(struct machine *m, void **state, unsigned int queue_log2)
+{
+	struct model_config config = {
+		.vendor = *(enum model_vendor *)*state, .queue_log2 = queue_log2,
+	};
+
+	machine_init(m, config.vendor, 0);
+	m->nr = 1;
+	m->hw[0] = model_iommu_create(&config);
+	assert_non_null(m->hw[0]);
+	m->iommu[0] = iommu_probe(m->hw[0], false);
+	assert_non_null(m->iommu[0]);
+	model_set_time(m->hw[0], 0, TIMEOUT);
+}
+
+/*
+ * The first part of a batch is in the queue, a silent device among it, and the rest finds no
+ * room: to send all of it again is not the answer before the hardware is done with the part.
+ */
+static void pitfall_40_part_in_flight_is_waited_for(void **state)
+{
+	uint64_t cmd[MODEL_CMD_WORDS], before, cookie, then;
+	const unsigned int atc_timeout = 1000;
+	struct batch batch = { 0 };
+	struct device *device;
+	struct machine m;
+	unsigned int i;
+	int error;
+
+	start_queue(&m, state, 5);
+	device = machine_device(&m, 0, 1, true);
+	model_dev_set_silent(device->hw, true);
+	model_set_time(m.hw[0], 0, atc_timeout);
+
+	model_pause(m.hw[0], true);
+	send_batch(&m, 13, NO_POSITION, &before);
+	make_atc(&m, device->rid, cmd);
+	for (i = 0; i <= ARRAY_SIZE(batch.cmd); i++)
+		batch_add(&batch, m.iommu[0], cmd);
+	assert_true(batch.handed);
+	cookie = batch_sync(&batch, m.iommu[0]);
+	model_pause(m.hw[0], false);
+	then = model_now(m.hw[0]);
+
+	while ((error = flush_wait(m.iommu[0], cookie, NULL)) == -EINPROGRESS)
+		;
+	assert_true(model_now(m.hw[0]) - then >= atc_timeout);
+	assert_int_equal(error, m.driver->atc_rid ? -ETIMEDOUT : -EAGAIN);
+	model_dev_set_silent(device->hw, false);
+
+	/* If all goes well with the part, the whole is to be sent again. */
+	model_pause(m.hw[0], true);
+	send_batch(&m, 13, NO_POSITION, &before);
+	for (i = 0; i <= ARRAY_SIZE(batch.cmd); i++)
+		batch_add(&batch, m.iommu[0], cmd);
+	cookie = batch_sync(&batch, m.iommu[0]);
+	assert_int_equal(flush_wait(m.iommu[0], cookie, NULL), -EINPROGRESS);
+	model_pause(m.hw[0], false);
+	assert_int_equal(queue_wait(m.iommu[0], cookie), -EBUSY);
+	device_remove(device);
+	stop(&m);
+}
+
 /* The queue is full, and the hardware takes nothing: the flush waits outside of RCU. */
 static void pitfall_41_full_queue_holds_up_no_grace_period(void **state)
 {
-	struct model_config config = {
-		.vendor = *(enum model_vendor *)*state, .queue_log2 = 3,
-	};
 	struct flusher flusher = { 0 };
 	struct device *device;
 	struct machine m;
 	uint64_t cookie;
 
-	machine_init(&m, config.vendor, 0);
-	m.nr = 1;
-	m.hw[0] = model_iommu_create(&config);
-	assert_non_null(m.hw[0]);
-	m.iommu[0] = iommu_probe(m.hw[0], false);
-	assert_non_null(m.iommu[0]);
-	model_set_time(m.hw[0], 0, TIMEOUT);
+	start_queue(&m, state, 3);
 	flusher.domain = machine_domain(&m, false, NULL);
 	device = machine_device(&m, 0, 1, true);
 	attach(flusher.domain, device);
@@ -839,6 +894,7 @@ static const struct {
 	CASE(pitfall_32_part_of_a_batch_blames_no_other),
 	CASE(pitfall_33_one_of_ten_is_found),
 	CASE(timeout_of_an_early_part_is_told),
+	CASE(pitfall_40_part_in_flight_is_waited_for),
 	CASE(pitfall_41_full_queue_holds_up_no_grace_period),
 	CASE(pitfall_35_atc_users_are_counted_right),
 	CASE(pitfall_36_entry_is_whole_or_none),
