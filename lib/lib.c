@@ -88,7 +88,7 @@ static unsigned long *roles(struct iommu_attach_list *alist)
 }
 
 /* IOMMU_ATTACH_LIST_INIT is in place of the table. */
-static bool init_static(struct iommu_attach_list *alist)
+static noinline bool init_static(struct iommu_attach_list *alist)
 {
 	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 	bool good;

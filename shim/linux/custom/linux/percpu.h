@@ -60,7 +60,6 @@ bool shim_busy(void);
 #define for_each_possible_cpu(cpu)					\
 	for ((cpu) = 0; (cpu) < shim_percpu_blocks(); (cpu)++)
 
-/* Whole with regard to signals. Only the thread itself writes to its block. */
 /* Where ThreadSanitizer meets those who have counted: it does not see through barriers. */
 extern char shim_percpu_counted;
 
@@ -74,21 +73,32 @@ void __tsan_release(void *addr);
 #define shim_tsan_release(addr)	((void)(addr))
 #endif
 
+/*
+ * Adds in the block of the calling thread, which is not NULL. Whole with regard to signals.
+ * Only the thread itself writes to its block.
+ */
+static inline void shim_block_add(struct shim_thread *thread, uintptr_t offset,
+				  unsigned long value)
+{
+	unsigned long *counter = (unsigned long *)(void *)((char *)thread + offset);
+
+#if defined(__x86_64__) && !defined(SHIM_TSAN)
+	__asm__ __volatile__("addq %1, %0" : "+m"(*counter) : "er"(value) : "cc");
+#else
+	__atomic_fetch_add(counter, value, __ATOMIC_ACQ_REL);
+#endif
+}
+
 static inline void shim_this_cpu_add(uintptr_t offset, unsigned long value)
 {
+	struct shim_thread *thread = shim_thread;
+
 	/* The fence that counts it meets it in shim_percpu_blocks(). */
 	shim_tsan_release(&shim_percpu_counted);
-	char *block = (char *)shim_thread;
-	unsigned long *counter = (unsigned long *)(void *)(block + offset);
-
-	if (unlikely(!block))
-		shim_percpu_add(offset, value);
+	if (likely(thread))
+		shim_block_add(thread, offset, value);
 	else
-#if defined(__x86_64__) && !defined(SHIM_TSAN)
-		__asm__ __volatile__("addq %1, %0" : "+m"(*counter) : "er"(value) : "cc");
-#else
-		__atomic_fetch_add(counter, value, __ATOMIC_ACQ_REL);
-#endif
+		shim_percpu_add(offset, value);
 }
 
 /* Of an unsigned long, which all are. */
