@@ -900,10 +900,10 @@ struct iommu_attach_count {
 };
 
 #if IS_ENABLED(CONFIG_TRACEPOINTS) || IS_ENABLED(CONFIG_IOMMU_ALIST_DEBUGFS)
-#define __iommu_attach_count(flush, what)	((flush)->count.what++)
+#define __iommu_attach_count(flush, what, nr)	((flush)->count.what += (nr))
 DECLARE_TRACEPOINT(iommu_alist_flush);
 #else
-#define __iommu_attach_count(flush, what)	((void)(flush))
+#define __iommu_attach_count(flush, what, nr)	((void)(flush))
 #endif
 
 /*
@@ -1000,7 +1000,7 @@ __iommu_attach_send_atcs(const struct iommu_attach_group *group,
 			if (unlikely(!atc))
 				continue;
 			ops->atc(group, atc & ~IOMMU_ATTACH_STATE, arg);
-			__iommu_attach_count(flush, atcs);
+			__iommu_attach_count(flush, atcs, 1);
 			sent = true;
 		}
 	}
@@ -1084,11 +1084,12 @@ __iommu_attach_send(struct iommu_attach_list *alist, struct iommu_attach_flush *
 				sent->entered = __iommu_attach_enter(group->fence);
 				/* Pairs with the one in fence_idle(), see Barriers. */
 				smp_mb();
+				live = group;
 			}
-			live = group;
 			if (__iommu_attach_wanted(group, what)) {
 				ops->iotlb(group, arg);
-				__iommu_attach_count(flush, groups);
+				__iommu_attach_count(flush, groups, 1);
+				live = group;
 				sending = true;
 			}
 		} while (next != groups.end && (*next)->iommu_device == group->iommu_device);
@@ -1105,13 +1106,12 @@ __iommu_attach_send(struct iommu_attach_list *alist, struct iommu_attach_flush *
 				__iommu_attach_leave(sent->entered);
 				continue;
 			}
-		} else if (unlikely(!sending)) {
+		} else if (unlikely(!live)) {
 			continue;
 		} else {
 			sent->group = live;
 		}
 		sent->cookie = ops->submit(group->iommu_device, arg);
-		__iommu_attach_count(flush, submits);
 		sent++;
 	} while (pos = next, pos != groups.end);
 
@@ -1171,6 +1171,7 @@ __iommu_attach_pass(struct iommu_attach_flush *flush,
 				of[pos - sent] = lists[list];
 			list += !resume;
 		} while (windows && list < nr_lists && !resume && end < sent + room);
+		__iommu_attach_count(flush, submits, end - sent);
 		if (!windows && unlikely(many)) {
 			rcu_read_unlock();
 			__iommu_attach_flush_set(flush, lists[0], ops, arg, what, after);
@@ -1238,10 +1239,12 @@ __iommu_attach_flush(struct iommu_attach_flush *flush,
 		error = __iommu_attach_pass(flush, lists, nr_lists, ops, arg,
 					    (ops->wait_before_nest ? nest : all) |
 					    IOMMU_ATTACH_SEND_ATC, 0, sent, room, of);
+	else if (ops->wait_before_nest)
+		error = __iommu_attach_pass(flush, lists, nr_lists, ops, arg, nest, 0, sent,
+					    room, of);
 	else
-		error = __iommu_attach_pass(flush, lists, nr_lists, ops, arg,
-					    ops->wait_before_nest ? nest : all, 0, sent, room,
-					    of);
+		error = __iommu_attach_pass(flush, lists, nr_lists, ops, arg, all, 0, sent,
+					    room, of);
 	ret = ret ?: error;
 
 	if (with_atc) {
