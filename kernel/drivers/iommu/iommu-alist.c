@@ -593,7 +593,8 @@ static void table_finish(struct iommu_attach_table *table)
 		if (group_is_spare(group))
 			continue;
 		if (last && last->iommu_device == group->iommu_device)
-			WARN_ON_ONCE(last->fence != group->fence);
+			WARN_ONCE(last->fence != group->fence,
+				  "attach list: an IOMMU has two fences\n");
 		else
 			table->nr_iommus++;
 		last = group;
@@ -746,7 +747,8 @@ static void part_add_target(struct attach_part *part)
 
 	other = find_target(alist, group, elm->atc);
 	if (other) {
-		if (WARN_ON_ONCE(elm->endpoint != other->endpoint))
+		if (WARN_ONCE(elm->endpoint != other->endpoint,
+			      "attach list: an ATC target has two endpoints\n"))
 			elm->endpoint = other->endpoint;
 		elm->slots = other->slots;
 		elm->slot = other->slot;
@@ -837,7 +839,8 @@ static bool part_add(struct attach_part *part)
 		alist->nr_idle--;
 	users = group->users;
 	if (users)
-		WARN_ON_ONCE(group->fence != elm->fence);
+		WARN_ONCE(group->fence != elm->fence,
+			  "attach list: an IOMMU has two fences\n");
 	else if (group->fence != elm->fence)
 		group->fence = elm->fence;	/* of another IOMMU: walks were drained */
 	/* A flush that has left RCU knows the IOMMU by its fence. */
