@@ -165,6 +165,34 @@ static void mark_deleted(struct iommu_attach_elm *elm)
 	elm->rcu.next = (void *)get_state_synchronize_rcu();
 }
 
+/*
+ * Behind what the core has in a fence, an endpoint and a walk: the address of it, once it is
+ * initialised. What was not, or has been copied or moved, or is over, has another.
+ */
+#define MARK(object)							\
+({									\
+	_Static_assert(sizeof(*(object)) <= 14 * sizeof(void *), "");	\
+	(void **)(object) + 15;						\
+})
+#define GOOD(object)	likely((object) && READ_ONCE(*MARK(object)) == (object))
+
+/* Attachments whose groups refer to a fence. */
+static unsigned long *fence_users(struct iommu_attach_fence *fence)
+{
+	return (unsigned long *)MARK(fence) - 1;
+}
+
+/* Of an attachment on a list, whose own field may have been written to. */
+static struct iommu_attach_fence *fence_of(const struct iommu_attach_elm *elm)
+{
+	return elm->group->fence;
+}
+
+static void use_fence(struct iommu_attach_fence *fence, long nr)
+{
+	__atomic_fetch_add(fence_users(fence), nr, __ATOMIC_RELAXED);
+}
+
 /* Return: 0 if it may be added, for which its fields have to be of use to the core. */
 static int check_new(struct iommu_attach_elm *elm)
 {
@@ -179,21 +207,28 @@ static int check_new(struct iommu_attach_elm *elm)
 		      "the attachment is deferred, or its opaque part is not zero"))
 		return -EBUSY;
 	if (WARN_ONCE(!elm->iommu_device, "the attachment has no IOMMU") ||
-	    WARN_ONCE(!elm->fence || !elm->fence->pair[0],
+	    WARN_ONCE(!GOOD(elm->fence),
 		      "the attachment has no fence, or one that is not initialised") ||
+	    WARN_ONCE(READ_ONCE(elm->fence->iommu_device) != elm->iommu_device &&
+		      __atomic_load_n(fence_users(elm->fence), __ATOMIC_RELAXED),
+		      "the fence is that of another IOMMU") ||
 	    WARN_ONCE(elm->kind > IOMMU_ATTACH_NEST, "the kind is out of range") ||
 	    WARN_ONCE(elm->using_atc && elm->atc & IOMMU_ATTACH_STATE,
 		      "the value of the ATC target is not below 2^61") ||
-	    WARN_ONCE(elm->endpoint && !elm->endpoint->elms.next,
+	    WARN_ONCE(elm->endpoint && !GOOD(elm->endpoint),
 		      "the endpoint is not initialised"))
 		return -EINVAL;
 	elm->rcu.object = NULL;
 	return 0;
 }
 
-/* The core goes by the value that it was added with. */
-static void check_target(const struct iommu_attach_elm *elm)
+/* The core goes by what it was added with. */
+static void check_kept(const struct iommu_attach_elm *elm)
 {
+	if (!elm->alist)
+		return;
+	WARN_ONCE(elm->iommu_device != elm->group->iommu_device || elm->tag != elm->group->tag,
+		  "the IOMMU or the tag was changed while attached");
 	WARN_ONCE(elm->slots && (atomic64_read(&elm->slots->slot[elm->slot]) &
 				 ~IOMMU_ATTACH_STATE) != elm->atc,
 		  "the value of the ATC target was changed while attached");
@@ -201,6 +236,9 @@ static void check_target(const struct iommu_attach_elm *elm)
 
 void iommu_attach_elm_set_device(struct iommu_attach_elm *elm, struct device *dev)
 {
+	if (WARN_ONCE(!elm, "the attachment is NULL") ||
+	    WARN_ONCE(elm->alist, "the attachment is on a list"))
+		return;
 	core(elm_set_device)(elm, dev);
 }
 
@@ -216,8 +254,10 @@ int iommu_attach_add(struct iommu_attach_list *alist, struct iommu_attach_elm *e
 	ret = check_new(elm);
 	if (!ret)
 		ret = core(add)(alist, elm);
-	if (ret >= 0)
+	if (ret >= 0) {
+		use_fence(fence_of(elm), 1);
 		check(alist);
+	}
 	return ret;
 }
 
@@ -236,8 +276,11 @@ int iommu_attach_add_array(struct iommu_attach_list *alist, struct iommu_attach_
 		ret = check_new(&elm[i]);
 	if (!ret)
 		ret = core(add_array)(alist, elm, nr);
-	if (ret >= 0)
+	if (ret >= 0) {
+		for (i = 0; i < nr; i++)
+			use_fence(fence_of(&elm[i]), 1);
 		check(alist);
+	}
 	return ret;
 }
 
@@ -273,6 +316,8 @@ int iommu_attach_add_nest(struct iommu_attach_list *s1, struct iommu_attach_list
 		__atomic_fetch_sub(roles(s2), PARENT, __ATOMIC_SEQ_CST);
 		return ret;
 	}
+	use_fence(fence_of(&nest->s1), 1);
+	use_fence(fence_of(&nest->s2), 1);
 	check(s1);
 	check(s2);
 	return ret;
@@ -281,6 +326,7 @@ int iommu_attach_add_nest(struct iommu_attach_list *s1, struct iommu_attach_list
 /* Deletes, and leaves the mark to the caller. */
 static int del(struct iommu_attach_list *alist, struct iommu_attach_elm *elm)
 {
+	struct iommu_attach_fence *fence;
 	int ret;
 
 	if (BAD_LIST(alist) || WARN_ONCE(!elm, "the attachment is NULL"))
@@ -288,10 +334,13 @@ static int del(struct iommu_attach_list *alist, struct iommu_attach_elm *elm)
 	if (WARN_ONCE(elm->alist != alist, "the attachment is not on this list") ||
 	    WARN_ONCE(elm->nested, "the attachment is half of a nest"))
 		return -ENOENT;
-	check_target(elm);
+	check_kept(elm);
+	fence = fence_of(elm);
 	ret = core(del)(alist, elm);
-	if (ret >= 0)
+	if (ret >= 0) {
+		use_fence(fence, -1);
 		check(alist);
+	}
 	return ret;
 }
 
@@ -311,6 +360,7 @@ int iommu_attach_del(struct iommu_attach_list *alist, struct iommu_attach_elm *e
 static int del_nest(struct iommu_attach_list *s1, struct iommu_attach_list *s2,
 		    struct iommu_attach_nest *nest)
 {
+	struct iommu_attach_fence *fence[2];
 	int ret;
 
 	if (BAD_LIST(s1) || BAD_LIST(s2) || WARN_ONCE(!nest, "the nest is NULL"))
@@ -318,11 +368,15 @@ static int del_nest(struct iommu_attach_list *s1, struct iommu_attach_list *s2,
 	if (WARN_ONCE(nest->s1.alist != s1 || nest->s2.alist != s2 || !nest->s1.nested ||
 		      !nest->s2.nested, "the nest is not on these lists"))
 		return -ENOENT;
-	check_target(&nest->s1);
-	check_target(&nest->s2);
+	check_kept(&nest->s1);
+	check_kept(&nest->s2);
+	fence[0] = fence_of(&nest->s1);
+	fence[1] = fence_of(&nest->s2);
 	ret = core(del_nest)(s1, s2, nest);
 	if (ret < 0)
 		return ret;
+	use_fence(fence[0], -1);
+	use_fence(fence[1], -1);
 	__atomic_fetch_sub(roles(s1), 1, __ATOMIC_SEQ_CST);
 	__atomic_fetch_sub(roles(s2), PARENT, __ATOMIC_SEQ_CST);
 	check(s1);
@@ -368,7 +422,7 @@ int iommu_attach_enable_atc(struct iommu_attach_elm *elm)
 	    WARN_ONCE(elm->atc & IOMMU_ATTACH_STATE,
 		      "the value of the ATC target is not below 2^61"))
 		return -EINVAL;
-	check_target(elm);
+	check_kept(elm);
 	return core(enable_atc)(elm);
 }
 
@@ -378,32 +432,43 @@ void iommu_attach_disable_atc(struct iommu_attach_elm *elm)
 
 	if (BAD_PLACE() || WARN_ONCE(!elm || !elm->alist, "the attachment is on no list"))
 		return;
-	check_target(elm);
+	check_kept(elm);
 	core(disable_atc)(elm);
 }
 
 /* Fences */
 
-#define BAD_FENCE(fence)						\
-	WARN_ONCE(!(fence) || !(fence)->pair[0], "the fence is not initialised")
+#define BAD_FENCE(fence)	WARN_ONCE(!GOOD(fence), "the fence is not initialised")
 
 int iommu_attach_fence_init(struct iommu_attach_fence *fence)
 {
 	ENTER();
+	int ret;
 
 	if (BAD_PLACE())
 		return -EDEADLK;
 	if (WARN_ONCE(!fence, "the fence is NULL"))
 		return -EINVAL;
-	return core(fence_init)(fence);
+	ret = core(fence_init)(fence);
+	*fence_users(fence) = 0;
+	*MARK(fence) = ret ? NULL : fence;
+	return ret;
 }
 
 void iommu_attach_fence_destroy(struct iommu_attach_fence *fence)
 {
 	ENTER();
 
-	if (!BAD_PLACE() && !WARN_ONCE(!fence, "the fence is NULL"))
-		core(fence_destroy)(fence);
+	if (BAD_PLACE() || WARN_ONCE(!fence, "the fence is NULL"))
+		return;
+	if (!*MARK(fence) && !fence->pair[0])
+		return;		/* as an IOMMU is that could not be made */
+	if (BAD_FENCE(fence) ||
+	    WARN_ONCE(__atomic_load_n(fence_users(fence), __ATOMIC_RELAXED),
+		      "attachments refer to the fence"))
+		return;
+	*MARK(fence) = NULL;
+	core(fence_destroy)(fence);
 }
 
 unsigned long iommu_attach_fence_begin(struct iommu_attach_fence *fence)
@@ -454,12 +519,14 @@ void iommu_attach_drain(struct iommu_attach_fence *fence)
 /* Endpoints */
 
 #define BAD_ENDPOINT(endpoint)						\
-	WARN_ONCE(!(endpoint) || !(endpoint)->elms.next, "the endpoint is not initialised")
+	WARN_ONCE(!GOOD(endpoint), "the endpoint is not initialised")
 
 void iommu_attach_endpoint_init(struct iommu_attach_endpoint *endpoint)
 {
-	if (!WARN_ONCE(!endpoint, "the endpoint is NULL"))
-		core(endpoint_init)(endpoint);
+	if (WARN_ONCE(!endpoint, "the endpoint is NULL"))
+		return;
+	core(endpoint_init)(endpoint);
+	*MARK(endpoint) = endpoint;
 }
 
 void iommu_attach_set_aside(struct iommu_attach_endpoint *endpoint)
@@ -504,7 +571,7 @@ int iommu_attach_flush_lists(struct iommu_attach_list *const *lists, unsigned in
 {
 	unsigned int i;
 
-	if (BAD_OPS(ops))
+	if (BAD_OPS(ops) || WARN_ONCE(nr && !lists, "there are no lists"))
 		return -EINVAL;
 	for (i = 0; i < nr; i++) {
 		if (BAD_LIST(lists[i]))
@@ -516,23 +583,33 @@ int iommu_attach_flush_lists(struct iommu_attach_list *const *lists, unsigned in
 void iommu_attach_walk_begin(struct iommu_attach_walk *walk,
 			     struct iommu_attach_list *alist)
 {
-	static struct iommu_attach_list none;
+	/* Nothing is ever on it. */
+	static struct iommu_attach_list none = {
+		.table = (void *)IOMMU_ATTACH_LIST_STATIC,
+	};
 
+	if (WARN_ONCE(!walk, "the walk is NULL"))
+		return;
 	if (BAD_LIST(alist)) {
-		core(init)(&none);
+		good_list(&none);
 		alist = &none;
 	}
 	core(walk_begin)(walk, alist);
+	*MARK(walk) = walk;
 }
 
 void iommu_attach_walk_end(struct iommu_attach_walk *walk)
 {
-	if (!WARN_ONCE(!rcu_read_lock_held(), "the walk has ended before"))
-		core(walk_end)(walk);
+	if (WARN_ONCE(!GOOD(walk) || !rcu_read_lock_held(),
+		      "the walk was not begun, or has ended before"))
+		return;
+	*MARK(walk) = NULL;
+	core(walk_end)(walk);
 }
 
 #define BAD_WALK(walk)							\
-	WARN_ONCE(!rcu_read_lock_held(), "the walk has ended")
+	WARN_ONCE(!GOOD(walk) || !rcu_read_lock_held(),			\
+		  "the walk was not begun, or has ended")
 
 const struct iommu_attach_group *
 iommu_attach_first_group(struct iommu_attach_walk *walk)
@@ -558,10 +635,12 @@ iommu_attach_next_iommu(struct iommu_attach_walk *walk,
 	return !BAD_WALK(walk) && __iommu_attach_next_iommu(walk, &group) ? group : NULL;
 }
 
+#define BAD_PLACE_FOR(atc)	WARN_ONCE(!(atc), "there is no place for the target")
+
 const struct iommu_attach_group *
 iommu_attach_first_atc(struct iommu_attach_walk *walk, u64 *atc)
 {
-	return !BAD_WALK(walk) && __iommu_attach_atc_begin(walk) ?
+	return !BAD_WALK(walk) && !BAD_PLACE_FOR(atc) && __iommu_attach_atc_begin(walk) ?
 	       iommu_attach_next_atc(walk, atc) : NULL;
 }
 
@@ -570,7 +649,8 @@ iommu_attach_next_atc(struct iommu_attach_walk *walk, u64 *atc)
 {
 	const struct iommu_attach_group *group;
 
-	return !BAD_WALK(walk) && __iommu_attach_next_atc(walk, &group, atc) ? group : NULL;
+	return !BAD_WALK(walk) && !BAD_PLACE_FOR(atc) &&
+	       __iommu_attach_next_atc(walk, &group, atc) ? group : NULL;
 }
 
 /* The structure around an attachment; NULL behind the last one, at any offset. */
@@ -592,9 +672,18 @@ void *iommu_attach_first_all(struct iommu_attach_walk *walk, size_t offset)
 void *iommu_attach_next_all(struct iommu_attach_walk *walk,
 			    const struct iommu_attach_elm *elm, size_t offset)
 {
-	if (BAD_WALK(walk))
+	const struct iommu_attach_list *alist;
+	struct list_head *next;
+
+	if (BAD_WALK(walk) || WARN_ONCE(!elm, "the attachment is NULL"))
 		return NULL;
-	return around(walk->alist, rcu_dereference(elm->all_item.next), offset);
+	/* One that was deleted meanwhile leads to those behind it. */
+	alist = READ_ONCE(elm->alist);
+	next = rcu_dereference(elm->all_item.next);
+	if (WARN_ONCE((alist && alist != walk->alist) || !next,
+		      "the attachment is not on this list"))
+		return NULL;
+	return around(walk->alist, next, offset);
 }
 
 /* The locked view */
@@ -626,7 +715,8 @@ void *iommu_attach_first_locked(struct iommu_attach_list *alist, size_t offset)
 void *iommu_attach_next_locked(struct iommu_attach_list *alist,
 			       const struct iommu_attach_elm *elm, size_t offset)
 {
-	if (BAD_LIST(alist) || NOT_LOCKED(alist))
+	if (BAD_LIST(alist) || NOT_LOCKED(alist) ||
+	    WARN_ONCE(!elm || elm->alist != alist, "the attachment is not on this list"))
 		return NULL;
 	return around(alist, elm->all_item.next, offset);
 }

@@ -61,10 +61,17 @@ void lib_message(const char *rule)
 	tell(lib_current_call() ?: "iommu_attach_flush", rule);
 }
 
-/* Takes the place of the shim's own. */
+/* Takes the place of the shim's own. The core's text begins and ends as in a kernel log. */
 void shim_warn_tell(const struct shim_warn_site *site)
 {
-	tell(lib_current_call() ?: site->func, site->what);
+	static const char prefix[] = "attach list: ";
+	const char *what = site->what;
+	char rule[128];
+
+	if (!strncmp(what, prefix, strlen(prefix)))
+		what += strlen(prefix);
+	snprintf(rule, sizeof(rule), "%.*s", (int)strcspn(what, "\n"), what);
+	tell(lib_current_call() ?: site->func, rule);
 }
 
 /* A hook gets all of them; standard error each once, or all with the checks on. */

@@ -5,7 +5,7 @@
 
 #include "api.h"
 
-static struct iommu_device iommu;
+static struct iommu_device iommu, other_iommu;
 static struct iommu_attach_list list, other_list;
 static struct iommu_attach_elm elm;
 
@@ -94,7 +94,7 @@ static void lists_and_operations(void)
 static void attachments(void)
 {
 	struct iommu_attach_endpoint no_endpoint;
-	struct iommu_attach_fence no_fence;
+	struct iommu_attach_fence no_fence, moved;
 	struct iommu_attach_elm bad, on_no_list = { .iommu_device = &iommu, .fence = &iommu.fence };
 
 	memset(&no_fence, 0, sizeof(no_fence));
@@ -137,6 +137,28 @@ static void attachments(void)
 	EXPECT(!iommu_attach_elm_device(&on_no_list));
 	EXPECT_MESSAGE("iommu_attach_elm_device", "on no list");
 
+	/* A fence is of one IOMMU, an IOMMU has one, and it stays while it is referred to. */
+	bad = on_no_list;
+	bad.iommu_device = &other_iommu;
+	EXPECT(iommu_attach_add(&list, &bad) == -EINVAL);
+	EXPECT_MESSAGE("iommu_attach_add", "another IOMMU");
+	bad = on_no_list;
+	bad.tag = elm.tag;
+	bad.fence = &other_iommu.fence;
+	EXPECT(!iommu_attach_add(&list, &bad));
+	EXPECT_MESSAGE("iommu_attach_add", "an IOMMU has two fences");
+	EXPECT(!iommu_attach_del(&list, &bad));
+	iommu_attach_fence_destroy(&iommu.fence);
+	EXPECT_MESSAGE("iommu_attach_fence_destroy", "attachments refer");
+	EXPECT(!iommu_attach_flush(&list, &ops, NULL));
+	iommu_attach_drain(&iommu.fence);
+	moved = iommu.fence;
+	iommu_attach_drain(&moved);
+	EXPECT_MESSAGE("iommu_attach_drain", "not initialised");
+	EXPECT_SILENCE();
+
+	iommu_attach_elm_set_device(&elm, NULL);
+	EXPECT_MESSAGE("iommu_attach_elm_set_device", "is on a list");
 	iommu_attach_set_aside(&no_endpoint);
 	EXPECT_MESSAGE("iommu_attach_set_aside", "not initialised");
 	iommu_attach_drain(&no_fence);
@@ -195,6 +217,7 @@ static void targets(void)
 	struct iommu_attach_elm first = { .iommu_device = &iommu, .fence = &iommu.fence,
 					  .tag = 1, .using_atc = true, .atc = 5 };
 	struct iommu_attach_elm second = first;
+	struct iommu_attach_endpoint endpoint;
 
 	EXPECT(iommu_attach_add(&list, &first) >= 0 && iommu_attach_add(&list, &second) >= 0);
 	first.atc = 6;
@@ -206,6 +229,25 @@ static void targets(void)
 	EXPECT(!iommu_attach_flush(&list, &ops, NULL));
 	EXPECT(iommu.sent == 101);	/* the second one's is still sent */
 	EXPECT(!iommu_attach_del(&list, &first) && !iommu_attach_del(&list, &second));
+	iommu_attach_drain(&iommu.fence);
+
+	/* What else may not change while attached. */
+	first = second;
+	first.tag = 2;
+	EXPECT(iommu_attach_add(&list, &first) > 0);
+	first.tag = 3;
+	messages = 0;
+	EXPECT(iommu_attach_del(&list, &first) > 0);
+	EXPECT_MESSAGE("iommu_attach_del", "the tag was changed");
+	iommu_attach_drain(&iommu.fence);
+
+	iommu_attach_endpoint_init(&endpoint);
+	second = first;
+	second.endpoint = &endpoint;
+	EXPECT(iommu_attach_add(&list, &first) > 0);
+	EXPECT(!iommu_attach_add(&list, &second));
+	EXPECT_MESSAGE("iommu_attach_add", "an ATC target has two endpoints");
+	EXPECT(!iommu_attach_del(&list, &second) && iommu_attach_del(&list, &first) > 0);
 	iommu_attach_drain(&iommu.fence);
 }
 
@@ -296,6 +338,10 @@ static void checks(void)
 	EXPECT(!iommu_attach_add(&broken, &two));
 	EXPECT(messages == 1 && strstr(last_message, "iommu_attach_add(): "));
 	messages = 0;
+	one.kind = IOMMU_ATTACH_OWN;
+	EXPECT(!iommu_attach_del(&broken, &two) && iommu_attach_del(&broken, &one) > 0);
+	iommu_attach_drain(&iommu.fence);
+	EXPECT_SILENCE();
 }
 
 int main(int argc, char **argv)
@@ -305,6 +351,7 @@ int main(int argc, char **argv)
 
 	alarm(60);
 	EXPECT(!iommu_attach_fence_init(&iommu.fence));
+	EXPECT(!iommu_attach_fence_init(&other_iommu.fence));
 	iommu_attach_init(&list);
 	iommu_attach_init(&other_list);
 	elm.iommu_device = &iommu;
@@ -331,6 +378,8 @@ int main(int argc, char **argv)
 	iommu_attach_drain(&iommu.fence);
 	iommu_attach_destroy(&list);
 	iommu_attach_destroy(&other_list);
+	iommu_attach_fence_destroy(&iommu.fence);
+	iommu_attach_fence_destroy(&other_iommu.fence);
 	EXPECT_SILENCE();
 	return 0;
 }

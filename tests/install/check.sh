@@ -88,7 +88,7 @@ for libs in "$shared" "$static"; do
 	$CXX $cflags -std=c++11 -pedantic "$src/tests/cxx/names.cpp" -o cxx $libs
 	./cxx || fail "C++: names.cpp, $libs"
 
-	for name in forked many misuse release signals slow; do
+	for name in forked many misuse pointers release signals slow; do
 		# Their memory and threads do not survive a fork beside other threads.
 		[ "$name" != forked ] || [ "$sanitize" = none ] || continue
 		$CC $cflags "$src/tests/api/$name.c" -o $name $libs
