@@ -90,12 +90,11 @@ static bool is_guest(const struct domain *domain)
 	return domain->first_stage || domain->parent;
 }
 
-static u64 pack_atc(const struct domain *domain, const struct device *device,
-		    uint32_t pasid)
+static u64 amd_atc_of(const struct attachment *attachment, uint32_t rid)
 {
-	return device->rid | (u64)device->ats_qdep << AMD_ATC_QDEP_SHIFT |
-	       (is_guest(domain) ? AMD_ATC_GN : 0) |
-	       (u64)pasid << AMD_TAG_PASID_SHIFT;
+	return rid | (u64)attachment->device->ats_qdep << AMD_ATC_QDEP_SHIFT |
+	       (is_guest(attachment->domain) ? AMD_ATC_GN : 0) |
+	       (u64)attachment->pasid << AMD_TAG_PASID_SHIFT;
 }
 
 static void amd_domain_exit(struct domain *domain)
@@ -238,23 +237,23 @@ static int amd_flush(struct domain *domain, const struct flush_range *range)
  * old one; then nothing is translated by the old one any more, so what the ATC has of
  * it is dropped last. Either of @old and @new may be NULL: blocked.
  */
-static int amd_set_context(struct device *device, uint32_t pasid,
-			   const struct attachment *old,
+static int amd_set_context(struct device *device, const struct device_id *id,
+			   uint32_t pasid, const struct attachment *old,
 			   const struct attachment *new)
 {
 	struct iommu_device *iommu = device->iommu;
 	struct model_context context = attachment_context(new);
-	const uint64_t cmd[MODEL_CMD_WORDS] = { AMD_DEVTAB_ENTRY | device->rid };
+	const uint64_t cmd[MODEL_CMD_WORDS] = { AMD_DEVTAB_ENTRY | id->rid };
 	struct batch batch = { 0 };
 	int error;
 
 	if (new)
 		context.tag = (uint32_t)new->domain->tag;
-	write_context(device, pasid, old, new, &context);
+	write_context(id, pasid, old, new, &context);
 
 	error = queue_one(iommu, cmd);
 	if (!error && old && device_answers(device)) {
-		add_iotlb_pages(&batch, iommu, old->elms.s1.atc, 0, UINT64_MAX);
+		add_iotlb_pages(&batch, iommu, amd_atc_of(old, id->rid), 0, UINT64_MAX);
 		error = queue_wait(iommu, batch_sync(&batch, iommu));
 	}
 	return error;
@@ -274,10 +273,7 @@ static int amd_list_add(struct attachment *attachment)
 	if (is_guest(domain))
 		attachment->elms.s1.tag |=
 			(u64)attachment->pasid << AMD_TAG_PASID_SHIFT;
-	attachment->elms.s1.atc = pack_atc(domain, attachment->device,
-					   attachment->pasid);
 	attachment->elms.s2.tag = (u64)id;
-	attachment->elms.s2.atc = attachment->elms.s1.atc;
 	ret = attachment_add(attachment);
 	/* Written once: who is attached reads it without a lock. */
 	if (domain->tag)
@@ -362,6 +358,7 @@ const struct driver amd_driver = {
 	.list_add = amd_list_add,
 	.list_del = amd_list_del,
 	.set_context = amd_set_context,
+	.atc = amd_atc_of,
 	.flush = amd_flush,
 	.make_sync = amd_make_sync,
 	.look = amd_look,

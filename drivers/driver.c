@@ -154,11 +154,16 @@ void queue_repair(struct iommu_device *iommu, uint64_t position)
 /* iommu->lock is held. */
 static struct device *find_device(struct iommu_device *iommu, uint32_t rid)
 {
-	struct device *device = iommu->devices;
+	struct device *device;
+	unsigned int i;
 
-	while (device && device->rid != rid)
-		device = device->next;
-	return device;
+	for (device = iommu->devices; device; device = device->next) {
+		for (i = 0; i < device->nr_ids; i++) {
+			if (device->id[i].rid == rid)
+				return device;
+		}
+	}
+	return NULL;
 }
 
 void queue_set_aside(struct iommu_device *iommu, uint32_t rid)
@@ -482,20 +487,34 @@ void iommu_remove(struct iommu_device *iommu)
  * Devices
  */
 
-struct device *device_probe(struct iommu_device *iommu, uint32_t rid,
-			    bool ats_capable)
+static void destroy_ids(struct device *device)
 {
-	struct device *device = kzalloc(sizeof(*device), GFP_KERNEL);
+	while (device->nr_ids)
+		model_dev_destroy(device->id[--device->nr_ids].hw);
+}
 
+struct device *device_probe_ids(struct iommu_device *iommu, const uint32_t *rids,
+				unsigned int nr, bool ats_capable)
+{
+	struct device *device;
+	struct device_id *id;
+
+	if (!nr || nr > DEVICE_IDS)
+		return NULL;
+	device = kzalloc(sizeof(*device), GFP_KERNEL);
 	if (!device)
 		return NULL;
-	device->hw = model_dev_create(iommu->hw, rid, ats_capable);
-	if (!device->hw) {
-		kfree(device);
-		return NULL;
+	while (device->nr_ids < nr) {
+		id = &device->id[device->nr_ids];
+		id->rid = rids[device->nr_ids];
+		id->hw = model_dev_create(iommu->hw, id->rid, ats_capable);
+		if (!id->hw)
+			goto err_ids;
+		device->nr_ids++;
 	}
 	device->iommu = iommu;
-	device->rid = rid;
+	device->rid = device->id[0].rid;
+	device->hw = device->id[0].hw;
 	device->ats_capable = ats_capable;
 	device->ats_qdep = 32;
 	iommu_attach_endpoint_init(&device->endpoint);
@@ -505,6 +524,17 @@ struct device *device_probe(struct iommu_device *iommu, uint32_t rid,
 	iommu->devices = device;
 	pthread_mutex_unlock(&iommu->lock);
 	return device;
+
+err_ids:
+	destroy_ids(device);
+	kfree(device);
+	return NULL;
+}
+
+struct device *device_probe(struct iommu_device *iommu, uint32_t rid,
+			    bool ats_capable)
+{
+	return device_probe_ids(iommu, &rid, 1, ats_capable);
 }
 
 struct attachment *device_attachment(struct device *device, uint32_t pasid)
@@ -535,49 +565,54 @@ static uint32_t hw_pasid(uint32_t pasid)
 }
 
 /* But for the mode, which hardware reads first. */
-static void write_rest(struct device *device, uint32_t pasid,
+static void write_rest(const struct device_id *id, uint32_t pasid,
 		       const struct model_context *context)
 {
 	int word;
 
 	for (word = MODEL_WORD_MODE + 1; word < MODEL_CONTEXT_WORDS; word++)
-		model_dev_set_context_word(device->hw, hw_pasid(pasid),
+		model_dev_set_context_word(id->hw, hw_pasid(pasid),
 					   (enum model_context_word)word, context);
 }
 
-void write_context(struct device *device, uint32_t pasid, const struct attachment *old,
-		   const struct attachment *new, const struct model_context *context)
+void write_context(const struct device_id *id, uint32_t pasid,
+		   const struct attachment *old, const struct attachment *new,
+		   const struct model_context *context)
 {
 	if (old && new) {
-		model_dev_set_context(device->hw, hw_pasid(pasid), context);
+		model_dev_set_context(id->hw, hw_pasid(pasid), context);
 		return;
 	}
 	if (new)
-		write_rest(device, pasid, context);
-	model_dev_set_context_word(device->hw, hw_pasid(pasid), MODEL_WORD_MODE, context);
+		write_rest(id, pasid, context);
+	model_dev_set_context_word(id->hw, hw_pasid(pasid), MODEL_WORD_MODE, context);
 }
 
 /*
- * Calls driver->set_context() until the hardware has executed its commands. If the device
- * does not answer, the second call sends no ATC command, and the entry that it writes
- * refuses translated requests.
+ * Calls driver->set_context() for each id until the hardware has executed its commands. If
+ * the device does not answer, the next call sends no ATC command, and the entry that it
+ * writes refuses translated requests.
  */
 static void set_context(struct device *device, uint32_t pasid,
 			const struct attachment *old, const struct attachment *new)
 {
 	static const struct model_context none = { .mode = MODEL_BLOCKED };
+	const struct device_id *id;
 	unsigned int tries;
-	int error = -EAGAIN;
+	int error;
 
-	for (tries = 0; tries < TRIES && error; tries++) {
-		error = device->iommu->driver->set_context(device, pasid, old, new);
-		if (error == -ETIMEDOUT)
-			iommu_attach_set_aside(&device->endpoint);
+	for (id = device->id; id < device->id + device->nr_ids; id++) {
+		error = -EAGAIN;
+		for (tries = 0; tries < TRIES && error; tries++) {
+			error = device->iommu->driver->set_context(device, id, pasid, old, new);
+			if (error == -ETIMEDOUT)
+				iommu_attach_set_aside(&device->endpoint);
+		}
+		if (error)
+			give_up(device->iommu);
+		if (!new)
+			write_rest(id, pasid, &none);
 	}
-	if (error)
-		give_up(device->iommu);
-	if (!new)
-		write_rest(device, pasid, &none);
 }
 
 /* The hardware first, then the list. The caller fences. */
@@ -612,9 +647,15 @@ void device_remove(struct device *device)
 	/* One for all PASIDs: then no command names the device. */
 	iommu_attach_fence(&device->iommu->fence);
 	forget_device(device);
-	model_dev_destroy(device->hw);
+	destroy_ids(device);
 	pthread_mutex_destroy(&device->lock);
 	kfree(device);
+}
+
+/* A nest has two elements, in the order of struct iommu_attach_nest. */
+static unsigned int nr_elms(const struct attachment *attachment)
+{
+	return attachment->domain->parent ? 2 : attachment->device->nr_ids;
 }
 
 struct attachment *attachment_alloc(struct domain *domain, struct device *device,
@@ -622,20 +663,26 @@ struct attachment *attachment_alloc(struct domain *domain, struct device *device
 {
 	struct attachment *attachment = kzalloc(sizeof(*attachment), GFP_KERNEL);
 	struct iommu_attach_elm *elm;
+	unsigned int i;
 
+	_Static_assert(offsetof(struct iommu_attach_nest, s2) == sizeof(*elm),
+		       "the halves of a nest are the first two of an array");
 	if (!attachment)
 		return NULL;
 	attachment->domain = domain;
 	attachment->device = device;
 	attachment->pasid = pasid;
 
-	elm = &attachment->elms.s1;
-	elm->iommu_device = device->iommu;
-	elm->fence = &device->iommu->fence;
-	elm->endpoint = &device->endpoint;
-	elm->pasid = pasid;
-	iommu_attach_elm_set_device(elm, device);
-	attachment->elms.s2 = *elm;
+	for (i = 0; i < nr_elms(attachment); i++) {
+		elm = &attachment->id[i];
+		elm->iommu_device = device->iommu;
+		elm->fence = &device->iommu->fence;
+		elm->endpoint = &device->endpoint;
+		elm->pasid = pasid;
+		elm->atc = domain->driver->atc(attachment, domain->parent ? device->rid :
+							   device->id[i].rid);
+		iommu_attach_elm_set_device(elm, device);
+	}
 	return attachment;
 }
 
@@ -643,13 +690,17 @@ int attachment_add(struct attachment *attachment)
 {
 	struct domain *domain = attachment->domain;
 	struct device *device = attachment->device;
+	unsigned int i;
 	int ret;
 
-	if (domain->parent)
+	if (domain->parent) {
 		ret = iommu_attach_add_nest(&domain->alist, &domain->parent->alist,
 					    &attachment->elms);
-	else
-		ret = iommu_attach_add(&domain->alist, &attachment->elms.s1);
+	} else {
+		for (i = 1; i < device->nr_ids; i++)
+			attachment->id[i].tag = attachment->id[0].tag;
+		ret = iommu_attach_add_array(&domain->alist, attachment->id, device->nr_ids);
+	}
 	if (ret >= 0) {
 		attachment->next = device->attachments;
 		device->attachments = attachment;
@@ -669,10 +720,15 @@ static void attachment_unlink(struct attachment *attachment)
 int attachment_del(struct attachment *attachment)
 {
 	struct domain *domain = attachment->domain;
+	unsigned int i;
 
 	attachment_unlink(attachment);
-	if (!domain->parent)
-		return iommu_attach_del_free(&domain->alist, attachment, elms.s1);
+	if (!domain->parent) {
+		/* All but the first, which is of the same group. */
+		for (i = attachment->device->nr_ids; --i;)
+			iommu_attach_del(&domain->alist, &attachment->id[i]);
+		return iommu_attach_del_free(&domain->alist, attachment, id[0]);
+	}
 	return iommu_attach_del_nest_free(&domain->alist, &domain->parent->alist,
 					  attachment, elms);
 }
@@ -711,9 +767,32 @@ static void set_ats_allowed(struct device *device, bool allowed)
 		set_context(device, attachment->pasid, attachment, attachment);
 }
 
+static void set_ats(struct device *device, bool on)
+{
+	unsigned int i;
+
+	for (i = 0; i < device->nr_ids; i++)
+		model_dev_set_ats(device->id[i].hw, on);
+}
+
+/* Ends all targets of a device, or those of attachments before @end. */
+static void disable_atcs(struct device *device, const struct attachment *end)
+{
+	struct attachment *attachment;
+	unsigned int i;
+
+	for (attachment = device->attachments; attachment != end;
+	     attachment = attachment->next) {
+		/* That of a nest is for both halves. */
+		for (i = 0; i < device->nr_ids; i++)
+			iommu_attach_disable_atc(&attachment->id[i]);
+	}
+}
+
 int device_ats_enable(struct device *device)
 {
-	struct attachment *attachment, *undo;
+	struct attachment *attachment;
+	unsigned int i;
 	int ret = 0;
 
 	pthread_mutex_lock(&device->lock);
@@ -723,12 +802,14 @@ int device_ats_enable(struct device *device)
 		goto out;
 
 	/* It gets no translation yet, but it answers what is sent from here on. */
-	model_dev_set_ats(device->hw, true);
+	set_ats(device, true);
 	for (attachment = device->attachments; attachment;
 	     attachment = attachment->next) {
-		ret = iommu_attach_enable_atc(&attachment->elms.s1);
-		if (ret)
-			goto err_undo;
+		for (i = 0; i < device->nr_ids; i++) {
+			ret = iommu_attach_enable_atc(&attachment->id[i]);
+			if (ret)
+				goto err_undo;
+		}
 	}
 	/* Every flush sends to the ATC now: it may be filled. */
 	set_ats_allowed(device, true);
@@ -738,26 +819,23 @@ out:
 	return ret;
 
 err_undo:
-	for (undo = device->attachments; undo != attachment; undo = undo->next)
-		iommu_attach_disable_atc(&undo->elms.s1);
+	while (i--)
+		iommu_attach_disable_atc(&attachment->id[i]);
+	disable_atcs(device, attachment);
 	iommu_attach_fence(&device->iommu->fence);
-	model_dev_set_ats(device->hw, false);
+	set_ats(device, false);
 	goto out;
 }
 
 void device_ats_disable(struct device *device)
 {
-	struct attachment *attachment;
-
 	pthread_mutex_lock(&device->lock);
 	if (!device->ats)
 		goto out;
 	set_ats_allowed(device, false);
-	for (attachment = device->attachments; attachment;
-	     attachment = attachment->next)
-		iommu_attach_disable_atc(&attachment->elms.s1);
+	disable_atcs(device, NULL);
 	iommu_attach_fence(&device->iommu->fence);
-	model_dev_set_ats(device->hw, false);
+	set_ats(device, false);
 	device->ats = false;
 out:
 	pthread_mutex_unlock(&device->lock);
@@ -776,9 +854,11 @@ void device_quarantine(struct device *device)
 int device_reset(struct device *device)
 {
 	bool ats = device->ats;
+	unsigned int i;
 
 	device_ats_disable(device);
-	model_dev_reset(device->hw);
+	for (i = 0; i < device->nr_ids; i++)
+		model_dev_reset(device->id[i].hw);
 	iommu_attach_resume(&device->endpoint);
 	return ats ? device_ats_enable(device) : 0;
 }
@@ -848,10 +928,13 @@ int domain_attach(struct domain *domain, struct device *device, uint32_t pasid)
 {
 	const struct driver *driver = domain->driver;
 	struct attachment *old, *new;
+	unsigned int i;
 	int ret = 0;
 
 	if (driver->check)
 		ret = driver->check(domain, pasid);
+	if (domain->parent && device->nr_ids > 1)
+		ret = -EINVAL;
 	if (ret)
 		return ret;
 	new = attachment_alloc(domain, device, pasid);
@@ -860,8 +943,8 @@ int domain_attach(struct domain *domain, struct device *device, uint32_t pasid)
 
 	pthread_mutex_lock(&device->lock);
 	old = device_attachment(device, pasid);
-	new->elms.s1.using_atc = device->ats_allowed;
-	new->elms.s2.using_atc = device->ats_allowed;
+	for (i = 0; i < nr_elms(new); i++)
+		new->id[i].using_atc = device->ats_allowed;
 
 	/*
 	 * The list first: a command for what the hardware does not use yet does no
@@ -890,14 +973,6 @@ void domain_detach(struct device *device, uint32_t pasid)
 	iommu_attach_fence(&device->iommu->fence);
 }
 
-/* The attachment of an element, whichever half it is. */
-static struct attachment *attachment_of(struct iommu_attach_elm *elm)
-{
-	if (elm->kind == IOMMU_ATTACH_NEST)
-		return container_of(elm, struct attachment, elms.s2);
-	return container_of(elm, struct attachment, elms.s1);
-}
-
 /* What is attached behind an IOMMU, one of it, or NULL. */
 static struct attachment *behind(struct domain *domain, const struct iommu_device *iommu)
 {
@@ -909,7 +984,8 @@ static struct attachment *behind(struct domain *domain, const struct iommu_devic
 	iommu_attach_lock(&domain->alist);
 	iommu_attach_for_each_locked(pos, &domain->alist, elm) {
 		if (pos->elm.iommu_device == iommu)
-			found = attachment_of(&pos->elm);
+			found = device_attachment(iommu_attach_elm_device(&pos->elm),
+						  pos->elm.pasid);
 	}
 	iommu_attach_unlock(&domain->alist);
 	return found;

@@ -40,6 +40,7 @@
 
 #include "model/model.h"
 
+struct device_id;
 struct domain;
 struct driver;
 
@@ -187,9 +188,15 @@ u64 flush_submit(struct iommu_device *iommu, void *arg);
 int flush_wait(struct iommu_device *iommu, u64 cookie, void *arg);
 void flush_silent(struct iommu_device *iommu, u64 atc, void *arg);
 
+/* Ids that a device may send requests with. */
+#define DEVICE_IDS	4
+
 /* One (device, PASID) on a domain. */
 struct attachment {
-	struct iommu_attach_nest elms;	/* a plain attachment uses elms.s1 only */
+	union {
+		struct iommu_attach_nest elms;
+		struct iommu_attach_elm id[DEVICE_IDS];	/* not a nest: one for each id */
+	};
 	struct domain *domain;
 	struct device *device;
 	uint32_t pasid;			/* IOMMU_NO_PASID: requests without PASID */
@@ -197,14 +204,14 @@ struct attachment {
 };
 
 /*
- * An attachment with all of both list elements filled in but tags and ATC values,
- * on no list. NULL on ENOMEM; kfree() if it is not added.
+ * An attachment with all of its list elements filled in but tags, on no list. NULL on
+ * ENOMEM; kfree() if it is not added.
  */
 struct attachment *attachment_alloc(struct domain *domain, struct device *device,
 				    uint32_t pasid);
 /*
- * Adds it to its domain's list, a nest to the parent's as well, and to its device.
- * Return: as iommu_attach_add() and iommu_attach_add_nest().
+ * Adds it, with the tags in elms, to its domain's list, a nest to the parent's as well, and
+ * to its device. Return: as iommu_attach_add_array() and iommu_attach_add_nest().
  */
 int attachment_add(struct attachment *attachment);
 /*
@@ -219,14 +226,23 @@ struct model_context attachment_context(const struct attachment *attachment);
  * last when it comes, first when it goes. The words that are left go when the hardware
  * has dropped its copy, see set_context() in driver.c.
  */
-void write_context(struct device *device, uint32_t pasid, const struct attachment *old,
-		   const struct attachment *new, const struct model_context *context);
+void write_context(const struct device_id *id, uint32_t pasid,
+		   const struct attachment *old, const struct attachment *new,
+		   const struct model_context *context);
 /* Is an ATC command for the device worth sending? */
 bool device_answers(struct device *device);
 
+/* What the IOMMU takes for a device: it has an entry and an ATC of its own. */
+struct device_id {
+	uint32_t rid;			/* requester id; SMMUv3: StreamID */
+	struct model_dev *hw;
+};
+
 struct device {
 	struct iommu_device *iommu;
-	struct model_dev *hw;
+	struct device_id id[DEVICE_IDS];
+	unsigned int nr_ids;
+	struct model_dev *hw;		/* and rid: those of the first id */
 	struct device *next;		/* behind the same IOMMU */
 	struct iommu_attach_endpoint endpoint;
 	pthread_mutex_t lock;
@@ -266,13 +282,15 @@ struct driver {
 	 */
 	void (*list_del)(struct attachment *attachment);
 	/*
-	 * Writes the context entry of (device, PASID), which was of @old and becomes of
-	 * @new, and waits until the hardware has nothing of the old one: no copy of it,
-	 * and nothing in the ATC of a device that answers. Either may be NULL: blocked.
-	 * device->lock is held. Return: as queue_wait(); it may be called again.
+	 * Writes the context entry of (id of the device, PASID), which was of @old and
+	 * becomes of @new, and waits until the hardware has nothing of the old one: no copy
+	 * of it, and nothing in the ATC of a device that answers. Either may be NULL:
+	 * blocked. device->lock is held. Return: as queue_wait(); it may be called again.
 	 */
-	int (*set_context)(struct device *device, uint32_t pasid,
+	int (*set_context)(struct device *device, const struct device_id *id, uint32_t pasid,
 			   const struct attachment *old, const struct attachment *new);
+	/* What names an id of the attachment's device, and the PASID, in ATC commands. */
+	u64 (*atc)(const struct attachment *attachment, uint32_t rid);
 	/* Flushes what was unmapped, or mapped. Return: as iommu_attach_flush(). */
 	int (*flush)(struct domain *domain, const struct flush_range *range);
 	/*
@@ -312,6 +330,9 @@ void iommu_remove(struct iommu_device *iommu);
 
 struct device *device_probe(struct iommu_device *iommu, uint32_t rid,
 			    bool ats_capable);
+/* One with several ids, DEVICE_IDS at most. */
+struct device *device_probe_ids(struct iommu_device *iommu, const uint32_t *rids,
+				unsigned int nr, bool ats_capable);
 /* Detaches it from everything and unplugs it. */
 void device_remove(struct device *device);
 /* The attachment of the device's PASID, or NULL. The caller holds device->lock. */
@@ -329,7 +350,8 @@ void domain_free(struct domain *domain);
 /*
  * Attaches (device, PASID) to the domain. One that is attached already is replaced: the
  * device goes from the old domain to the new one without a moment on neither. On failure
- * it stays where it was.
+ * it stays where it was: -ENOMEM, -ENOSPC without a tag, or -EINVAL for what the hardware
+ * cannot do, or a nest of a device with several ids: no one call adds several nests.
  */
 int domain_attach(struct domain *domain, struct device *device, uint32_t pasid);
 /* Afterwards the device is blocked, and no command for it is in flight. */

@@ -116,13 +116,18 @@ static void riscv_iotlb(const struct iommu_attach_group *group, void *arg)
 }
 
 /* The target of ATC commands: their operands, which leave the topmost bit free. */
-static uint64_t atc_target(const struct device *device, uint32_t pasid)
+static uint64_t atc_target(uint32_t rid, uint32_t pasid)
 {
-	uint64_t operands = RISCV_DV | (uint64_t)device->rid << RISCV_DID_SHIFT;
+	uint64_t operands = RISCV_DV | (uint64_t)rid << RISCV_DID_SHIFT;
 
 	if (pasid != IOMMU_NO_PASID)
 		operands |= RISCV_PV | (uint64_t)pasid << RISCV_PID_SHIFT;
 	return operands >> RISCV_OPERANDS_SHIFT;
+}
+
+static u64 riscv_atc_of(const struct attachment *att, uint32_t rid)
+{
+	return atc_target(rid, att->pasid);
 }
 
 static void make_atc(uint64_t *cmd, uint64_t target, uint64_t first, uint64_t last)
@@ -211,8 +216,6 @@ static int riscv_list_add(struct attachment *att)
 	struct domain *domain = att->domain, *parent = att->domain->parent;
 	int ret;
 
-	att->elms.s1.atc = atc_target(att->device, att->pasid);
-	att->elms.s2.atc = att->elms.s1.atc;
 	ret = domain_get_tag(domain, ids_of(domain));
 	if (!ret && parent)
 		ret = domain_get_tag(parent, ids_of(parent));
@@ -253,8 +256,8 @@ static void riscv_list_del(struct attachment *att)
  * read it: blocked if @new is NULL. What the device cached by way of the old one is
  * gone afterwards.
  */
-static int riscv_set_context(struct device *device, uint32_t pasid,
-			     const struct attachment *old,
+static int riscv_set_context(struct device *device, const struct device_id *id,
+			     uint32_t pasid, const struct attachment *old,
 			     const struct attachment *new)
 {
 	struct model_context context = attachment_context(new);
@@ -268,9 +271,9 @@ static int riscv_set_context(struct device *device, uint32_t pasid,
 		context.tag = is_s1(domain) ? (uint32_t)domain->tag : 0;
 		context.vm_tag = is_s1(s2) ? 0 : (uint32_t)s2->tag;
 	}
-	write_context(device, pasid, old, new, &context);
+	write_context(id, pasid, old, new, &context);
 
-	cmd[0] = RISCV_DV | (uint64_t)device->rid << RISCV_DID_SHIFT;
+	cmd[0] = RISCV_DV | (uint64_t)id->rid << RISCV_DID_SHIFT;
 	if (pasid == IOMMU_NO_PASID)
 		cmd[0] |= RISCV_IODIR_INVAL_DDT;
 	else
@@ -278,7 +281,7 @@ static int riscv_set_context(struct device *device, uint32_t pasid,
 	error = queue_one(device->iommu, cmd);
 
 	if (!error && old && device_answers(device)) {
-		make_atc(cmd, atc_target(device, pasid), 0, UINT64_MAX);
+		make_atc(cmd, atc_target(id->rid, pasid), 0, UINT64_MAX);
 		error = queue_one(device->iommu, cmd);
 	}
 	return error;
@@ -332,6 +335,7 @@ const struct driver riscv_driver = {
 	.list_add = riscv_list_add,
 	.list_del = riscv_list_del,
 	.set_context = riscv_set_context,
+	.atc = riscv_atc_of,
 	.flush = riscv_flush,
 	.make_sync = riscv_make_sync,
 	.look = riscv_look,

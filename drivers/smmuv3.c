@@ -193,9 +193,14 @@ static void smmu_iotlb(const struct iommu_attach_group *group, void *arg)
 }
 
 /* The target of ATC commands, in 52 bits. SSID 0 cannot be: CD 0 has no SSID. */
-static uint64_t atc_target(const struct device *device, uint32_t pasid)
+static uint64_t atc_target(uint32_t rid, uint32_t pasid)
 {
-	return (uint64_t)device->rid << SMMU_SSID_BITS | pasid;
+	return (uint64_t)rid << SMMU_SSID_BITS | pasid;
+}
+
+static u64 smmu_atc_of(const struct attachment *att, uint32_t rid)
+{
+	return atc_target(rid, att->pasid);
 }
 
 static void make_atc(uint64_t *cmd, uint64_t target, uint64_t first, uint64_t last)
@@ -275,8 +280,6 @@ static int smmu_list_add(struct attachment *att)
 	u64 vmid = 0;
 	int ret;
 
-	att->elms.s1.atc = atc_target(att->device, att->pasid);
-	att->elms.s2.atc = att->elms.s1.atc;
 	ret = domain_get_tag(domain, ids_of(domain));
 	if (!ret && parent) {
 		ret = domain_get_tag(parent, ids_of(parent));
@@ -319,8 +322,8 @@ static void smmu_list_del(struct attachment *att)
  * Writes the STE, or the CD of a PASID, and has the hardware read it: blocked if
  * @new is NULL. What the device cached by way of the old one is gone afterwards.
  */
-static int smmu_set_context(struct device *device, uint32_t pasid,
-			    const struct attachment *old,
+static int smmu_set_context(struct device *device, const struct device_id *id,
+			    uint32_t pasid, const struct attachment *old,
 			    const struct attachment *new)
 {
 	struct model_context context = attachment_context(new);
@@ -331,16 +334,16 @@ static int smmu_set_context(struct device *device, uint32_t pasid,
 		context.tag = (uint32_t)(new->elms.s1.tag >> SMMU_ASID_SHIFT);
 		context.vm_tag = new->elms.s1.tag & SMMU_ID_MAX;
 	}
-	write_context(device, pasid, old, new, &context);
+	write_context(id, pasid, old, new, &context);
 
 	cmd[0] = (pasid == IOMMU_NO_PASID ? SMMU_CFGI_STE : SMMU_CFGI_CD) |
-		 (uint64_t)device->rid << SMMU_SID_SHIFT |
+		 (uint64_t)id->rid << SMMU_SID_SHIFT |
 		 (uint64_t)pasid << SMMU_SSID_SHIFT;
 	cmd[1] = SMMU_CFGI_LEAF;
 	error = queue_one(device->iommu, cmd);
 
 	if (!error && old && device_answers(device)) {
-		make_atc(cmd, atc_target(device, pasid), 0, UINT64_MAX);
+		make_atc(cmd, atc_target(id->rid, pasid), 0, UINT64_MAX);
 		error = queue_one(device->iommu, cmd);
 	}
 	return error;
@@ -396,6 +399,7 @@ const struct driver smmuv3_driver = {
 	.list_add = smmu_list_add,
 	.list_del = smmu_list_del,
 	.set_context = smmu_set_context,
+	.atc = smmu_atc_of,
 	.flush = smmu_flush,
 	.make_sync = smmu_make_sync,
 	.look = smmu_look,

@@ -99,9 +99,12 @@ static u64 pack_tag(const struct domain *domain, uint32_t did, uint32_t pasid)
 }
 
 /* Requester id, invalidate queue depth (32 is encoded as 0) and PASID. */
-static u64 pack_atc(const struct device *device, uint32_t pasid)
+static u64 vtd_atc_of(const struct attachment *attachment, uint32_t rid)
 {
-	return device->rid | (u64)(device->ats_qdep & 0x1f) << 16 |
+	const struct device *device = attachment->device;
+	uint32_t pasid = attachment->pasid;
+
+	return rid | (u64)(device->ats_qdep & 0x1f) << 16 |
 	       (u64)pasid << VTD_PASID_SHIFT;
 }
 
@@ -254,8 +257,8 @@ static int vtd_flush(struct domain *domain, const struct flush_range *range)
  * Second-stage domains of requests without PASID have a legacy-mode context entry
  * here, all else a PASID entry. Real hardware is in one mode for all.
  */
-static int vtd_set_context(struct device *device, uint32_t pasid,
-			   const struct attachment *old,
+static int vtd_set_context(struct device *device, const struct device_id *id,
+			   uint32_t pasid, const struct attachment *old,
 			   const struct attachment *new)
 {
 	static const struct flush_range everything = {
@@ -271,14 +274,14 @@ static int vtd_set_context(struct device *device, uint32_t pasid,
 
 	if (new)
 		context.tag = tag_did(new->elms.s1.tag);
-	write_context(device, pasid, old, new, &context);
+	write_context(id, pasid, old, new, &context);
 
 	/* Absent entries are not cached without caching mode (6.1). */
 	if (!old && !iommu->caching_mode)
 		return 0;
 	if (pasid == IOMMU_NO_PASID && !is_first_stage(any->domain))
 		cmd[0] = VTD_CC | VTD_CC_DEVICE | did << VTD_DID_SHIFT |
-			 (uint64_t)device->rid << VTD_SID_SHIFT;
+			 (uint64_t)id->rid << VTD_SID_SHIFT;
 	else
 		cmd[0] = VTD_PC | VTD_PC_PASID | did << VTD_DID_SHIFT |
 			 (uint64_t)pasid << VTD_PASID_SHIFT;
@@ -293,7 +296,7 @@ static int vtd_set_context(struct device *device, uint32_t pasid,
 		batch_add(&batch, iommu, cmd);
 	}
 	if (old && device_answers(device)) {
-		make_dev_tlb(cmd, pack_atc(device, pasid), 0, UINT64_MAX);
+		make_dev_tlb(cmd, vtd_atc_of(old, id->rid), 0, UINT64_MAX);
 		batch_add(&batch, iommu, cmd);
 	}
 	return queue_wait(iommu, batch_sync(&batch, iommu));
@@ -309,9 +312,7 @@ static int vtd_list_add(struct attachment *attachment)
 	if (did < 0)
 		return (int)did;
 	attachment->elms.s1.tag = pack_tag(domain, (uint32_t)did, attachment->pasid);
-	attachment->elms.s1.atc = pack_atc(device, attachment->pasid);
 	attachment->elms.s2.tag = (u64)did;
-	attachment->elms.s2.atc = attachment->elms.s1.atc;
 	ret = attachment_add(attachment);
 	if (ret < 0)
 		put_did(domain, device->iommu, (uint32_t)did);
@@ -359,6 +360,7 @@ const struct driver vtd_driver = {
 	.list_add = vtd_list_add,
 	.list_del = vtd_list_del,
 	.set_context = vtd_set_context,
+	.atc = vtd_atc_of,
 	.flush = vtd_flush,
 	.make_sync = vtd_make_sync,
 	.look = vtd_look,

@@ -655,6 +655,179 @@ static void pitfall_41_full_queue_holds_up_no_grace_period(void **state)
 }
 
 /*
+ * Devices with several ids
+ */
+
+#define IDS		3
+
+static struct device *ids_device(struct machine *m, bool ats)
+{
+	static const uint32_t rids[IDS] = { 0x10, 0x21, 0x300 };
+	struct device *device = device_probe_ids(m->iommu[0], rids, IDS, true);
+
+	assert_non_null(device);
+	if (ats)
+		assert_int_equal(device_ats_enable(device), 0);
+	return device;
+}
+
+/* A DMA by one of them. */
+static void access_by(struct device *device, unsigned int id, struct model_access *access)
+{
+	model_dma(device->id[id].hw, MODEL_NO_PASID, IOVA, false, access);
+}
+
+static void expect_translated(struct device *device)
+{
+	struct model_access access;
+	unsigned int i;
+
+	for (i = 0; i < IDS; i++) {
+		access_by(device, i, &access);
+		assert_false(access.fault);
+		assert_int_equal(access.paddr, PA);
+	}
+}
+
+static void expect_refused(struct device *device)
+{
+	struct model_access access;
+	unsigned int i;
+
+	for (i = 0; i < IDS; i++) {
+		access_by(device, i, &access);
+		assert_true(access.fault);
+	}
+}
+
+static void pitfall_38_all_ids_are_invalidated(void **state)
+{
+	const uint32_t taken[] = { 0x40, 0x21 }, many[DEVICE_IDS + 1] = { 0 };
+	struct domain *domain, *nest;
+	struct device *device;
+	struct machine m;
+	unsigned int i;
+
+	start(&m, state);
+	domain = machine_domain(&m, false, NULL);
+	nest = machine_domain(&m, true, domain);
+	device = ids_device(&m, true);
+	attach(domain, device);
+	for (i = 0; i < 2; i++) {
+		map(domain, IOVA, PA, PAGE);
+		expect_translated(device);
+		machine_forget(&m);
+		unmap(domain, IOVA, PAGE);
+		/* They are of one group. */
+		assert_int_equal(sent(&m, MODEL_IOTLB), 1);
+		assert_int_equal(sent(&m, MODEL_ATC), IDS);
+		expect_refused(device);
+		/* The same if they were attached first, and ATS came then. */
+		device_ats_disable(device);
+		assert_int_equal(device_ats_enable(device), 0);
+	}
+	map(domain, IOVA, PA, PAGE);
+	expect_translated(device);
+	assert_int_equal(domain_attach(nest, device, NONE), -EINVAL);
+	expect_translated(device);
+	domain_detach(device, NONE);
+	expect_refused(device);
+	attach(domain, device);
+	expect_translated(device);
+	domain_lose_iommu(domain, m.iommu[0]);
+	assert_true(iommu_attach_empty(&domain->alist));
+
+	/* An id is of one device. */
+	assert_null(device_probe_ids(m.iommu[0], taken, 2, true));
+	assert_null(device_probe_ids(m.iommu[0], many, DEVICE_IDS + 1, true));
+	device_remove(device);
+	device = device_probe_ids(m.iommu[0], taken, 2, true);
+	assert_non_null(device);
+	device_remove(device);
+	domain_free(nest);
+	domain_free(domain);
+	stop(&m);
+}
+
+/* By whichever of them it does not answer: it is one device that is set aside, and blocked. */
+static void pitfall_38_silent_id_sets_the_device_aside(void **state)
+{
+	struct gather gather = { 0 };
+	struct domain *domain;
+	struct device *device;
+	unsigned int silent;
+	struct machine m;
+
+	start(&m, state);
+	domain = machine_domain(&m, false, NULL);
+	device = ids_device(&m, true);
+	attach(domain, device);
+	for (silent = 0; silent < IDS; silent++) {
+		map(domain, IOVA, PA, PAGE);
+		expect_translated(device);
+		model_dev_set_silent(device->id[silent].hw, true);
+		assert_int_equal(unmap_and_flush(domain, &gather), -ETIMEDOUT);
+		assert_true(is_aside(device));
+		machine_forget(&m);
+		assert_int_equal(domain_sync(domain, &gather), -ETIMEDOUT);
+		assert_int_equal(sent(&m, MODEL_ATC), 0);
+		device_quarantine(device);
+		assert_int_equal(domain_sync(domain, &gather), 0);
+		expect_refused(device);
+		model_dev_set_silent(device->id[silent].hw, false);
+		assert_int_equal(device_reset(device), 0);
+	}
+	map(domain, IOVA, PA, PAGE);
+	expect_translated(device);
+	machine_forget(&m);
+	unmap(domain, IOVA, PAGE);
+	assert_int_equal(sent(&m, MODEL_ATC), IDS);
+	device_remove(device);
+	domain_free(domain);
+	stop(&m);
+}
+
+/* Each allocation of an attach, and of an enable of ATS, fails. */
+static void pitfall_38_all_ids_or_none(void **state)
+{
+	struct domain *domain;
+	struct device *device;
+	unsigned int nth, i;
+	struct machine m;
+	int ret;
+
+	start(&m, state);
+	domain = machine_domain(&m, false, NULL);
+	map(domain, IOVA, PA, PAGE);
+	for (i = 0; i < 2; i++) {
+		for (nth = 1, ret = -ENOMEM; ret; nth++) {
+			device = ids_device(&m, !i);
+			if (i)
+				attach(domain, device);
+			shim_fail_nth(nth);
+			ret = i ? device_ats_enable(device) : domain_attach(domain, device, NONE);
+			shim_fail_nth(0);
+			assert_true(!ret || ret == -ENOMEM);
+			assert_int_equal(iommu_attach_empty(&domain->alist), ret && !i);
+			machine_forget(&m);
+			unmap(domain, IOVA, PAGE);
+			assert_int_equal(sent(&m, MODEL_ATC), ret ? 0 : IDS);
+			map(domain, IOVA, PA, PAGE);
+			if (ret && !i)
+				expect_refused(device);
+			else
+				expect_translated(device);
+			device_remove(device);
+			iommu_attach_drain(&m.iommu[0]->fence);
+		}
+		/* At least one allocation failed. */
+		assert_true(nth > 2);
+	}
+	domain_free(domain);
+	stop(&m);
+}
+
+/*
  * ATS that comes and goes
  */
 
@@ -895,6 +1068,9 @@ static const struct {
 	CASE(pitfall_33_one_of_ten_is_found),
 	CASE(timeout_of_an_early_part_is_told),
 	CASE(pitfall_40_part_in_flight_is_waited_for),
+	CASE(pitfall_38_all_ids_are_invalidated),
+	CASE(pitfall_38_silent_id_sets_the_device_aside),
+	CASE(pitfall_38_all_ids_or_none),
 	CASE(pitfall_41_full_queue_holds_up_no_grace_period),
 	CASE(pitfall_35_atc_users_are_counted_right),
 	CASE(pitfall_36_entry_is_whole_or_none),
