@@ -289,6 +289,8 @@ static void broken_logs_are_refused_with_their_line(void **state)
 		{ "a-1 [9999] ..... 9.0: " MAP, 1, "CPU below" },
 		{ "# entries-in-buffer/entries-written: 3/3   #P:2\n"
 		  AT("1.0") MAP AT("1.1") MAP, 3, "3 events" },
+		{ "# entries-in-buffer/entries-written: 3?1/31   #P:2\n" AT("1.0") MAP, 1, "N/N" },
+		{ "# entries-in-buffer/entries-written: 1/1?   #P:2\n" AT("1.0") MAP, 1, "N/N" },
 		{ AT("1.0") "map: IOMMU: iova=0x1000 - 0x3000 paddr=0x8000 size=81\n", 1, "'map:" },
 		{ AT("1.0") "map: IOMMU: iova=0x1000 - 0x3000 paddr=0x8000\n", 1, "'map:" },
 		{ AT("1.0") "unmap: IOMMU: iova=1000 - 3000 size=1 unmapped_size=1\n", 1, "'unmap:" },
@@ -305,6 +307,59 @@ static void broken_logs_are_refused_with_their_line(void **state)
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		assert_broken(cases[i].text, strlen(cases[i].text), cases[i].line,
 			      cases[i].what);
+}
+
+/*
+ * A byte that is no digit does not end a number: the line would count as whole, with
+ * another command in it.
+ */
+static void every_digit_matters(void **state)
+{
+	static const char *const events[] = {
+		"map: IOMMU: iova=0x1000 - 0x3000 paddr=0x8000 size=8192",
+		"map: IOMMU: iova=0x1000 paddr=0x8000 size=8192",
+		"map: iova=4096 paddr=0x8000 size=0x2000",
+		"unmap: IOMMU: iova=0x1000 - 0x3000 size=8192 unmapped_size=8192",
+		"unmap: iova=0x1000 size=8192 unmapped_size=8192",
+		"cache_tag_assign: unit/dev type iotlb did 13 pasid 10 ref 12",
+		"cache_tag_unassign: unit/dev type 0x1 did 0x13 pasid 0x10 ref 0x12",
+		"cache_tag_assign: iommu=unit dev=dev type=1 domain_id=13 pasid=10 users=12",
+		"cache_tag_flush_all: unit/dev type iotlb did 13 pasid 10 ref 12",
+		"cache_tag_flush_range: unit dev[10] type iotlb did 13 [0x1000-0x1fff] addr 0x1000 pages 0x10 mask 0x10",
+		"cache_tag_flush_range_np: unit 0x13[0x10] type 0x0 [0x1000-0x1fff] addr 0x1000 mask 0x10",
+		"qi_submit: iotlb_inv unit: 0x400f2 0xfffba040 0x10 0x11",
+		"qi_submit: qw0=0x400f2 qw1=0xfffba040 qw2=0 qw3=10 iommu=unit",
+		"amdcmd: (x) op=3 iommu=unit d0=0x4001001 d1=0x30000003 d2=0xa002 d3=0x50",
+		"smmucmd: (x) op=18 n=13 sync=1 smmu=unit c0=0x1000000000012 c1=0xfffbe701",
+		"smmucmd: (x) op=18 n=13 sync=1 smmu=unit c={0x1000000000012,0x1001}",
+		"riscvcmd: (x) iommu=unit d0=0x2001001 d1=0x1001",
+		"wait_begin: (x) iommu=unit sync=1",
+	};
+	static const char wrong[] = "?x=-:/]},\x10\xff";
+	char text[512], what[64];
+	size_t i, at, w;
+
+	(void)state;
+	for (i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
+		size_t name = strchr(events[i], ':') - events[i];
+		size_t len = sprintf(text, AT("1.0") "%s\n", events[i]);
+		struct trace *trace;
+
+		first(text, &trace);
+		trace_close(trace);
+		snprintf(what, sizeof(what), "'%.*s:", (int)name, events[i]);
+		for (at = len - strlen(events[i]) + name; at < len; at++) {
+			char digit = text[at];
+
+			if (digit < '0' || digit > '9')
+				continue;
+			for (w = 0; wrong[w]; w++) {
+				text[at] = wrong[w];
+				assert_broken(text, len, 1, what);
+			}
+			text[at] = digit;
+		}
+	}
 }
 
 static void binary_is_refused(void **state)
@@ -372,6 +427,7 @@ int main(void)
 		cmocka_unit_test(markers_may_hold_newlines),
 		cmocka_unit_test(cpus_may_be_merged_out_of_order),
 		cmocka_unit_test(broken_logs_are_refused_with_their_line),
+		cmocka_unit_test(every_digit_matters),
 		cmocka_unit_test(binary_is_refused),
 		cmocka_unit_test(long_lines_are_refused),
 		cmocka_unit_test(a_log_cut_anywhere_is_refused),

@@ -104,6 +104,12 @@ static inline bool at_end(struct cursor *c)
 	return c->p == c->end;
 }
 
+/* What was read is the whole word: nothing follows, or a blank. */
+static inline bool word_ends(const struct cursor *c)
+{
+	return c->p == c->end || *c->p == ' ' || *c->p == '\t';
+}
+
 static inline bool decimal32(struct cursor *c, uint32_t *value)
 {
 	struct cursor save = *c;
@@ -153,19 +159,29 @@ static inline bool field(struct cursor *c, const char *name)
 	return false;
 }
 
-/* The number in field @name, wherever it is; the cursor stays. */
+/* The number that field @name is, wherever it is; the cursor stays. */
 static inline bool number_in(const struct cursor *c, const char *name, uint64_t *value)
 {
 	struct cursor at = *c;
 
-	return field(&at, name) && number(&at, value);
+	return field(&at, name) && number(&at, value) && word_ends(&at);
 }
 
 static inline bool number32_in(const struct cursor *c, const char *name, uint32_t *value)
 {
 	struct cursor at = *c;
 
-	return field(&at, name) && number32(&at, value);
+	return field(&at, name) && number32(&at, value) && word_ends(&at);
+}
+
+/* As number32_in(); @absent where there is no such field. */
+static inline bool number32_or(const struct cursor *c, const char *name, uint32_t absent,
+			       uint32_t *value)
+{
+	struct cursor at = *c;
+
+	*value = absent;
+	return !field(&at, name) || (number32(&at, value) && word_ends(&at));
 }
 
 static inline bool text_in(const struct cursor *c, const char *name, struct trace_text *text)

@@ -36,12 +36,12 @@ static bool parse_map(struct cursor *c, struct trace_event *event)
 
 	literal(c, "IOMMU: ");
 	skip_blanks(c);
-	if (!literal(c, "iova=") || !number(c, &event->map.iova))
+	if (!literal(c, "iova=") || !number(c, &event->map.iova) || !word_ends(c))
 		return false;
 	if (!number_in(c, "size", &size))
 		return false;
 	if (literal(c, " - ") &&
-	    (!number(c, &last) || last != event->map.iova + size))
+	    (!number(c, &last) || !word_ends(c) || last != event->map.iova + size))
 		return false;
 	if (event->type == TRACE_MAP && !number_in(c, "paddr", &event->map.paddr))
 		return false;
@@ -82,13 +82,12 @@ static bool parse_tag_raw(struct cursor *c, struct trace_event *event)
 {
 	struct cursor type = *c;
 
-	if (!number32_in(c, "users", &event->tag.users))
-		event->tag.users = 0;
-	return text_in(c, "iommu", &event->tag.iommu) &&
+	return number32_or(c, "users", 0, &event->tag.users) &&
+	       text_in(c, "iommu", &event->tag.iommu) &&
 	       text_in(c, "dev", &event->tag.device) &&
 	       number32_in(c, "domain_id", &event->tag.did) &&
 	       number32_in(c, "pasid", &event->tag.pasid) && only_fields(*c) &&
-	       field(&type, "type") && tag_type(&type, event);
+	       field(&type, "type") && tag_type(&type, event) && word_ends(&type);
 }
 
 /* "IOMMU/DEV type T did N pasid N ref N" */
@@ -120,12 +119,13 @@ static bool only_range(struct cursor *c)
 
 	skip_blanks(c);
 	if (literal(c, "[") &&
-	    (!number(c, &value) || !literal(c, "-") || !number(c, &value) || !literal(c, "]")))
+	    (!number(c, &value) || !literal(c, "-") || !number(c, &value) ||
+	     !literal(c, "]") || !word_ends(c)))
 		return false;
 	while (!at_end(c)) {
 		if (!literal(c, "addr ") && !literal(c, "pages ") && !literal(c, "mask "))
 			return false;
-		if (!number(c, &value))
+		if (!number(c, &value) || !word_ends(c))
 			return false;
 	}
 	return true;
@@ -148,10 +148,11 @@ static bool parse_tag_flush(struct cursor *c, struct trace_event *event)
 	    !literal(c, " type ") || !tag_type(c, event))
 		return false;
 	if (literal(c, " did "))
-		return number32(c, &event->tag.did) && only_range(c);
+		return number32(c, &event->tag.did) && word_ends(c) && only_range(c);
 	device.p = event->tag.device.s;
 	device.end = device.p + event->tag.device.len;
-	return number32(&device, &event->tag.did) && at_end(&device) && only_range(c);
+	return word_ends(c) && number32(&device, &event->tag.did) && at_end(&device) &&
+	       only_range(c);
 }
 
 /* "KIND IOMMU: 0x.. 0x.. 0x.. 0x..", or "qw0=.. qw1=.. qw2=.. qw3=.. iommu=NAME" */
@@ -210,7 +211,7 @@ static bool parse_amd(struct cursor *c, struct trace_event *event)
 	return true;
 }
 
-/* "c={0x..,0x..,..}": as many words as there are, perhaps more than were submitted */
+/* "c={0x..,0x..,..}": two words a command, perhaps of more than were submitted */
 static bool parse_array(const struct cursor *c, struct trace_event *event)
 {
 	struct cursor at = *c;
@@ -224,7 +225,7 @@ static bool parse_array(const struct cursor *c, struct trace_event *event)
 		nr++;
 	} while (literal(&at, ","));
 	event->cmd.nr_words = nr;
-	return nr >= 2 && literal(&at, "}");
+	return nr && !(nr & 1) && literal(&at, "}") && word_ends(&at);
 }
 
 /* "(where) op=N n=N sync=N smmu=0x.. c0=0x.. c1=0x.." or "c={..}" */
@@ -266,13 +267,14 @@ static bool parse_riscv(struct cursor *c, struct trace_event *event)
 /* "(function) [iommu=0x..] [name=..] [sync=N]"; without sync= it is waited for. */
 static bool parse_wait(struct cursor *c, struct trace_event *event)
 {
-	uint32_t sync = 1;
+	uint32_t sync;
 
 	event->cmd.iommu = (struct trace_text){ "", 0 };
 	parse_instance(c, event, "iommu");
-	number32_in(c, "sync", &sync);
+	if (!number32_or(c, "sync", 1, &sync) || sync > 1)
+		return false;
 	event->cmd.sync = sync;
-	return sync <= 1 && only_fields(*c);
+	return only_fields(*c);
 }
 
 static bool parse_nothing(struct cursor *c, struct trace_event *event)

@@ -599,9 +599,11 @@ static int parse_comment(struct trace *trace, const struct trace_text *line,
 	if (literal(&c, "# entries-in-buffer/entries-written: ")) {
 		uint64_t written;
 
-		decimal(&c, &trace->announced);
+		if (!decimal(&c, &trace->announced) || !literal(&c, "/") ||
+		    !decimal(&c, &written) || !word_ends(&c))
+			return fail(trace, "expected 'entries-in-buffer/entries-written: N/N'");
 		/* A ring that was full went on with the newest. */
-		if (literal(&c, "/") && decimal(&c, &written) && written > trace->announced)
+		if (written > trace->announced)
 			trace->overwritten = written - trace->announced;
 	}
 	if (literal(&c, "# alist record: "))
