@@ -332,6 +332,8 @@ def formats():
         'in dmesg, with callers': 'Dumping ftrace buffer:\n'.join(('[    1.000000][   T12] ', '')) + ''.join(
             f'[    1.00000{i}][   T12] {x}\n' for i, x in enumerate(latency.splitlines())),
         'in the journal': ''.join(f'Nov 28 12:00:00 host kernel: {x}\n' for x in latency.splitlines()),
+        'in the journal, quoted in a mail': ''.join(
+            f'> Nov 28 12:00:00 host kernel: {x}\n' for x in latency.splitlines()),
         'with levels': ''.join(f'<6>[    1.0] {x}\n' for x in latency.splitlines()),
         'timestamps in ns': re.sub(r'(\d\.\d{6}):', r'\g<1>123:', body),
         'x86-tsc': re.sub(r'\d\.(\d{6}):', r'77123\1:', body),
@@ -376,6 +378,8 @@ def formats():
     refused('trace.dat from a pipe', b'\x17\x08\x44tracing6\0', r':1: .*pipe', pipe=True,
             env={'PATH': programs + ':' + os.environ['PATH']})
     refused('perf.data', b'PERFILE2' + bytes(100), r':1: .*perf\.data.*perf script -i')
+    refused('a line that is none, in a plain log, after a marker that says kernel:',
+            log('tracing_mark_write: of this kernel: x', MAP) + 'what\n' + body, r':3: expected')
     refused('a line that is none, in a plain log', body + 'what\n' + lines[0] + '\n', r':4: expected')
     refused('text that is no log', 'hello\n' + body, r':1: expected')
     for i, line in enumerate(lines):

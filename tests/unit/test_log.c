@@ -239,6 +239,17 @@ static void markers_may_hold_newlines(void **state)
 	trace_close(trace);
 }
 
+static void markers_are_no_prefix(void **state)
+{
+	struct trace *trace;
+	struct trace_event event = first(AT("1.0") "print: of a kernel: x\n", &trace);
+
+	(void)state;
+	assert_text(&event.task, "dd");
+	assert_text(&event.text, "of a kernel: x");
+	trace_close(trace);
+}
+
 static void cpus_may_be_merged_out_of_order(void **state)
 {
 	struct trace_event event;
@@ -425,6 +436,7 @@ int main(void)
 		cmocka_unit_test(lost_events_are_told),
 		cmocka_unit_test(runs_forget_the_time_before),
 		cmocka_unit_test(markers_may_hold_newlines),
+		cmocka_unit_test(markers_are_no_prefix),
 		cmocka_unit_test(cpus_may_be_merged_out_of_order),
 		cmocka_unit_test(broken_logs_are_refused_with_their_line),
 		cmocka_unit_test(every_digit_matters),

@@ -3,6 +3,7 @@
 #define ALIST_CURSOR_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -145,16 +146,17 @@ static inline bool number32(struct cursor *c, uint32_t *value)
 /* "NAME=" at the beginning or after a blank, anywhere; the cursor moves behind it. */
 static inline bool field(struct cursor *c, const char *name)
 {
-	size_t len = strlen(name);
-	const char *p = c->p;
+	ptrdiff_t len = strlen(name);
+	const char *sign = c->p;
 
-	while ((p = memmem(p, c->end - p, name, len))) {
-		if ((p == c->p || p[-1] == ' ' || p[-1] == '\t') && p + len < c->end &&
-		    p[len] == '=') {
-			c->p = p + len + 1;
+	for (; (sign = memchr(sign, '=', c->end - sign)); sign++) {
+		const char *p = sign - len;
+
+		if (sign - c->p >= len && !memcmp(p, name, len) &&
+		    (p == c->p || p[-1] == ' ' || p[-1] == '\t')) {
+			c->p = sign + 1;
 			return true;
 		}
-		p++;
 	}
 	return false;
 }

@@ -466,15 +466,34 @@ found:
 	return true;
 }
 
+/* "Nov 28 12:00:00 host kernel: " */
+static void skip_syslog(struct cursor *c)
+{
+	static const char name[] = " kernel: ";
+	const char *end = c->end - c->p < 100 ? c->end : c->p + 100;
+	const char *colon = c->p;
+
+	for (; (colon = memchr(colon, ':', end - colon)); colon++) {
+		ptrdiff_t before = strlen(" kernel");
+
+		if (colon - c->p >= before && end - colon > 1 &&
+		    !memcmp(colon - before, name, strlen(name))) {
+			c->p = colon + strlen(": ");
+			return;
+		}
+	}
+}
+
 /*
  * What mails and the kernel's log put in front: "> ", "[  438.308478] ", "[   T12] ",
  * "<6>", "Nov 28 12:00:00 host kernel: ".
  */
 static bool skip_prefix(struct cursor *c)
 {
-	const char *start = c->p, *p;
+	const char *start = c->p;
 	uint64_t n;
 
+	skip_syslog(c);
 	for (;;) {
 		struct cursor at = *c;
 
@@ -503,11 +522,6 @@ static bool skip_prefix(struct cursor *c)
 					continue;
 				}
 			}
-		}
-		p = memmem(c->p, c->end - c->p < 100 ? c->end - c->p : 100, " kernel: ", 9);
-		if (p && c->p == start) {
-			c->p = p + 9;
-			continue;
 		}
 		return c->p != start;
 	}
@@ -703,13 +717,12 @@ static int parse_line(struct trace *trace, const struct trace_text *line,
 	if (!line->len)
 		return -2;
 	if (line->s[0] != '#' && parse_frame(trace, &c, event)) {
-		struct cursor start = { line->s, line->s + line->len };
+		struct cursor task = { event->task.s, event->task.s + event->task.len };
 
-		/* The prefix is no part of the task's name. */
-		if (skip_prefix(&start) && start.p > event->task.s) {
+		/* What is before the line was read as a part of the task's name. */
+		if (skip_prefix(&task)) {
 			trace->embedded = true;
-			event->task = trimmed(start.p, event->task.s + event->task.len > start.p ?
-					      event->task.s + event->task.len : start.p);
+			event->task = trimmed(task.p, task.end);
 		}
 		return check_foreign(trace) ? -1 : parse_event(trace, &c, event);
 	}
