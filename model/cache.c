@@ -78,7 +78,7 @@ static uint32_t *link_to(struct cache *cache, uint32_t i)
 	return link;
 }
 
-static void remove_entry(struct cache *cache, uint32_t i)
+void cache_remove(struct cache *cache, uint32_t i)
 {
 	uint32_t moved = cache->count - 1;
 
@@ -127,27 +127,13 @@ void cache_insert(struct cache *cache, const struct cache_entry *entry)
 		return;
 	}
 	if (cache->count == CAPACITY)
-		remove_entry(cache, cache->victim++ % CAPACITY);
+		cache_remove(cache, cache->victim++ % CAPACITY);
 	/* Without memory the translation is not cached: hardware may do so. */
 	if (cache->count == cache->room && !grow(cache))
 		return;
 	i = cache->count++;
 	cache->entries[i] = *entry;
 	link_entry(cache, i);
-}
-
-void cache_drop(struct cache *cache,
-		bool (*match)(struct cache_entry *entry, const void *arg),
-		const void *arg)
-{
-	uint32_t i = 0;
-
-	while (i < cache->count) {
-		if (match(&cache->entries[i], arg))
-			remove_entry(cache, i);
-		else
-			i++;
-	}
 }
 
 void cache_clear(struct cache *cache)

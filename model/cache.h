@@ -45,10 +45,8 @@ const struct cache_entry *cache_lookup(const struct cache *cache,
 				       struct cache_key key, uint64_t addr);
 /* Replaces an entry of the same key. */
 void cache_insert(struct cache *cache, const struct cache_entry *entry);
-/* @match may write to the entry, but not to its key. */
-void cache_drop(struct cache *cache,
-		bool (*match)(struct cache_entry *entry, const void *arg),
-		const void *arg);
+/* Entry @i; the last takes its place. */
+void cache_remove(struct cache *cache, uint32_t i);
 void cache_clear(struct cache *cache);
 
 static inline bool cache_overlaps(const struct cache_entry *entry,
@@ -56,6 +54,21 @@ static inline bool cache_overlaps(const struct cache_entry *entry,
 {
 	return entry->key.page <= last &&
 	       entry->key.page + (entry->key.size - 1) >= first;
+}
+
+/* @match may write to the entry, but not to its key. Inline: it looks at every entry. */
+static inline void cache_drop(struct cache *cache,
+			      bool (*match)(struct cache_entry *entry, const void *arg),
+			      const void *arg)
+{
+	uint32_t i = 0;
+
+	while (i < cache->count) {
+		if (match(&cache->entries[i], arg))
+			cache_remove(cache, i);
+		else
+			i++;
+	}
 }
 
 #endif /* MODEL_CACHE_H */

@@ -505,12 +505,12 @@ static bool in_scope(struct cache_entry *entry, const void *arg)
 	const struct model_scope *scope = arg;
 	const struct cache_key *key = &entry->key;
 
-	if (!(scope->modes & 1u << key->kind))
-		return false;
-	return (scope->any_tag || key->tag == scope->tag) &&
+	/* The range first: it spares most of the entries. */
+	return cache_overlaps(entry, scope->first, scope->last) &&
+	       scope->modes & 1u << key->kind &&
+	       (scope->any_tag || key->tag == scope->tag) &&
 	       (scope->any_vm_tag || key->vm_tag == scope->vm_tag) &&
-	       (scope->any_pasid || key->pasid == scope->pasid) &&
-	       cache_overlaps(entry, scope->first, scope->last);
+	       (scope->any_pasid || key->pasid == scope->pasid);
 }
 
 struct erratum_scope {
