@@ -412,8 +412,17 @@ def recorded():
         costs(f'{name}: what QEMU was given', path,
               f'd["commands"] == dict(iotlb={iotlb}, atc=0, sync={sync}, config=0, other=0)')
         costs(f'{name}: named by BTF', path, f'[x["name"] for x in d["by"]["IOMMU"]] == ["{iommu}"]')
+        page = subprocess.run([alist, 'cost', '--html', path], capture_output=True, text=True).stdout
+        ends = [float(x) + 7.5 * len(label) for x, label in
+                re.findall(r'<text x=([\d.]+) y=\d+>([^<]*)<', page)]
+        check(f'{name}: no label goes over the edge of its chart', ends and max(ends) <= 560, ends)
         replays(f'{name}: replayed', text,
                 f'd["recorded"]["iotlb"] == {iotlb} and d["stale"] == 0 and not d["differences"]')
+        out = subprocess.run([alist, 'cost', path], capture_output=True, text=True).stdout
+        table = re.search(r'  by IOMMU.*\n.*\n', out)[0].splitlines()
+        check(f'{name}: columns stand in line', len(table[0]) == len(table[1]), table)
+        check(f'{name}: which IOMMU a flush is of, the log does not tell',
+              table[1].split()[-7:-4] == [str(iotlb), '0', '-'], table)
         # A kernel without BTF: the same, and the IOMMU has a number for a name.
         plain = os.path.join(tmp, 'plain.txt')
         with open(plain, 'w') as out:

@@ -13,6 +13,7 @@
 #include "vendor.h"
 
 #define BAR		40
+#define NAME_WIDTH	21			/* at least */
 
 struct options {
 	bool json;
@@ -152,10 +153,24 @@ static void print_sizes(FILE *out, const struct profile *p)
 				100.0 * p->sizes[i] / p->unmaps);
 }
 
-static const char *number(uint64_t n, char *buf, size_t size)
+const char *cost_number(uint64_t n, bool known, char *buf, size_t size)
 {
+	if (!known)
+		return "-";
 	snprintf(buf, size, "%" PRIu64, n);
 	return buf;
+}
+
+bool cost_has_flushes(const struct profile *p, enum cost_table table)
+{
+	return p->flush.nr && (table == BY_DOMAIN || table == BY_TASK);
+}
+
+/* A wait is of the domain that is flushed meanwhile. */
+bool cost_has_waits(const struct profile *p, enum cost_table table)
+{
+	return p->wait.nr && (table == BY_IOMMU || table == BY_TASK ||
+			      (table == BY_DOMAIN && p->flush.nr));
 }
 
 /* Which domain an unmap is of, the log does not say. */
@@ -163,19 +178,27 @@ static void print_table(FILE *out, const struct profile *p, enum cost_table tabl
 			unsigned int top)
 {
 	unsigned int i, nr = p->nr_rows[table];
-	char flush[32], wait[32], unmaps[24];
+	int width = NAME_WIDTH;
+	char flush[32], wait[32], unmaps[24], flushes[24], waits[24];
+	bool has_flushes = cost_has_flushes(p, table), has_waits = cost_has_waits(p, table);
 
 	if (!nr)
 		return;
-	fprintf(out, "  by %-20s %8s %8s %8s %8s %8s %11s %11s\n", cost_table_names[table],
-		"unmaps", "IOTLB", "ATC", "flushes", "waits", "in flushes", "in waits");
+	for (i = 0; i < nr && i < top; i++)
+		if ((int)strlen(p->rows[table][i].name) > width)
+			width = strlen(p->rows[table][i].name);
+	fprintf(out, "  by %-*s %8s %8s %8s %8s %8s %11s %11s\n", width - 1,
+		cost_table_names[table], "unmaps", "IOTLB", "ATC", "flushes", "waits",
+		"in flushes", "in waits");
 	for (i = 0; i < nr && i < top; i++) {
 		const struct cost_row *row = &p->rows[table][i];
 
-		fprintf(out, "    %-21.40s %8s %8" PRIu64 " %8" PRIu64 " %8" PRIu64
-			" %8" PRIu64 " %11s %11s\n", row->name,
-			table == BY_TASK ? number(row->unmaps, unmaps, sizeof(unmaps)) : "-",
-			row->iotlb, row->atc, row->flushes, row->waits,
+		fprintf(out, "    %-*s %8s %8" PRIu64 " %8" PRIu64 " %8s %8s %11s %11s\n",
+			width, row->name,
+			cost_number(row->unmaps, table == BY_TASK, unmaps, sizeof(unmaps)),
+			row->iotlb, row->atc,
+			cost_number(row->flushes, has_flushes, flushes, sizeof(flushes)),
+			cost_number(row->waits, has_waits, waits, sizeof(waits)),
 			cost_time(row->flush_ns, row->flushes, flush, sizeof(flush)),
 			cost_time(row->wait_ns, row->waits, wait, sizeof(wait)));
 	}

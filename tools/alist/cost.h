@@ -12,6 +12,11 @@ void cost_html(FILE *out, const char *path, const struct profile *profile, unsig
 
 /* "12.3 µs"; "-" for nothing measured. */
 const char *cost_time(uint64_t ns, bool known, char *buf, size_t size);
+/* "17"; "-" for what the log does not tell. */
+const char *cost_number(uint64_t n, bool known, char *buf, size_t size);
+/* Whether the rows of @table have flushes and waits: the log has begin and end of them. */
+bool cost_has_flushes(const struct profile *profile, enum cost_table table);
+bool cost_has_waits(const struct profile *profile, enum cost_table table);
 /* "64 KiB" */
 const char *cost_bytes(uint64_t bytes, char *buf, size_t size);
 /* What the clock, the driver and the kernel are, in a line. */

@@ -16,7 +16,7 @@ static const char style[] =
 	".tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(10rem,1fr));gap:.6rem;margin:1rem 0}\n"
 	".tile{border:1px solid var(--line);border-radius:.4rem;padding:.5rem .7rem}.tile b{display:block;font-size:1.3rem}\n"
 	".charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,28rem),1fr));gap:1rem}\n"
-	"svg{width:100%;height:auto;display:block}svg text{fill:var(--dim);font:12px system-ui,sans-serif}\n"
+	"svg{width:100%;max-width:44rem;height:auto;display:block}svg text{fill:var(--dim);font:12px system-ui,sans-serif}\n"
 	".scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}\n"
 	"th,td{padding:.2rem .6rem;text-align:right;white-space:nowrap;border-bottom:1px solid var(--line)}th:first-child,td:first-child{text-align:left}th{color:var(--dim);font-weight:600}\n";
 
@@ -53,6 +53,7 @@ static void tile(FILE *out, const char *name, const char *value, const char *not
 #define LEFT	52
 #define BOTTOM	34
 #define TOP	12
+#define LABEL	60			/* the longest: "131.1 us" */
 
 static void axes(FILE *out, const char *label, uint64_t most, const char *unit)
 {
@@ -97,7 +98,7 @@ static void histogram(FILE *out, const char *name, const struct times *times)
 		cost_time(times_bucket_ns(i * 8), true, from, sizeof(from));
 		fprintf(out, "<rect x=%.1f y=%.1f width=%.1f height=%.1f fill='var(--a)'><title>from %s: %" PRIu64 "</title></rect>\n",
 			x + 1, HEIGHT - BOTTOM - high, width - 2, high, from, by[i]);
-		if (n <= 8 || !((i - first) % ((n + 7) / 8)))
+		if ((n <= 8 || !((i - first) % ((n + 7) / 8))) && x + LABEL <= WIDTH)
 			fprintf(out, "<text x=%.1f y=%d>%s</text>\n", x, HEIGHT - BOTTOM + 16,
 				from);
 	}
@@ -136,7 +137,7 @@ static void over_time(FILE *out, const struct profile *p)
 		return;
 	fputs("<figure style='margin:0'><figcaption>A second, over the log: "
 	      "<span style='color:var(--a)'>unmaps</span>, "
-	      "<span style='color:var(--b)'>IOTLB and ATC commands</span></figcaption>", out);
+	      "<span style='color:var(--b)'>IOTLB and ATC commands</span> (dashed)</figcaption>", out);
 	axes(out, "over time", most + 0.5, "");
 	polyline(out, unmaps, p->nr_slices, most, "a");
 	polyline(out, commands, p->nr_slices, most, "b");
@@ -162,8 +163,8 @@ static void beside(FILE *out, const struct profile *p)
 		if (list[i] > most)
 			most = list[i];
 	}
-	fputs("<figure style='margin:0'><figcaption>Sent by the <span style='color:var(--a)'>driver</span>, "
-	      "and by the <span style='color:var(--b)'>list</span> for the same (computed)</figcaption>", out);
+	fputs("<figure style='margin:0'><figcaption>Sent by the <span style='color:var(--a)'>driver</span> (left), "
+	      "and by the <span style='color:var(--b)'>list</span> (right) for the same (computed)</figcaption>", out);
 	axes(out, "driver and list", most, "");
 	for (i = 0; i < 3; i++) {
 		double x = LEFT + i * width, scale = (double)(HEIGHT - BOTTOM - TOP) / most;
@@ -205,7 +206,7 @@ static void count_row(FILE *out, const struct profile *p, const char *name, uint
 static void table(FILE *out, const struct profile *p, enum cost_table which, unsigned int top)
 {
 	unsigned int i;
-	char flush[32], wait[32];
+	char flush[32], wait[32], number[24];
 
 	if (!p->nr_rows[which])
 		return;
@@ -222,8 +223,11 @@ static void table(FILE *out, const struct profile *p, enum cost_table which, uns
 			fprintf(out, "<td>%" PRIu64, row->unmaps);
 		fprintf(out, "<td>%" PRIu64 "<td>%" PRIu64, row->iotlb, row->atc);
 		if (which != BY_IOMMU)
-			fprintf(out, "<td>%" PRIu64, row->flushes);
-		fprintf(out, "<td>%" PRIu64, row->waits);
+			fprintf(out, "<td>%s", cost_number(row->flushes,
+							   cost_has_flushes(p, which),
+							   number, sizeof(number)));
+		fprintf(out, "<td>%s", cost_number(row->waits, cost_has_waits(p, which), number,
+						   sizeof(number)));
 		if (which != BY_IOMMU)
 			fprintf(out, "<td>%s", cost_time(row->flush_ns, row->flushes, flush,
 							 sizeof(flush)));
