@@ -24,107 +24,16 @@
 #include <unistd.h>
 
 #include "alist.h"
+#include "probes.h"
 #include "trace.h"
 
 #define CHECK_BYTES	(UINT64_C(1) << 16)
-#define FUNCTIONS_MAX	6
 
 struct options {
 	double seconds;			/* 0: until the command ends, or Ctrl-C */
 	const char *output;
 	unsigned int buffer_kb;		/* for each CPU */
 	char **command;
-};
-
-/* Of a probe. */
-#define AT_FIRST	0x0U		/* at the first of its functions that there is */
-#define AT_ALL		0x1U		/* at each of them */
-#define LEADING		0x2U		/* reads no argument behind one that may be constant */
-
-/* A probe, and what the log lacks without it. */
-struct probe {
-	const char *event;
-	const char *end;		/* an event for the return, too; NULL: none */
-	const char *functions[FUNCTIONS_MAX];
-	unsigned int flags;
-	const char *named;		/* by the names that BTF gives arguments, or NULL */
-	const char *args;
-	const char *without;
-};
-
-/*
- * What is read of arguments: AMD commands are four words of 32 bits, the opcode on top of
- * the second; SMMUv3 and RISC-V commands two of 64 bits. SMMUv3 submits an array.
- */
-#define AMD_WORDS	"op=+4($arg2):b4@28/32 d0=+0($arg2):x32 d1=+4($arg2):x32 d2=+8($arg2):x32 d3=+12($arg2):x32"
-#define SMMU_WORDS	"op=+0($arg3):b8@0/64 n=$arg4:s32 sync=$arg5:u8 c0=+0($arg3):x64 c1=+8($arg3):x64 c=+0($arg3):x64[16]"
-#define RISCV_WORDS	"d0=+0($arg2):x64 d1=+8($arg2):x64"
-
-static const struct probe vtd_probes[] = {
-	{ "flush_begin", "flush_end",
-	  { "cache_tag_flush_range", "cache_tag_flush_all", "cache_tag_flush_range_np" }, AT_ALL,
-	  NULL, "", "begin and end of flushes" },
-	{ "wait_begin", "wait_end", { "qi_submit_sync" }, AT_FIRST,
-	  "name=iommu->name:string", "iommu=$arg1", "begin and end of completion waits" },
-	{ 0 },
-};
-
-/* Before 6.10. */
-static const struct probe vtd_old_flush = {
-	"flush_begin", "flush_end",
-	{ "intel_iommu_tlb_sync", "intel_flush_iotlb_all", "intel_iommu_flush_iotlb_all" }, AT_ALL,
-	NULL, "", "begin and end of flushes",
-};
-
-static const struct probe amd_probes[] = {
-	{ "amdcmd", NULL, { "__iommu_queue_command_sync", "iommu_queue_command_sync" }, AT_FIRST,
-	  "iommu=$arg1 name=iommu->iommu.dev->kobj.name:string " AMD_WORDS,
-	  "iommu=$arg1 " AMD_WORDS, "commands" },
-	{ "flush_begin", "flush_end",
-	  { "amd_iommu_domain_flush_pages", "amd_iommu_flush_iotlb_all", "amd_iommu_iotlb_sync" },
-	  AT_ALL, NULL, "", "begin and end of flushes" },
-	{ "wait_begin", "wait_end", { "iommu_completion_wait" }, AT_FIRST,
-	  "iommu=$arg1 name=iommu->iommu.dev->kobj.name:string", "iommu=$arg1",
-	  "begin and end of completion waits" },
-	{ 0 },
-};
-
-static const struct probe smmuv3_probes[] = {
-	{ "smmucmd", NULL, { "arm_smmu_cmdq_issue_cmdlist" }, AT_FIRST,
-	  "smmu=$arg1 name=smmu->iommu.dev->kobj.name:string " SMMU_WORDS,
-	  "smmu=$arg1 " SMMU_WORDS, "commands" },
-	{ "flush_begin", "flush_end",
-	  { "arm_smmu_domain_inv_range", "arm_smmu_iotlb_sync", "arm_smmu_flush_iotlb_all",
-	    "arm_smmu_tlb_inv_context" }, AT_ALL, NULL, "", "begin and end of flushes" },
-	{ "wait_begin", "wait_end", { "arm_smmu_cmdq_issue_cmdlist" }, AT_FIRST,
-	  "iommu=$arg1 name=smmu->iommu.dev->kobj.name:string sync=$arg5:u8",
-	  "iommu=$arg1 sync=$arg5:u8", "begin and end of completion waits" },
-	{ 0 },
-};
-
-static const struct probe riscv_probes[] = {
-	/* Only the first has the IOFENCEs, too; the size that it is given is always the same. */
-	{ "riscvcmd", NULL, { "riscv_iommu_queue_send", "riscv_iommu_cmd_send" }, LEADING,
-	  NULL, "iommu=$arg1 " RISCV_WORDS, "commands" },
-	{ "flush_begin", "flush_end",
-	  { "riscv_iommu_iotlb_sync", "riscv_iommu_iotlb_flush_all" }, AT_ALL,
-	  NULL, "", "begin and end of flushes" },
-	{ "wait_begin", "wait_end", { "riscv_iommu_cmd_sync" }, AT_FIRST,
-	  NULL, "iommu=$arg1", "begin and end of completion waits" },
-	{ 0 },
-};
-
-static const struct vendor_probes {
-	const char *name;
-	const char *sysfs;		/* how its instances begin in /sys/class/iommu */
-	const char *events;		/* of tracefs; NULL: none */
-	const struct probe *probes;
-	const struct probe *old_flush;	/* if there is none of the functions above */
-} vendors[] = {
-	{ "VT-d", "dmar", "intel_iommu", vtd_probes, &vtd_old_flush },
-	{ "AMD-Vi", "ivhd", NULL, amd_probes, NULL },
-	{ "SMMUv3", "smmu3", NULL, smmuv3_probes, NULL },
-	{ "RISC-V", "riscv-iommu", NULL, riscv_probes, NULL },
 };
 
 struct recorder {
@@ -134,7 +43,6 @@ struct recorder {
 	char instance[128];		/* "": not made yet */
 	char group[32];
 	char iommus[256];
-	bool btf;
 	bool probes;			/* some were made */
 	FILE *out;
 	char *partial;			/* the file's name until it is whole; NULL: stdout */
@@ -154,20 +62,6 @@ static void on_signal(int sig)
 	interrupted = 1;
 }
 
-/* Return: 0 or -errno. */
-static int write_file(const char *path, const char *text, bool append)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC | (append ? O_APPEND : O_TRUNC));
-	int ret = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (write(fd, text, strlen(text)) < 0)
-		ret = -errno;
-	close(fd);
-	return ret;
-}
-
 __attribute__((format(printf, 3, 4)))
 static int set(const char *dir, const char *text, const char *fmt, ...)
 {
@@ -178,44 +72,12 @@ static int set(const char *dir, const char *text, const char *fmt, ...)
 	vsnprintf(name, sizeof(name), fmt, ap);
 	va_end(ap);
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	return write_file(path, text, false);
+	return probes_write(path, text, false);
 }
 
 /*
  * What the kernel has
  */
-
-/*
- * The symbol of a function, which may have a suffix where the compiler changed it. Its
- * arguments may not be what they were then. Return: false if there is none.
- */
-static bool find_function(const char *function, char *symbol, size_t size)
-{
-	FILE *symbols = fopen("/proc/kallsyms", "re");
-	size_t len = strlen(function);
-	char line[512];
-	bool found = false;
-
-	while (symbols && !found && fgets(line, sizeof(line), symbols)) {
-		const char *name = strchr(line, ' ');
-
-		/* "ffffffff81000000 t name [module]" */
-		if (!name || !name[1] || name[2] != ' ' || !strchr("tTwW", name[1]))
-			continue;
-		name += 3;
-		if (strncmp(name, function, len) || !strchr("\n\t .", name[len]))
-			continue;
-		/* Parts of a function, and what is never run, are not it. */
-		if (name[len] == '.' && strncmp(name + len, ".isra.", 6) &&
-		    strncmp(name + len, ".constprop.", 11))
-			continue;
-		snprintf(symbol, size, "%.*s", (int)strcspn(name, "\n\t "), name);
-		found = strlen(symbol) == strcspn(name, "\n\t ");
-	}
-	if (symbols)
-		fclose(symbols);
-	return found;
-}
 
 static bool locked_down(void)
 {
@@ -258,12 +120,13 @@ static int find_iommus(struct recorder *r)
 	while (dir && (entry = readdir(dir))) {
 		if (entry->d_name[0] == '.')
 			continue;
-		for (i = 0; i < sizeof(vendors) / sizeof(vendors[0]); i++) {
-			if (strncmp(entry->d_name, vendors[i].sysfs, strlen(vendors[i].sysfs)))
+		for (i = 0; i < PROBES_VENDORS; i++) {
+			const struct vendor_probes *vendor = &probes_vendors[i];
+
+			if (strncmp(entry->d_name, vendor->sysfs, strlen(vendor->sysfs)) ||
+			    (r->vendor && r->vendor != vendor))
 				continue;
-			if (r->vendor && r->vendor != &vendors[i])
-				continue;
-			r->vendor = &vendors[i];
+			r->vendor = vendor;
 			if (strlen(r->iommus) + strlen(entry->d_name) + 2 < sizeof(r->iommus)) {
 				if (r->iommus[0])
 					strcat(r->iommus, ",");
@@ -332,7 +195,7 @@ static void remove_probes(const struct recorder *r, bool own)
 			/* The file may not be written to while it is read. */
 			fclose(events);
 			events = NULL;
-			if (write_file(path, gone, true))
+			if (probes_write(path, gone, true))
 				return;
 			again = true;
 		}
@@ -381,74 +244,14 @@ static void take_away(struct recorder *r)
  * Setting up
  */
 
-static int define(struct recorder *r, char kind, const char *event, const char *function,
-		  const char *args)
-{
-	char path[128], text[1024];
-	int ret;
-
-	snprintf(path, sizeof(path), "%s/kprobe_events", r->tracefs);
-	snprintf(text, sizeof(text), "%c:%s/%s %s %s\n", kind, r->group, event, function, args);
-	ret = write_file(path, text, true);
-	r->probes |= !ret;
-	return ret;
-}
-
-/*
- * Whether the arguments are where the source has them. A copy for a constant argument
- * (.constprop) lacks that one; in other changed functions, any may have become another.
- */
-static bool has_arguments(const struct probe *probe, const char *function)
-{
-	const char *suffix = strchr(function, '.');
-
-	return !suffix || ((probe->flags & LEADING) && !strstr(suffix, ".isra."));
-}
-
-/* Return: how many functions it is at. */
-static int add_probe(struct recorder *r, const struct probe *probe)
-{
-	int at = 0, i;
-
-	for (i = 0; i < FUNCTIONS_MAX && probe->functions[i]; i++) {
-		char function[128];
-
-		if (!find_function(probe->functions[i], function, sizeof(function)))
-			continue;
-		if (!has_arguments(probe, function)) {
-			/* When it is called and returns is known, and nothing else. */
-			if (!probe->end || define(r, 'p', probe->event, function, ""))
-				continue;
-		} else if ((!r->btf || !probe->named ||
-		     define(r, 'p', probe->event, function, probe->named)) &&
-		    define(r, 'p', probe->event, function, probe->args))
-			continue;
-		if (probe->end && define(r, 'r', probe->end, function, ""))
-			alist_error("warning: no end of %s: the kernel has no return probes", function);
-		at++;
-		if (!(probe->flags & AT_ALL))
-			break;
-	}
-	return at;
-}
-
-static void add_probes(struct recorder *r)
-{
-	const struct probe *probe;
-
-	for (probe = r->vendor->probes; probe->event; probe++) {
-		if (add_probe(r, probe))
-			continue;
-		if (r->vendor->old_flush && !strcmp(probe->event, "flush_begin") &&
-		    add_probe(r, r->vendor->old_flush))
-			continue;
-		alist_error("warning: the log will lack %s: there is nothing to probe in this kernel",
-			    probe->without);
-	}
-}
-
 static int set_up(struct recorder *r)
 {
+	struct probes_place place = {
+		.tracefs = r->tracefs,
+		.symbols = "/proc/kallsyms",
+		.group = r->group,
+		.warn = alist_error,
+	};
 	char text[32];
 	int ret;
 
@@ -467,8 +270,8 @@ static int set_up(struct recorder *r)
 		return -1;
 	}
 	set(r->instance, "mono", "trace_clock");
-	r->btf = !access("/sys/kernel/btf/vmlinux", R_OK);
-	add_probes(r);
+	place.btf = !access("/sys/kernel/btf/vmlinux", R_OK);
+	r->probes = probes_add(&place, r->vendor);
 	if (set(r->instance, "1", "events/iommu/enable"))
 		alist_error("warning: the log will lack maps and unmaps: the kernel has no iommu events");
 	if (r->vendor->events && set(r->instance, "1", "events/%s/enable", r->vendor->events))
