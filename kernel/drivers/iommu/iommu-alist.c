@@ -1946,8 +1946,7 @@ static int flush_singly(struct iommu_attach_flush *flush, struct iommu_attach_li
 		search.after = search.number;
 		tries_begin(&tries);
 	}
-	if (search.silent)
-		flush->silent = true;
+	flush->silent |= search.silent;
 	return ret;
 }
 

@@ -2853,6 +2853,42 @@ static void pitfall_31_silent_device_that_is_not_set_aside(struct kunit *test)
 	}
 }
 
+static void hook_set_aside(struct record *record)
+{
+	set_aside(record->world, 0, 5);
+}
+
+/* Another flush has found the silent device first: the one that searches leaves it out. */
+static void pitfall_33_silent_target_is_found_by_another_flush(struct kunit *test)
+{
+	struct world *world = new_world(test, 8);
+	struct iommu_attach_list *alist = &world->list[0];
+	u32 mode, at, nr;
+
+	add(world, alist, 0, 1, 4);
+	add(world, alist, 0, 1, 5);
+	add(world, alist, 0, 1, 6);
+	state_of(world, 0, 5)->dead = true;
+	for (mode = 0; mode < NR_MODES; mode++) {
+		flush_into(&world->record, alist, mode);
+		nr = world->record.nr;
+		for (at = 1; at <= nr; at++) {
+			resume(world, 0, 5);
+			world->record.hook = hook_set_aside;
+			world->record.hook_at = at;
+			flush_into(&world->record, alist, mode);
+			world->record.hook = NULL;
+			/* Fewer calls then; whoever has found it, this one has not flushed it. */
+			KUNIT_EXPECT_EQ_MSG(test, world->record.error, -ETIMEDOUT,
+					    "mode %u, call %u", mode, at);
+			KUNIT_EXPECT_LE(test, count_of(&world->record, CALL_SILENT), 1);
+			flush_into(&world->record, alist, mode);
+			EXPECT_FAULT(&world->record, alist, FINE, "mode %u, call %u", mode, at);
+		}
+		resume(world, 0, 5);
+	}
+}
+
 /*
  * Devices that are set aside
  */
@@ -2956,11 +2992,6 @@ static void rule_14_detach_while_aside(struct kunit *test)
 	expect_flush(world, alist, 0, 3);
 	detach(world, other);
 	verify(world, alist);
-}
-
-static void hook_set_aside(struct record *record)
-{
-	set_aside(record->world, 0, 5);
 }
 
 static void hook_resume(struct record *record)
@@ -4499,6 +4530,7 @@ static struct kunit_case alist_test_cases[] = {
 	KUNIT_CASE(pitfall_41_drain_beside_a_silent_device),
 	KUNIT_CASE(pitfall_33_single_target_is_asked_by_itself),
 	KUNIT_CASE(pitfall_33_silent_targets_are_found),
+	KUNIT_CASE(pitfall_33_silent_target_is_found_by_another_flush),
 	KUNIT_CASE(pitfall_33_search_meets_other_errors),
 	KUNIT_CASE(pitfall_32_only_who_sent_to_it_is_told),
 	KUNIT_CASE(pitfall_31_silent_device_that_is_not_set_aside),
