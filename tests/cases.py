@@ -436,8 +436,12 @@ def recorded():
     costs('a trace.dat of trace-cmd', path,
           'd["vendor"] == "vtd" and d["unmaps"] == 560 and d["commands"]["iotlb"] == 560 and d["maps"] > 2000')
     replays('and replayed', open(path, 'rb').read(), 'd["flushes"] == d["same"] == 560 and d["stale"] == 0')
-    text = subprocess.run(['trace-cmd', 'report', '-i', path], capture_output=True).stdout
-    replays('as its text', text, 'd["flushes"] == d["same"] == 560')
+    for option in ([], ['-t'], ['-R'], ['-r', 'iommu:map'], ['-l'], ['-w'], ['-N'], ['-V'], ['-G'], ['--raw-ts'],
+                   ['--ts-diff'], ['--ts-check'], ['--align-ts'], ['--nodate'], ['--debug'], ['-R', '--debug']):
+        text = subprocess.run(['trace-cmd', 'report', *option, '-i', path], capture_output=True).stdout
+        if text:
+            replays(f'as the text of trace-cmd report {" ".join(option)}', text,
+                    'd["flushes"] == d["same"] == 560')
     refused('a trace.dat that is cut', open(path, 'rb').read()[:100000], r'trace-cmd|expected')
 
 

@@ -565,12 +565,23 @@ static bool parse_lost(const struct trace_text *line, struct trace_event *event)
 	return true;
 }
 
-/* What trace-cmd report prints above the events. */
+/* What trace-cmd report prints around the events, with -V and --debug, too. */
 static bool is_report_header(const struct trace_text *line)
 {
+	static const char *const verbose[] = {
+		"registering plugin: ", "overriding event (", "removing override handler for event (",
+		" TIME EXTEND: ", " TIME STAMP: ", " PADDING: ",
+	};
 	struct cursor c = { line->s, line->s + line->len };
 	uint64_t n;
+	size_t i;
 
+	for (i = 0; i < sizeof(verbose) / sizeof(verbose[0]); i++)
+		if (literal(&c, verbose[i]))
+			return true;
+	if (literal(&c, "CPU:") && decimal(&c, &n) && literal(&c, " [SUBBUFFER START]"))
+		return true;
+	c.p = line->s;
 	if (literal(&c, "cpus=") || literal(&c, "version = "))
 		return decimal(&c, &n) && at_end(&c);
 	return literal(&c, "CPU ") && decimal(&c, &n) &&
@@ -645,6 +656,23 @@ static int check_time(struct trace *trace, const struct trace_event *event)
 	return 0;
 }
 
+/* " [1848:0x34:32]", what trace-cmd report --debug prints behind an event. */
+static void cut_debug(struct cursor *c)
+{
+	struct cursor at = { c->end, c->end };
+	uint64_t n;
+
+	if (at.p == c->p || at.p[-1] != ']')
+		return;
+	while (--at.p > c->p && *at.p != '[')
+		;
+	if (at.p > c->p && at.p[-1] == ' ' && literal(&at, "[") && decimal(&at, &n) &&
+	    literal(&at, ":") && hex(&at, &n) && literal(&at, ":") && decimal(&at, &n) &&
+	    literal(&at, "]") && at.p == c->end)
+		while (*--c->end != '[')
+			;
+}
+
 static int parse_event(struct trace *trace, struct cursor *c,
 		       struct trace_event *event)
 {
@@ -670,6 +698,7 @@ static int parse_event(struct trace *trace, struct cursor *c,
 	event->type = form->type;
 	trace->free_text = event->type == TRACE_MARK;
 	skip_blanks(c);
+	cut_debug(c);
 	if (!form->parse(c, event))
 		return fail(trace, "expected '%s: %s'", form->name, form->form);
 	if (event->type == TRACE_TAG_FLUSH)
