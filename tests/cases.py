@@ -386,6 +386,28 @@ def formats():
         for end in ('', ' ', '\x1f'):
             glued = '\n'.join(lines[:i + 1]) + end + '\n'.join(lines[i:]) + '\n'
             refused(f'line {i + 1} goes on with another event, by {end!r}', glued, f':{i + 1}: expected')
+        for what in ('sched_switch: prev_comm=a', 'io_page_fault: IOMMU:a 0x1', 'flush_begin: (f+0x0/0x10',
+                     'flush_end: (f', 'flush_end: (f <- g)', 'wait_end: (f', 'wait_begin: (f) iommu=0x1'):
+            refused(f'{what}, and the newline before line {i + 1} is lost',
+                    ' t-1 [000] 1.0: ' + what + body.split('\n', i)[-1], r':1: expected')
+        for before, name in (('> ', 'in a mail'), ('[    1.0] ', 'in dmesg'),
+                             (' t-1 [001] 1.0: sched_switch: a\n', 'after an event of others'),
+                             (' t-1 [001] 1.0: tracing_mark_write: a\n', 'after a marker')):
+            refused(f'line {i + 1} without its frame, {name}',
+                    f'{before}{lines[i]}\n{before}{lines[i].replace("[000]", "[0?0]")}\n', r'expected .TASK-PID')
+    replays('raw fields of probes', log('flush_begin: __probe_ip=0x1', MAP, UNMAP, psi(4, 0x10000),
+                                        'flush_end: __probe_func=0x1 __probe_ret_ip=0x2'), one)
+    replays('perf script --show-lost-events',
+            variants['perf script with call chains'] + 'swapper 0 [000] 1.1: PERF_RECORD_LOST lost 5\n',
+            'd["unknowns"]["events"] == 5')
+    for name, text, hint in (
+            ('perf script without the CPU', re.sub(r'\[000\]', '', variants['perf script with call chains']), 'perf script -F'),
+            ('perf trace', '     0.001 ( 0.000 ms): dd/12 iommu:map(iova: 1, paddr: 2, size: 3)\n', 'perf script -F'),
+            ('function_graph', f' 0)               |  /* {MAP} */\n', 'nop tracer'),
+            ('UTF-16', body.encode('utf-16'), 'iconv'),
+            ('a mail that is not decoded', body.replace('=', '=3D'), 'Save its text'),
+            ('a line that a mail has wrapped', '> ' + lines[0].replace(' paddr', '\n> paddr') + '\n', 'wrapped')):
+        refused(f'{name}: says what it is', text, f':[0-9]+: expected .*{hint}')
     refused('two vendors', body + log(amd_all(4), AMD_WAIT, step=2.0), r'one vendor')
     refused('two vendors, by tags', log(amd_all(4), AMD_WAIT, 'cache_tag_assign: dmar0/dmar0 type iotlb did 4 pasid 0 ref 1'),
             r'one vendor')

@@ -15,7 +15,7 @@ static bool only_fields(struct cursor c)
 
 	skip_blanks(&c);
 	if (literal(&c, "(")) {
-		while (c.p < c.end && *c.p != ')')
+		while (c.p < c.end && *c.p != ')' && *c.p != '(' && *c.p != ':')
 			c.p++;
 		if (!literal(&c, ")"))
 			return false;
@@ -284,6 +284,13 @@ static bool parse_nothing(struct cursor *c, struct trace_event *event)
 	return true;
 }
 
+/* "(function)", "(caller <- function)"; raw fields: "__probe_ip=0x.." */
+static bool parse_where(struct cursor *c, struct trace_event *event)
+{
+	(void)event;
+	return c->p < c->end && only_fields(*c);
+}
+
 static bool parse_mark(struct cursor *c, struct trace_event *event)
 {
 	event->text.s = c->p;
@@ -328,11 +335,11 @@ const struct event_form event_forms[] = {
 	{ "smmucmd", NULL, TRACE_SMMU, parse_smmu,
 	  "op=N n=N sync=0|1 smmu=0x.. c0=0x.. c1=0x.., op in the low bits of c0", false },
 	{ "riscvcmd", NULL, TRACE_RISCV, parse_riscv, "iommu=0x.. d0=0x.. d1=0x..", false },
-	{ "flush_begin", NULL, TRACE_FLUSH_BEGIN, parse_nothing, "(function)", false },
-	{ "flush_end", NULL, TRACE_FLUSH_END, parse_nothing, "(function)", false },
+	{ "flush_begin", NULL, TRACE_FLUSH_BEGIN, parse_where, "(function)", false },
+	{ "flush_end", NULL, TRACE_FLUSH_END, parse_where, "(function)", false },
 	{ "wait_begin", NULL, TRACE_WAIT_BEGIN, parse_wait,
 	  "(function) iommu=0x.. sync=0|1", false },
-	{ "wait_end", NULL, TRACE_WAIT_END, parse_nothing, "(function)", false },
+	{ "wait_end", NULL, TRACE_WAIT_END, parse_where, "(function)", false },
 	{ "tracing_mark_write", NULL, TRACE_MARK, parse_mark, "text", false },
 	{ "print", NULL, TRACE_MARK, parse_print, "text", false },
 	{ 0 },

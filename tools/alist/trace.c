@@ -58,6 +58,7 @@ struct trace {
 	enum trace_clock clock;
 	uint64_t ours;			/* events of ours in the whole log */
 	uint64_t foreign;		/* the first line that is none of a log's */
+	const char *foreign_hint;
 	bool embedded;			/* in a mail or the kernel's log, among others */
 	bool perf;			/* call chains may follow an event */
 	bool free_text;			/* the last event may go on in the next line */
@@ -532,21 +533,24 @@ static bool contains(const struct trace_text *line, const char *s)
 	return memmem(line->s, line->len, s, strlen(s));
 }
 
-/* "CPU:1 [LOST 12 EVENTS]", "CPU:1 [12 EVENTS DROPPED]", "CPU 0: 3 MISSED EVENTS" */
+/*
+ * "CPU:1 [LOST 12 EVENTS]", "CPU:1 [12 EVENTS DROPPED]", "CPU 0: 3 MISSED EVENTS"; perf
+ * script --show-lost-events: "PERF_RECORD_LOST lost 12" in place of an event
+ */
 static bool parse_lost(const struct trace_text *line, struct trace_event *event)
 {
 	struct cursor c = { line->s, line->s + line->len };
 	uint64_t n;
 
-	if (contains(line, "PERF_RECORD_LOST")) {
+	skip_blanks(&c);
+	if (literal(&c, "PERF_RECORD_LOST")) {
 		event->type = TRACE_LOST;
 		event->lost = 1;
-		c.p = memmem(c.p, c.end - c.p, "lost", 4);
+		c.p = memmem(c.p, c.end - c.p, "lost ", 5);
 		if (c.p && literal(&c, "lost "))
 			decimal(&c, &event->lost);
 		return true;
 	}
-	skip_blanks(&c);
 	if (!literal(&c, "CPU") || !contains(line, "EVENTS") ||
 	    (!contains(line, "LOST") && !contains(line, "DROPPED") &&
 	     !contains(line, "MISSED")))
@@ -673,6 +677,29 @@ static void cut_debug(struct cursor *c)
 			;
 }
 
+/* Whether there is one of ours in it, whatever is before: a newline or a frame was lost. */
+static bool has_event(struct cursor c)
+{
+	struct trace_event event;
+	struct trace_text name;
+
+	while (!at_end(&c) && word(&c, ' ', &name)) {
+		const struct event_form *form;
+
+		if (name.s[--name.len] != ':')
+			continue;
+		form = event_find(&name);
+		if (form && form->type != TRACE_MARK && form->type != TRACE_QUIET) {
+			struct cursor at = c;
+
+			skip_blanks(&at);
+			if (at.p < at.end && form->parse(&at, &event))
+				return true;
+		}
+	}
+	return false;
+}
+
 static int parse_event(struct trace *trace, struct cursor *c,
 		       struct trace_event *event)
 {
@@ -693,6 +720,9 @@ static int parse_event(struct trace *trace, struct cursor *c,
 		return 1;
 	name.len--;
 	form = event_find(&name);
+	if ((!form || form->type == TRACE_QUIET) && has_event(*c))
+		return fail(trace, "expected a line for each event, '%.*s' goes on with another",
+			    (int)name.len, name.s);
 	if (!form)
 		return 1;
 	event->type = form->type;
@@ -700,16 +730,36 @@ static int parse_event(struct trace *trace, struct cursor *c,
 	skip_blanks(c);
 	cut_debug(c);
 	if (!form->parse(c, event))
-		return fail(trace, "expected '%s: %s'", form->name, form->form);
+		return fail(trace, "expected '%s: %s'%s", form->name, form->form,
+			    memmem(name.s, c->end - name.s, "=3D", 3) ?
+			    " (a mail that is not decoded? Save its text)" :
+			    trace->embedded ? " (a line that a mail has wrapped?)" : "");
 	if (event->type == TRACE_TAG_FLUSH)
 		event->tag.map = form->for_map;
 	trace->ours += event->type != TRACE_MARK;
 	return 1;
 }
 
+/* What a line that cannot be read may be, and what to do about it; "" if nobody knows. */
+static const char *hint_of(const struct trace_text *line)
+{
+	if (contains(line, "/* ") || contains(line, "() {"))
+		return " (function_graph? Record with the nop tracer: echo nop > current_tracer)";
+	if (contains(line, "iommu:"))
+		return " (perf without the CPU? perf script -F comm,pid,tid,cpu,time,event,trace)";
+	return "";
+}
+
+static int not_an_event(struct trace *trace, const char *hint)
+{
+	return fail(trace, "expected 'TASK-PID [CPU] FLAGS TIME: EVENT: ..'%s", hint);
+}
+
 /* Between the events of a log that is in a mail, in the kernel's log, or of perf. */
 static int foreign(struct trace *trace, const struct trace_text *line)
 {
+	if (has_event((struct cursor){ line->s, line->s + line->len }))
+		return not_an_event(trace, hint_of(line));
 	if (trace->embedded || trace->free_text)
 		return 0;
 	/* The frames of a call chain are indented. */
@@ -717,11 +767,13 @@ static int foreign(struct trace *trace, const struct trace_text *line)
 		return 0;
 	if (!trace->any_event && !trace->ours) {
 		/* A mail may begin with anything; what comes next decides. */
-		if (!trace->foreign)
+		if (!trace->foreign) {
 			trace->foreign = trace->line;
+			trace->foreign_hint = hint_of(line);
+		}
 		return 0;
 	}
-	return fail(trace, "expected 'TASK-PID [CPU] FLAGS TIME: EVENT: ..'");
+	return not_an_event(trace, hint_of(line));
 }
 
 /* A log that is in nothing else: no line may be one of something else. */
@@ -730,7 +782,7 @@ static int check_foreign(struct trace *trace)
 	if (!trace->foreign || trace->embedded)
 		return 0;
 	trace->line = trace->foreign;
-	return fail(trace, "expected 'TASK-PID [CPU] FLAGS TIME: EVENT: ..'");
+	return not_an_event(trace, trace->foreign_hint);
 }
 
 /* Return: as trace_next(), or -2 for a line that holds nothing. */
@@ -742,7 +794,7 @@ static int parse_line(struct trace *trace, const struct trace_text *line,
 	int ret;
 
 	if (memchr(line->s, '\0', line->len))
-		return fail(trace, "expected text, found a NUL byte");
+		return fail(trace, "expected text, found a NUL byte (UTF-16? iconv -f UTF-16 -t UTF-8)");
 	if (!line->len)
 		return -2;
 	if (line->s[0] != '#' && parse_frame(trace, &c, event)) {
@@ -753,7 +805,14 @@ static int parse_line(struct trace *trace, const struct trace_text *line,
 			trace->embedded = true;
 			event->task = trimmed(task.p, task.end);
 		}
-		return check_foreign(trace) ? -1 : parse_event(trace, &c, event);
+		if (check_foreign(trace))
+			return -1;
+		rest = (struct trace_text){ c.p, c.end - c.p };
+		if (trace->perf && parse_lost(&rest, event)) {
+			trace->lost = true;
+			return 1;
+		}
+		return parse_event(trace, &c, event);
 	}
 	c = (struct cursor){ line->s, line->s + line->len };
 	if (skip_prefix(&c))
