@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 
-alist, data = sys.argv[1], sys.argv[2]
+alist, data = os.path.abspath(sys.argv[1]), sys.argv[2]
 cases = os.path.join(data, 'cases')
 traces = os.path.join(data, 'traces')
 tmp = tempfile.mkdtemp()
@@ -536,10 +536,30 @@ def linear():
     check('in linear time', times[1] < 16 * max(times[0], 0.05), times)
 
 
+def examples():
+    """What the manual pages show is what is printed, if not all of it."""
+    logs = {'alist.txt': 'cost/vtd-nvme.txt.xz', '7.3.txt.xz': 'cost/vtd-nvme.txt.xz',
+            '6.12.txt': 'traces/vtd-nvme-strict.txt', 'vfio.txt': 'traces/vtd-vfio-ats-1-2-4-8dev.txt'}
+    for name, log in logs.items():
+        shutil.copy(os.path.join(data, log), os.path.join(tmp, name))
+        if log.endswith('.xz') and not name.endswith('.xz'):
+            with open(os.path.join(tmp, name), 'wb') as out:
+                out.write(lzma.open(os.path.join(data, log)).read())
+    for verb in ('cost', 'compare', 'replay', 'show', 'demo'):
+        page = open(os.path.join(data, f'../../doc/man/alist-{verb}.1.scd')).read()
+        blocks = re.findall(r'^\$ alist (.*)\n((?:(?![$`]).*\n)+)', page, re.M)
+        for args, text in blocks:
+            out = subprocess.run([alist, *args.split()], capture_output=True, text=True, cwd=tmp).stdout
+            printed = iter(x.rstrip() for x in out.splitlines())
+            missing = [x for x in text.splitlines() if x != '...' and x not in printed]
+            check(f'alist-{verb}(1) shows what alist {args} prints', out and not missing, f'{missing} of {out}')
+        check(f'alist-{verb}(1) has an example', f'alist {verb}' in page and blocks)
+
+
 print('KTAP version 1')
 try:
     for kind in (type_numbers, merges, atc_on_map, every_command, guesses, lazy, missing, formats, recorded, names,
-                 manners, linear):
+                 manners, examples, linear):
         kind()
 finally:
     shutil.rmtree(tmp)

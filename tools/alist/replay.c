@@ -674,8 +674,8 @@ static int publish_text(struct replay *replay, const char *path, FILE *out)
 	size_t i;
 
 	trace_clean(name, sizeof(name), path, strlen(path));
-	fprintf(out, "%s: %s, %lu attachments", name, model_vendor_name(machine->vendor),
-		all->attachments);
+	fprintf(out, "%s: %s, %lu attachment%s", name, model_vendor_name(machine->vendor),
+		all->attachments, all->attachments == 1 ? "" : "s");
 	if (replay->options->iommus)
 		fprintf(out, ", spread over %u IOMMUs", replay->options->iommus);
 	fprintf(out, "\n");
