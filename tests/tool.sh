@@ -93,6 +93,28 @@ done
 expect "the reasons are documented" 0 "$alist" replay --reasons
 printed "unexplained is one of them" '^unexplained '
 
+# completes NAME EXPECTED WORD...: what bash offers for the last word
+completes() {
+	name=$1 want=$2
+	shift 2
+	# shellcheck disable=SC2016
+	got=$(cd "$tmp" && bash -c '. "$1"; shift
+		COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _alist
+		printf "%s\n" "${COMPREPLY[@]}"' bash "$completion" "$alist" "$@" 2>"$tmp/err" |
+		sort | tr '\n' ' ')
+	if [ "$got" = "$want " ]; then ok "$name"; else not_ok "$name" "$want, got $got"; fi
+}
+completion=$(cd "$(dirname "$0")/../tools/alist" && pwd)/alist.bash
+: >"$tmp/one.txt"
+completes "verbs are completed" "compare cost" co
+completes "all of them" "compare cost demo record replay show" ""
+completes "options of a verb" "--dot" show --d
+completes "options of another" "--help --html" cost --h
+completes "files" "one.txt" replay one
+completes "files after options" "one.txt" replay --json one
+completes "a verb that is a file's name" "--top" cost show --to
+completes "commands to record" "one.txt" record --time 1 -- one.t
+
 # Real logs
 
 for log in "$data"/*.txt; do

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# bash completion for alist(1): verbs, their options, and files.
+# bash completion for alist(1): verbs, their options, files, and the command of record.
 
 _alist()
 {
@@ -7,11 +7,12 @@ _alist()
 	local current=${COMP_WORDS[COMP_CWORD]} verb="" word options
 
 	for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+		if [ "$word" = -- ]; then
+			mapfile -t COMPREPLY < <(compgen -c -- "$current"; compgen -f -- "$current")
+			return
+		fi
 		case " $verbs " in
-		*" $word "*)
-			verb=$word
-			break
-			;;
+		*" $word "*) verb=${verb:-$word} ;;
 		esac
 	done
 	case $current in
