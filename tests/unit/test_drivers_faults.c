@@ -662,7 +662,7 @@ static void pitfall_41_full_queue_holds_up_no_grace_period(void **state)
 
 static struct device *ids_device(struct machine *m, bool ats)
 {
-	static const uint32_t rids[IDS] = { 0x10, 0x21, 0x300 };
+	static const uint32_t rids[IDS] = { 0x20, 0x41, 0x300 };
 	struct device *device = device_probe_ids(m->iommu[0], rids, IDS, true);
 
 	assert_non_null(device);
@@ -702,7 +702,7 @@ static void expect_refused(struct device *device)
 
 static void pitfall_38_all_ids_are_invalidated(void **state)
 {
-	const uint32_t taken[] = { 0x40, 0x21 }, many[DEVICE_IDS + 1] = { 0 };
+	const uint32_t taken[] = { 0x40, 0x41 }, many[DEVICE_IDS + 1] = { 0 };
 	struct domain *domain, *nest;
 	struct device *device;
 	struct machine m;
@@ -787,42 +787,58 @@ static void pitfall_38_silent_id_sets_the_device_aside(void **state)
 	stop(&m);
 }
 
-/* Each allocation of an attach, and of an enable of ATS, fails. */
+/*
+ * Each allocation of an attach, and of an enable of ATS, fails. How many targets there are
+ * decides which of the ids needs memory. Return: how many failed.
+ */
+static unsigned int fail_each(struct machine *m, struct domain *domain, unsigned int others,
+			      bool attached)
+{
+	struct device *device;
+	unsigned int nth;
+	int ret = -ENOMEM;
+
+	for (nth = 1; ret; nth++) {
+		device = ids_device(m, !attached);
+		if (attached)
+			attach(domain, device);
+		shim_fail_nth(nth);
+		ret = attached ? device_ats_enable(device) : domain_attach(domain, device, NONE);
+		shim_fail_nth(0);
+		assert_true(!ret || ret == -ENOMEM);
+		machine_forget(m);
+		unmap(domain, IOVA, PAGE);
+		assert_int_equal(sent(m, MODEL_ATC), ret ? others : others + IDS);
+		map(domain, IOVA, PA, PAGE);
+		if (ret && !attached)
+			expect_refused(device);
+		else
+			expect_translated(device);
+		device_remove(device);
+		iommu_attach_drain(&m->iommu[0]->fence);
+	}
+	return nth - 2;
+}
+
 static void pitfall_38_all_ids_or_none(void **state)
 {
+	unsigned int others, failed = 0;
+	struct device *other[16];
 	struct domain *domain;
-	struct device *device;
-	unsigned int nth, i;
 	struct machine m;
-	int ret;
 
 	start(&m, state);
 	domain = machine_domain(&m, false, NULL);
 	map(domain, IOVA, PA, PAGE);
-	for (i = 0; i < 2; i++) {
-		for (nth = 1, ret = -ENOMEM; ret; nth++) {
-			device = ids_device(&m, !i);
-			if (i)
-				attach(domain, device);
-			shim_fail_nth(nth);
-			ret = i ? device_ats_enable(device) : domain_attach(domain, device, NONE);
-			shim_fail_nth(0);
-			assert_true(!ret || ret == -ENOMEM);
-			assert_int_equal(iommu_attach_empty(&domain->alist), ret && !i);
-			machine_forget(&m);
-			unmap(domain, IOVA, PAGE);
-			assert_int_equal(sent(&m, MODEL_ATC), ret ? 0 : IDS);
-			map(domain, IOVA, PA, PAGE);
-			if (ret && !i)
-				expect_refused(device);
-			else
-				expect_translated(device);
-			device_remove(device);
-			iommu_attach_drain(&m.iommu[0]->fence);
-		}
-		/* At least one allocation failed. */
-		assert_true(nth > 2);
+	for (others = 0; others < ARRAY_SIZE(other); others++) {
+		fail_each(&m, domain, others, false);
+		failed += fail_each(&m, domain, others, true);
+		other[others] = machine_device(&m, 0, others, true);
+		attach(domain, other[others]);
 	}
+	assert_true(failed > 1);
+	while (others--)
+		device_remove(other[others]);
 	domain_free(domain);
 	stop(&m);
 }
