@@ -119,7 +119,7 @@
 EXPORT_TRACEPOINT_SYMBOL_GPL(iommu_alist_flush);
 
 /* IOMMUs that a flush out of line sends to before it waits: half a KiB of stack. */
-#define FLUSH_WINDOW	32
+#define FLUSH_WINDOW	IOMMU_ATTACH_WINDOW_MAX
 
 /*
  * How often a flush sends again to an IOMMU that aborts what it was sent, if no device is

@@ -14,6 +14,7 @@
 
 #include <linux/atomic.h>
 #include <linux/bits.h>
+#include <linux/build_bug.h>
 #include <linux/cache.h>
 #include <linux/compiler.h>
 #include <linux/errno.h>
@@ -876,6 +877,10 @@ static inline bool iommu_attach_empty(const struct iommu_attach_list *alist)
 /* What a pass sends. */
 #define IOMMU_ATTACH_SEND_OWN	BIT(IOMMU_ATTACH_OWN)
 #define IOMMU_ATTACH_SEND_NEST	BIT(IOMMU_ATTACH_NEST)
+/* What is out of line has room for as many. */
+#define IOMMU_ATTACH_WINDOW_MAX	32
+static_assert(IOMMU_ATTACH_WINDOW > 0 && IOMMU_ATTACH_WINDOW <= IOMMU_ATTACH_WINDOW_MAX);
+
 #define IOMMU_ATTACH_SEND_ATC	BIT(2)	/* targets with a number in (after, until] */
 
 /* An IOMMU that a pass has sent to. */
