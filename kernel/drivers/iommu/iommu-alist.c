@@ -1619,21 +1619,27 @@ EXPORT_SYMBOL_GPL(iommu_attach_endpoint_init);
 /* How often devices were set aside. */
 static atomic_t nr_set_aside;
 
-/* Only from the state @from: two callers may come in any order. Back from any state. */
-static void endpoint_set(struct iommu_attach_endpoint *endpoint, u64 from, u64 aside)
+/*
+ * Only from the state @from: two callers may come in any order. Back from any state.
+ * Return: has it changed?
+ */
+static bool endpoint_set(struct iommu_attach_endpoint *endpoint, u64 from, u64 aside)
 {
 	u64 state = aside ?: IOMMU_ATTACH_LIVE;
 	struct iommu_attach_elm *elm;
 	unsigned long flags;
+	bool changed;
 
 	raw_spin_lock_irqsave(&endpoint->lock, flags);
-	if (endpoint->aside == from || !aside) {
+	changed = endpoint->aside == from || !aside;
+	if (changed) {
 		WRITE_ONCE(endpoint->aside, aside);
 		list_for_each_entry(elm, &endpoint->elms, endpoint_item)
 			atomic64_set_release(&elm->slots->slot[elm->slot],
 					     target_value(elm) | state);
 	}
 	raw_spin_unlock_irqrestore(&endpoint->lock, flags);
+	return changed;
 }
 
 /**
@@ -1651,8 +1657,8 @@ static void endpoint_set(struct iommu_attach_endpoint *endpoint, u64 from, u64 a
  */
 void iommu_attach_set_aside(struct iommu_attach_endpoint *endpoint)
 {
-	endpoint_set(endpoint, 0, IOMMU_ATTACH_SILENT);
-	atomic_inc(&nr_set_aside);
+	if (endpoint_set(endpoint, 0, IOMMU_ATTACH_SILENT))
+		atomic_inc(&nr_set_aside);
 }
 EXPORT_SYMBOL_GPL(iommu_attach_set_aside);
 
@@ -1807,25 +1813,42 @@ static bool flush_again(struct iommu_attach_flush *flush, struct iommu_attach_li
 /* What sends to an IOMMU again, and how often it has. */
 struct flush_tries {
 	int set_aside;
+	u8 renewed;			/* how often, since a device was set aside */
 	u8 nr[FLUSH_WINDOW];
 };
 
 static void tries_begin(struct flush_tries *tries)
 {
+	memset(tries, 0, sizeof(*tries));
 	tries->set_aside = atomic_read(&nr_set_aside);
-	memset(tries->nr, 0, sizeof(tries->nr));
 }
 
-/* Once more, after @error? */
-static bool tries_left(struct flush_tries *tries, u32 i, int error)
+/* Once more, after @error of what was sent? */
+static bool tries_left(struct flush_tries *tries, u32 i, int error, u32 what)
 {
+	int set_aside = atomic_read(&nr_set_aside);
+
 	if (error == -EBUSY)
 		return true;
-	if (error != -EAGAIN)
+	/* Without ATC commands it is that of another flush which was not answered. */
+	if (error != -EAGAIN && (error != -ETIMEDOUT || what & IOMMU_ATTACH_SEND_ATC))
 		return false;
-	if (tries->set_aside != atomic_read(&nr_set_aside))
-		tries_begin(tries);
-	return tries->nr[i]++ < FLUSH_RETRIES;
+	/* A device that is reset and set aside again and again is no reason to go on. */
+	if (tries->set_aside != set_aside && tries->renewed < U8_MAX) {
+		tries->set_aside = set_aside;
+		tries->renewed++;
+		memset(tries->nr, 0, sizeof(tries->nr));
+	}
+	if (tries->nr[i] == FLUSH_RETRIES)
+		return false;
+	tries->nr[i]++;
+	return true;
+}
+
+/* An error of some commands, not of the IOMMU: the rest is sent all the same. */
+static bool is_of_some(int error)
+{
+	return error == -ETIMEDOUT || error == -EAGAIN;
 }
 
 /* The IOTLB commands alone. */
@@ -1841,7 +1864,7 @@ static int flush_iotlb_again(struct iommu_attach_flush *flush,
 		if (!what || !flush_again(flush, alist, sent, what))
 			return 0;
 		error = flush_wait(flush, sent);
-	} while (tries_left(&tries, 0, error));
+	} while (tries_left(&tries, 0, error, what));
 	return error;
 }
 
@@ -1936,15 +1959,17 @@ static int flush_singly(struct iommu_attach_flush *flush, struct iommu_attach_li
 		rcu_read_unlock();
 
 		error = flush_wait(flush, sent);
-		if (tries_left(&tries, 0, error))
+		if (tries_left(&tries, 0, error, IOMMU_ATTACH_SEND_ATC))
 			continue;
 		if (error == -ETIMEDOUT)
 			flush_tell(flush, iommu_device, atc);
 		ret = ret ?: error;
-		if (error && error != -ETIMEDOUT)
+		if (error && !is_of_some(error))
 			break;
 		search.after = search.number;
-		tries_begin(&tries);
+		/* One that aborts all that it is sent has had its tries. */
+		if (error != -EAGAIN)
+			tries_begin(&tries);
 	}
 	flush->silent |= search.silent;
 	return ret;
@@ -1975,9 +2000,11 @@ static noinline int flush_recover(struct iommu_attach_flush *flush,
 				  struct iommu_attach_list *alist,
 				  struct iommu_attach_sent *sent)
 {
-	int ret = flush_iotlb_again(flush, alist, sent);
+	int ret = flush_iotlb_again(flush, alist, sent), error = 0;
 
-	return ret ?: flush_singly(flush, alist, sent);
+	if (!ret || is_of_some(ret))
+		error = flush_singly(flush, alist, sent);
+	return ret ?: error;
 }
 
 /* The list that something was sent for. */
@@ -2023,7 +2050,7 @@ int __iommu_attach_flush_slow(struct iommu_attach_flush *flush,
 				i++;
 				continue;
 			}
-			if (tries_left(&tries, i, error)) {
+			if (tries_left(&tries, i, error, flush->what)) {
 				if (flush_again(flush, alist, &sent[i], flush->what)) {
 					i++;
 					continue;
@@ -2142,10 +2169,11 @@ EXPORT_SYMBOL_GPL(__iommu_attach_pass_many);
  * When this returns 0, nothing caches a translation of the domain that was taken out
  * of the page table before the call, in the range that the callbacks send. When it
  * returns an error, something may: the caller must not give away what the page table
- * pointed to. Everything else has been flushed all the same.
+ * pointed to. Everything else has been flushed all the same, unless an IOMMU has failed for
+ * good.
  *
- * Context: Any context but NMI. Takes no lock, does not sleep, does not allocate; waits
- * for hardware outside of RCU read-side sections.
+ * Context: Any context but NMI. Takes no lock (on 32 bits atomic64_t may), does not sleep,
+ * does not allocate; waits for hardware outside of RCU read-side sections.
  * Return: 0; -ETIMEDOUT if a device did not answer, or is set aside and not blocked; or
  * what &iommu_attach_flush_ops.wait returned, of the first IOMMU that failed.
  */

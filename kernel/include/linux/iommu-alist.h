@@ -371,7 +371,9 @@ static inline void iommu_attach_elm_set_device(struct iommu_attach_elm *elm,
  *	device asked for. Optional for hardware without ATS.
  * @submit: Queue the completion wait of all that was queued for this IOMMU since
  *	the last @submit, and hand it to the hardware. Must not wait for what it
- *	submits. Return: a value that @wait knows it by.
+ *	submits. Where the hardware reports a silent device to the next completion wait in
+ *	its queue, commands and their wait are queued in one piece: that of another flush
+ *	must not come in between. Return: a value that @wait knows it by.
  * @wait: Look for a moment, microseconds at most, whether that completion wait has
  *	completed, and read that it has. Called again until it returns something else
  *	than -EINPROGRESS. Return:
@@ -389,7 +391,8 @@ static inline void iommu_attach_elm_set_device(struct iommu_attach_elm *elm,
  *	  of times unless a device has been set aside meanwhile.
  *	-ETIMEDOUT
  *	  An ATC command may not have been answered, and the hardware does not tell whose:
- *	  the flush sends to one target after the other, see @silent.
+ *	  the flush sends to one target after the other, see @silent. Where it has sent no
+ *	  ATC command, the same as -EAGAIN.
  *	any other
  *	  This IOMMU has failed for good; the flush returns the error.
  *
@@ -874,13 +877,13 @@ static inline bool iommu_attach_empty(const struct iommu_attach_list *alist)
 #define IOMMU_ATTACH_WINDOW	8
 #endif
 
-/* What a pass sends. */
-#define IOMMU_ATTACH_SEND_OWN	BIT(IOMMU_ATTACH_OWN)
-#define IOMMU_ATTACH_SEND_NEST	BIT(IOMMU_ATTACH_NEST)
 /* What is out of line has room for as many. */
 #define IOMMU_ATTACH_WINDOW_MAX	32
 static_assert(IOMMU_ATTACH_WINDOW > 0 && IOMMU_ATTACH_WINDOW <= IOMMU_ATTACH_WINDOW_MAX);
 
+/* What a pass sends. */
+#define IOMMU_ATTACH_SEND_OWN	BIT(IOMMU_ATTACH_OWN)
+#define IOMMU_ATTACH_SEND_NEST	BIT(IOMMU_ATTACH_NEST)
 #define IOMMU_ATTACH_SEND_ATC	BIT(2)	/* targets with a number in (after, until] */
 
 /* An IOMMU that a pass has sent to. */

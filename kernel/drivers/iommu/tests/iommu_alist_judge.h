@@ -149,6 +149,8 @@ struct world {
 	int script_first;
 	int script_error;
 	u32 script_at;			/* 0: none */
+	u32 abort_from;			/* the answer from which on all are aborts; 0: none */
+	u32 nr_aborts;			/* how many they are */
 	/* Of the list's allocations: */
 	unsigned long allocs;
 	size_t largest;
@@ -313,6 +315,9 @@ static int answer(struct record *record, u32 n, u64 cookie)
 		return world->script_error;
 	if (world->script_at != 1 && record->nr_answers == 1 && world->script_first)
 		return world->script_first;
+	if (world->abort_from && record->nr_answers >= world->abort_from &&
+	    record->nr_answers < world->abort_from + world->nr_aborts)
+		return -EAGAIN;
 	if (hardware->looks++ < hardware->slow)
 		return -EINPROGRESS;
 	hardware->looks = 0;

@@ -2562,7 +2562,9 @@ static void rule_13_aborts_of_a_search_are_borne_within_reason(struct kunit *tes
 		world->hardware[0].aborts = 0;
 		flush_beside(world, alist, i ? ATC_WAITS : 0, i ? 4 : 1, hook_abort_all, NULL);
 		KUNIT_EXPECT_EQ(test, world->record.error, -EAGAIN);
-		KUNIT_EXPECT_EQ(test, count_of(&world->record, CALL_SUBMIT), 18 + i);
+		/* The IOTLB command again; the first target; the others, once. */
+		KUNIT_EXPECT_EQ(test, count_of(&world->record, CALL_SUBMIT),
+				i ? 2 + 17 + 3 : 1 + 17 + 17 + 3);
 	}
 	world->script_at = 0;
 }
@@ -2592,19 +2594,23 @@ struct aborter {
 	u32 nr_aside;
 };
 
+/* Behind an IOMMU that nothing is attached to. */
+static struct iommu_attach_endpoint *aborted_endpoint(u32 i)
+{
+	return &fake_endpoints[9 + i / NR_ENDPOINTS][i % NR_ENDPOINTS];
+}
+
 static void hook_abort_and_set_aside(struct record *record)
 {
 	const struct event *event = &record->event[record->nr - 1];
 	struct aborter *aborter = record->hook_data;
-	u32 i = aborter->nr_aside;
 
 	record->hook = hook_abort_and_set_aside;
 	record->hook_at = record->nr + 1;
 	if (event->call != CALL_WAIT)
 		return;
 	if (event->error == -EAGAIN) {
-		aborter->nr_aside++;
-		iommu_attach_set_aside(&fake_endpoints[9 + i / NR_ENDPOINTS][i % NR_ENDPOINTS]);
+		iommu_attach_set_aside(aborted_endpoint(aborter->nr_aside++));
 	} else if (record->nr_answers == aborter->from) {
 		record->world->hardware[0].aborts = 40;
 	}
@@ -2632,8 +2638,54 @@ static void rule_13_tries_begin_anew_when_a_device_was_set_aside(struct kunit *t
 		KUNIT_EXPECT_EQ_MSG(test, world->record.error, 0, "from wait %u", from);
 		KUNIT_EXPECT_EQ(test, aborter.nr_aside, 40);
 		KUNIT_EXPECT_EQ(test, count_of(&world->record, CALL_SUBMIT), from ? 43 : 41);
+		while (aborter.nr_aside--)
+			iommu_attach_resume(aborted_endpoint(aborter.nr_aside));
 	}
 	world->script_at = 0;
+}
+
+/* The same device each time; it comes back, and is set aside anew, each time. */
+static void hook_set_aside_again(struct record *record)
+{
+	struct aborter *aborter = record->hook_data;
+
+	record->hook = hook_set_aside_again;
+	record->hook_at = record->nr + 1;
+	if (record->event[record->nr - 1].call != CALL_WAIT)
+		return;
+	if (aborter->from)
+		iommu_attach_resume(aborted_endpoint(0));
+	iommu_attach_set_aside(aborted_endpoint(0));
+	/* A limit of the test's own. */
+	if (++aborter->nr_aside == 8000)
+		record->world->hardware[0].aborts = 0;
+}
+
+/* Each look of the driver finds a device at fault, and the IOMMU aborts all the same. */
+static void rule_13_tries_end_whatever_is_set_aside(struct kunit *test)
+{
+	struct world *world = new_world(test, 5500);
+	struct iommu_attach_list *alist = &world->list[0];
+	struct aborter aborter;
+	u32 back;
+
+	add(world, alist, 0, 1, 5);
+	world->record.hook_data = &aborter;
+	for (back = 0; back < 2; back++) {
+		aborter = (struct aborter){ .from = back };
+		world->hardware[0].aborts = U32_MAX;
+		world->record.hook = hook_set_aside_again;
+		world->record.hook_at = 1;
+		flush_into(&world->record, alist, 0);
+		world->record.hook = NULL;
+		KUNIT_EXPECT_EQ(test, world->record.error, -EAGAIN);
+		/* That it is set aside counts once, if it does not come back. */
+		if (!back)
+			KUNIT_EXPECT_LE(test, aborter.nr_aside, 40);
+		KUNIT_EXPECT_LT(test, aborter.nr_aside, 8000);
+		iommu_attach_resume(aborted_endpoint(0));
+	}
+	world->hardware[0].aborts = 0;
 }
 
 /* Meanwhile the last attachment of the IOMMU goes: there is nothing to send again. */
@@ -2693,13 +2745,13 @@ static void rule_13_first_error_is_told(struct kunit *test)
 		flush_into(&world->record, alist, mode);
 		EXPECT_FAULT(&world->record, alist, FINE, "mode %u", mode);
 		KUNIT_EXPECT_EQ(test, world->record.error, -EIO);
-		/* A timeout without ATC commands is such an error. */
+		/* So is a timeout without ATC commands, if it stays. */
 		world->hardware[1].error = 0;
 		world->hardware[2].error = -ETIMEDOUT;
 		flush_into(&world->record, alist, mode | WITHOUT_ATC);
 		KUNIT_EXPECT_EQ(test, world->record.error, -ETIMEDOUT);
 		KUNIT_EXPECT_EQ(test, count_of(&world->record, CALL_SILENT), 0);
-		KUNIT_EXPECT_EQ(test, count_of(&world->record, CALL_SUBMIT), 3);
+		KUNIT_EXPECT_EQ(test, count_of(&world->record, CALL_SUBMIT), 3 + 16);
 	}
 }
 
@@ -2788,10 +2840,10 @@ static void pitfall_33_search_meets_other_errors(struct kunit *test)
 			world->script_at = 0;
 			world->script_first = 0;
 			waits = count_of(record, CALL_WAIT);
-			/* The first timeout alone is nobody's fault. */
+			/* That of all is nobody's fault, one of the IOTLB command a stranger's. */
 			expected = errors[error];
 			if (expected == -EAGAIN || expected == -EBUSY ||
-			    (expected == -ETIMEDOUT && at == 1))
+			    (expected == -ETIMEDOUT && at <= 2))
 				expected = 0;
 			KUNIT_EXPECT_EQ_MSG(test, record->error, expected,
 					    "wait %u says %d", at, errors[error]);
@@ -2811,6 +2863,63 @@ static void pitfall_33_search_meets_other_errors(struct kunit *test)
 				resume(world, 0, i);
 		}
 	}
+}
+
+/*
+ * An IOMMU that goes on aborting one command: the other targets are sent to, and the one
+ * that is silent is found.
+ */
+static void pitfall_33_search_goes_on_behind_an_abort(struct kunit *test)
+{
+	struct world *world = new_world(test, 400);
+	struct iommu_attach_list *alist = &world->list[0];
+	struct record *record = &world->record;
+	u32 i, from;
+
+	for (i = 0; i < 4; i++)
+		add(world, alist, 0, 1, i);
+	state_of(world, 0, 3)->dead = true;
+	/* From the IOTLB command on that is sent again; from the second target on. */
+	for (from = 2; from <= 4; from += 2) {
+		world->abort_from = from;
+		world->nr_aborts = 17;
+		flush_into(record, alist, 0);
+		world->abort_from = 0;
+		KUNIT_EXPECT_EQ(test, record->error, -EAGAIN);
+		KUNIT_EXPECT_EQ(test, count_of(record, CALL_SILENT), 1);
+		for (i = 0; i < 3; i++)
+			KUNIT_EXPECT_EQ_MSG(test, count_calls(record, &world->fact[i], CALL_ATC),
+					    from == 2 || i != 1, "target %u, from wait %u", i,
+					    from);
+		resume(world, 0, 3);
+	}
+}
+
+/* What is told of a device that another flush has sent to is no error of this one. */
+static void pitfall_32_timeout_of_a_stranger(struct kunit *test)
+{
+	struct world *world = new_world(test, 64);
+	struct iommu_attach_list *alist = &world->list[0];
+	struct record *record = &world->record;
+	u32 mode;
+
+	add(world, alist, 0, 1, NO_ATC);
+	add(world, alist, 1, 1, 6);
+	world->script_first = -ETIMEDOUT;
+	for (mode = 0; mode < NR_MODES; mode++) {
+		/* Those with a phase in which no ATC command is sent; none is, to the first one. */
+		flush_into(record, alist, mode | (mode & ATC_WAITS ? 0 : WITHOUT_ATC));
+		KUNIT_EXPECT_EQ_MSG(test, record->error, 0, "mode %u", mode);
+		KUNIT_EXPECT_EQ(test, count_of(record, CALL_SILENT), 0);
+		KUNIT_EXPECT_EQ(test, count_calls(record, &world->fact[0], CALL_IOTLB), 1);
+	}
+	/* It does not ask for ever. */
+	world->script_first = 0;
+	world->hardware[0].error = -ETIMEDOUT;
+	flush_into(record, alist, WITHOUT_ATC);
+	KUNIT_EXPECT_EQ(test, record->error, -ETIMEDOUT);
+	KUNIT_EXPECT_LE(test, count_of(record, CALL_SUBMIT), 20);
+	world->hardware[0].error = 0;
 }
 
 /* Another domain behind the same IOMMU has no part in it. */
@@ -4472,6 +4581,7 @@ static struct kunit_case alist_test_cases[] = {
 	KUNIT_CASE(rule_13_only_the_list_that_failed_is_sent_again),
 	KUNIT_CASE(rule_13_aborts_are_borne_within_reason),
 	KUNIT_CASE(rule_13_tries_begin_anew_when_a_device_was_set_aside),
+	KUNIT_CASE(rule_13_tries_end_whatever_is_set_aside),
 	KUNIT_CASE(rule_13_full_queue_is_not_counted),
 	KUNIT_CASE(rule_05_emptied_between_windows),
 	KUNIT_CASE(rule_05_lists_with_faults),
@@ -4532,6 +4642,8 @@ static struct kunit_case alist_test_cases[] = {
 	KUNIT_CASE(pitfall_33_silent_targets_are_found),
 	KUNIT_CASE(pitfall_33_silent_target_is_found_by_another_flush),
 	KUNIT_CASE(pitfall_33_search_meets_other_errors),
+	KUNIT_CASE(pitfall_33_search_goes_on_behind_an_abort),
+	KUNIT_CASE(pitfall_32_timeout_of_a_stranger),
 	KUNIT_CASE(pitfall_32_only_who_sent_to_it_is_told),
 	KUNIT_CASE(pitfall_31_silent_device_that_is_not_set_aside),
 
