@@ -467,6 +467,23 @@ def recorded():
     refused('a trace.dat that is cut', open(path, 'rb').read()[:100000], r'trace-cmd|expected')
 
 
+def counts():
+    """Clocks that count what is not known: no seconds, and no share of them."""
+    text = re.sub(r' (\d+)\.(\d{6}): ', r' \1\2: ', trace('vtd-nvme-strict'))
+    for args in ([], ['--html']):
+        out = run(text, *args, verb='cost')
+        check(f'a clock that counts: cost {" ".join(args)}', out.returncode == 0 and
+              re.search(rb'117205 counts of log', out.stdout) and
+              not re.search(rb'[0-9.]+ (us|ms|s a|s of)\b|[0-9]%.*wall', out.stdout), out.stdout)
+    path = os.path.join(tmp, 'log.txt')
+    costs('a clock that counts: cost --json', path,
+          'd["clock"] == "counts" and d["wall_ns"] == 117205 and '
+          'd["unmap_to_last_command"]["share_of_wall"] is None')
+    out = subprocess.run([alist, 'compare', path, os.path.join(traces, 'vtd-nvme-strict.txt')], capture_output=True,
+                         text=True)
+    check('a clock that counts: compare', re.search(r'unmaps a second +- +1296\.9 +- +not in both', out.stdout), out)
+
+
 def names():
     body = log(f'cache_tag_assign: dmar\x1b[31m/dmar\x1b[31m type iotlb did 4 pasid 0 ref 1',
                'cache_tag_assign: dmar\x1b[31m/0000:\udcff\udce4:00 type devtlb did 4 pasid 0 ref 1',
@@ -558,7 +575,7 @@ def examples():
 
 print('KTAP version 1')
 try:
-    for kind in (type_numbers, merges, atc_on_map, every_command, guesses, lazy, missing, formats, recorded, names,
+    for kind in (type_numbers, merges, atc_on_map, every_command, guesses, lazy, missing, formats, recorded, counts, names,
                  manners, examples, linear):
         kind()
 finally:

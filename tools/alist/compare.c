@@ -116,15 +116,15 @@ static const char *verdict(const struct estimate *a, const struct estimate *b)
 	return difference > 2 * error ? "beyond noise" : "within noise";
 }
 
-static const char *value(const struct measure *m, double value, bool known, char *buf,
-			 size_t size)
+static const char *value(const struct profile *p, const struct measure *m, double value,
+			 bool known, char *buf, size_t size)
 {
 	if (!known)
 		snprintf(buf, size, "-");
 	else if (m->unit == PER_SECOND)
 		snprintf(buf, size, "%.1f", value * 1e9);
 	else if (m->unit == TIME)
-		cost_time(value + 0.5, true, buf, size);
+		cost_time(p, value + 0.5, true, buf, size);
 	else if (m->unit == SHARE)
 		snprintf(buf, size, "%.3f %%", value * 100);
 	else
@@ -132,8 +132,8 @@ static const char *value(const struct measure *m, double value, bool known, char
 	return buf;
 }
 
-static void print_quantiles(FILE *out, const char *name, const struct times *a,
-			    const struct times *b)
+static void print_quantiles(FILE *out, const char *name, struct profile *const *p,
+			    const struct times *a, const struct times *b)
 {
 	static const struct { const char *name; double share; } at[] = {
 		{ "p50", 0.5 }, { "p99", 0.99 }, { "max", 1 },
@@ -149,9 +149,9 @@ static void print_quantiles(FILE *out, const char *name, const struct times *a,
 
 		snprintf(title, sizeof(title), "%s, %s", name, at[i].name);
 		fprintf(out, "  %-26s %12s %12s", title,
-			cost_time(x, a->nr, first, sizeof(first)),
-			cost_time(y, b->nr, second, sizeof(second)));
-		if (x && y)
+			cost_time(p[0], x, a->nr, first, sizeof(first)),
+			cost_time(p[1], y, b->nr, second, sizeof(second)));
+		if (x && y && p[0]->clock == p[1]->clock)
 			fprintf(out, " %+8.1f%%", 100.0 * ((double)y - x) / x);
 		fputc('\n', out);
 	}
@@ -177,16 +177,16 @@ static void print_text(FILE *out, const struct options *options, struct profile 
 		if ((!a.known || !a.value) && (!b.known || !b.value))
 			continue;
 		fprintf(out, "  %-26s %12s %12s", m->name,
-			value(m, a.value, a.known, first, sizeof(first)),
-			value(m, b.value, b.known, second, sizeof(second)));
+			value(p[0], m, a.value, a.known, first, sizeof(first)),
+			value(p[1], m, b.value, b.known, second, sizeof(second)));
 		if (a.known && b.known && a.value > 0)
 			fprintf(out, " %+8.1f%%", 100 * (b.value - a.value) / a.value);
 		else
 			fprintf(out, " %9s", "-");
 		fprintf(out, "  %s\n", verdict(&a, &b));
 	}
-	print_quantiles(out, "flush", &p[0]->flush, &p[1]->flush);
-	print_quantiles(out, "wait", &p[0]->wait, &p[1]->wait);
+	print_quantiles(out, "flush", p, &p[0]->flush, &p[1]->flush);
+	print_quantiles(out, "wait", p, &p[0]->wait, &p[1]->wait);
 	fprintf(out, "  beyond noise: more than two standard errors, from %d slices of each log\n",
 		SLICES_WANTED);
 }

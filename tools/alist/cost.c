@@ -23,10 +23,12 @@ struct options {
 	int nr_files;
 };
 
-const char *cost_time(uint64_t ns, bool known, char *buf, size_t size)
+const char *cost_time(const struct profile *p, uint64_t ns, bool known, char *buf, size_t size)
 {
 	if (!known)
 		snprintf(buf, size, "-");
+	else if (p->clock == TRACE_COUNTS)
+		snprintf(buf, size, "%" PRIu64, ns);
 	else if (ns < 10000)
 		snprintf(buf, size, "%.2f us", ns / 1e3);
 	else if (ns < 1000000)
@@ -55,24 +57,36 @@ const char *cost_bytes(uint64_t bytes, char *buf, size_t size)
 	return buf;
 }
 
-double cost_rate(const struct profile *p, uint64_t nr)
+static bool has_seconds(const struct profile *p)
 {
-	return p->clock == TRACE_SECONDS && p->wall_ns ? nr / (p->wall_ns / 1e9) : 0;
+	return p->clock == TRACE_SECONDS && p->wall_ns;
 }
 
-double cost_share(const struct profile *p, uint64_t ns)
+const char *cost_rate(const struct profile *p, uint64_t nr, char *buf, size_t size)
 {
-	return p->clock == TRACE_SECONDS && p->wall_ns ? 100.0 * ns / p->wall_ns : 0;
+	if (!has_seconds(p))
+		return "-";
+	snprintf(buf, size, "%.1f", nr / (p->wall_ns / 1e9));
+	return buf;
+}
+
+const char *cost_share(const struct profile *p, uint64_t ns, char *buf, size_t size)
+{
+	if (!has_seconds(p))
+		return "-";
+	snprintf(buf, size, "%.2f%%", 100.0 * ns / p->wall_ns);
+	return buf;
 }
 
 void cost_title(const struct profile *p, char *buf, size_t size)
 {
 	char wall[32];
 
-	snprintf(buf, size, "%s, %s of log%s%s%s%s",
+	snprintf(buf, size, "%s, %s%s of log%s%s%s%s",
 		 p->vendor < MODEL_VENDORS ? model_vendor_name(p->vendor) :
 					     "no commands in the log",
-		 cost_time(p->wall_ns, p->clock == TRACE_SECONDS, wall, sizeof(wall)),
+		 cost_time(p, p->wall_ns, true, wall, sizeof(wall)),
+		 p->clock == TRACE_COUNTS ? " counts" : "",
 		 p->nr_runs > 1 ? ", several runs" : "",
 		 p->lost ? ", events were lost" : "",
 		 p->note[0] ? ", " : "", p->note);
@@ -81,27 +95,31 @@ void cost_title(const struct profile *p, char *buf, size_t size)
 static void print_times(FILE *out, const struct profile *p, const char *name,
 			const struct times *times)
 {
-	char sum[32], p50[32], p99[32], max[32];
+	char rate[32], sum[32], share[32], p50[32], p99[32], max[32];
 
 	if (!times->nr)
 		return;
-	fprintf(out, "  %-26s %10" PRIu64 " %10.1f | %10s %6.2f%% | %10s %10s %10s\n", name,
-		times->nr, cost_rate(p, times->nr), cost_time(times->sum, true, sum, sizeof(sum)),
-		cost_share(p, times->sum),
-		cost_time(times_quantile(times, 0.5), true, p50, sizeof(p50)),
-		cost_time(times_quantile(times, 0.99), true, p99, sizeof(p99)),
-		cost_time(times->max, true, max, sizeof(max)));
+	fprintf(out, "  %-26s %10" PRIu64 " %10s | %10s %7s | %10s %10s %10s\n", name,
+		times->nr, cost_rate(p, times->nr, rate, sizeof(rate)),
+		cost_time(p, times->sum, true, sum, sizeof(sum)),
+		cost_share(p, times->sum, share, sizeof(share)),
+		cost_time(p, times_quantile(times, 0.5), true, p50, sizeof(p50)),
+		cost_time(p, times_quantile(times, 0.99), true, p99, sizeof(p99)),
+		cost_time(p, times->max, true, max, sizeof(max)));
 }
 
 static void print_count(FILE *out, const struct profile *p, const char *name, uint64_t nr,
 			const char *note)
 {
+	char rate[32];
+
 	if (nr)
-		fprintf(out, "  %-26s %10" PRIu64 " %10.1f |%s%s\n", name, nr,
-			cost_rate(p, nr), note[0] ? " " : "", note);
+		fprintf(out, "  %-26s %10" PRIu64 " %10s |%s%s\n", name, nr,
+			cost_rate(p, nr, rate, sizeof(rate)), note[0] ? " " : "", note);
 }
 
-static void print_histogram(FILE *out, const char *name, const struct times *times)
+static void print_histogram(FILE *out, const struct profile *p, const char *name,
+			    const struct times *times)
 {
 	uint64_t by[64] = { 0 }, most = 0;
 	unsigned int i, first = 63, last = 0;
@@ -132,8 +150,8 @@ static void print_histogram(FILE *out, const char *name, const struct times *tim
 		memset(bar, '#', n);
 		bar[n] = '\0';
 		fprintf(out, "    %10s .. %10s %10" PRIu64 "%s%s\n",
-			cost_time(times_bucket_ns(i * 8), true, from, sizeof(from)),
-			cost_time(times_bucket_ns(i * 8 + 8), true, to, sizeof(to)), by[i],
+			cost_time(p, times_bucket_ns(i * 8), true, from, sizeof(from)),
+			cost_time(p, times_bucket_ns(i * 8 + 8), true, to, sizeof(to)), by[i],
 			n ? " " : "", bar);
 	}
 }
@@ -199,8 +217,8 @@ static void print_table(FILE *out, const struct profile *p, enum cost_table tabl
 			row->iotlb, row->atc,
 			cost_number(row->flushes, has_flushes, flushes, sizeof(flushes)),
 			cost_number(row->waits, has_waits, waits, sizeof(waits)),
-			cost_time(row->flush_ns, row->flushes, flush, sizeof(flush)),
-			cost_time(row->wait_ns, row->waits, wait, sizeof(wait)));
+			cost_time(p, row->flush_ns, row->flushes, flush, sizeof(flush)),
+			cost_time(p, row->wait_ns, row->waits, wait, sizeof(wait)));
 	}
 	if (i < nr)
 		fprintf(out, "    and %u more (--top)\n", nr - i);
@@ -219,12 +237,13 @@ static void print_what_if(FILE *out, const struct profile *p)
 		fprintf(out, "  in commands (computed: the log has none)\n");
 		fprintf(out, "    strict: at least %" PRIu64 " IOTLB commands and %" PRIu64 " waits for each IOMMU of a domain, and as many ATC commands for each device with ATS\n",
 			p->unmaps, p->unmaps);
-		fprintf(out, "    lazy: at most %.0f flushes of everything for each domain, one every 10 ms\n",
-			p->wall_ns / 1e7 + 1);
+		if (has_seconds(p))
+			fprintf(out, "    lazy: at most %.0f flushes of everything for each domain, one every 10 ms\n",
+				p->wall_ns / 1e7 + 1);
 	}
 	if (p->overlap_flushes)
 		fprintf(out, "  waiting for all IOMMUs at once (computed)\n    would save %s in %" PRIu64 " flushes that waited for several in turn\n",
-			cost_time(p->overlap_ns, true, text, sizeof(text)), p->overlap_flushes);
+			cost_time(p, p->overlap_ns, true, text, sizeof(text)), p->overlap_flushes);
 	else if (p->wait.nr)
 		fprintf(out, "  waiting for all IOMMUs at once (computed)\n    would save nothing: no flush waited for more than one\n");
 }
@@ -238,7 +257,7 @@ static void print_text(FILE *out, const char *path, const struct profile *p,
 	cost_title(p, title, sizeof(title));
 	fprintf(out, "%s: %s\n", path, title);
 	if (p->clock != TRACE_SECONDS)
-		fprintf(out, "  the clock of the log counts what is not known: no rates, and times are in its counts\n");
+		fprintf(out, "  the clock of the log counts what is not known: there are no rates, and times are in its counts\n");
 	fprintf(out, "  %-26s %10s %10s | %10s %7s | %10s %10s %10s\n", "", "number",
 		"a second", "time", "of wall", "p50", "p99", "max");
 	snprintf(note, sizeof(note), "%s in all", cost_bytes(p->map_bytes, size, sizeof(size)));
@@ -265,10 +284,10 @@ static void print_text(FILE *out, const char *path, const struct profile *p,
 	if (p->strict + p->lazy)
 		fprintf(out, "  %" PRIu64 " unmaps flushed at once (strict), %" PRIu64 " later (lazy)%s\n",
 			p->strict, p->lazy, p->unflushed ? ", and a flush is missing" : "");
-	print_histogram(out, "time in flushes", &p->flush);
-	print_histogram(out, "time in completion waits", &p->wait);
+	print_histogram(out, p, "time in flushes", &p->flush);
+	print_histogram(out, p, "time in completion waits", &p->wait);
 	if (!profile_has_times(p))
-		print_histogram(out, "from an unmap to its last command: less than its flush",
+		print_histogram(out, p, "from an unmap to its last command: less than its flush",
 				&p->reach);
 	print_sizes(out, p);
 	for (i = 0; i < COST_TABLES; i++)
@@ -297,7 +316,8 @@ static struct json_object *json_times(const struct profile *p, const struct time
 	add(object, "number", times->nr);
 	add(object, "sum_ns", times->sum);
 	json_object_object_add(object, "share_of_wall",
-			       json_object_new_double(cost_share(p, times->sum) / 100));
+			       has_seconds(p) ?
+			       json_object_new_double((double)times->sum / p->wall_ns) : NULL);
 	add(object, "p50_ns", times_quantile(times, 0.5));
 	add(object, "p99_ns", times_quantile(times, 0.99));
 	add(object, "max_ns", times->max);

@@ -10,8 +10,9 @@
 /* One page, with all that it needs in it. @top: rows of each table. */
 void cost_html(FILE *out, const char *path, const struct profile *profile, unsigned int top);
 
-/* "12.3 µs"; "-" for nothing measured. */
-const char *cost_time(uint64_t ns, bool known, char *buf, size_t size);
+/* "12.3 us", or "12300" if the clock of the log counts; "-" for nothing measured. */
+const char *cost_time(const struct profile *profile, uint64_t ns, bool known, char *buf,
+		      size_t size);
 /* "17"; "-" for what the log does not tell. */
 const char *cost_number(uint64_t n, bool known, char *buf, size_t size);
 /* Whether the rows of @table have flushes and waits: the log has begin and end of them. */
@@ -21,9 +22,9 @@ bool cost_has_waits(const struct profile *profile, enum cost_table table);
 const char *cost_bytes(uint64_t bytes, char *buf, size_t size);
 /* What the clock, the driver and the kernel are, in a line. */
 void cost_title(const struct profile *profile, char *buf, size_t size);
-/* A second's worth; 0 without a clock. */
-double cost_rate(const struct profile *profile, uint64_t nr);
-/* The share of one CPU's time. */
-double cost_share(const struct profile *profile, uint64_t ns);
+/* "12.3" a second; "-" if the clock of the log counts. */
+const char *cost_rate(const struct profile *profile, uint64_t nr, char *buf, size_t size);
+/* The share of one CPU's time, as "1.28%"; "-" likewise. */
+const char *cost_share(const struct profile *profile, uint64_t ns, char *buf, size_t size);
 
 #endif /* ALIST_COST_H */

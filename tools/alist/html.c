@@ -66,7 +66,8 @@ static void axes(FILE *out, const char *label, uint64_t most, const char *unit)
 }
 
 /* Bars, one a power of two. */
-static void histogram(FILE *out, const char *name, const struct times *times)
+static void histogram(FILE *out, const struct profile *p, const char *name,
+		      const struct times *times)
 {
 	uint64_t by[64] = { 0 }, most = 1;
 	unsigned int i, first = 63, last = 0, n;
@@ -95,7 +96,7 @@ static void histogram(FILE *out, const char *name, const struct times *times)
 		double x = LEFT + (i - first) * width;
 		double high = (double)by[i] / most * (HEIGHT - BOTTOM - TOP);
 
-		cost_time(times_bucket_ns(i * 8), true, from, sizeof(from));
+		cost_time(p, times_bucket_ns(i * 8), true, from, sizeof(from));
 		fprintf(out, "<rect x=%.1f y=%.1f width=%.1f height=%.1f fill='var(--a)'><title>from %s: %" PRIu64 "</title></rect>\n",
 			x + 1, HEIGHT - BOTTOM - high, width - 2, high, from, by[i]);
 		if ((n <= 8 || !((i - first) % ((n + 7) / 8))) && x + LABEL <= WIDTH)
@@ -133,7 +134,7 @@ static void over_time(FILE *out, const struct profile *p)
 		if (commands[i] > most)
 			most = commands[i];
 	}
-	if (p->nr_slices < 2)
+	if (p->nr_slices < 2 || p->clock == TRACE_COUNTS)
 		return;
 	fputs("<figure style='margin:0'><figcaption>A second, over the log: "
 	      "<span style='color:var(--a)'>unmaps</span>, "
@@ -143,7 +144,7 @@ static void over_time(FILE *out, const struct profile *p)
 	polyline(out, commands, p->nr_slices, most, "b");
 	fprintf(out, "<text x=%d y=%d>0</text><text x=%d y=%d text-anchor=end>%s</text></svg></figure>\n",
 		LEFT, HEIGHT - BOTTOM + 16, WIDTH - 4, HEIGHT - BOTTOM + 16,
-		cost_time(p->slice_ns * p->nr_slices, true, end, sizeof(end)));
+		cost_time(p, p->slice_ns * p->nr_slices, true, end, sizeof(end)));
 }
 
 static void beside(FILE *out, const struct profile *p)
@@ -184,23 +185,26 @@ static void beside(FILE *out, const struct profile *p)
 static void times_row(FILE *out, const struct profile *p, const char *name,
 		      const struct times *times)
 {
-	char sum[32], p50[32], p99[32], max[32];
+	char rate[32], sum[32], share[32], p50[32], p99[32], max[32];
 
 	if (!times->nr)
 		return;
-	fprintf(out, "<tr><td>%s<td>%" PRIu64 "<td>%.1f<td>%s<td>%.2f %%<td>%s<td>%s<td>%s\n", name,
-		times->nr, cost_rate(p, times->nr), cost_time(times->sum, true, sum, sizeof(sum)),
-		cost_share(p, times->sum),
-		cost_time(times_quantile(times, 0.5), true, p50, sizeof(p50)),
-		cost_time(times_quantile(times, 0.99), true, p99, sizeof(p99)),
-		cost_time(times->max, true, max, sizeof(max)));
+	fprintf(out, "<tr><td>%s<td>%" PRIu64 "<td>%s<td>%s<td>%s<td>%s<td>%s<td>%s\n", name,
+		times->nr, cost_rate(p, times->nr, rate, sizeof(rate)),
+		cost_time(p, times->sum, true, sum, sizeof(sum)),
+		cost_share(p, times->sum, share, sizeof(share)),
+		cost_time(p, times_quantile(times, 0.5), true, p50, sizeof(p50)),
+		cost_time(p, times_quantile(times, 0.99), true, p99, sizeof(p99)),
+		cost_time(p, times->max, true, max, sizeof(max)));
 }
 
 static void count_row(FILE *out, const struct profile *p, const char *name, uint64_t nr)
 {
+	char rate[32];
+
 	if (nr)
-		fprintf(out, "<tr><td>%s<td>%" PRIu64 "<td>%.1f<td><td><td><td><td>\n", name, nr,
-			cost_rate(p, nr));
+		fprintf(out, "<tr><td>%s<td>%" PRIu64 "<td>%s<td><td><td><td><td>\n", name, nr,
+			cost_rate(p, nr, rate, sizeof(rate)));
 }
 
 static void table(FILE *out, const struct profile *p, enum cost_table which, unsigned int top)
@@ -229,9 +233,9 @@ static void table(FILE *out, const struct profile *p, enum cost_table which, uns
 		fprintf(out, "<td>%s", cost_number(row->waits, cost_has_waits(p, which), number,
 						   sizeof(number)));
 		if (which != BY_IOMMU)
-			fprintf(out, "<td>%s", cost_time(row->flush_ns, row->flushes, flush,
+			fprintf(out, "<td>%s", cost_time(p, row->flush_ns, row->flushes, flush,
 							 sizeof(flush)));
-		fprintf(out, "<td>%s\n", cost_time(row->wait_ns, row->waits, wait,
+		fprintf(out, "<td>%s\n", cost_time(p, row->wait_ns, row->waits, wait,
 						  sizeof(wait)));
 	}
 	fputs("</table></div>\n", out);
@@ -243,7 +247,7 @@ static void tiles(FILE *out, const struct profile *p)
 
 	fputs("<div class=tiles>\n", out);
 	snprintf(value, sizeof(value), "%" PRIu64, p->unmaps);
-	snprintf(note, sizeof(note), "%.1f a second", cost_rate(p, p->unmaps));
+	snprintf(note, sizeof(note), "%s a second", cost_rate(p, p->unmaps, buf, sizeof(buf)));
 	tile(out, "Unmaps", value, note);
 	snprintf(value, sizeof(value), "%" PRIu64, profile_flushes(p));
 	snprintf(note, sizeof(note), "%" PRIu64 " strict, %" PRIu64 " lazy unmaps", p->strict, p->lazy);
@@ -253,14 +257,16 @@ static void tiles(FILE *out, const struct profile *p)
 	tile(out, "Commands", value, note);
 	if (p->flush.nr) {
 		snprintf(note, sizeof(note), "of the time of one CPU; p99 %s",
-			 cost_time(times_quantile(&p->flush, 0.99), true, buf, sizeof(buf)));
-		snprintf(value, sizeof(value), "%.2f %%", cost_share(p, p->flush.sum));
+			 cost_time(p, times_quantile(&p->flush, 0.99), true, buf, sizeof(buf)));
+		snprintf(value, sizeof(value), "%s %%",
+			 cost_share(p, p->flush.sum, buf, sizeof(buf)));
 		tile(out, "In flushes", value, note);
 	}
 	if (p->wait.nr) {
 		snprintf(note, sizeof(note), "of the time of one CPU; p99 %s",
-			 cost_time(times_quantile(&p->wait, 0.99), true, buf, sizeof(buf)));
-		snprintf(value, sizeof(value), "%.2f %%", cost_share(p, p->wait.sum));
+			 cost_time(p, times_quantile(&p->wait, 0.99), true, buf, sizeof(buf)));
+		snprintf(value, sizeof(value), "%s %%",
+			 cost_share(p, p->wait.sum, buf, sizeof(buf)));
 		tile(out, "In waits", value, note);
 	}
 	fputs("</div>\n", out);
@@ -287,11 +293,11 @@ void cost_html(FILE *out, const char *path, const struct profile *p, unsigned in
 		fputs("<p class=dim>The clock of the log counts what is not known: no rates, and times are in its counts.</p>\n", out);
 	tiles(out, p);
 	fputs("<div class=charts>\n", out);
-	histogram(out, "Flushes by their time", &p->flush);
-	histogram(out, "Completion waits by their time", &p->wait);
+	histogram(out, p, "Flushes by their time", &p->flush);
+	histogram(out, p, "Completion waits by their time", &p->wait);
 	if (!profile_has_times(p))
-		histogram(out, "From an unmap to its last command (less than its flush)", &p->reach);
-	histogram(out, "Lazy unmaps by the time until their flush", &p->delay);
+		histogram(out, p, "From an unmap to its last command (less than its flush)", &p->reach);
+	histogram(out, p, "Lazy unmaps by the time until their flush", &p->delay);
 	over_time(out, p);
 	beside(out, p);
 	fputs("</div>\n<h2>In numbers</h2><div class=scroll><table><tr><th><th>number<th>a second<th>time<th>of wall<th>p50<th>p99<th>max\n", out);
@@ -316,7 +322,7 @@ void cost_html(FILE *out, const char *path, const struct profile *p, unsigned in
 		fputs("<p>Waiting for all IOMMUs at once would save nothing: no flush waited for more than one (computed).</p>\n", out);
 	else if (p->wait.nr)
 		fprintf(out, "<p>Waiting for all IOMMUs at once would save %s (computed: %" PRIu64 " flushes waited for several in turn).</p>\n",
-			cost_time(p->overlap_ns, true, buf, sizeof(buf)), p->overlap_flushes);
+			cost_time(p, p->overlap_ns, true, buf, sizeof(buf)), p->overlap_flushes);
 	if (p->unmaps) {
 		fputs("<h2>Unmaps by size</h2><div class=scroll><table><tr><th>up to<th>number<th>share\n", out);
 		for (i = 0; i < 64; i++)
