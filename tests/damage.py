@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Damage logs and see what alist replay makes of them.
+"""Damage logs and see what alist replay and cost make of them.
 
 Usage: damage.py ALIST COPIES LOG...
 
 A copy is cut, has lost lines, or has lines in another order. It has to be refused with a
 message that names the line, or replayed: then nothing is stale (the log cannot show that
-something was), and every command that is left in it is counted. SEED=N repeats a run.
+something was), and every command that is left in it is counted, by both. SEED=N repeats a run.
 """
 import json
 import os
@@ -75,6 +75,12 @@ def look(alist, path):
     if out.returncode not in (0, 1):
         return f'exit {out.returncode}: {out.stderr[-300:]!r}'
     told = json.loads(out.stdout)
+    out = subprocess.run([alist, 'cost', '--json', path], capture_output=True)
+    if out.returncode:
+        return f'replayed, but cost exits {out.returncode}: {out.stderr[-300:]!r}'
+    counted = json.loads(out.stdout)['commands']
+    if counted != told['recorded']:
+        return f'replay counts {told["recorded"]}, cost {counted}'
     if told['stale'] or told['faults']:
         return f'{told["stale"]} stale, {told["faults"]} refused by the model'
     return count.check(alist, path)
