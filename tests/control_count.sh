@@ -13,7 +13,7 @@ cat >"$tmp/alist" <<END
 #!/bin/sh
 for log; do :; done
 awk '!/qi_submit:/ || ++n != 2' "\$log" | grep -v entries-in >"\$log.less"
-"$1" replay --json "\$log.less" >"\$log.out" 2>"\$log.err"
+"$1" "\$1" --json "\$log.less" >"\$log.out" 2>"\$log.err"
 status=\$?
 sed "s#\$log.less#\$log#" "\$log.out"
 sed "s#\$log.less#\$log#" "\$log.err" >&2

@@ -1,0 +1,73 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Long logs: how fast they are read, and that memory does not grow with them.
+
+Usage: long.py ALIST MIB LOG...
+
+A log is repeated, with times that go on, into a pipe to replay and to cost. Each may take
+8 MiB. Speed is told, in megabytes of log a second of CPU, and not judged: 1024 MIB on a
+machine that does nothing else is what doc/cost.md has.
+"""
+import lzma
+import os
+import re
+import subprocess
+import sys
+
+PEAK_KIB = 8192
+TIME = re.compile(rb' (\d+)\.(\d{6}): ')
+
+
+def copies(path, size):
+    """The events of a log, again and again, until there is so much."""
+    lines = []
+    for line in (lzma.open if path.endswith('.xz') else open)(path, 'rb'):
+        at = TIME.search(line)
+        if at:
+            lines.append((line[:at.start()], int(at[1]) * 1000000 + int(at[2]), line[at.end():]))
+    times = [time for _, time, _ in lines]
+    span = max(times) - min(times) + 1000
+    done = shift = 0
+    while done < size:
+        text = b''.join(b'%s %d.%06d: %s' % (before, (time + shift) // 1000000, (time + shift) % 1000000, after)
+                        for before, time, after in lines)
+        yield text
+        done += len(text)
+        shift += span
+
+
+def run(alist, verb, path, size):
+    """Megabytes, seconds of CPU, peak in KiB, exit code."""
+    process = subprocess.Popen([alist, verb, '-'], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL)
+    done = 0
+    for text in copies(path, size):
+        process.stdin.write(text)
+        done += len(text)
+    process.stdin.flush()
+    status = open(f'/proc/{process.pid}/status').read()
+    process.stdin.close()
+    _, code, usage = os.wait4(process.pid, 0)
+    process.returncode = code
+    return done / 1e6, usage.ru_utime + usage.ru_stime, int(re.search(r'VmHWM:\s*(\d+)', status)[1]), code
+
+
+def main():
+    alist, mib, *logs = sys.argv[1:]
+    bad = number = 0
+    print('KTAP version 1')
+    print(f'1..{2 * len(logs)}')
+    for path in logs:
+        for verb in ('replay', 'cost'):
+            megabytes, seconds, peak, code = run(alist, verb, path, int(mib) << 20)
+            # What repeats need not fit together where a log has attachments.
+            good = peak <= PEAK_KIB and code in (0, 256)
+            bad += not good
+            number += 1
+            print(f'{"" if good else "not "}ok {number} {verb} {os.path.basename(path)} # '
+                  f'{megabytes:.0f} MB, {megabytes / seconds:.0f} MB/s of CPU, {peak} KiB, exit {code >> 8}')
+    return bad > 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
