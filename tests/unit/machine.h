@@ -177,4 +177,49 @@ static inline void unmap(struct domain *domain, uint64_t iova, uint64_t size)
 	domain_sync(domain, &gather);
 }
 
+/* A test for each vendor, which is its initial state. */
+struct vendor_test {
+	const char *name;
+	CMUnitTestFunction fn;
+};
+
+#define VENDOR_TEST(fn)	{ #fn, fn }
+
+static const enum model_vendor vendor_states[MODEL_VENDORS] = {
+	[MODEL_VTD] = MODEL_VTD,
+	[MODEL_AMD] = MODEL_AMD,
+	[MODEL_SMMUV3] = MODEL_SMMUV3,
+	[MODEL_RISCV] = MODEL_RISCV,
+};
+
+#define vendor_state(vendor)	((void *)&vendor_states[vendor])
+
+#define VENDOR_TEST_NAME	96
+
+static inline void vendor_tests(struct CMUnitTest *tests, char (*names)[VENDOR_TEST_NAME],
+				const struct vendor_test *cases, size_t nr)
+{
+	size_t v, i, n = 0;
+
+	for (v = 0; v < MODEL_VENDORS; v++) {
+		for (i = 0; i < nr; i++, n++) {
+			snprintf(names[n], sizeof(names[n]), "%s: %s", model_vendor_name(v),
+				 cases[i].name);
+			tests[n].name = names[n];
+			tests[n].test_func = cases[i].fn;
+			tests[n].initial_state = vendor_state(v);
+		}
+	}
+}
+
+/* @cases: an array of struct vendor_test. Return: as cmocka_run_group_tests_name(). */
+#define run_on_each_vendor(group, cases)						\
+	({										\
+		static struct CMUnitTest __tests[MODEL_VENDORS * ARRAY_SIZE(cases)];	\
+		static char __names[ARRAY_SIZE(__tests)][VENDOR_TEST_NAME];		\
+											\
+		vendor_tests(__tests, __names, cases, ARRAY_SIZE(cases));		\
+		cmocka_run_group_tests_name(group, __tests, NULL, NULL);		\
+	})
+
 #endif /* TESTS_MACHINE_H */

@@ -2225,96 +2225,77 @@ static void pitfall_25_map_flushes_where_absence_is_cached(void **state)
 		check_caching(state, true, false);
 }
 
-#define CASE(fn)	{ #fn, fn }
-
-static const struct {
-	const char *name;
-	void (*fn)(void **state);
-} cases[] = {
-	CASE(unmap_reaches_every_iommu_and_device),
-	CASE(unmap_of_whole_tables_reaches_walk_caches),
-	CASE(gathered_unmaps_are_one_flush),
-	CASE(lazy_unmaps_are_flushed_by_one_whole_flush),
-	CASE(commands_are_groups_and_targets),
-	CASE(oracle_fires_without_iotlb_command),
-	CASE(oracle_fires_without_atc_command),
-	CASE(flush_that_does_not_fit_the_queue),
-	CASE(flush_waits_for_slow_hardware),
-	CASE(completion_waits_are_told_apart_after_2_31),
-	CASE(pitfall_01_parent_unmap_reaches_nests),
-	CASE(pitfall_01_oracle_fires_if_nests_are_missed),
-	CASE(nest_unmap_leaves_its_siblings_alone),
-	CASE(pitfall_03_ats_enabled_between_iotlb_and_atc_part),
-	CASE(pitfall_03_list_knows_before_ats_is_let_through),
-	CASE(pitfall_04_device_without_ats_hides_no_sibling),
-	CASE(parent_is_second_stage),
-	CASE(pitfall_05_two_tags_on_one_iommu),
-	CASE(pitfall_09_pasids_get_commands_of_their_own),
-	CASE(pitfall_10_tag_is_clean_before_it_is_used_again),
-	CASE(pitfall_10_tag_of_a_nest_is_clean_of_both_stages),
-	CASE(pitfall_10_oracle_fires_if_the_tag_is_dirty),
-	CASE(pitfall_10_tag_of_one_pasid_is_clean_when_it_comes_back),
-	CASE(pitfall_11_nest_is_on_both_lists_or_on_neither),
-	CASE(pitfall_12_attachment_outlives_walks),
-	CASE(pitfall_13_ats_off_before_detach_leaves_no_target),
-	CASE(pitfall_14_silence_after_detach),
-	CASE(pitfall_14_nothing_goes_while_a_flush_may_know_it),
-	CASE(pitfall_40_reset_waits_for_flushes),
-	CASE(pitfall_14_device_answers_what_comes_when_ats_goes_on),
-	CASE(pitfall_14_device_answers_what_is_in_flight_when_ats_goes_off),
-	CASE(pitfall_14_ats_is_on_before_the_list_knows),
-	CASE(pitfall_14_ats_goes_off_after_the_fence),
-	CASE(pitfall_14_removal_costs_no_grace_period),
-	CASE(pitfall_16_batch_belongs_to_one_flush),
-	CASE(pitfall_17_no_lock_is_held_in_a_wait),
-	CASE(pitfall_18_lost_iommu_gets_no_commands),
-	CASE(pitfall_19_equal_attachments_stay_collapsed),
-	CASE(pitfall_21_one_iotlb_command_however_many_devices),
-	CASE(pitfall_22_interleaved_iommus_are_waited_for_once),
-	CASE(pitfall_23_all_iommus_are_sent_to_before_one_is_waited_for),
-	CASE(pitfall_24_whole_atc_for_nested_devices_only),
-	CASE(pitfall_25_map_sends_nothing),
-	CASE(ats_can_go_on_and_off_while_attached),
-	CASE(ats_needs_a_device_that_can),
-	CASE(enomem_in_ats_enable_leaves_no_trace),
-	CASE(detach_blocks),
-	CASE(detach_allocates_nothing),
-	CASE(oracle_fires_without_config_command),
-	CASE(oracle_fires_if_an_unplugged_device_is_sent_to),
-	CASE(wished_tag_is_given),
-	CASE(replace_goes_without_a_gap),
-	CASE(enomem_in_attach_leaves_no_trace),
-	CASE(enomem_in_probe_and_alloc_leaves_no_trace),
+static const struct vendor_test cases[] = {
+	VENDOR_TEST(unmap_reaches_every_iommu_and_device),
+	VENDOR_TEST(unmap_of_whole_tables_reaches_walk_caches),
+	VENDOR_TEST(gathered_unmaps_are_one_flush),
+	VENDOR_TEST(lazy_unmaps_are_flushed_by_one_whole_flush),
+	VENDOR_TEST(commands_are_groups_and_targets),
+	VENDOR_TEST(oracle_fires_without_iotlb_command),
+	VENDOR_TEST(oracle_fires_without_atc_command),
+	VENDOR_TEST(flush_that_does_not_fit_the_queue),
+	VENDOR_TEST(flush_waits_for_slow_hardware),
+	VENDOR_TEST(completion_waits_are_told_apart_after_2_31),
+	VENDOR_TEST(pitfall_01_parent_unmap_reaches_nests),
+	VENDOR_TEST(pitfall_01_oracle_fires_if_nests_are_missed),
+	VENDOR_TEST(nest_unmap_leaves_its_siblings_alone),
+	VENDOR_TEST(pitfall_03_ats_enabled_between_iotlb_and_atc_part),
+	VENDOR_TEST(pitfall_03_list_knows_before_ats_is_let_through),
+	VENDOR_TEST(pitfall_04_device_without_ats_hides_no_sibling),
+	VENDOR_TEST(parent_is_second_stage),
+	VENDOR_TEST(pitfall_05_two_tags_on_one_iommu),
+	VENDOR_TEST(pitfall_09_pasids_get_commands_of_their_own),
+	VENDOR_TEST(pitfall_10_tag_is_clean_before_it_is_used_again),
+	VENDOR_TEST(pitfall_10_tag_of_a_nest_is_clean_of_both_stages),
+	VENDOR_TEST(pitfall_10_oracle_fires_if_the_tag_is_dirty),
+	VENDOR_TEST(pitfall_10_tag_of_one_pasid_is_clean_when_it_comes_back),
+	VENDOR_TEST(pitfall_11_nest_is_on_both_lists_or_on_neither),
+	VENDOR_TEST(pitfall_12_attachment_outlives_walks),
+	VENDOR_TEST(pitfall_13_ats_off_before_detach_leaves_no_target),
+	VENDOR_TEST(pitfall_14_silence_after_detach),
+	VENDOR_TEST(pitfall_14_nothing_goes_while_a_flush_may_know_it),
+	VENDOR_TEST(pitfall_40_reset_waits_for_flushes),
+	VENDOR_TEST(pitfall_14_device_answers_what_comes_when_ats_goes_on),
+	VENDOR_TEST(pitfall_14_device_answers_what_is_in_flight_when_ats_goes_off),
+	VENDOR_TEST(pitfall_14_ats_is_on_before_the_list_knows),
+	VENDOR_TEST(pitfall_14_ats_goes_off_after_the_fence),
+	VENDOR_TEST(pitfall_14_removal_costs_no_grace_period),
+	VENDOR_TEST(pitfall_16_batch_belongs_to_one_flush),
+	VENDOR_TEST(pitfall_17_no_lock_is_held_in_a_wait),
+	VENDOR_TEST(pitfall_18_lost_iommu_gets_no_commands),
+	VENDOR_TEST(pitfall_19_equal_attachments_stay_collapsed),
+	VENDOR_TEST(pitfall_21_one_iotlb_command_however_many_devices),
+	VENDOR_TEST(pitfall_22_interleaved_iommus_are_waited_for_once),
+	VENDOR_TEST(pitfall_23_all_iommus_are_sent_to_before_one_is_waited_for),
+	VENDOR_TEST(pitfall_24_whole_atc_for_nested_devices_only),
+	VENDOR_TEST(pitfall_25_map_sends_nothing),
+	VENDOR_TEST(ats_can_go_on_and_off_while_attached),
+	VENDOR_TEST(ats_needs_a_device_that_can),
+	VENDOR_TEST(enomem_in_ats_enable_leaves_no_trace),
+	VENDOR_TEST(detach_blocks),
+	VENDOR_TEST(detach_allocates_nothing),
+	VENDOR_TEST(oracle_fires_without_config_command),
+	VENDOR_TEST(oracle_fires_if_an_unplugged_device_is_sent_to),
+	VENDOR_TEST(wished_tag_is_given),
+	VENDOR_TEST(replace_goes_without_a_gap),
+	VENDOR_TEST(enomem_in_attach_leaves_no_trace),
+	VENDOR_TEST(enomem_in_probe_and_alloc_leaves_no_trace),
 };
 
 int main(void)
 {
-	static enum model_vendor vendor[MODEL_VENDORS];
-	static struct CMUnitTest tests[MODEL_VENDORS * ARRAY_SIZE(cases)];
-	static char names[ARRAY_SIZE(tests)][96];
 	/* The others cache nothing absent and have no nests under a PASID. */
 	const struct CMUnitTest vtd_and_amd[] = {
 		cmocka_unit_test_prestate(pitfall_25_map_flushes_where_absence_is_cached,
-					  &vendor[MODEL_VTD]),
+					  vendor_state(MODEL_VTD)),
 		cmocka_unit_test_prestate(pitfall_25_map_flushes_where_absence_is_cached,
-					  &vendor[MODEL_AMD]),
+					  vendor_state(MODEL_AMD)),
 		cmocka_unit_test_prestate(nest_under_two_pasids_is_one_group_of_its_parent,
-					  &vendor[MODEL_VTD]),
+					  vendor_state(MODEL_VTD)),
 		cmocka_unit_test_prestate(nest_under_two_pasids_is_one_group_of_its_parent,
-					  &vendor[MODEL_AMD]),
+					  vendor_state(MODEL_AMD)),
 	};
-	unsigned int v, i, n = 0;
 
-	for (v = 0; v < MODEL_VENDORS; v++) {
-		vendor[v] = v;
-		for (i = 0; i < ARRAY_SIZE(cases); i++, n++) {
-			snprintf(names[n], sizeof(names[n]), "%s: %s",
-				 model_vendor_name(v), cases[i].name);
-			tests[n].name = names[n];
-			tests[n].test_func = cases[i].fn;
-			tests[n].initial_state = &vendor[v];
-		}
-	}
-	return cmocka_run_group_tests_name("drivers", tests, NULL, NULL) +
+	return run_on_each_vendor("drivers", cases) +
 	       cmocka_run_group_tests_name("VT-d and AMD", vtd_and_amd, NULL, NULL);
 }

@@ -1066,52 +1066,33 @@ static void pitfall_34_smmuv3_entry_survives_an_invalidation(void **state)
 	}
 }
 
-#define CASE(fn)	{ #fn, fn }
-
-static const struct {
-	const char *name;
-	void (*fn)(void **state);
-} cases[] = {
-	CASE(pitfall_30_error_at_each_position),
-	CASE(pitfall_30_two_flushes_with_errors),
-	CASE(pitfall_31_silent_device_is_asked_no_more),
-	CASE(pitfall_31_device_is_pulled_out),
-	CASE(pitfall_31_detach_finds_the_device_silent),
-	CASE(pitfall_32_nobody_else_is_failed),
-	CASE(pitfall_32_nobody_else_is_failed_with_a_full_queue),
-	CASE(pitfall_32_completed_wait_is_no_success),
-	CASE(pitfall_32_part_of_a_batch_blames_no_other),
-	CASE(pitfall_33_one_of_ten_is_found),
-	CASE(timeout_of_an_early_part_is_told),
-	CASE(pitfall_40_part_in_flight_is_waited_for),
-	CASE(pitfall_38_all_ids_are_invalidated),
-	CASE(pitfall_38_silent_id_sets_the_device_aside),
-	CASE(pitfall_38_all_ids_or_none),
-	CASE(pitfall_41_full_queue_holds_up_no_grace_period),
-	CASE(pitfall_35_atc_users_are_counted_right),
-	CASE(pitfall_36_entry_is_whole_or_none),
+static const struct vendor_test cases[] = {
+	VENDOR_TEST(pitfall_30_error_at_each_position),
+	VENDOR_TEST(pitfall_30_two_flushes_with_errors),
+	VENDOR_TEST(pitfall_31_silent_device_is_asked_no_more),
+	VENDOR_TEST(pitfall_31_device_is_pulled_out),
+	VENDOR_TEST(pitfall_31_detach_finds_the_device_silent),
+	VENDOR_TEST(pitfall_32_nobody_else_is_failed),
+	VENDOR_TEST(pitfall_32_nobody_else_is_failed_with_a_full_queue),
+	VENDOR_TEST(pitfall_32_completed_wait_is_no_success),
+	VENDOR_TEST(pitfall_32_part_of_a_batch_blames_no_other),
+	VENDOR_TEST(pitfall_33_one_of_ten_is_found),
+	VENDOR_TEST(timeout_of_an_early_part_is_told),
+	VENDOR_TEST(pitfall_40_part_in_flight_is_waited_for),
+	VENDOR_TEST(pitfall_38_all_ids_are_invalidated),
+	VENDOR_TEST(pitfall_38_silent_id_sets_the_device_aside),
+	VENDOR_TEST(pitfall_38_all_ids_or_none),
+	VENDOR_TEST(pitfall_41_full_queue_holds_up_no_grace_period),
+	VENDOR_TEST(pitfall_35_atc_users_are_counted_right),
+	VENDOR_TEST(pitfall_36_entry_is_whole_or_none),
 };
 
 int main(void)
 {
-	static enum model_vendor vendor[MODEL_VENDORS];
-	static struct CMUnitTest tests[MODEL_VENDORS * ARRAY_SIZE(cases)];
-	static char names[ARRAY_SIZE(tests)][96];
 	const struct CMUnitTest smmuv3[] = {
 		cmocka_unit_test(pitfall_34_smmuv3_entry_survives_an_invalidation),
 	};
-	unsigned int v, i, n = 0;
 
-	for (v = 0; v < MODEL_VENDORS; v++) {
-		vendor[v] = v;
-		for (i = 0; i < ARRAY_SIZE(cases); i++, n++) {
-			snprintf(names[n], sizeof(names[n]), "%s: %s",
-				 model_vendor_name(v), cases[i].name);
-			tests[n].name = names[n];
-			tests[n].test_func = cases[i].fn;
-			tests[n].initial_state = &vendor[v];
-		}
-	}
-	return cmocka_run_group_tests_name("drivers_faults", tests, NULL, NULL) +
+	return run_on_each_vendor("drivers_faults", cases) +
 	       cmocka_run_group_tests_name("drivers_faults_smmuv3", smmuv3, NULL, NULL);
 }
