@@ -73,6 +73,28 @@ static void attach(struct domain *domain, struct device *device, uint32_t pasid)
 	assert_int_equal(domain_attach(domain, device, pasid), 0);
 }
 
+/* A device in a domain of its own, on the first of two IOMMUs. */
+struct alone {
+	struct machine m;
+	struct domain *domain;
+	struct device *device;
+};
+
+static void start_alone(struct alone *one, void **state, bool ats)
+{
+	start(&one->m, state);
+	one->domain = machine_domain(&one->m, false, NULL);
+	one->device = machine_device(&one->m, 0, 1, ats);
+	attach(one->domain, one->device, NONE);
+}
+
+static void stop_alone(struct alone *one)
+{
+	device_remove(one->device);
+	domain_free(one->domain);
+	machine_exit(&one->m);
+}
+
 static enum model_source dma_source(struct device *device, uint32_t pasid,
 				    uint64_t iova)
 {
@@ -209,36 +231,29 @@ static void unmap_of_whole_tables_reaches_walk_caches(void **state)
 static void gathered_unmaps_are_one_flush(void **state)
 {
 	struct gather gather = { 0 };
-	struct domain *domain;
-	struct device *device;
-	struct machine m;
+	struct alone one;
 
-	start(&m, state);
-	domain = machine_domain(&m, false, NULL);
-	device = machine_device(&m, 0, 1, true);
-	attach(domain, device, NONE);
-	map(domain, IOVA, PA, 4 * PAGE);
-	assert_int_equal(dma(device, NONE, IOVA), PA);
-	assert_int_equal(dma(device, NONE, IOVA + 3 * PAGE), PA + 3 * PAGE);
+	start_alone(&one, state, true);
+	map(one.domain, IOVA, PA, 4 * PAGE);
+	assert_int_equal(dma(one.device, NONE, IOVA), PA);
+	assert_int_equal(dma(one.device, NONE, IOVA + 3 * PAGE), PA + 3 * PAGE);
 
-	machine_forget(&m);
-	assert_int_equal(domain_unmap(domain, IOVA + 2 * PAGE, 2 * PAGE, &gather), 0);
-	assert_int_equal(domain_unmap(domain, IOVA, PAGE, &gather), 0);
-	assert_int_equal(m.nr_cmds, 0);
-	domain_sync(domain, &gather);
-	assert_int_equal(sent(&m, MODEL_IOTLB), 1);
-	assert_int_equal(sent(&m, MODEL_ATC), 1);
-	assert_int_equal(dma(device, NONE, IOVA), 0);
-	assert_int_equal(dma(device, NONE, IOVA + 3 * PAGE), 0);
+	machine_forget(&one.m);
+	assert_int_equal(domain_unmap(one.domain, IOVA + 2 * PAGE, 2 * PAGE, &gather), 0);
+	assert_int_equal(domain_unmap(one.domain, IOVA, PAGE, &gather), 0);
+	assert_int_equal(one.m.nr_cmds, 0);
+	domain_sync(one.domain, &gather);
+	assert_int_equal(sent(&one.m, MODEL_IOTLB), 1);
+	assert_int_equal(sent(&one.m, MODEL_ATC), 1);
+	assert_int_equal(dma(one.device, NONE, IOVA), 0);
+	assert_int_equal(dma(one.device, NONE, IOVA + 3 * PAGE), 0);
 
 	/* Nothing is left in the gather, so there is nothing to flush. */
-	machine_forget(&m);
-	domain_sync(domain, &gather);
-	assert_int_equal(m.nr_cmds, 0);
+	machine_forget(&one.m);
+	domain_sync(one.domain, &gather);
+	assert_int_equal(one.m.nr_cmds, 0);
 
-	device_remove(device);
-	domain_free(domain);
-	machine_exit(&m);
+	stop_alone(&one);
 }
 
 static void lazy_unmaps_are_flushed_by_one_whole_flush(void **state)
@@ -309,50 +324,30 @@ static void commands_are_groups_and_targets(void **state)
 	machine_exit(&m);
 }
 
+static void check_oracle(void **state, enum model_class class)
+{
+	struct alone one;
+
+	start_alone(&one, state, class == MODEL_ATC);
+	map(one.domain, IOVA, PA, PAGE);
+	assert_int_equal(dma(one.device, NONE, IOVA), PA);
+
+	model_withhold(one.m.hw[0], class, 1);
+	unmap(one.domain, IOVA, PAGE);
+	assert_true(dma_is_stale(one.device, IOVA));
+	assert_true(model_stale_entries(one.m.hw[0]) > 0);
+
+	stop_alone(&one);
+}
+
 static void oracle_fires_without_iotlb_command(void **state)
 {
-	struct domain *domain;
-	struct device *device;
-	struct machine m;
-
-	start(&m, state);
-	domain = machine_domain(&m, false, NULL);
-	device = machine_device(&m, 0, 1, false);
-	attach(domain, device, NONE);
-	map(domain, IOVA, PA, PAGE);
-	assert_int_equal(dma(device, NONE, IOVA), PA);
-
-	model_withhold(m.hw[0], MODEL_IOTLB, 1);
-	unmap(domain, IOVA, PAGE);
-	assert_true(dma_is_stale(device, IOVA));
-	assert_true(model_stale_entries(m.hw[0]) > 0);
-
-	device_remove(device);
-	domain_free(domain);
-	machine_exit(&m);
+	check_oracle(state, MODEL_IOTLB);
 }
 
 static void oracle_fires_without_atc_command(void **state)
 {
-	struct domain *domain;
-	struct device *device;
-	struct machine m;
-
-	start(&m, state);
-	domain = machine_domain(&m, false, NULL);
-	device = machine_device(&m, 0, 1, true);
-	attach(domain, device, NONE);
-	map(domain, IOVA, PA, PAGE);
-	assert_int_equal(dma(device, NONE, IOVA), PA);
-
-	model_withhold(m.hw[0], MODEL_ATC, 1);
-	unmap(domain, IOVA, PAGE);
-	assert_true(dma_is_stale(device, IOVA));
-	assert_true(model_stale_entries(m.hw[0]) > 0);
-
-	device_remove(device);
-	domain_free(domain);
-	machine_exit(&m);
+	check_oracle(state, MODEL_ATC);
 }
 
 /* Batches of 16 through a queue of 7, many times around. */
@@ -929,19 +924,12 @@ static void ats_can_go_on_and_off_while_attached(void **state)
 
 static void ats_needs_a_device_that_can(void **state)
 {
-	struct domain *domain;
-	struct device *device;
-	struct machine m;
+	struct alone one;
 
-	start(&m, state);
-	domain = machine_domain(&m, false, NULL);
-	device = machine_device(&m, 0, 1, false);
-	attach(domain, device, NONE);
-	assert_int_equal(device_ats_enable(device), -ENODEV);
-	assert_int_equal(targets(domain), 0);
-	device_remove(device);
-	domain_free(domain);
-	machine_exit(&m);
+	start_alone(&one, state, false);
+	assert_int_equal(device_ats_enable(one.device), -ENODEV);
+	assert_int_equal(targets(one.domain), 0);
+	stop_alone(&one);
 }
 
 /* What attach and enable put on the list leaves it, whatever the device is like today. */
@@ -1690,24 +1678,19 @@ static void pitfall_12_attachment_outlives_walks(void **state)
 	const struct timespec tick = { .tv_nsec = 1000000 };
 	struct iommu_attach_walk walk;
 	struct attachment *pos;
-	struct domain *domain;
-	struct device *device;
 	unsigned int n = 0;
-	struct machine m;
+	struct alone one;
 	pthread_t thread;
 	int i;
 
-	start(&m, state);
-	domain = machine_domain(&m, false, NULL);
-	device = machine_device(&m, 0, 1, false);
-	attach(domain, device, NONE);
+	start_alone(&one, state, false);
 
-	iommu_attach_walk_begin(&walk, &domain->alist);
+	iommu_attach_walk_begin(&walk, &one.domain->alist);
 	iommu_attach_for_each_all(pos, &walk, elms.s1) {
 		if (n++)
 			continue;
-		assert_int_equal(pthread_create(&thread, NULL, leave, device), 0);
-		for (i = 0; i < 10000 && !iommu_attach_empty(&domain->alist); i++)
+		assert_int_equal(pthread_create(&thread, NULL, leave, one.device), 0);
+		for (i = 0; i < 10000 && !iommu_attach_empty(&one.domain->alist); i++)
 			nanosleep(&tick, NULL);
 		/* What would be freed at once is freed by now. */
 		short_while();
@@ -1716,9 +1699,7 @@ static void pitfall_12_attachment_outlives_walks(void **state)
 	assert_int_equal(n, 1);
 	pthread_join(thread, NULL);
 
-	device_remove(device);
-	domain_free(domain);
-	machine_exit(&m);
+	stop_alone(&one);
 }
 
 static void flush_another(struct hook *hook)
@@ -1778,32 +1759,25 @@ static bool can_lock(pthread_mutex_t *mutex)
 
 static void pitfall_17_no_lock_is_held_in_a_wait(void **state)
 {
-	struct domain *domain;
-	struct device *device;
-	struct machine m;
+	struct alone one;
 	pthread_t thread;
 	int i;
 
-	start(&m, state);
-	domain = machine_domain(&m, false, NULL);
-	device = machine_device(&m, 0, 1, false);
-	attach(domain, device, NONE);
-	map(domain, IOVA, PA, PAGE);
+	start_alone(&one, state, false);
+	map(one.domain, IOVA, PA, PAGE);
 
-	model_pause(m.hw[0], true);
-	assert_int_equal(pthread_create(&thread, NULL, unmap_page, domain), 0);
+	model_pause(one.m.hw[0], true);
+	assert_int_equal(pthread_create(&thread, NULL, unmap_page, one.domain), 0);
 	/* Long enough to be in the wait: nothing ends it but this thread. */
 	for (i = 0; i < 4; i++)
 		short_while();
-	assert_true(can_lock(&m.iommu[0]->lock));
-	assert_true(can_lock(&domain->lock));
+	assert_true(can_lock(&one.m.iommu[0]->lock));
+	assert_true(can_lock(&one.domain->lock));
 	assert_true(can_lock(&drv_tags));
-	model_pause(m.hw[0], false);
+	model_pause(one.m.hw[0], false);
 	pthread_join(thread, NULL);
 
-	device_remove(device);
-	domain_free(domain);
-	machine_exit(&m);
+	stop_alone(&one);
 }
 
 /* The fault record that says so would fill up otherwise. */
@@ -2167,20 +2141,13 @@ static void pitfall_23_all_iommus_are_sent_to_before_one_is_waited_for(void **st
 
 static void pitfall_25_map_sends_nothing(void **state)
 {
-	struct domain *domain;
-	struct device *device;
-	struct machine m;
+	struct alone one;
 
-	start(&m, state);
-	domain = machine_domain(&m, false, NULL);
-	device = machine_device(&m, 0, 1, true);
-	attach(domain, device, NONE);
-	machine_forget(&m);
-	map(domain, IOVA, PA, 4 * PAGE);
-	assert_int_equal(m.nr_cmds, 0);
-	device_remove(device);
-	domain_free(domain);
-	machine_exit(&m);
+	start_alone(&one, state, true);
+	machine_forget(&one.m);
+	map(one.domain, IOVA, PA, 4 * PAGE);
+	assert_int_equal(one.m.nr_cmds, 0);
+	stop_alone(&one);
 }
 
 /* Unless absent translations are cached: VT-d caching mode, AMD NpCache. */
