@@ -60,6 +60,12 @@ static void add_unmap(struct log *log, const char *who, uint64_t iova, uint64_t 
 	    " size=%" PRIu64 " unmapped_size=%" PRIu64, iova, iova + size, size, size);
 }
 
+static void add_map_and_unmap(struct log *log, const char *who, uint64_t iova, uint64_t size)
+{
+	add_map(log, who, iova, size);
+	add_unmap(log, who, iova, size);
+}
+
 static void add_assign(struct log *log, unsigned int iommu, unsigned int did,
 		       unsigned int users, const char *device, bool ats)
 {
@@ -220,8 +226,7 @@ static void a_command_missing_in_the_log_is_found_out(void **state)
 
 	(void)state;
 	add_assign(&log, 0, 5, 1, "0000:01:00.0", true);
-	add_map(&log, TASK, 0x10000000, 0x1000);
-	add_unmap(&log, TASK, 0x10000000, 0x1000);
+	add_map_and_unmap(&log, TASK, 0x10000000, 0x1000);
 	add_qi(&log, TASK, 0, "iotlb_inv", 0x500f2, 0x10000040);
 	/* The log may end amid the flush. */
 	assert_int_equal(run(&log).reasons, UINT32_C(1) << REASON_LOST);
@@ -248,8 +253,7 @@ static void a_tag_from_before_the_log_has_an_unknown_user(void **state)
 	struct outcome out;
 
 	(void)state;
-	add_map(&log, TASK, 0x10000000, 0x1000);
-	add_unmap(&log, TASK, 0x10000000, 0x1000);
+	add_map_and_unmap(&log, TASK, 0x10000000, 0x1000);
 	add_qi(&log, TASK, 0, "iotlb_inv", 0x500f2, 0x10000040);
 	out = run_text(&log, 0, MODEL_IOTLB, unknown);
 	assert_int_equal(out.reasons, 0);
@@ -303,8 +307,7 @@ static void one_flush_shows_that_two_tags_are_one_domain(void **state)
 	(void)state;
 	add_assign(&log, 0, 5, 1, "0000:01:00.0", false);
 	add_assign(&log, 1, 7, 1, "0000:02:00.0", false);
-	add_map(&log, TASK, 0x10000000, 0x1000);
-	add_unmap(&log, TASK, 0x10000000, 0x1000);
+	add_map_and_unmap(&log, TASK, 0x10000000, 0x1000);
 	add_qi(&log, TASK, 0, "iotlb_inv", 0x500f2, 0x10000040);
 	add_qi(&log, TASK, 1, "iotlb_inv", 0x700f2, 0x10000040);
 	out = run(&log);
@@ -383,10 +386,16 @@ static void lazy_unmaps_wait_for_a_flush_of_everything(void **state)
 #define AMD_ATC(devid, word)	0x4ull << 60 | (uint64_t)(devid) << 32 | 32ull << 24 | (devid), (word)
 #define AMD_WAIT		0x1ull << 60, 0x27
 
+/* A command, and the wait for it. */
+static void add_amd_waited(struct log *log, const char *who, uint64_t w0, uint64_t w1)
+{
+	add_amd(log, who, w0, w1);
+	add_amd(log, who, AMD_WAIT);
+}
+
 static void add_amd_attach(struct log *log, unsigned int devid)
 {
-	add_amd(log, TASK, AMD_DEV(devid));
-	add_amd(log, TASK, AMD_WAIT);
+	add_amd_waited(log, TASK, AMD_DEV(devid));
 	add(log, TASK, "attach_device_to_domain: IOMMU: device=0000:00:%02x.%x",
 	    devid >> 3, devid & 7);
 }
@@ -400,11 +409,9 @@ static void amd_flush_claims_pending_devices(void **state)
 	(void)state;
 	add_amd_attach(&log, 0x18);
 	add_amd_attach(&log, 0x20);
-	add_map(&log, TASK, 0x10000000, 0x1000);
-	add_unmap(&log, TASK, 0x10000000, 0x1000);
+	add_map_and_unmap(&log, TASK, 0x10000000, 0x1000);
 	add_amd(&log, TASK, AMD_PAGE(12, 0x10000000));
-	add_amd(&log, TASK, AMD_ATC(0x20, 0x10000000));
-	add_amd(&log, TASK, AMD_WAIT);
+	add_amd_waited(&log, TASK, AMD_ATC(0x20, 0x10000000));
 	out = run_text(&log, 0, MODEL_IOTLB, unknown);
 	assert_int_equal(out.last_members, 2);
 	assert_int_equal(out.reasons, 0);
@@ -420,10 +427,8 @@ static void amd_detach_tells_where_the_device_was(void **state)
 	struct outcome out;
 
 	(void)state;
-	add_amd(&log, TASK, AMD_DEV(0x18));
-	add_amd(&log, TASK, AMD_WAIT);
-	add_amd(&log, TASK, AMD_ALL(3));
-	add_amd(&log, TASK, AMD_WAIT);
+	add_amd_waited(&log, TASK, AMD_DEV(0x18));
+	add_amd_waited(&log, TASK, AMD_ALL(3));
 	add_amd_attach(&log, 0x18);
 	out = run_text(&log, 0, MODEL_IOTLB, unknown);
 	assert_int_equal(out.steps[STEP_ATTACH], 1);
@@ -443,14 +448,10 @@ static void amd_devices_that_stay_keep_their_tag(void **state)
 	(void)state;
 	add_amd_attach(&log, 0x18);
 	add_amd_attach(&log, 0x20);
-	add_map(&log, TASK, 0x10000000, 0x1000);
-	add_unmap(&log, TASK, 0x10000000, 0x1000);
-	add_amd(&log, TASK, AMD_PAGE(12, 0x10000000));
-	add_amd(&log, TASK, AMD_WAIT);
-	add_amd(&log, TASK, AMD_DEV(0x18));
-	add_amd(&log, TASK, AMD_WAIT);
-	add_amd(&log, TASK, AMD_ALL(12));
-	add_amd(&log, TASK, AMD_WAIT);
+	add_map_and_unmap(&log, TASK, 0x10000000, 0x1000);
+	add_amd_waited(&log, TASK, AMD_PAGE(12, 0x10000000));
+	add_amd_waited(&log, TASK, AMD_DEV(0x18));
+	add_amd_waited(&log, TASK, AMD_ALL(12));
 	add_amd_attach(&log, 0x18);
 	out = run_text(&log, 0, MODEL_IOTLB, unknown);
 	assert_int_equal(out.steps[STEP_DETACH], 1);
@@ -467,19 +468,14 @@ static void pending_devices_go_to_the_task_that_attached_them(void **state)
 
 	(void)state;
 	add_amd_attach(&log, 0x18);
-	add_amd(&log, OTHER, AMD_DEV(0x20));
-	add_amd(&log, OTHER, AMD_WAIT);
+	add_amd_waited(&log, OTHER, AMD_DEV(0x20));
 	add(&log, OTHER, "attach_device_to_domain: IOMMU: device=0000:00:04.0");
-	add_map(&log, TASK, 0x10000000, 0x1000);
-	add_unmap(&log, TASK, 0x10000000, 0x1000);
-	add_amd(&log, TASK, AMD_PAGE(12, 0x10000000));
-	add_amd(&log, TASK, AMD_WAIT);
+	add_map_and_unmap(&log, TASK, 0x10000000, 0x1000);
+	add_amd_waited(&log, TASK, AMD_PAGE(12, 0x10000000));
 	out = run(&log);
 	assert_int_equal(out.last_members, 1);
-	add_map(&log, OTHER, 0x10000000, 0x1000);
-	add_unmap(&log, OTHER, 0x10000000, 0x1000);
-	add_amd(&log, OTHER, AMD_PAGE(13, 0x10000000));
-	add_amd(&log, OTHER, AMD_WAIT);
+	add_map_and_unmap(&log, OTHER, 0x10000000, 0x1000);
+	add_amd_waited(&log, OTHER, AMD_PAGE(13, 0x10000000));
 	out = run(&log);
 	assert_int_equal(out.steps[STEP_ATTACH], 2);
 	assert_int_equal(out.last_members, 1);
@@ -495,8 +491,7 @@ static void amd_flush_on_map_means_absent_ones_are_cached(void **state)
 	add_amd_attach(&log, 0x18);
 	add_map(&log, TASK, 0x10000000, 0x3000);
 	add_amd(&log, TASK, AMD_PAGE(12, 0x10000001));
-	add_amd(&log, TASK, AMD_PAGE(12, 0x10002000));
-	add_amd(&log, TASK, AMD_WAIT);
+	add_amd_waited(&log, TASK, AMD_PAGE(12, 0x10002000));
 	out = run(&log);
 	assert_int_equal(out.steps[STEP_MAP_FLUSH], 1);
 	assert_int_equal(out.reasons, 0);
@@ -530,8 +525,7 @@ static void smmu_descriptor_first_is_attach_and_last_is_detach(void **state)
 	(void)state;
 	smmu_attach(&log, 8);
 	smmu_detach(&log, 16);
-	add_map(&log, TASK, 0x10000000, 0x1000);
-	add_unmap(&log, TASK, 0x10000000, 0x1000);
+	add_map_and_unmap(&log, TASK, 0x10000000, 0x1000);
 	add_smmu(&log, TASK, 0x12, true, NH_VA(9), 0x10000000 | LEAF_4K);
 	smmu_detach(&log, 8);
 	add_smmu(&log, TASK, 0x11, true, NH_VA(9), 0);
@@ -576,8 +570,7 @@ static void smmu_commands_without_words_are_for_somebody(void **state)
 	(void)state;
 	smmu_attach(&log, 8);
 	smmu_attach(&log, 16);
-	add_map(&log, TASK, 0x10000000, 0x1000);
-	add_unmap(&log, TASK, 0x10000000, 0x1000);
+	add_map_and_unmap(&log, TASK, 0x10000000, 0x1000);
 	add_smmu(&log, TASK, 0x12, true, NH_VA(9), 0x10000000 | LEAF_4K);
 	add(&log, TASK, "smmucmd: (x) op=64 n=3 sync=1 smmu=0xa c0=0x800000040 c1=0x10000000");
 	out = run_text(&log, 0, MODEL_IOTLB, unknown);
@@ -611,8 +604,7 @@ static void a_run_forgets_everything(void **state)
 	(void)state;
 	vtd_log(&log);
 	log.len += sprintf(log.text + log.len, "### RUN again\n");
-	add_map(&log, TASK, 0x10000000, 0x1000);
-	add_unmap(&log, TASK, 0x10000000, 0x1000);
+	add_map_and_unmap(&log, TASK, 0x10000000, 0x1000);
 	add_qi(&log, TASK, 0, "iotlb_inv", 0x500f2, 0x10000040);
 	out = run_text(&log, 0, MODEL_IOTLB, unknown);
 	assert_int_equal(out.steps[STEP_RUN], 1);
