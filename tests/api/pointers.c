@@ -8,8 +8,8 @@
 
 static struct iommu_device iommu;
 static struct iommu_attach_list list, parent;
-static struct iommu_attach_elm elm, apart;
-static struct iommu_attach_nest nest, nested;
+static struct iommu_attach_elm *elm, apart;	/* attached, and not */
+static struct iommu_attach_nest *nested, nest;
 static struct iommu_attach_endpoint endpoint;
 static struct iommu_attach_walk walk;
 static const struct iommu_attach_group *group;
@@ -47,11 +47,11 @@ static void *good(enum kind kind)
 	case ELM:
 		return &apart;
 	case ATTACHED:
-		return &elm;
+		return elm;
 	case NEST:
 		return &nest;
 	case NESTED:
-		return &nested;
+		return nested;
 	case OPS:
 		return (void *)&ops;
 	case WALK:
@@ -85,10 +85,10 @@ CALL(add_array, ELM, iommu_attach_add_array(&list, p, 1))
 CALL(add_nest, LIST, iommu_attach_add_nest(p, &parent, &nest))
 CALL(add_nest, PARENT, iommu_attach_add_nest(&list, p, &nest))
 CALL(add_nest, NEST, iommu_attach_add_nest(&list, &parent, p))
-CALL(del, LIST, iommu_attach_del(p, &elm))
+CALL(del, LIST, iommu_attach_del(p, elm))
 CALL(del, ATTACHED, iommu_attach_del(&list, p))
-CALL(del_nest, LIST, iommu_attach_del_nest(p, &parent, &nested))
-CALL(del_nest, PARENT, iommu_attach_del_nest(&list, p, &nested))
+CALL(del_nest, LIST, iommu_attach_del_nest(p, &parent, nested))
+CALL(del_nest, PARENT, iommu_attach_del_nest(&list, p, nested))
 CALL(del_nest, NESTED, iommu_attach_del_nest(&list, &parent, p))
 CALL(fence_init, FENCE, iommu_attach_fence_init(p))
 CALL(fence_destroy, FENCE, iommu_attach_fence_destroy(p))
@@ -98,9 +98,9 @@ CALL(fence_poll, FENCE, iommu_attach_fence_poll(p, 0))
 CALL(fence_wait, FENCE, iommu_attach_fence_wait(p, 0))
 CALL(drain, FENCE, iommu_attach_drain(p))
 CALL(defer, ELM, iommu_attach_defer(p, release))
-CALL(del_free_at, LIST, iommu_attach_del_free_at(p, &elm, 0))
+CALL(del_free_at, LIST, iommu_attach_del_free_at(p, elm, 0))
 CALL(del_free_at, ATTACHED, iommu_attach_del_free_at(&list, p, 0))
-CALL(del_nest_free_at, LIST, iommu_attach_del_nest_free_at(p, &parent, &nested, 0))
+CALL(del_nest_free_at, LIST, iommu_attach_del_nest_free_at(p, &parent, nested, 0))
 CALL(del_nest_free_at, NESTED, iommu_attach_del_nest_free_at(&list, &parent, p, 0))
 CALL(enable_atc, ATTACHED, iommu_attach_enable_atc(p))
 CALL(disable_atc, ATTACHED, iommu_attach_disable_atc(p))
@@ -126,23 +126,22 @@ CALL(next_atc, WALK, walking(); iommu_attach_first_atc(&walk, &number);
 CALL(next_atc, PLACE, walking(); iommu_attach_first_atc(&walk, &number);
      iommu_attach_next_atc(&walk, p))
 CALL(first_all, WALK, walking(); iommu_attach_first_all(p, 0))
-CALL(next_all, WALK, walking(); iommu_attach_next_all(p, &elm, 0))
+CALL(next_all, WALK, walking(); iommu_attach_next_all(p, elm, 0))
 CALL(next_all, ATTACHED, walking(); iommu_attach_next_all(&walk, p, 0))
 CALL(lock, LIST, iommu_attach_lock(p))
 CALL(unlock, LIST, iommu_attach_lock(&list); iommu_attach_unlock(p))
 CALL(first_locked, LIST, iommu_attach_lock(&list); iommu_attach_first_locked(p, 0))
-CALL(next_locked, LIST, iommu_attach_lock(&list); iommu_attach_next_locked(p, &elm, 0))
+CALL(next_locked, LIST, iommu_attach_lock(&list); iommu_attach_next_locked(p, elm, 0))
 CALL(next_locked, ATTACHED, iommu_attach_lock(&list); iommu_attach_next_locked(&list, p, 0))
 CALL(elm_device, ATTACHED, iommu_attach_lock(&list); iommu_attach_elm_device(p))
 CALL(find_elm, LIST, iommu_attach_lock(&list); iommu_attach_find_elm(p, NULL, 0))
 CALL(read_counters, COUNTERS, iommu_attach_read_counters(NULL, p))
 
 /* Which pointers may be wrong how, and nothing is to be said. */
-#define ANY_NULL	1	/* NULL is fine */
-#define ANY_ZERO	2	/* so are zeroes */
-#define ANY_GARBAGE	4	/* it is not looked at */
-#define NO_GARBAGE	8	/* nothing tells it from what is good */
-#define BUSY		16	/* the good one is in use */
+#define ANY_ZERO	1	/* zeroes are fine */
+#define ANY_GARBAGE	2	/* it is not looked at */
+#define NO_GARBAGE	4	/* nothing tells it from what is good */
+#define BUSY		8	/* the good one is in use */
 
 static const struct {
 	const char *name;
@@ -220,16 +219,19 @@ static void set_up(void)
 	struct iommu_attach_elm new = { .iommu_device = &iommu, .fence = &iommu.fence,
 					.tag = 1, .using_atc = true, .atc = 7 };
 
+	elm = malloc(sizeof(*elm));
+	nested = malloc(sizeof(*nested));
+	EXPECT(elm && nested);
 	EXPECT(!iommu_attach_fence_init(&iommu.fence));
 	iommu_attach_init(&list);
 	iommu_attach_init(&parent);
 	iommu_attach_endpoint_init(&endpoint);
-	elm = apart = new;
-	elm.endpoint = apart.endpoint = &endpoint;
+	*elm = apart = new;
+	elm->endpoint = apart.endpoint = &endpoint;
 	new.atc = 8;
-	nest.s1 = nest.s2 = nested.s1 = nested.s2 = new;
-	EXPECT(iommu_attach_add(&list, &elm) >= 0);
-	EXPECT(iommu_attach_add_nest(&list, &parent, &nested) >= 0);
+	nest.s1 = nest.s2 = nested->s1 = nested->s2 = new;
+	EXPECT(iommu_attach_add(&list, elm) >= 0);
+	EXPECT(iommu_attach_add_nest(&list, &parent, nested) >= 0);
 }
 
 /* Return: how the process ended that made the call: what it said, or 100 and a signal. */
@@ -263,7 +265,7 @@ int main(void)
 		void *p;
 		int fine;
 	} wrong[] = {
-		{ "NULL", NULL, ANY_NULL },
+		{ "NULL", NULL, 0 },
 		{ "zeroes", &zeroes, ANY_ZERO },
 		{ "garbage", &garbage, ANY_GARBAGE },
 	};
