@@ -21,6 +21,20 @@ run: build/release/tools/alist/alist
 check: setup fuzz-setup
 	@scripts/check
 
+## make check-debian   the packages of debian/: built, checked and tried in a clean root of SUITE
+##               (bookworm, trixie, or both by default), as root, with mmdebstrap
+.PHONY: check-debian
+check-debian:
+	@scripts/setup mmdebstrap
+	@for suite in $(or $(SUITE),bookworm trixie); do scripts/check-debian $$suite || exit; done
+
+## make check-without-apt   the same tree in roots that are no Debian's: the library alone with a
+##               compiler and Meson; all of it by Meson and by make; as root, with mmdebstrap
+.PHONY: check-without-apt
+check-without-apt:
+	@scripts/setup mmdebstrap
+	@scripts/check-without-apt
+
 ## make proof    the protocol proved: litmus tests in the kernel's memory model, and spin
 .PHONY: proof
 proof:
