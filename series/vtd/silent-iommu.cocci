@@ -46,9 +46,12 @@ expression iommu, flags;
 // The entry lets translation requests through only if the device answers.
 
 @domain_context_mapping_one@
+identifier domain, iommu, bus, devfn;
 expression info, translation, context;
+typedef u8;
 @@
-  domain_context_mapping_one(...)
+  domain_context_mapping_one(struct dmar_domain *domain, struct intel_iommu *iommu,
+			     u8 bus, u8 devfn)
   {
 	<+...
 -	if (info && info->ats_supported)
@@ -60,10 +63,7 @@ expression info, translation, context;
 +	context_set_translation_type(context, CONTEXT_TT_MULTI_LEVEL);
 	context_set_fault_enable(context);
 -	context_set_present(context);
-+	if (info && info->ats_supported)
-+		intel_context_allow_ats(info, context);
-+	else
-+		context_set_present(context);
++	intel_context_set_present(iommu, info, context);
 	...+>
   }
 

@@ -49,3 +49,36 @@ statement S1, S2;
 +	intel_iommu_block_silent(info);
 	...+>
   }
+
+// The entry lets translation requests through only if the device answers.
+
+@context_entry_set_pasid_table@
+identifier info, iommu;
+expression context;
+@@
+  context_entry_set_pasid_table(...)
+  {
+	...
+	struct intel_iommu *iommu = info->iommu;
+	<+...
+-	if (info->ats_enabled)
+-		context_set_sm_dte(context);
+	...
+-	context_set_present(context);
++	intel_context_set_present(iommu, info, context);
+	...+>
+  }
+
+@intel_pasid_allow_ats@
+identifier info, iommu;
+expression context;
+@@
+  intel_pasid_allow_ats(...)
+  {
+	...
+	struct intel_iommu *iommu = info->iommu;
+	<+...
+-	context_set_sm_dte(context);
++	intel_context_set_present(iommu, info, context);
+	...+>
+  }

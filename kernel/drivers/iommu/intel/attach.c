@@ -41,7 +41,7 @@
  */
 #define pr_fmt(fmt)	"DMAR: " fmt
 
-/* The stack of a flush has a batch, too. */
+/* A flush has a batch on its stack, too: keep the window small. */
 #define IOMMU_ATTACH_WINDOW	4
 
 #include <linux/bitfield.h>
@@ -67,7 +67,7 @@
 #define ATC_QDEP	GENMASK_ULL(56, 52)
 #define ATC_EXTRA_INVAL	BIT_ULL(57)	/* the device needs the command twice */
 
-/* A flush that fails is repeated: so often is it done at most. */
+/* How often a flush is tried, see flush_failed(). */
 #define FLUSH_TRIES	4
 
 /* An attachment, and one to a nested domain. Both begin in the same way. */
@@ -140,7 +140,8 @@ static void put_did(struct dmar_domain *domain, struct intel_iommu *iommu, u16 d
 
 	lockdep_assert_held(&iommu->did_lock);
 
-	if (!domain_is_sva(domain) &&
+	/* Where an invalidation failed for good, something may be cached by it. */
+	if (!domain_is_sva(domain) && !(iommu->qi && READ_ONCE(iommu->qi->failed)) &&
 	    iommu_attach_find_tag(&domain->alist, &iommu->iommu, &tag))
 		ida_free(&iommu->domain_ida, did);
 }
@@ -434,8 +435,8 @@ int domain_enable_atc(struct device *dev)
  * for the fence before it lets the device in: so what is refused was set aside since then, and
  * the device cannot be let in between its refusal and iommu_attach_blocked().
  *
- * The bit that lets a device in is only set where the device is not set aside, see
- * intel_context_allow_ats(). device_rbtree_lock guards it, and keeps the device.
+ * The bit that lets a device in is only set by intel_context_set_present(), where the device is
+ * not set aside. device_rbtree_lock guards it, and keeps the device.
  */
 
 /* What lets translation requests and translated requests of the device through. */
@@ -468,20 +469,23 @@ static bool sid_is_present(struct intel_iommu *iommu, u16 sid)
 }
 
 /**
- * intel_context_allow_ats() - Let a device use its ATC, unless it is set aside
- * @info: The device.
- * @context: Its context entry, complete but for this and for being present.
+ * intel_context_set_present() - Let a device in
+ * @iommu: The IOMMU.
+ * @info: The device, or NULL if the entry is of a requester that has no ATC.
+ * @context: Its context entry, complete but for this. It may be present already.
  *
- * Both bits come together: later changes would not be atomic to refuse_ats(), which does
- * without iommu->lock. If the device is set aside after this has looked, whoever has the IOMMU
- * refuse it finds the bit and clears it.
+ * The IOMMU answers the device's translation requests from then on if ATS is on in the device
+ * and it is not set aside. If it is set aside after this has looked, refuse_ats() finds the bit
+ * and clears it.
  *
- * Context: iommu->lock is held. Takes device_rbtree_lock.
+ * Context: iommu->lock is held. Takes device_rbtree_lock: refuse_ats() does without
+ * iommu->lock.
  */
-void intel_context_allow_ats(struct device_domain_info *info, struct context_entry *context)
+void intel_context_set_present(struct intel_iommu *iommu, struct device_domain_info *info,
+			       struct context_entry *context)
 {
-	guard(raw_spinlock_irqsave)(&info->iommu->device_rbtree_lock);
-	if (!iommu_attach_is_aside(&info->endpoint))
+	guard(raw_spinlock_irqsave)(&iommu->device_rbtree_lock);
+	if (info && info->ats_enabled && !iommu_attach_is_aside(&info->endpoint))
 		context->lo |= CONTEXT_ATS;
 	context_set_present(context);
 }
@@ -496,8 +500,8 @@ static bool refuse_ats(struct intel_iommu *iommu, u16 sid)
 	u8 bus = PCI_BUS_NUM(sid), devfn = sid & 0xff;
 	struct qi_desc desc[1] = {};
 	struct context_entry *context;
-	u16 did, silent;
 	u64 lo;
+	u16 did;
 
 	context = iommu_context_addr(iommu, bus, devfn, 0);
 	/* A crash kernel does not touch the entry that it inherited. */
@@ -515,16 +519,16 @@ static bool refuse_ats(struct intel_iommu *iommu, u16 sid)
 	did = sm_supported(iommu) ? 0 : context_domain_id(context);
 	desc[0].qw0 = QI_CC_SID(sid) | QI_CC_DID(did) | QI_CC_GRAN(DMA_CCMD_DEVICE_INVL) |
 		      QI_CC_TYPE;
-	if (qi_submit_wait(iommu, desc, 1, 0, &silent))
+	if (qi_submit_sync(iommu, desc, 1, 0))
 		return false;
 	desc[0].qw0 = QI_PC_GRAN(QI_PC_GLOBAL) | QI_PC_TYPE;
-	if (sm_supported(iommu) && qi_submit_wait(iommu, desc, 1, 0, &silent))
+	if (sm_supported(iommu) && qi_submit_sync(iommu, desc, 1, 0))
 		return false;
 	qi_desc_iotlb(iommu, did, 0, 0,
 		      sm_supported(iommu) ? DMA_TLB_GLOBAL_FLUSH : DMA_TLB_DSI_FLUSH, desc);
-	if (qi_submit_wait(iommu, desc, 1, 0, &silent))
+	if (qi_submit_sync(iommu, desc, 1, 0))
 		return false;
-	/* One who clears the present bit may put this one back: then try again. */
+	/* Clearing the present bit may put this one back: then try again. */
 	lo = READ_ONCE(context->lo);
 	return !(lo & CONTEXT_ATS && lo & CONTEXT_PRESENT);
 }
@@ -539,7 +543,7 @@ static bool block_device(struct device_domain_info *info)
 }
 
 /**
- * intel_iommu_silent() - A device does not answer device-TLB invalidations
+ * intel_iommu_silent() - The ATC of a device cannot be invalidated
  * @iommu: The IOMMU that it is behind.
  * @sid: Its requester ID.
  *
@@ -549,22 +553,26 @@ static bool block_device(struct device_domain_info *info)
  * intel_iommu_resume().
  *
  * Context: Any context but NMI. Does not wait for hardware.
+ * Return: true if the device is set aside now; false if there is no such device.
  */
-void intel_iommu_silent(struct intel_iommu *iommu, u16 sid)
+bool intel_iommu_silent(struct intel_iommu *iommu, u16 sid)
 {
 	struct device_domain_info *info;
 
 	guard(raw_spinlock_irqsave)(&iommu->device_rbtree_lock);
 	info = find_sid(iommu, sid);
-	if (!info || iommu_attach_is_aside(&info->endpoint))
-		return;
+	if (!info)
+		return false;
+	if (iommu_attach_is_aside(&info->endpoint))
+		return true;
 	iommu_attach_set_aside(&info->endpoint);
-	dev_err(info->dev,
-		"No answer to a device-TLB invalidation. ATS is refused until it is attached again\n");
+	dev_err_ratelimited(info->dev,
+			    "No answer to a device-TLB invalidation. ATS is refused until it is attached again\n");
+	return true;
 }
 
 /**
- * intel_iommu_block_silent() - Nothing of a device that is set aside is of use to it
+ * intel_iommu_block_silent() - Have what a device has cached refused, if it is set aside
  * @info: The device.
  *
  * Called where its ATC would have been invalidated, and after that has been tried: no flush
@@ -593,7 +601,6 @@ void intel_iommu_block_silent(struct device_domain_info *info)
 void intel_iommu_resume(struct device_domain_info *info)
 {
 	struct intel_iommu *iommu = info->iommu;
-	struct context_entry *context;
 
 	if (!info->ats_enabled || !iommu_attach_is_aside(&info->endpoint))
 		return;
@@ -616,18 +623,8 @@ void intel_iommu_resume(struct device_domain_info *info)
 	 * refused and say that it is blocked.
 	 */
 	iommu_attach_fence(&iommu->fence);
-	if (!sm_supported(iommu))
-		return;
-
-	spin_lock(&iommu->lock);
-	context = iommu_context_addr(iommu, info->bus, info->devfn, 0);
-	if (context && context_present(context)) {
-		intel_context_allow_ats(info, context);
-		__iommu_flush_cache(iommu, context, sizeof(*context));
-	}
-	spin_unlock(&iommu->lock);
-	iommu->flush.flush_context(iommu, 0, PCI_DEVID(info->bus, info->devfn),
-				   DMA_CCMD_MASK_NOBIT, DMA_CCMD_DEVICE_INVL);
+	if (sm_supported(iommu))
+		intel_pasid_allow_ats(info->dev);
 }
 
 /*
@@ -907,25 +904,39 @@ static void flush_init(struct intel_flush *flush, struct dmar_domain *domain,
 }
 
 /*
- * A flush that has left a silent device out fails, but has the device blocked: the next one
- * succeeds. So does the one after an IOMMU has refused a descriptor, unless it always does.
- * What lasts is reported: unmap has no way to return it.
+ * What may come through is flushed again: a silent device that was left out is blocked by now,
+ * and an IOMMU may have rejected a descriptor once. Aborts were repeated by the list. The rest
+ * is reported: few callers can return it.
  */
-static noinline void flush_failed(struct intel_flush *flush,
-				  const struct iommu_attach_flush_ops *ops, int error)
+static noinline int flush_failed(struct intel_flush *flush,
+				 const struct iommu_attach_flush_ops *ops, int error)
 {
 	int tries;
 
-	for (tries = 1; error && tries < FLUSH_TRIES; tries++)
+	for (tries = 1; tries < FLUSH_TRIES && (error == -ETIMEDOUT || error == -EINVAL); tries++)
 		error = iommu_attach_flush(&flush->domain->alist, ops, flush);
 	if (error)
-		pr_err_ratelimited("Invalidation of 0x%lx-0x%lx failed: %d. Devices may still reach what was unmapped\n",
-				   flush->start, flush->end, error);
+		pr_err_ratelimited("Invalidation of 0x%lx-0x%lx failed: %d. Devices may still %s\n",
+				   flush->start, flush->end, error,
+				   flush->entries ? "use old PASID entries" :
+				   flush->map ? "not reach what was mapped" :
+						"reach what was unmapped");
+	return error;
 }
 
-/* @ih: no page table has been taken out. */
-void cache_tag_flush_range(struct dmar_domain *domain, unsigned long start,
-			   unsigned long end, int ih)
+/**
+ * cache_tag_flush_range() - Flush after pages were unmapped
+ * @domain: The domain.
+ * @start: The first address.
+ * @end: The last one.
+ * @ih: No page table has been taken out.
+ *
+ * Context: Any context but NMI. Waits for the IOMMUs.
+ * Return: 0, or an error, which is reported: something may be cached. Pages that the IOMMU may
+ * still walk are not to be given back then.
+ */
+int cache_tag_flush_range(struct dmar_domain *domain, unsigned long start,
+			  unsigned long end, int ih)
 {
 	struct intel_flush flush __uninitialized;
 	int ret;
@@ -934,7 +945,8 @@ void cache_tag_flush_range(struct dmar_domain *domain, unsigned long start,
 	flush.ih = ih;
 	ret = iommu_attach_flush_inline(&domain->alist, &intel_unmap_ops, &flush);
 	if (unlikely(ret))
-		flush_failed(&flush, &intel_unmap_ops, ret);
+		ret = flush_failed(&flush, &intel_unmap_ops, ret);
+	return ret;
 }
 
 void cache_tag_flush_all(struct dmar_domain *domain)
@@ -942,9 +954,17 @@ void cache_tag_flush_all(struct dmar_domain *domain)
 	cache_tag_flush_range(domain, 0, ULONG_MAX, 0);
 }
 
-/* After a map, if the hardware asks for it: &dmar_domain.iotlb_sync_map. */
-void cache_tag_flush_range_np(struct dmar_domain *domain, unsigned long start,
-			      unsigned long end)
+/**
+ * cache_tag_flush_range_np() - Flush after pages were mapped, see &dmar_domain.iotlb_sync_map
+ * @domain: The domain.
+ * @start: The first address.
+ * @end: The last one.
+ *
+ * Context: Same as cache_tag_flush_range().
+ * Return: 0, or an error, which is reported: that nothing was mapped may be cached.
+ */
+int cache_tag_flush_range_np(struct dmar_domain *domain, unsigned long start,
+			     unsigned long end)
 {
 	struct intel_flush flush __uninitialized;
 	int ret;
@@ -953,7 +973,8 @@ void cache_tag_flush_range_np(struct dmar_domain *domain, unsigned long start,
 	flush.map = true;
 	ret = iommu_attach_flush(&domain->alist, &intel_map_ops, &flush);
 	if (unlikely(ret))
-		flush_failed(&flush, &intel_map_ops, ret);
+		ret = flush_failed(&flush, &intel_map_ops, ret);
+	return ret;
 }
 
 /*
@@ -967,7 +988,7 @@ void cache_tag_flush_range_np(struct dmar_domain *domain, unsigned long start,
  */
 
 /* After a change to PASID entries that stay present (tables 28 and 29), or go. */
-static void flush_entries(struct dmar_domain *domain)
+static int flush_entries(struct dmar_domain *domain)
 {
 	struct intel_flush flush __uninitialized;
 	int ret;
@@ -976,7 +997,8 @@ static void flush_entries(struct dmar_domain *domain)
 	flush.entries = true;
 	ret = iommu_attach_flush(&domain->alist, &intel_unmap_ops, &flush);
 	if (unlikely(ret))
-		flush_failed(&flush, &intel_unmap_ops, ret);
+		ret = flush_failed(&flush, &intel_unmap_ops, ret);
+	return ret;
 }
 
 /*
@@ -1074,8 +1096,7 @@ bool intel_iommu_enforce_cache_coherency_fs(struct iommu_domain *domain)
 	}
 	iommu_attach_unlock(&dmar_domain->alist);
 
-	flush_entries(dmar_domain);
-	return true;
+	return !flush_entries(dmar_domain);
 }
 
 /* The page table has a snoop bit in each entry, set on map. */
@@ -1095,30 +1116,43 @@ bool intel_iommu_enforce_cache_coherency_ss(struct iommu_domain *domain)
 	return support;
 }
 
-/* Of the domain's own attachments, and of those of its nests. */
-int intel_iommu_set_dirty_tracking(struct iommu_domain *domain, bool enable)
+/*
+ * Of the domain's own attachments, and of those of its nests. Return: 0, or what the first
+ * entry fails with that cannot take it.
+ */
+static int change_dirty_tracking(struct dmar_domain *domain, bool enable)
 {
-	struct dmar_domain *dmar_domain = to_dmar_domain(domain);
 	struct intel_elm *pos;
 	int ret = 0;
 
+	domain->dirty_tracking = enable;
+	iommu_attach_for_each_locked(pos, &domain->alist, elm)
+		ret = ret ?: min(write_dirty_tracking(&pos->elm, enable), 0);
+	return ret;
+}
+
+/* If entries by the old setting may be cached, the old one stays. */
+int intel_iommu_set_dirty_tracking(struct iommu_domain *domain, bool enable)
+{
+	struct dmar_domain *dmar_domain = to_dmar_domain(domain);
+	bool change;
+	int ret = 0;
+
 	iommu_attach_lock(&dmar_domain->alist);
-	if (dmar_domain->dirty_tracking != enable) {
-		dmar_domain->dirty_tracking = enable;
-		iommu_attach_for_each_locked(pos, &dmar_domain->alist, elm) {
-			ret = write_dirty_tracking(&pos->elm, enable);
-			if (ret < 0)
-				break;
-		}
-	}
-	if (ret < 0) {
-		/* All of them: an entry may have been made by the new setting. */
-		dmar_domain->dirty_tracking = !enable;
-		iommu_attach_for_each_locked(pos, &dmar_domain->alist, elm)
-			write_dirty_tracking(&pos->elm, !enable);
-	}
+	change = dmar_domain->dirty_tracking != enable;
+	if (change)
+		ret = change_dirty_tracking(dmar_domain, enable);
 	iommu_attach_unlock(&dmar_domain->alist);
 
+	if (!ret)
+		ret = flush_entries(dmar_domain);
+	if (!ret || !change)
+		return ret;
+
+	/* All of them: an entry may have been made by the new setting. */
+	iommu_attach_lock(&dmar_domain->alist);
+	change_dirty_tracking(dmar_domain, !enable);
+	iommu_attach_unlock(&dmar_domain->alist);
 	flush_entries(dmar_domain);
-	return min(ret, 0);
+	return ret;
 }

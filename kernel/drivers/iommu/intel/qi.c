@@ -61,8 +61,12 @@
 #define QI_SPINS	64
 #define QI_FSTS_NS	(20 * NSEC_PER_USEC)
 
-/* Submissions with device-TLB invalidations are not repeated for ever. */
+/*
+ * How often a device is asked if others abort that and are not known, and how often a
+ * descriptor is submitted that the hardware rejects.
+ */
 #define QI_RETRIES	8
+#define QI_BAD_TRIES	3
 
 #define QI_FAULTS	(DMA_FSTS_IQE | DMA_FSTS_ITE | DMA_FSTS_ICE)
 
@@ -440,7 +444,8 @@ static void qi_queue_batch(struct intel_iommu *iommu, struct qi_batch *batch)
  * @batch: The batch.
  *
  * Does not wait for devices: if the queue is full and stays so for QI_FULL_NS, what the batch
- * has is dropped, and qi_poll() returns -EBUSY once there is room.
+ * has is dropped, and qi_poll() returns -EBUSY once there is room, or -EIO if the IOMMU has no
+ * queue.
  *
  * Context: Any context.
  * Return: a cookie for qi_poll(), 0 if the batch was empty.
@@ -454,7 +459,7 @@ u64 qi_batch_submit(struct intel_iommu *iommu, struct qi_batch *batch)
 		return 0;
 
 	/* A wait descriptor, and the one slot that tells a full queue from an empty one. */
-	if (unlikely(batch->cookie & QI_COOKIE_FULL) ||
+	if (unlikely(batch->cookie & QI_COOKIE_FULL || !iommu->qi) ||
 	    unlikely(!qi_lock_room(iommu, batch->index + 2, true, &flags))) {
 		/* Earlier pieces are waited for. */
 		cookie = batch->cookie | QI_COOKIE_FULL;
@@ -534,6 +539,9 @@ static noinline int qi_poll_room(struct intel_iommu *iommu)
 {
 	unsigned long flags;
 
+	/* Nor will there be any. */
+	if (!iommu->qi)
+		return -EIO;
 	if (!qi_lock_room(iommu, QI_LENGTH / 4, true, &flags))
 		return -EINPROGRESS;
 	raw_spin_unlock_irqrestore(&iommu->qi->q_lock, flags);
@@ -551,7 +559,7 @@ static noinline int qi_poll_room(struct intel_iommu *iommu)
  * is to be submitted again, without the silent device; -EBUSY if some of it or all has found
  * no room, nothing of it is pending, and it is to be submitted again; -ETIMEDOUT if it may have
  * been aborted because one of several devices was silent; -EINVAL if a descriptor was bad; -EIO
- * if the queue does not work.
+ * if the queue does not work, or there is none.
  */
 int qi_poll(struct intel_iommu *iommu, u64 cookie, u16 *silent)
 {
@@ -628,32 +636,58 @@ static u64 qi_submit(struct intel_iommu *iommu, const struct qi_desc *desc,
 	return cookie;
 }
 
+/*
+ * Submit again what has ended with @error? @asked is the device that it asks, or 0; @silent is
+ * the one that the error is about, or 0.
+ */
+static bool qi_try_again(struct intel_iommu *iommu, int error, u16 asked, u16 silent,
+			 bool drain, unsigned int *tries)
+{
+	bool aside = silent && intel_iommu_silent(iommu, silent);
+
+	switch (error) {
+	case -EAGAIN:
+		/* A device that is set aside is not asked any more, and aborts nothing. */
+		if (!asked || (aside && silent != asked))
+			return true;
+		return silent != asked && ++*tries < QI_RETRIES;
+	case -EINVAL:
+		/* Not all hardware knows how to drain. */
+		return !drain && ++*tries < QI_BAD_TRIES;
+	default:
+		return false;
+	}
+}
+
 /**
- * qi_submit_wait() - Submit descriptors and wait for them
+ * qi_submit_sync() - Submit descriptors and wait for them
  * @iommu: The IOMMU.
  * @desc: The descriptors. All device-TLB invalidations among them are for one device.
  * @count: How many there are, 0 or more. A wait descriptor is added.
- * @options: As qi_submit_sync().
- * @silent: Set to the requester id of a device that did not answer, or 0. It may be another
- *	device than the one that was asked. With -ETIMEDOUT, it is not 0.
+ * @options: QI_OPT_WAIT_DRAIN to wait for page requests and responses, too.
  *
- * What other devices abort is submitted again: without device-TLB invalidations, until it is
- * complete; with them, QI_RETRIES times.
+ * What other devices abort is submitted again, and those that are known are set aside; so is
+ * what was rejected, QI_BAD_TRIES times in all, unless it is a drain. A device that cannot be
+ * invalidated is set aside, for whatever reason: it is silent, or others abort QI_RETRIES
+ * times what asks it, and nobody knows who.
+ *
+ * An IOMMU that does not invalidate its own caches is reported. Domain IDs are not given back
+ * on it from then on.
  *
  * Context: Any context.
  * Return: 0, also without a queue; -EINVAL if a descriptor was bad; -ETIMEDOUT if the device
  * did not answer; -EIO if the queue does not work.
  */
-int qi_submit_wait(struct intel_iommu *iommu, struct qi_desc *desc, unsigned int count,
-		   unsigned long options, u16 *silent)
+int qi_submit_sync(struct intel_iommu *iommu, struct qi_desc *desc,
+		   unsigned int count, unsigned long options)
 {
-	u64 wait_flags = options & QI_OPT_WAIT_DRAIN ? QI_IWD_PRQ_DRAIN : 0;
+	bool drain = options & QI_OPT_WAIT_DRAIN;
+	u64 wait_flags = drain ? QI_IWD_PRQ_DRAIN : 0;
 	unsigned int i, tries = 0;
 	u64 start = 0, cookie;
-	u16 asked = 0, found;
+	u16 asked = 0, silent;
 	int type, ret;
 
-	*silent = 0;
 	if (!iommu->qi)
 		return 0;
 
@@ -665,41 +699,22 @@ int qi_submit_wait(struct intel_iommu *iommu, struct qi_desc *desc, unsigned int
 
 	do {
 		cookie = qi_submit(iommu, desc, count, wait_flags);
-		while ((ret = qi_poll(iommu, cookie, &found)) == -EINPROGRESS)
+		while ((ret = qi_poll(iommu, cookie, &silent)) == -EINPROGRESS)
 			cpu_relax();
-		*silent = found ?: *silent;
-		if (ret == -EAGAIN && asked && (found == asked || ++tries == QI_RETRIES))
-			ret = -ETIMEDOUT;
-	} while (ret == -EAGAIN);
-	/* One that does not get through is as good as silent. */
-	if (ret == -ETIMEDOUT)
-		*silent = *silent ?: asked;
+	} while (ret && qi_try_again(iommu, ret, asked, silent, drain, &tries));
+	if (ret == -EAGAIN)
+		ret = -ETIMEDOUT;
 
 	if (start)
 		dmar_latency_update(iommu, type, ktime_get_ns() - start);
-	return ret;
-}
-
-/**
- * qi_submit_sync() - Submit descriptors and wait for them
- * @iommu: The IOMMU.
- * @desc: The descriptors. All device-TLB invalidations among them are for one device.
- * @count: How many there are, 0 or more. A wait descriptor is added.
- * @options: QI_OPT_WAIT_DRAIN to wait for page requests and responses, too.
- *
- * A device that does not answer is set aside.
- *
- * Context: Any context.
- * Return: As qi_submit_wait().
- */
-int qi_submit_sync(struct intel_iommu *iommu, struct qi_desc *desc,
-		   unsigned int count, unsigned long options)
-{
-	u16 silent;
-	int ret;
-
-	ret = qi_submit_wait(iommu, desc, count, options, &silent);
-	if (unlikely(silent))
-		intel_iommu_silent(iommu, silent);
+	if (likely(!ret) || (drain && ret == -EINVAL))
+		return ret;
+	if (asked) {
+		intel_iommu_silent(iommu, asked);
+	} else {
+		WRITE_ONCE(iommu->qi->failed, true);
+		pr_err_ratelimited("%s: an invalidation failed: %d. Devices may still reach what was unmapped\n",
+				   iommu->name, ret);
+	}
 	return ret;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * KUnit tests for the invalidation queue
+ * KUnit tests for the invalidation queue, and for what is flushed through it
  *
  * The registers are memory, and the hardware is a function that is called where the driver
  * writes a register: each interleaving is the same in every run. It does what sections 6.5.2
@@ -8,13 +8,22 @@
  * descriptors as QEMU.
  */
 #include <kunit/test.h>
+#include <kunit/device.h>
 #include <linux/bitfield.h>
+#include <linux/completion.h>
+#include <linux/delay.h>
+#include <linux/iommu-alist.h>
+#include <linux/kthread.h>
+#include <linux/rbtree.h>
 
 #include "iommu.h"
+#include "pasid.h"
 
 #define BAD_TYPE	0xf
 #define SILENT		0x0308
 #define ANSWERS		0x0410
+#define OTHER(n)	(0x0500 + (n))
+#define OTHERS		20		/* more than a device is asked */
 
 /* No test waits for so many looks. */
 #define PATIENCE	1000000
@@ -33,6 +42,12 @@ struct fake {
 	bool no_drain;			/* page requests are not supported */
 	bool dead;			/* understands nothing */
 	bool busy;			/* others abort, and use slots again */
+	bool times_out;			/* at once, where a device does not answer */
+	unsigned int rejects;		/* so many descriptors, whatever they are */
+	u8 rejects_type;		/* only of this type, unless it is 0 */
+	unsigned int rejected;
+	unsigned int aborts;		/* so many submissions, for OTHER(0) and so on */
+	unsigned int aborted;
 };
 
 static struct fake *to_fake(struct intel_iommu *iommu)
@@ -54,6 +69,11 @@ static bool fake_is_bad(struct fake *fake, const struct qi_desc *desc)
 
 	if (fake->dead || (wide && (desc->qw2 || desc->qw3)))
 		return true;
+	if (fake->rejected < fake->rejects && (desc->qw0 & 0xf) != QI_IWD_TYPE &&
+	    (!fake->rejects_type || (desc->qw0 & 0xf) == fake->rejects_type)) {
+		fake->rejected++;
+		return true;
+	}
 	switch (desc->qw0 & 0xf) {
 	case QI_IWD_TYPE:
 		return !(desc->qw0 & QI_IWD_STATUS_WRITE) ||
@@ -69,6 +89,8 @@ static u16 fake_asks(const struct qi_desc *desc)
 {
 	return (desc->qw0 & 0xf) == QI_DIOTLB_TYPE ? desc->qw0 >> 32 : 0;
 }
+
+static void fake_time_out(struct fake *fake);
 
 static void fake_run(struct fake *fake)
 {
@@ -93,6 +115,8 @@ static void fake_run(struct fake *fake)
 	}
 	fake_set(fake, DMAR_IQH_REG, fake->head << shift);
 	fake_set(fake, DMAR_FSTS_REG, fake->fsts);
+	if (fake->stalled && fake->times_out && !fake->fsts)
+		fake_time_out(fake);
 }
 
 /* The silent device has been waited for long enough: what was fetched is aborted. */
@@ -114,9 +138,41 @@ static void fake_write(struct intel_iommu *iommu, unsigned int reg, u32 value)
 	if (reg == DMAR_IQT_REG) {
 		if (fake->busy && fake->tail != value >> qi_shift(iommu))
 			fake->fsts |= DMA_FSTS_ITE;
+		if (fake->aborted < fake->aborts && fake->tail != value >> qi_shift(iommu)) {
+			/* Everything was fetched. */
+			fake->head = value >> qi_shift(iommu);
+			fake->fsts |= DMA_FSTS_ITE;
+			fake_set(fake, DMAR_IQER_REG, (u64)OTHER(fake->aborted++) << 32);
+		}
 		fake->tail = value >> qi_shift(iommu);
 	}
 	fake_run(fake);
+}
+
+static int cmp_info(struct rb_node *node, const struct rb_node *other)
+{
+	const struct device_domain_info *one = rb_entry(node, struct device_domain_info, node);
+	const struct device_domain_info *two = rb_entry(other, struct device_domain_info, node);
+
+	return PCI_DEVID(one->bus, one->devfn) - PCI_DEVID(two->bus, two->devfn);
+}
+
+/* A device that the driver knows, with ATS on. */
+static struct device_domain_info *new_device(struct kunit *test, u16 sid)
+{
+	struct fake *fake = test->priv;
+	struct device_domain_info *info;
+
+	info = kunit_kzalloc(test, sizeof(*info), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, info);
+	info->bus = PCI_BUS_NUM(sid);
+	info->devfn = sid & 0xff;
+	info->iommu = &fake->iommu;
+	info->ats_supported = 1;
+	info->ats_enabled = 1;
+	iommu_attach_endpoint_init(&info->endpoint);
+	KUNIT_ASSERT_NULL(test, rb_find_add(&info->node, &fake->iommu.device_rbtree, cmp_info));
+	return info;
 }
 
 static int queue_init(struct kunit *test)
@@ -584,18 +640,489 @@ static void device_that_was_asked_alone(struct kunit *test)
 	expect_works(test);
 }
 
-/* Always aborted, and nothing says why: the caller is told to set aside what it asked. */
+/* Always aborted, and nothing says why: it is safe to set aside what was asked. */
 static void device_that_is_never_reached(struct kunit *test)
 {
 	struct qi_desc desc = { .qw0 = QI_DEV_IOTLB_SID(ANSWERS) | QI_DIOTLB_TYPE };
+	struct device_domain_info *info = new_device(test, ANSWERS);
 	struct fake *fake = test->priv;
-	u16 silent;
 
 	fake->busy = true;
-	KUNIT_EXPECT_EQ(test, qi_submit_wait(&fake->iommu, &desc, 1, 0, &silent), -ETIMEDOUT);
-	KUNIT_EXPECT_EQ(test, silent, ANSWERS);
+	KUNIT_EXPECT_EQ(test, qi_submit_sync(&fake->iommu, &desc, 1, 0), -ETIMEDOUT);
+	KUNIT_EXPECT_TRUE(test, iommu_attach_is_aside(&info->endpoint));
 	fake->busy = false;
 	expect_works(test);
+}
+
+/* Each of those that abort is set aside, and the one that was asked is reached. */
+static void others_that_abort_are_set_aside(struct kunit *test)
+{
+	struct qi_desc desc = { .qw0 = QI_DEV_IOTLB_SID(ANSWERS) | QI_DIOTLB_TYPE };
+	struct device_domain_info *info = new_device(test, ANSWERS), *other[OTHERS];
+	struct fake *fake = test->priv;
+	int i;
+
+	for (i = 0; i < OTHERS; i++)
+		other[i] = new_device(test, OTHER(i));
+	fake->aborts = OTHERS;
+	KUNIT_EXPECT_EQ(test, qi_submit_sync(&fake->iommu, &desc, 1, 0), 0);
+	KUNIT_EXPECT_EQ(test, fake->aborted, OTHERS);
+	KUNIT_EXPECT_EQ(test, fake->executed, 1);
+	KUNIT_EXPECT_FALSE(test, iommu_attach_is_aside(&info->endpoint));
+	for (i = 0; i < OTHERS; i++)
+		KUNIT_EXPECT_TRUE(test, iommu_attach_is_aside(&other[i]->endpoint));
+	expect_works(test);
+}
+
+/* A device that the driver does not know cannot be set aside: that comes to an end, too. */
+static void aborts_by_unknown_devices_end(struct kunit *test)
+{
+	struct qi_desc desc = { .qw0 = QI_DEV_IOTLB_SID(ANSWERS) | QI_DIOTLB_TYPE };
+	struct device_domain_info *info = new_device(test, ANSWERS);
+	struct fake *fake = test->priv;
+
+	fake->aborts = OTHERS;
+	KUNIT_EXPECT_EQ(test, qi_submit_sync(&fake->iommu, &desc, 1, 0), -ETIMEDOUT);
+	KUNIT_EXPECT_LT(test, fake->aborted, OTHERS);
+	KUNIT_EXPECT_TRUE(test, iommu_attach_is_aside(&info->endpoint));
+	fake->aborts = fake->aborted;
+	expect_works(test);
+}
+
+/* What asks no device is repeated until it is done. */
+static void aborts_do_not_fail_the_iotlb(struct kunit *test)
+{
+	struct qi_desc desc = { .qw0 = QI_IOTLB_TYPE };
+	struct fake *fake = test->priv;
+
+	fake->aborts = OTHERS;
+	KUNIT_EXPECT_EQ(test, qi_submit_sync(&fake->iommu, &desc, 1, 0), 0);
+	KUNIT_EXPECT_EQ(test, fake->executed, 1);
+	KUNIT_EXPECT_FALSE(test, fake->qi.failed);
+}
+
+static void rejected_once_is_sent_again(struct kunit *test)
+{
+	struct qi_desc iotlb = { .qw0 = QI_IOTLB_TYPE };
+	struct qi_desc atc = { .qw0 = QI_DEV_IOTLB_SID(ANSWERS) | QI_DIOTLB_TYPE };
+	struct device_domain_info *info = new_device(test, ANSWERS);
+	struct fake *fake = test->priv;
+
+	fake->rejects = 1;
+	KUNIT_EXPECT_EQ(test, qi_submit_sync(&fake->iommu, &iotlb, 1, 0), 0);
+	KUNIT_EXPECT_EQ(test, fake->executed, 1);
+	fake->rejects = 2;
+	KUNIT_EXPECT_EQ(test, qi_submit_sync(&fake->iommu, &atc, 1, 0), 0);
+	KUNIT_EXPECT_EQ(test, fake->executed, 2);
+	KUNIT_EXPECT_EQ(test, fake->rejected, 2);
+	KUNIT_EXPECT_FALSE(test, fake->qi.failed);
+	KUNIT_EXPECT_FALSE(test, iommu_attach_is_aside(&info->endpoint));
+}
+
+/* An ATC that cannot be invalidated is made useless; of anything else, it is remembered. */
+static void rejected_for_good(struct kunit *test)
+{
+	struct qi_desc iotlb = { .qw0 = QI_IOTLB_TYPE };
+	struct qi_desc atc = { .qw0 = QI_DEV_IOTLB_SID(ANSWERS) | QI_DIOTLB_TYPE };
+	struct device_domain_info *info = new_device(test, ANSWERS);
+	struct fake *fake = test->priv;
+
+	fake->rejects = UINT_MAX;
+	KUNIT_EXPECT_EQ(test, qi_submit_sync(&fake->iommu, &atc, 1, 0), -EINVAL);
+	KUNIT_EXPECT_TRUE(test, iommu_attach_is_aside(&info->endpoint));
+	KUNIT_EXPECT_FALSE(test, fake->qi.failed);
+	KUNIT_EXPECT_EQ(test, qi_submit_sync(&fake->iommu, &iotlb, 1, 0), -EINVAL);
+	KUNIT_EXPECT_TRUE(test, fake->qi.failed);
+	KUNIT_EXPECT_EQ(test, fake->executed, 0);
+	fake->rejects = 0;
+	expect_works(test);
+}
+
+/* Hardware that does not know how to drain is not blamed for it, nor is the device. */
+static void rejected_drain(struct kunit *test)
+{
+	struct qi_desc desc[2] = {
+		{ .qw0 = QI_IWD_FENCE | QI_IWD_TYPE },
+		{ .qw0 = QI_DEV_IOTLB_SID(ANSWERS) | QI_DIOTLB_TYPE },
+	};
+	struct device_domain_info *info = new_device(test, ANSWERS);
+	struct fake *fake = test->priv;
+
+	KUNIT_EXPECT_EQ(test, qi_submit_sync(&fake->iommu, desc, 2, QI_OPT_WAIT_DRAIN), -EINVAL);
+	KUNIT_EXPECT_EQ(test, fake->executed, 1);
+	KUNIT_EXPECT_FALSE(test, fake->qi.failed);
+	KUNIT_EXPECT_FALSE(test, iommu_attach_is_aside(&info->endpoint));
+}
+
+/* The driver goes on with registers where a queue could not be made. */
+static void no_queue(struct kunit *test)
+{
+	struct fake *fake = test->priv;
+	struct qi_batch batch;
+
+	fake->iommu.qi = NULL;
+	qi_batch_init(&batch);
+	KUNIT_EXPECT_EQ(test, qi_batch_submit(&fake->iommu, &batch), 0);
+	expect_wait(test, submit(fake, ANSWERS, 0), -EIO, 0);
+	add_piece(fake, &batch, ANSWERS);
+	expect_wait(test, qi_batch_submit(&fake->iommu, &batch), -EIO, 0);
+}
+
+/*
+ * Attachments
+ */
+
+/* A domain with a device attached, by a context entry or by entry 0 of its PASID table. */
+struct world {
+	struct fake *fake;
+	struct dmar_domain domain;
+	struct iommu_attach_elm elm;
+	struct device_domain_info *info;
+	struct context_entry *context;
+	struct device *dev;
+	struct dev_iommu dev_iommu;
+	struct pasid_table table;
+	struct pasid_dir_entry *dir;
+	struct pasid_entry *entry;
+};
+
+static void *new_page(struct kunit *test)
+{
+	void *page = kunit_kzalloc(test, SZ_4K, GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	KUNIT_ASSERT_TRUE(test, IS_ALIGNED((unsigned long)page, SZ_4K));
+	return page;
+}
+
+static int attach_init(struct kunit *test)
+{
+	struct world *world;
+	struct fake *fake;
+	void *table;
+	int ret;
+
+	ret = queue_init(test);
+	if (ret)
+		return ret;
+	fake = test->priv;
+	fake->times_out = true;
+	fake->iommu.gcmd = DMA_GCMD_TE;
+	spin_lock_init(&fake->iommu.lock);
+	mutex_init(&fake->iommu.did_lock);
+	ida_init(&fake->iommu.domain_ida);
+	fake->iommu.max_domain_id = 16;
+	KUNIT_ASSERT_EQ(test, iommu_attach_fence_init(&fake->iommu.fence), 0);
+
+	world = kunit_kzalloc(test, sizeof(*world), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, world);
+	world->fake = fake;
+	world->info = new_device(test, SILENT);
+	iommu_attach_init(&world->domain.alist);
+	world->domain.domain.type = IOMMU_DOMAIN_UNMANAGED;
+
+	fake->iommu.root_entry = new_page(test);
+	table = new_page(test);
+	fake->iommu.root_entry[world->info->bus].lo = virt_to_phys(table) | 1;
+	world->context = iommu_context_addr(&fake->iommu, world->info->bus,
+					    world->info->devfn, 0);
+
+	world->entry = new_page(test);
+	world->dir = new_page(test);
+	world->dir->val = virt_to_phys(world->entry) | PASID_PTE_PRESENT;
+	world->table.table = world->dir;
+	world->table.max_pasid = 64;
+	world->info->pasid_table = &world->table;
+	world->dev = kunit_device_register(test, "fake");
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, world->dev);
+	world->dev->iommu = &world->dev_iommu;
+	dev_iommu_priv_set(world->dev, world->info);
+
+	world->elm = (struct iommu_attach_elm){
+		.iommu_device = &fake->iommu.iommu,
+		.fence = &fake->iommu.fence,
+		.endpoint = &world->info->endpoint,
+		.tag = 5,
+		.atc = SILENT,
+		.pasid = IOMMU_NO_PASID,
+		.using_atc = true,
+	};
+	iommu_attach_elm_set_device(&world->elm, world->dev);
+	KUNIT_ASSERT_GE(test, iommu_attach_add(&world->domain.alist, &world->elm), 0);
+	intel_context_set_present(&fake->iommu, world->info, world->context);
+	test->priv = world;
+	return 0;
+}
+
+static void attach_exit(struct kunit *test)
+{
+	struct world *world = test->priv;
+
+	iommu_attach_del(&world->domain.alist, &world->elm);
+	iommu_attach_drain(&world->fake->iommu.fence);
+	iommu_attach_destroy(&world->domain.alist);
+	iommu_attach_fence_destroy(&world->fake->iommu.fence);
+	ida_destroy(&world->fake->iommu.domain_ida);
+	world->dev->iommu = NULL;
+}
+
+static bool may_use_atc(struct world *world)
+{
+	return READ_ONCE(world->context->lo) & BIT_ULL(2);
+}
+
+static int unmap(struct world *world)
+{
+	return cache_tag_flush_range(&world->domain, SZ_4K, 2 * SZ_4K - 1, 1);
+}
+
+/* A context entry lets the device's ATC in only if flushes reach it. */
+static void present_entry_looks_at_the_device(struct kunit *test)
+{
+	struct world *world = test->priv;
+	struct device_domain_info *info = world->info;
+	struct context_entry entry = {};
+
+	intel_context_set_present(info->iommu, info, &entry);
+	KUNIT_EXPECT_EQ(test, entry.lo, BIT_ULL(2) | 1);
+
+	iommu_attach_set_aside(&info->endpoint);
+	entry.lo = 0;
+	intel_context_set_present(info->iommu, info, &entry);
+	KUNIT_EXPECT_EQ(test, entry.lo, 1);
+
+	iommu_attach_blocked(&info->endpoint);
+	entry.lo = 0;
+	intel_context_set_present(info->iommu, info, &entry);
+	KUNIT_EXPECT_EQ(test, entry.lo, 1);
+
+	iommu_attach_resume(&info->endpoint);
+	intel_context_set_present(info->iommu, info, &entry);
+	KUNIT_EXPECT_EQ(test, entry.lo, BIT_ULL(2) | 1);
+
+	info->ats_enabled = 0;
+	entry.lo = 0;
+	intel_context_set_present(info->iommu, info, &entry);
+	KUNIT_EXPECT_EQ(test, entry.lo, 1);
+
+	entry.lo = 0;
+	intel_context_set_present(info->iommu, NULL, &entry);
+	KUNIT_EXPECT_EQ(test, entry.lo, 1);
+}
+
+static void silent_device_is_blocked(struct kunit *test)
+{
+	struct world *world = test->priv;
+	unsigned int executed;
+
+	KUNIT_EXPECT_TRUE(test, may_use_atc(world));
+	KUNIT_EXPECT_EQ(test, unmap(world), 0);
+	KUNIT_EXPECT_TRUE(test, iommu_attach_is_aside(&world->info->endpoint));
+	KUNIT_EXPECT_FALSE(test, may_use_atc(world));
+
+	/* One command to the IOTLB, none to the device. */
+	executed = world->fake->executed;
+	KUNIT_EXPECT_EQ(test, unmap(world), 0);
+	KUNIT_EXPECT_EQ(test, world->fake->executed, executed + 1);
+}
+
+/* Then the device may still use what it has cached, and the caller is told. */
+static void silent_device_that_cannot_be_blocked(struct kunit *test)
+{
+	struct world *world = test->priv;
+
+	world->fake->rejects = UINT_MAX;
+	world->fake->rejects_type = QI_CC_TYPE;
+	KUNIT_EXPECT_EQ(test, unmap(world), -ETIMEDOUT);
+	KUNIT_EXPECT_EQ(test, unmap(world), -ETIMEDOUT);
+	world->fake->rejects = 0;
+	KUNIT_EXPECT_EQ(test, unmap(world), 0);
+	KUNIT_EXPECT_FALSE(test, may_use_atc(world));
+}
+
+static void failed_flush_is_returned(struct kunit *test)
+{
+	struct world *world = test->priv;
+	struct fake *fake = world->fake;
+
+	fake->rejects = 1;
+	fake->rejects_type = QI_IOTLB_TYPE;
+	KUNIT_EXPECT_EQ(test, unmap(world), 0);
+	fake->rejects = UINT_MAX;
+	KUNIT_EXPECT_EQ(test, unmap(world), -EINVAL);
+	fake->rejects = 0;
+	KUNIT_EXPECT_EQ(test, unmap(world), 0);
+
+	/* With caching mode, a map is flushed, too. */
+	fake->iommu.cap = BIT_ULL(7);
+	KUNIT_EXPECT_EQ(test, cache_tag_flush_range_np(&world->domain, 0, SZ_4K - 1), 0);
+	fake->dead = true;
+	KUNIT_EXPECT_EQ(test, cache_tag_flush_range_np(&world->domain, 0, SZ_4K - 1), -EIO);
+	KUNIT_EXPECT_EQ(test, unmap(world), -EIO);
+}
+
+/* Written pages would not be in the bitmap. */
+static void dirty_tracking_fails_with_its_flush(struct kunit *test)
+{
+	struct world *world = test->priv;
+	struct iommu_domain *domain = &world->domain.domain;
+	struct pasid_entry *entry = world->entry;
+
+	pasid_set_domain_id(entry, 5);
+	pasid_set_translation_type(entry, PASID_ENTRY_PGTT_SL_ONLY);
+	pasid_set_present(entry);
+
+	world->fake->rejects = UINT_MAX;
+	world->fake->rejects_type = QI_PC_TYPE;
+	KUNIT_EXPECT_EQ(test, intel_iommu_set_dirty_tracking(domain, true), -EINVAL);
+	KUNIT_EXPECT_FALSE(test, pasid_get_ssade(entry));
+	KUNIT_EXPECT_FALSE(test, world->domain.dirty_tracking);
+
+	world->fake->rejects = 0;
+	KUNIT_EXPECT_EQ(test, intel_iommu_set_dirty_tracking(domain, true), 0);
+	KUNIT_EXPECT_TRUE(test, pasid_get_ssade(entry));
+	/* It stays on, whatever comes of being turned on again. */
+	world->fake->rejects = UINT_MAX;
+	KUNIT_EXPECT_EQ(test, intel_iommu_set_dirty_tracking(domain, true), -EINVAL);
+	KUNIT_EXPECT_TRUE(test, pasid_get_ssade(entry));
+}
+
+static void coherency_is_not_promised_after_a_failure(struct kunit *test)
+{
+	struct world *world = test->priv;
+	struct iommu_domain *domain = &world->domain.domain;
+
+	world->fake->iommu.ecap |= BIT_ULL(7);
+	world->fake->rejects = UINT_MAX;
+	world->fake->rejects_type = QI_PC_TYPE;
+	KUNIT_EXPECT_FALSE(test, intel_iommu_enforce_cache_coherency_fs(domain));
+	world->fake->rejects = 0;
+	KUNIT_EXPECT_TRUE(test, intel_iommu_enforce_cache_coherency_fs(domain));
+}
+
+/* A DID is used again, unless something may be cached by it. */
+static void did_is_kept_after_a_failure(struct kunit *test)
+{
+	struct qi_desc iotlb = { .qw0 = QI_IOTLB_TYPE };
+	struct world *world = test->priv;
+	struct intel_iommu *iommu = &world->fake->iommu;
+	struct iommu_domain *domain;
+	struct dmar_domain *other;
+	u16 did[3];
+	int i;
+
+	other = kunit_kzalloc(test, sizeof(*other), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, other);
+	domain = &other->domain;
+	domain->type = IOMMU_DOMAIN_UNMANAGED;
+	iommu_attach_init(&other->alist);
+	for (i = 0; i < 3; i++) {
+		KUNIT_ASSERT_FALSE(test, IS_ERR(domain_add_dev_pasid(domain, world->dev, 1)));
+		did[i] = domain_id_iommu(other, iommu);
+		if (i == 1) {
+			world->fake->rejects = UINT_MAX;
+			qi_submit_sync(iommu, &iotlb, 1, 0);
+			world->fake->rejects = 0;
+		}
+		domain_remove_dev_pasid(domain, world->dev, 1);
+	}
+	iommu_attach_destroy(&other->alist);
+	KUNIT_EXPECT_EQ(test, did[1], did[0]);
+	KUNIT_EXPECT_NE(test, did[2], did[1]);
+}
+
+/* A flush that is held up by its IOMMU, in the fence. */
+struct held {
+	struct world *world;
+	struct completion began, go, done;
+};
+
+static void held_iotlb(const struct iommu_attach_group *group, void *arg)
+{
+}
+
+static u64 held_submit(struct iommu_device *iommu_device, void *arg)
+{
+	return 1;
+}
+
+static int held_wait(struct iommu_device *iommu_device, u64 cookie, void *arg)
+{
+	struct held *held = arg;
+
+	complete(&held->began);
+	wait_for_completion(&held->go);
+	return 0;
+}
+
+static const struct iommu_attach_flush_ops held_ops = {
+	.iotlb = held_iotlb,
+	.submit = held_submit,
+	.wait = held_wait,
+};
+
+static int held_flush(void *arg)
+{
+	struct held *held = arg;
+
+	iommu_attach_flush(&held->world->domain.alist, &held_ops, held);
+	complete(&held->done);
+	return 0;
+}
+
+static int resume(void *arg)
+{
+	struct held *held = arg;
+
+	intel_iommu_resume(held->world->info);
+	complete(&held->done);
+	return 0;
+}
+
+static void begin(struct kunit *test, struct held *held, int (*function)(void *))
+{
+	held->world = test->priv;
+	init_completion(&held->began);
+	init_completion(&held->go);
+	init_completion(&held->done);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(kthread_run(function, held, "held")));
+}
+
+/*
+ * Before a device gets another chance, those that may be about to set it aside are over; and
+ * before the IOMMU answers it, those that have left it out.
+ */
+static void resume_waits_for_flushes(struct kunit *test)
+{
+	struct held before = {}, between = {}, back = {};
+	struct world *world = test->priv;
+	struct device_domain_info *info = world->info;
+	int looks;
+
+	if (sm_supported(info->iommu))
+		kunit_skip(test, "in scalable mode it turns ATS off and on in the device");
+
+	iommu_attach_set_aside(&info->endpoint);
+	iommu_attach_blocked(&info->endpoint);
+	begin(test, &before, held_flush);
+	wait_for_completion(&before.began);
+	begin(test, &back, resume);
+	KUNIT_EXPECT_EQ(test, wait_for_completion_timeout(&back.done, HZ / 4), 0);
+	KUNIT_EXPECT_TRUE(test, iommu_attach_is_aside(&info->endpoint));
+
+	begin(test, &between, held_flush);
+	wait_for_completion(&between.began);
+	complete(&before.go);
+	wait_for_completion(&before.done);
+	for (looks = 0; iommu_attach_is_aside(&info->endpoint) && looks < 3000; looks++)
+		msleep(10);
+	KUNIT_EXPECT_FALSE(test, iommu_attach_is_aside(&info->endpoint));
+	KUNIT_EXPECT_EQ(test, wait_for_completion_timeout(&back.done, HZ / 4), 0);
+
+	complete(&between.go);
+	wait_for_completion(&between.done);
+	wait_for_completion(&back.done);
+	KUNIT_EXPECT_FALSE(test, iommu_attach_is_aside(&info->endpoint));
 }
 
 /* Legacy mode has 128 bits a descriptor, scalable mode 256. */
@@ -633,6 +1160,25 @@ static struct kunit_case queue_cases[] = {
 	CASE(dead_queue_is_not_busy_for_ever),
 	CASE(device_that_was_asked_alone),
 	CASE(device_that_is_never_reached),
+	CASE(others_that_abort_are_set_aside),
+	CASE(aborts_by_unknown_devices_end),
+	CASE(aborts_do_not_fail_the_iotlb),
+	CASE(rejected_once_is_sent_again),
+	CASE(rejected_for_good),
+	CASE(rejected_drain),
+	CASE(no_queue),
+	{}
+};
+
+static struct kunit_case attach_cases[] = {
+	CASE(present_entry_looks_at_the_device),
+	CASE(silent_device_is_blocked),
+	CASE(silent_device_that_cannot_be_blocked),
+	CASE(failed_flush_is_returned),
+	CASE(dirty_tracking_fails_with_its_flush),
+	CASE(coherency_is_not_promised_after_a_failure),
+	CASE(did_is_kept_after_a_failure),
+	CASE(resume_waits_for_flushes),
 	{}
 };
 
@@ -642,4 +1188,11 @@ static struct kunit_suite queue_suite = {
 	.test_cases = queue_cases,
 };
 
-kunit_test_suite(queue_suite);
+static struct kunit_suite attach_suite = {
+	.name = "iommu_alist_vtd_attach",
+	.init = attach_init,
+	.exit = attach_exit,
+	.test_cases = attach_cases,
+};
+
+kunit_test_suites(&queue_suite, &attach_suite);
