@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// An mm that goes takes the tables of all its PASIDs out, and flushes once.
+
+@amd_iommu_clear_gcr3@
+typedef ioasid_t, u64;
+@@
+  int amd_iommu_clear_gcr3(...) { ... }
++
++ /* The caller flushes, and keeps the device. It need not hold the mutex of its group. */
++ void amd_iommu_zap_gcr3(struct iommu_dev_data *dev_data, ioasid_t pasid)
++ {
++	u64 *pte = __get_gcr3_pte(&dev_data->gcr3_info, pasid, false);
++
++	if (pte)
++		WRITE_ONCE(*pte, 0);
++ }
+
+@protection_domain_init@
+identifier domain;
+@@
+  protection_domain_init(struct protection_domain *domain)
+  {
+	...
+-	INIT_LIST_HEAD(&domain->dev_data_list);
+  }
+
+@amd_iommu_dev_flush_pasid_pages@
+identifier dev_data, pasid, address, last;
+@@
+- void amd_iommu_dev_flush_pasid_pages(struct iommu_dev_data *dev_data, ioasid_t pasid, u64 address, u64 last)
++ static void dev_flush_pasid_pages(struct iommu_dev_data *dev_data, ioasid_t pasid, u64 address, u64 last)
+  { ... }
+
+@dev_flush_pasid_all@
+@@
+  dev_flush_pasid_all(...)
+  {
+-	amd_iommu_dev_flush_pasid_pages(
++	dev_flush_pasid_pages(
+	...);
+  }
