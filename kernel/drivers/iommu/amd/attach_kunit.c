@@ -1,0 +1,547 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * KUnit tests for what is attached to a domain, and for its flushes
+ *
+ * The registers, the command buffers and the device tables are memory. The hardware has
+ * always completed already, unless a test stops it: what was queued is looked at afterwards.
+ */
+#include <kunit/test.h>
+#include <linux/bitfield.h>
+#include <linux/iommu.h>
+
+#include "amd_iommu.h"
+
+#define NR_IOMMUS	2
+#define NR_DEVICES	4
+#define DEVID(i)	(0x10 + (i))
+#define QDEP		5
+#define TOP		0x123456000ULL
+
+struct fake {
+	struct amd_iommu iommu;
+	struct amd_iommu_pci_seg seg;
+	struct iommu_cmd buf[CMD_BUFFER_ENTRIES];
+	u8 reg[SZ_16K] __aligned(8);
+	u64 sem;
+	struct dev_table_entry dtes[DEVID(NR_DEVICES)];
+	u16 aliases[DEVID(NR_DEVICES)];
+};
+
+struct fake_device {
+	struct device dev;
+	struct dev_iommu dev_iommu;
+	struct iommu_dev_data dev_data;
+	u64 gcr3[512];
+};
+
+struct context {
+	struct fake *fake[NR_IOMMUS];
+	struct fake_device *device[NR_DEVICES];	/* half of them behind each IOMMU */
+	struct protection_domain domain, other;
+	bool np_cache;
+};
+
+static unsigned int fake_tail(const struct fake *fake)
+{
+	return readl(fake->iommu.mmio_base + MMIO_CMD_TAIL_OFFSET) / sizeof(struct iommu_cmd);
+}
+
+/* Forget what has been queued. */
+static void fake_reset(struct context *ctx)
+{
+	int i;
+
+	for (i = 0; i < NR_IOMMUS; i++) {
+		ctx->fake[i]->iommu.cmd_buf_tail = 0;
+		ctx->fake[i]->iommu.need_sync = false;
+		writel(0, ctx->fake[i]->iommu.mmio_base + MMIO_CMD_TAIL_OFFSET);
+	}
+}
+
+static unsigned int count(const struct fake *fake, u32 opcode)
+{
+	unsigned int i, nr = 0;
+
+	for (i = 0; i < fake_tail(fake); i++)
+		nr += fake->buf[i].data[1] >> 28 == opcode;
+	return nr;
+}
+
+/* The first command with this opcode, behind @after if that is not NULL. */
+static const struct iommu_cmd *find(const struct fake *fake, u32 opcode,
+				    const struct iommu_cmd *after)
+{
+	unsigned int i = after ? after - fake->buf + 1 : 0;
+
+	for (; i < fake_tail(fake); i++) {
+		if (fake->buf[i].data[1] >> 28 == opcode)
+			return &fake->buf[i];
+	}
+	return NULL;
+}
+
+static u16 pages_domid(const struct iommu_cmd *cmd)
+{
+	return cmd->data[1] & 0xffff;
+}
+
+static u64 cmd_address(const struct iommu_cmd *cmd)
+{
+	return ((u64)cmd->data[3] << 32 | cmd->data[2]) & ~0xfffULL;
+}
+
+static struct amd_iommu_attachment *link(struct kunit *test, struct protection_domain *domain,
+					 int device, ioasid_t pasid, u16 domid, u8 kind)
+{
+	struct context *ctx = test->priv;
+	struct amd_iommu_attachment *attachment;
+
+	attachment = amd_iommu_link(domain, &ctx->device[device]->dev_data, pasid, domid, kind);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, attachment);
+	return attachment;
+}
+
+static int attach_init(struct kunit *test)
+{
+	struct context *ctx = kunit_kzalloc(test, sizeof(*ctx), GFP_KERNEL);
+	struct fake *fake;
+	int i;
+
+	if (!ctx)
+		return -ENOMEM;
+	test->priv = ctx;
+	for (i = 0; i < NR_IOMMUS; i++) {
+		fake = kunit_kzalloc(test, sizeof(*fake), GFP_KERNEL);
+		if (!fake)
+			return -ENOMEM;
+		raw_spin_lock_init(&fake->iommu.lock);
+		fake->seg.dev_table = fake->dtes;
+		fake->seg.alias_table = fake->aliases;
+		init_llist_head(&fake->seg.dev_data_list);
+		fake->iommu.pci_seg = &fake->seg;
+		fake->iommu.cmd_buf = (u8 *)fake->buf;
+		fake->iommu.mmio_base = (u8 __force __iomem *)fake->reg;
+		fake->iommu.cmd_sem = &fake->sem;
+		fake->sem = 1000;
+		if (iommu_attach_fence_init(&fake->iommu.fence))
+			return -ENOMEM;
+		ctx->fake[i] = fake;
+	}
+	for (i = 0; i < NR_DEVICES; i++) {
+		struct fake_device *device = kunit_kzalloc(test, sizeof(*device), GFP_KERNEL);
+
+		if (!device)
+			return -ENOMEM;
+		fake = ctx->fake[i * NR_IOMMUS / NR_DEVICES];
+		device->dev_iommu.iommu_dev = &fake->iommu.iommu;
+		device->dev.iommu = &device->dev_iommu;
+		device->dev_data.dev = &device->dev;
+		device->dev_data.devid = DEVID(i);
+		device->dev_data.ats_qdep = QDEP;
+		device->dev_data.gcr3_info.gcr3_tbl = device->gcr3;
+		mutex_init(&device->dev_data.mutex);
+		spin_lock_init(&device->dev_data.dte_lock);
+		iommu_attach_endpoint_init(&device->dev_data.endpoint);
+		llist_add(&device->dev_data.dev_data_list, &fake->seg.dev_data_list);
+		fake->aliases[DEVID(i)] = DEVID(i);
+		ctx->device[i] = device;
+	}
+	spin_lock_init(&ctx->domain.lock);
+	ctx->domain.pd_mode = PD_MODE_V1;
+	ctx->domain.id = 1;
+	iommu_attach_init(&ctx->domain.alist);
+	spin_lock_init(&ctx->other.lock);
+	ctx->other.pd_mode = PD_MODE_V2;
+	iommu_attach_init(&ctx->other.alist);
+	ctx->np_cache = amd_iommu_np_cache;
+	amd_iommu_np_cache = false;
+	return 0;
+}
+
+static void unlink_all(struct protection_domain *domain, struct context *ctx)
+{
+	struct amd_iommu_attachment *attachment;
+	ioasid_t pasid;
+	int i;
+
+	for (i = 0; i < NR_DEVICES; i++) {
+		for (pasid = 0; pasid < 4; pasid++) {
+			while ((attachment = amd_iommu_find_pasid(domain, &ctx->device[i]->dev_data,
+								  pasid)))
+				amd_iommu_unlink(domain, attachment);
+		}
+	}
+}
+
+static void attach_exit(struct kunit *test)
+{
+	struct context *ctx = test->priv;
+	int i;
+
+	if (!ctx || !ctx->device[NR_DEVICES - 1])
+		return;
+	amd_iommu_np_cache = ctx->np_cache;
+	unlink_all(&ctx->domain, ctx);
+	unlink_all(&ctx->other, ctx);
+	iommu_attach_destroy(&ctx->domain.alist);
+	iommu_attach_destroy(&ctx->other.alist);
+	for (i = 0; i < NR_IOMMUS; i++) {
+		iommu_attach_drain(&ctx->fake[i]->iommu.fence);
+		iommu_attach_fence_destroy(&ctx->fake[i]->iommu.fence);
+	}
+}
+
+/* One command and one completion wait for an IOMMU, however many devices are behind it. */
+static void attach_one_command(struct kunit *test)
+{
+	struct context *ctx = test->priv;
+	const struct iommu_cmd *cmd;
+	int i;
+
+	for (i = 0; i < NR_DEVICES; i++)
+		link(test, &ctx->domain, i, IOMMU_NO_PASID, 1, IOMMU_ATTACH_OWN);
+	KUNIT_EXPECT_EQ(test, amd_iommu_domain_flush_pages(&ctx->domain, 0x5000, 0x5fff, 0), 0);
+	for (i = 0; i < NR_IOMMUS; i++) {
+		KUNIT_EXPECT_EQ(test, fake_tail(ctx->fake[i]), 2);
+		cmd = &ctx->fake[i]->buf[0];
+		KUNIT_EXPECT_EQ(test, cmd->data[1] >> 28, CMD_INV_IOMMU_PAGES);
+		KUNIT_EXPECT_EQ(test, pages_domid(cmd), 1);
+		KUNIT_EXPECT_EQ(test, cmd_address(cmd), 0x5000);
+		KUNIT_EXPECT_EQ(test, cmd->data[2] & 0xfff, 0);
+		KUNIT_EXPECT_EQ(test, ctx->fake[i]->buf[1].data[1] >> 28, CMD_COMPL_WAIT);
+	}
+}
+
+/* Those who have left, and IOMMUs without anybody, are not sent to. */
+static void attach_left(struct kunit *test)
+{
+	struct context *ctx = test->priv;
+	struct amd_iommu_attachment *attachment;
+
+	ctx->device[0]->dev_data.ats_enabled = 1;
+	attachment = link(test, &ctx->domain, 0, IOMMU_NO_PASID, 1, IOMMU_ATTACH_OWN);
+	link(test, &ctx->domain, 1, IOMMU_NO_PASID, 1, IOMMU_ATTACH_OWN);
+	amd_iommu_unlink(&ctx->domain, attachment);
+	KUNIT_EXPECT_EQ(test, amd_iommu_domain_flush_pages(&ctx->domain, 0, U64_MAX, 0), 0);
+	KUNIT_EXPECT_EQ(test, count(ctx->fake[0], CMD_INV_IOMMU_PAGES), 1);
+	KUNIT_EXPECT_EQ(test, count(ctx->fake[0], CMD_INV_IOTLB_PAGES), 0);
+	KUNIT_EXPECT_EQ(test, fake_tail(ctx->fake[1]), 0);
+}
+
+/* Each ATC has its command, behind those for the IOTLB, and none on a map. */
+static void attach_atc(struct kunit *test)
+{
+	struct context *ctx = test->priv;
+	const struct iommu_cmd *pages, *atc;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		ctx->device[i]->dev_data.ats_enabled = 1;
+		link(test, &ctx->domain, i, IOMMU_NO_PASID, 1, IOMMU_ATTACH_OWN);
+	}
+	KUNIT_EXPECT_EQ(test, amd_iommu_domain_flush_pages(&ctx->domain, 0x8000, 0x8fff,
+							   CMD_INV_IOMMU_PAGES_PDE_MASK), 0);
+	KUNIT_EXPECT_EQ(test, fake_tail(ctx->fake[0]), 4);
+	pages = find(ctx->fake[0], CMD_INV_IOMMU_PAGES, NULL);
+	KUNIT_ASSERT_NOT_NULL(test, pages);
+	KUNIT_EXPECT_TRUE(test, pages->data[2] & CMD_INV_IOMMU_PAGES_PDE_MASK);
+	atc = pages;
+	for (i = 0; i < 2; i++) {
+		atc = find(ctx->fake[0], CMD_INV_IOTLB_PAGES, atc);
+		KUNIT_ASSERT_NOT_NULL(test, atc);
+		KUNIT_EXPECT_EQ(test, atc->data[0] & 0xffff, DEVID(i));
+		KUNIT_EXPECT_EQ(test, atc->data[0] >> 24, QDEP);
+		KUNIT_EXPECT_EQ(test, cmd_address(atc), 0x8000);
+		KUNIT_EXPECT_FALSE(test, atc->data[2] & CMD_INV_IOMMU_PAGES_GN_MASK);
+	}
+
+	fake_reset(ctx);
+	KUNIT_EXPECT_EQ(test, amd_iommu_domain_flush_map(&ctx->domain, 0x8000, 0x8fff), 0);
+	KUNIT_EXPECT_EQ(test, count(ctx->fake[0], CMD_INV_IOMMU_PAGES), 1);
+	KUNIT_EXPECT_EQ(test, count(ctx->fake[0], CMD_INV_IOTLB_PAGES), 0);
+}
+
+/* With NpCache, aligned pieces that cover the range and nothing else; one for an ATC. */
+static void attach_pieces(struct kunit *test)
+{
+	struct context *ctx = test->priv;
+	const struct iommu_cmd *cmd = NULL;
+
+	amd_iommu_np_cache = true;
+	ctx->device[0]->dev_data.ats_enabled = 1;
+	link(test, &ctx->domain, 0, IOMMU_NO_PASID, 1, IOMMU_ATTACH_OWN);
+	/* Seven pages: 1 + 2 + 4. */
+	KUNIT_EXPECT_EQ(test, amd_iommu_domain_flush_pages(&ctx->domain, 0x1000, 0x7fff, 0), 0);
+	KUNIT_EXPECT_EQ(test, count(ctx->fake[0], CMD_INV_IOMMU_PAGES), 3);
+	cmd = find(ctx->fake[0], CMD_INV_IOMMU_PAGES, cmd);
+	KUNIT_EXPECT_EQ(test, cmd->data[2], 0x1000);
+	cmd = find(ctx->fake[0], CMD_INV_IOMMU_PAGES, cmd);
+	KUNIT_EXPECT_EQ(test, cmd->data[2], 0x2000 | CMD_INV_IOMMU_PAGES_SIZE_MASK);
+	cmd = find(ctx->fake[0], CMD_INV_IOMMU_PAGES, cmd);
+	KUNIT_EXPECT_EQ(test, cmd->data[2], 0x5000 | CMD_INV_IOMMU_PAGES_SIZE_MASK);
+	KUNIT_EXPECT_EQ(test, count(ctx->fake[0], CMD_INV_IOTLB_PAGES), 1);
+	KUNIT_EXPECT_EQ(test, count(ctx->fake[0], CMD_COMPL_WAIT), 1);
+
+	/* More pieces than a batch has room for, the last page included. */
+	fake_reset(ctx);
+	KUNIT_EXPECT_EQ(test, amd_iommu_domain_flush_pages(&ctx->domain, 0x1000, U64_MAX, 0), 0);
+	KUNIT_EXPECT_EQ(test, count(ctx->fake[0], CMD_INV_IOMMU_PAGES), 52);
+	KUNIT_EXPECT_EQ(test, count(ctx->fake[0], CMD_COMPL_WAIT), 1);
+}
+
+/* Entries of v2 tables carry the PASID; a shared ID takes one command, other IDs one each. */
+static void attach_v2(struct kunit *test)
+{
+	struct context *ctx = test->priv;
+	const struct iommu_cmd *cmd;
+
+	link(test, &ctx->other, 0, IOMMU_NO_PASID, 7, IOMMU_ATTACH_OWN);
+	link(test, &ctx->other, 1, IOMMU_NO_PASID, 7, IOMMU_ATTACH_OWN);
+	KUNIT_EXPECT_EQ(test, amd_iommu_domain_flush_pages(&ctx->other, 0, 0xfff, 0), 0);
+	KUNIT_EXPECT_EQ(test, count(ctx->fake[0], CMD_INV_IOMMU_PAGES), 1);
+	cmd = find(ctx->fake[0], CMD_INV_IOMMU_PAGES, NULL);
+	KUNIT_ASSERT_NOT_NULL(test, cmd);
+	KUNIT_EXPECT_TRUE(test, cmd->data[2] & CMD_INV_IOMMU_PAGES_GN_MASK);
+	KUNIT_EXPECT_EQ(test, pages_domid(cmd), 7);
+	KUNIT_EXPECT_EQ(test, cmd->data[0], 0);
+
+	link(test, &ctx->other, 1, 3, 8, IOMMU_ATTACH_OWN);
+	fake_reset(ctx);
+	KUNIT_EXPECT_EQ(test, amd_iommu_domain_flush_pages(&ctx->other, 0, 0xfff, 0), 0);
+	KUNIT_EXPECT_EQ(test, count(ctx->fake[0], CMD_INV_IOMMU_PAGES), 2);
+	KUNIT_EXPECT_EQ(test, count(ctx->fake[0], CMD_COMPL_WAIT), 1);
+}
+
+/* When the mm goes, so do the tables of all PASIDs, and what is cached, in one flush. */
+static void attach_sva(struct kunit *test)
+{
+	struct context *ctx = test->priv;
+	const struct iommu_cmd *cmd;
+	int i;
+
+	ctx->other.domain.type = IOMMU_DOMAIN_SVA;
+	for (i = 0; i < 2; i++) {
+		ctx->device[i]->dev_data.ats_enabled = 1;
+		ctx->device[i]->gcr3[0] = GCR3_VALID;
+		ctx->device[i]->gcr3[3] = GCR3_VALID;
+		link(test, &ctx->other, i, 3, 20 + i, IOMMU_ATTACH_OWN);
+	}
+	amd_iommu_domain_clear_pasids(&ctx->other);
+	for (i = 0; i < 2; i++) {
+		KUNIT_EXPECT_EQ(test, ctx->device[i]->gcr3[0], GCR3_VALID);
+		KUNIT_EXPECT_EQ(test, ctx->device[i]->gcr3[3], 0);
+	}
+	KUNIT_EXPECT_EQ(test, count(ctx->fake[0], CMD_INV_IOMMU_PAGES), 2);
+	KUNIT_EXPECT_EQ(test, count(ctx->fake[0], CMD_INV_IOTLB_PAGES), 2);
+	KUNIT_EXPECT_EQ(test, count(ctx->fake[0], CMD_COMPL_WAIT), 1);
+	cmd = find(ctx->fake[0], CMD_INV_IOMMU_PAGES, NULL);
+	KUNIT_EXPECT_EQ(test, cmd->data[0], 3);
+	KUNIT_EXPECT_TRUE(test, cmd->data[2] & CMD_INV_IOMMU_PAGES_GN_MASK);
+	cmd = find(ctx->fake[0], CMD_INV_IOTLB_PAGES, NULL);
+	KUNIT_EXPECT_EQ(test, cmd->data[1] >> 16 & 0xff, 3);
+	KUNIT_EXPECT_TRUE(test, cmd->data[2] & CMD_INV_IOMMU_PAGES_GN_MASK);
+
+	/* They are there until they are detached. */
+	KUNIT_EXPECT_NOT_NULL(test, amd_iommu_find_pasid(&ctx->other,
+							 &ctx->device[0]->dev_data, 3));
+}
+
+/* A parent knows the IDs of its nests, and clears the whole ATC of their devices. */
+static void attach_nest(struct kunit *test)
+{
+	struct context *ctx = test->priv;
+	struct amd_iommu_attachment *nest;
+	const struct iommu_cmd *cmd;
+
+	ctx->device[0]->dev_data.ats_enabled = 1;
+	nest = link(test, &ctx->domain, 0, IOMMU_NO_PASID, 30, IOMMU_ATTACH_NEST);
+	KUNIT_EXPECT_TRUE(test, amd_iommu_attachment_nested(nest));
+	KUNIT_EXPECT_EQ(test, amd_iommu_attachment_domid(nest), 30);
+	link(test, &ctx->domain, 1, IOMMU_NO_PASID, 1, IOMMU_ATTACH_OWN);
+
+	KUNIT_EXPECT_EQ(test, amd_iommu_domain_flush_pages(&ctx->domain, 0x5000, 0x5fff, 0), 0);
+	KUNIT_EXPECT_EQ(test, count(ctx->fake[0], CMD_COMPL_WAIT), 1);
+	cmd = find(ctx->fake[0], CMD_INV_IOMMU_PAGES, NULL);
+	KUNIT_ASSERT_NOT_NULL(test, cmd);
+	KUNIT_EXPECT_EQ(test, pages_domid(cmd), 1);
+	cmd = find(ctx->fake[0], CMD_INV_IOMMU_PAGES, cmd);
+	KUNIT_ASSERT_NOT_NULL(test, cmd);
+	KUNIT_EXPECT_EQ(test, pages_domid(cmd), 30);
+	KUNIT_EXPECT_EQ(test, cmd_address(cmd), 0x5000);
+	KUNIT_EXPECT_FALSE(test, cmd->data[2] & CMD_INV_IOMMU_PAGES_GN_MASK);
+	cmd = find(ctx->fake[0], CMD_INV_IOTLB_PAGES, NULL);
+	KUNIT_ASSERT_NOT_NULL(test, cmd);
+	KUNIT_EXPECT_EQ(test, cmd_address(cmd), CMD_INV_IOMMU_ALL_PAGES_ADDRESS & ~0xfffULL);
+}
+
+/* A new top is written to the entries of the domain and of its nests, and to no others. */
+static void attach_change_top(struct kunit *test)
+{
+	const u64 old = DTE_FLAG_V | DTE_FLAG_TV | DTE_FLAG_GV | FIELD_PREP(DTE_MODE_MASK, 3) |
+			DTE_FLAG_IR | FIELD_PREP(DTE_HOST_TRP, 0xabc);
+	const u64 new = FIELD_PREP(DTE_MODE_MASK, 4) | FIELD_PREP(DTE_HOST_TRP, TOP >> 12);
+	const u64 rest = old & ~(DTE_MODE_MASK | DTE_HOST_TRP);
+	struct context *ctx = test->priv;
+	struct dev_table_entry *dtes;
+	const struct iommu_cmd *cmd;
+	unsigned long flags;
+	int i;
+
+	for (i = 0; i < NR_DEVICES; i++) {
+		dtes = ctx->fake[i / 2]->dtes;
+		dtes[DEVID(i)].data[0] = old;
+		dtes[DEVID(i)].data[1] = i == 1 ? 30 : 1;
+		link(test, &ctx->domain, i, IOMMU_NO_PASID, i == 1 ? 30 : 1,
+		     i == 1 ? IOMMU_ATTACH_NEST : IOMMU_ATTACH_OWN);
+	}
+	/* One is leaving, and one still has the entry of its old domain. */
+	ctx->fake[1]->dtes[DEVID(2)].data[0] = DTE_FLAG_V;
+	ctx->fake[1]->dtes[DEVID(3)].data[1] = 99;
+
+	spin_lock_irqsave(&ctx->domain.lock, flags);
+	KUNIT_EXPECT_EQ(test, amd_iommu_domain_change_dtes(&ctx->domain,
+							   DTE_MODE_MASK | DTE_HOST_TRP, new), 0);
+	KUNIT_EXPECT_EQ(test, amd_iommu_domain_wait(&ctx->domain), 0);
+	spin_unlock_irqrestore(&ctx->domain.lock, flags);
+
+	KUNIT_EXPECT_EQ(test, ctx->fake[0]->dtes[DEVID(0)].data[0], rest | new);
+	KUNIT_EXPECT_EQ(test, ctx->fake[0]->dtes[DEVID(1)].data[0], rest | new);
+	KUNIT_EXPECT_EQ(test, ctx->fake[1]->dtes[DEVID(2)].data[0], DTE_FLAG_V);
+	KUNIT_EXPECT_EQ(test, ctx->fake[1]->dtes[DEVID(3)].data[0], old);
+
+	cmd = NULL;
+	for (i = 0; i < 2; i++) {
+		cmd = find(ctx->fake[0], CMD_INV_DEV_ENTRY, cmd);
+		KUNIT_ASSERT_NOT_NULL(test, cmd);
+		KUNIT_EXPECT_EQ(test, cmd->data[0], DEVID(i));
+	}
+	KUNIT_EXPECT_EQ(test, fake_tail(ctx->fake[0]), 3);
+	KUNIT_EXPECT_EQ(test, count(ctx->fake[0], CMD_COMPL_WAIT), 1);
+	KUNIT_EXPECT_EQ(test, fake_tail(ctx->fake[1]), 0);
+}
+
+/* A device that is set aside gets no command and no ATS, until it is back. */
+static void attach_silent(struct kunit *test)
+{
+	struct context *ctx = test->priv;
+	struct iommu_dev_data *dev_data = &ctx->device[0]->dev_data;
+	struct dev_table_entry *dte = &ctx->fake[0]->dtes[DEVID(0)];
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		ctx->device[i]->dev_data.ats_enabled = 1;
+		link(test, &ctx->domain, i, IOMMU_NO_PASID, 1, IOMMU_ATTACH_OWN);
+	}
+	dte->data[1] = DTE_FLAG_IOTLB | 1;
+	amd_iommu_silent(&ctx->fake[0]->iommu, DEVID(0));
+	KUNIT_EXPECT_EQ(test, dte->data[1], 1);
+	KUNIT_EXPECT_EQ(test, count(ctx->fake[0], CMD_INV_DEV_ENTRY), 1);
+
+	fake_reset(ctx);
+	KUNIT_EXPECT_EQ(test, amd_iommu_domain_flush_pages(&ctx->domain, 0, 0xfff, 0), 0);
+	KUNIT_EXPECT_EQ(test, count(ctx->fake[0], CMD_INV_IOTLB_PAGES), 1);
+	KUNIT_EXPECT_EQ(test, find(ctx->fake[0], CMD_INV_IOTLB_PAGES, NULL)->data[0] & 0xffff,
+			DEVID(1));
+
+	fake_reset(ctx);
+	mutex_lock(&dev_data->mutex);
+	amd_iommu_resume_device(dev_data);
+	mutex_unlock(&dev_data->mutex);
+	KUNIT_EXPECT_EQ(test, amd_iommu_domain_flush_pages(&ctx->domain, 0, 0xfff, 0), 0);
+	KUNIT_EXPECT_EQ(test, count(ctx->fake[0], CMD_INV_IOTLB_PAGES), 2);
+}
+
+/* A flush that leaves out a device that is not refused yet has that done, and succeeds then. */
+static void attach_aside(struct kunit *test)
+{
+	struct context *ctx = test->priv;
+	struct dev_table_entry *dte = &ctx->fake[0]->dtes[DEVID(0)];
+
+	ctx->device[0]->dev_data.ats_enabled = 1;
+	link(test, &ctx->domain, 0, IOMMU_NO_PASID, 1, IOMMU_ATTACH_OWN);
+	dte->data[1] = DTE_FLAG_IOTLB | 1;
+	iommu_attach_set_aside(&ctx->device[0]->dev_data.endpoint);
+	KUNIT_EXPECT_EQ(test, amd_iommu_domain_flush_pages(&ctx->domain, 0, 0xfff, 0), 0);
+	KUNIT_EXPECT_EQ(test, dte->data[1], 1);
+	KUNIT_EXPECT_EQ(test, count(ctx->fake[0], CMD_INV_IOTLB_PAGES), 0);
+	KUNIT_EXPECT_EQ(test, count(ctx->fake[0], CMD_INV_DEV_ENTRY), 1);
+}
+
+/* An IOMMU that does not go on is an error; the other one has been sent to before that. */
+static void attach_stuck(struct kunit *test)
+{
+	struct context *ctx = test->priv;
+
+	link(test, &ctx->domain, 0, IOMMU_NO_PASID, 1, IOMMU_ATTACH_OWN);
+	link(test, &ctx->domain, 3, IOMMU_NO_PASID, 1, IOMMU_ATTACH_OWN);
+	ctx->fake[0]->sem = 0;
+	ctx->fake[1]->sem = 0;
+	KUNIT_EXPECT_EQ(test, amd_iommu_domain_flush_pages(&ctx->domain, 0, 0xfff, 0), -EIO);
+	KUNIT_EXPECT_EQ(test, fake_tail(ctx->fake[0]), 2);
+	KUNIT_EXPECT_EQ(test, fake_tail(ctx->fake[1]), 2);
+}
+
+static struct late {
+	struct timer_list timer;
+	struct fake *fake;
+} late;
+
+/* As if a device had not answered for a second: what is queued completes after that. */
+static void late_done(struct timer_list *timer)
+{
+	WRITE_ONCE(late.fake->sem, READ_ONCE(late.fake->iommu.cmd_sem_val));
+	mod_timer(timer, jiffies + HZ);
+}
+
+/* A completion wait that is late does not say that the ATC is clean. Without ATCs it does. */
+static void attach_late(struct kunit *test)
+{
+	struct context *ctx = test->priv;
+	struct amd_iommu_attachment *attachment;
+
+	ctx->fake[0]->sem = 0;
+	late.fake = ctx->fake[0];
+	timer_setup(&late.timer, late_done, 0);
+
+	link(test, &ctx->domain, 1, IOMMU_NO_PASID, 1, IOMMU_ATTACH_OWN);
+	mod_timer(&late.timer, jiffies + HZ + 1);
+	KUNIT_EXPECT_EQ(test, amd_iommu_domain_flush_pages(&ctx->domain, 0, 0xfff, 0), 0);
+
+	ctx->device[0]->dev_data.ats_enabled = 1;
+	attachment = link(test, &ctx->domain, 0, IOMMU_NO_PASID, 1, IOMMU_ATTACH_OWN);
+	mod_timer(&late.timer, jiffies + HZ + 1);
+	KUNIT_EXPECT_NE(test, amd_iommu_domain_flush_pages(&ctx->domain, 0, 0xfff, 0), 0);
+	KUNIT_EXPECT_GT(test, count(ctx->fake[0], CMD_INV_IOTLB_PAGES), 1);
+	timer_shutdown_sync(&late.timer);
+
+	ctx->fake[0]->sem = 1000;
+	amd_iommu_unlink(&ctx->domain, attachment);
+}
+
+static struct kunit_case attach_cases[] = {
+	KUNIT_CASE(attach_one_command),
+	KUNIT_CASE(attach_left),
+	KUNIT_CASE(attach_atc),
+	KUNIT_CASE(attach_pieces),
+	KUNIT_CASE(attach_v2),
+	KUNIT_CASE(attach_sva),
+	KUNIT_CASE(attach_nest),
+	KUNIT_CASE(attach_change_top),
+	KUNIT_CASE(attach_silent),
+	KUNIT_CASE(attach_aside),
+	KUNIT_CASE_SLOW(attach_stuck),
+	KUNIT_CASE_SLOW(attach_late),
+	{}
+};
+
+static struct kunit_suite attach_suite = {
+	.name = "iommu_alist_amd_attach",
+	.init = attach_init,
+	.exit = attach_exit,
+	.test_cases = attach_cases,
+};
+
+kunit_test_suite(attach_suite);
+
+MODULE_LICENSE("GPL");
+MODULE_DESCRIPTION("KUnit tests for the attachments and flushes of AMD-Vi");
