@@ -400,6 +400,71 @@ static void cmdq_test_atc_timeout(struct kunit *test)
 	}
 }
 
+static void cmdq_test_add_atc(struct arm_smmu_cmd *cmds, int *n, u32 sid, int count)
+{
+	while (count--)
+		cmds[(*n)++] = arm_smmu_make_cmd_atc_inv_all(sid, IOMMU_NO_PASID);
+}
+
+/* The error is about what is between two CMD_SYNCs. If that is one device, it has a name. */
+static void cmdq_test_atc_named(struct kunit *test)
+{
+	static const struct {
+		int one, other, pad;
+		bool named;
+	} runs[] = {
+		{ 1, 0, 0, true },
+		{ 3, 0, 2, true },
+		{ 1, 1, 0, false },
+		{ 0, 0, 3, false },
+		{ SIZE / 2 - 2, 0, 0, true },
+		/* The CMD_SYNC before is too far off. */
+		{ 1, 0, SIZE / 2 + 1, false },
+	};
+	struct arm_smmu_atc_error error;
+	struct arm_smmu_cmd cmds[SIZE];
+	u32 before, number;
+	int i, n;
+
+	for (i = 0; i < 2 * ARRAY_SIZE(runs); i++) {
+		const typeof(runs[0]) *run = &runs[i / 2];
+		/* Also where the numbers of llq.cons and of the registers are far apart */
+		struct fake *fake = fake_init(test, i % 2 ? 0x7fffff80 : 0);
+		struct fake_queue *queue = &fake->queue[0];
+
+		queue->cmdq.atc_errors = kunit_kcalloc(test, SIZE, sizeof(error), GFP_KERNEL);
+		KUNIT_ASSERT_NOT_NULL(test, queue->cmdq.atc_errors);
+		n = 0;
+		cmdq_test_add_atc(cmds, &n, 0x100, 1);
+		before = arm_smmu_cmdq_submit(&fake->smmu, &queue->cmdq, cmds, n, true);
+		n = 0;
+		while (n < run->pad)
+			cmds[n++] = arm_smmu_make_cmd_op(CMDQ_OP_TLBI_NH_ALL);
+		cmdq_test_add_atc(cmds, &n, 0x200, run->one);
+		cmdq_test_add_atc(cmds, &n, 0x300, run->other);
+		number = arm_smmu_cmdq_submit(&fake->smmu, &queue->cmdq, cmds, n, true);
+
+		queue->stop_sync = 2;
+		fake_run(queue, ALL);
+		KUNIT_ASSERT_EQ(test, queue->error, CMDQ_ERR_CERROR_ATC_INV_IDX);
+		KUNIT_EXPECT_FALSE(test, arm_smmu_cmdq_atc_error(&queue->cmdq, number - 1, &error));
+		fake_acknowledge(fake, queue);
+		fake_run(queue, ALL);
+		KUNIT_EXPECT_EQ(test, cmdq_wait(fake, queue, number), 0);
+
+		KUNIT_EXPECT_EQ(test, queue->cmdq.nr_atc_errors, 1);
+		KUNIT_EXPECT_FALSE(test, arm_smmu_cmdq_atc_error(&queue->cmdq, before - 1, &error));
+		KUNIT_ASSERT_TRUE(test, arm_smmu_cmdq_atc_error(&queue->cmdq, number - 1, &error));
+		KUNIT_EXPECT_EQ(test, error.named, run->named);
+		if (run->named)
+			KUNIT_EXPECT_EQ(test, error.sid, 0x200);
+		/* Not the one that has the slot in the next round */
+		KUNIT_EXPECT_FALSE(test, arm_smmu_cmdq_atc_error(&queue->cmdq, number - 1 + SIZE,
+								 &error));
+		kunit_device_unregister(test, fake->smmu.dev);
+	}
+}
+
 /* A queue that is full, and then all executed: the registers are equal but for the wrap bit. */
 static void cmdq_test_whole(struct kunit *test)
 {
@@ -577,6 +642,7 @@ static struct kunit_case cmdq_test_cases[] = {
 	KUNIT_CASE(cmdq_test_old_status),
 	KUNIT_CASE(cmdq_test_illegal),
 	KUNIT_CASE(cmdq_test_atc_timeout),
+	KUNIT_CASE(cmdq_test_atc_named),
 	KUNIT_CASE(cmdq_test_whole),
 	KUNIT_CASE(cmdq_test_full),
 	KUNIT_CASE(cmdq_test_interrupt),

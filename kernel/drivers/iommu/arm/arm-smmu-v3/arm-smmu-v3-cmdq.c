@@ -26,6 +26,10 @@
  * has been used again, or if such a write comes late. Where it does not come at all, because
  * the CMD_SYNC was replaced after an error, CONS tells.
  *
+ * If a device does not answer an ATC_INV, the SMMU stops at the CMD_SYNC behind it (7.1 of the
+ * architecture specification), and goes on when the error is acknowledged: the waiter sees the
+ * CMD_SYNC complete. What it was about is remembered before that, for each slot.
+ *
  * Numbers compare as long as they are less than 2^30 apart. A status word may be older than
  * that; it is set to the number before when its slot is used.
  */
@@ -34,6 +38,9 @@
 #include <kunit/visibility.h>
 
 #include "arm-smmu-v3.h"
+
+/* Commands ahead of a CMD_SYNC that are looked at for ATC_INVs. */
+#define CMDQ_ATC_LOOK_BACK	(4 * CMDQ_BATCH_ENTRIES)
 
 /* With status words, looks at one of them for each look at the register. */
 #define CMDQ_STATUS_LOOKS	64
@@ -204,6 +211,105 @@ int arm_smmu_cmdq_wait(struct arm_smmu_device *smmu, struct arm_smmu_cmdq *cmdq,
 	return 0;
 }
 EXPORT_SYMBOL_IF_KUNIT(arm_smmu_cmdq_wait);
+
+/* In &arm_smmu_atc_error.number: there has been one. */
+#define CMDQ_ATC_ERROR		BIT(31)
+
+/*
+ * Looks for the ATC_INVs between the CMD_SYNC with a number and the one before it. Their slots
+ * are free by now. What is in them is still theirs if the queue is not about to come round to
+ * them: half of it is far more than what others may be writing at the moment.
+ */
+static bool arm_smmu_cmdq_atc_sid(struct arm_smmu_cmdq *cmdq, u32 sync, u32 *sid)
+{
+	u32 half = 1 << cmdq->q.llq.max_n_shift >> 1;
+	u32 most = min_t(u32, half, CMDQ_ATC_LOOK_BACK);
+	bool any = false, several = false;
+	u32 n, number, prod;
+	u64 word;
+
+	for (n = 1; n <= most; n++) {
+		number = arm_smmu_cmdq_number(sync, -n);
+		word = le64_to_cpu(READ_ONCE(Q_ENT(&cmdq->q, number)[0]));
+		if (FIELD_GET(CMDQ_0_OP, word) == CMDQ_OP_CMD_SYNC)
+			break;
+		if (FIELD_GET(CMDQ_0_OP, word) != CMDQ_OP_ATC_INV)
+			continue;
+		several |= any && FIELD_GET(CMDQ_ATC_0_SID, word) != *sid;
+		*sid = FIELD_GET(CMDQ_ATC_0_SID, word);
+		any = true;
+	}
+	/* A slot is taken before it is written. */
+	smp_rmb();
+	prod = READ_ONCE(cmdq->q.llq.prod) & ~CMDQ_PROD_OWNED_FLAG;
+	return n <= most && any && !several &&
+	       arm_smmu_cmdq_number(prod, -arm_smmu_cmdq_number(sync, -n)) <= half;
+}
+
+/**
+ * arm_smmu_cmdq_note_atc_error() - The queue has stopped since a device did not answer
+ * @smmu: The SMMU.
+ * @cmdq: The queue. It goes on when the error is acknowledged, after this.
+ *
+ * The error is about the ATC_INVs between the CMD_SYNC that CONS is at and the one before it. If
+ * they are all for one device, that is who did not answer.
+ *
+ * Context: Any context. There is one error at a time.
+ */
+void arm_smmu_cmdq_note_atc_error(struct arm_smmu_device *smmu, struct arm_smmu_cmdq *cmdq)
+{
+	struct arm_smmu_atc_error *error;
+	u32 cons, sync, sid = 0;
+	bool named;
+
+	do {
+		/* Pairs with the release in arm_smmu_cmdq_wait_room(). */
+		cons = atomic_read_acquire(&cmdq->q.llq.atomic.cons);
+		sync = arm_smmu_cmdq_number(cons, arm_smmu_cmdq_ahead(cmdq, cons));
+	} while (cons != atomic_read(&cmdq->q.llq.atomic.cons));
+
+	named = arm_smmu_cmdq_atc_sid(cmdq, sync, &sid);
+	if (named)
+		dev_err(smmu->dev, "StreamID 0x%x did not answer an ATC invalidation\n", sid);
+	if (!cmdq->atc_errors)
+		return;
+	error = &cmdq->atc_errors[Q_IDX(&cmdq->q.llq, sync)];
+	WRITE_ONCE(error->named, named);
+	WRITE_ONCE(error->sid, sid);
+	/* Pairs with the acquire in arm_smmu_cmdq_atc_error(). */
+	smp_store_release(&error->number, sync | CMDQ_ATC_ERROR);
+	WRITE_ONCE(cmdq->nr_atc_errors, cmdq->nr_atc_errors + 1);
+}
+
+/**
+ * arm_smmu_cmdq_atc_error() - Was an ATC invalidation ahead of a CMD_SYNC not answered?
+ * @cmdq: The queue.
+ * @number: The number of the CMD_SYNC, one less than what arm_smmu_cmdq_submit() has returned.
+ *	It has completed.
+ * @found: Where what is known of the device is put.
+ *
+ * &arm_smmu_cmdq.nr_atc_errors is 0 as long as there has been none at all.
+ *
+ * Context: Any context.
+ * Return: true if so.
+ */
+bool arm_smmu_cmdq_atc_error(struct arm_smmu_cmdq *cmdq, u32 number,
+			     struct arm_smmu_atc_error *found)
+{
+	const struct arm_smmu_atc_error *error;
+
+	if (!cmdq->atc_errors)
+		return false;
+	error = &cmdq->atc_errors[Q_IDX(&cmdq->q.llq, number)];
+	/* Pairs with the release in arm_smmu_cmdq_note_atc_error(). */
+	if (smp_load_acquire(&error->number) != (number | CMDQ_ATC_ERROR))
+		return false;
+	found->number = number;
+	found->named = READ_ONCE(error->named);
+	found->sid = READ_ONCE(error->sid);
+	return true;
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_cmdq_atc_error);
 
 /**
  * __arm_smmu_cmdq_issue_cmdlist() - Submit commands, and wait for them if @sync
