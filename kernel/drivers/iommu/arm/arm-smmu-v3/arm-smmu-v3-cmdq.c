@@ -151,7 +151,6 @@ int arm_smmu_cmdq_wait_room(struct arm_smmu_device *smmu, struct arm_smmu_cmdq *
  * Have all commands ahead of @number been executed? With status words, the register is read
  * only if @look.
  */
-VISIBLE_IF_KUNIT
 bool arm_smmu_cmdq_done(struct arm_smmu_cmdq *cmdq, u32 number, bool look)
 {
 	u32 cons, ahead;

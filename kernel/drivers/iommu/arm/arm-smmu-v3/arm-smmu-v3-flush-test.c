@@ -9,7 +9,7 @@
 #include <kunit/test.h>
 #include <linux/cpumask.h>
 #include <linux/delay.h>
-#include <linux/iommu.h>
+#include <linux/iommu-alist.h>
 #include <linux/kthread.h>
 
 #include "arm-smmu-v3.h"
@@ -25,10 +25,16 @@
 /* How long a flush is held up, in milliseconds: a detach that does not wait for it returns. */
 #define HELD_UP_MS	20
 
+/* What is attached in a test, at most */
+#define NR_MASTERS	40
+
 struct fake {
 	struct arm_smmu_device smmu;
 	struct arm_smmu_domain *domain;
+	struct arm_smmu_master *masters[NR_MASTERS];
+	unsigned int nr_masters;
 	struct arm_smmu_cmdq other;
+	u32 silent;			/* a stream that does not answer, or 0 */
 	unsigned int asked;		/* how often for a queue */
 	struct completion flushing, detaching, done;	/* as far as the two threads are */
 	u32 reg, other_reg;
@@ -43,8 +49,63 @@ static struct arm_smmu_cmdq *flush_test_other(struct arm_smmu_device *smmu,
 	return fake->asked++ ? NULL : &fake->other;
 }
 
+static struct arm_smmu_cmdq *flush_test_by_index(struct arm_smmu_device *smmu, u16 index)
+{
+	return &container_of(smmu, struct fake, smmu)->other;
+}
+
 static const struct arm_smmu_impl_ops flush_test_two_queues = {
 	.get_secondary_cmdq = flush_test_other,
+	.secondary_cmdq = flush_test_by_index,
+};
+
+static struct arm_smmu_cmdq *flush_test_atc_queue(struct arm_smmu_device *smmu,
+						  struct arm_smmu_cmd *cmd)
+{
+	struct fake *fake = container_of(smmu, struct fake, smmu);
+
+	return FIELD_GET(CMDQ_0_OP, cmd->data[0]) == CMDQ_OP_ATC_INV ? &fake->other : NULL;
+}
+
+/* In the queue, does a command ahead of the last CMD_SYNC ask the silent one? */
+static bool flush_test_asks_silent(struct fake *fake)
+{
+	struct arm_smmu_queue *q = &fake->other.q;
+	u32 i = fake->other_reg - 1;
+	u64 word;
+
+	while (i--) {
+		word = le64_to_cpu(Q_ENT(q, i)[0]);
+		if (FIELD_GET(CMDQ_0_OP, word) != CMDQ_OP_ATC_INV)
+			return false;
+		if (FIELD_GET(CMDQ_ATC_0_SID, word) == fake->silent)
+			return true;
+	}
+	return false;
+}
+
+/* A flush is about to look at what it has submitted: the SMMU is so far, too. */
+static struct arm_smmu_cmdq *flush_test_stop(struct arm_smmu_device *smmu, u16 index)
+{
+	struct fake *fake = container_of(smmu, struct fake, smmu);
+	struct arm_smmu_cmdq *cmdq = &fake->other;
+	u32 cons;
+
+	if (fake->silent && flush_test_asks_silent(fake) && fake->asked != fake->other_reg) {
+		/* Once for each submission */
+		fake->asked = fake->other_reg;
+		cons = (fake->other_reg - 1) |
+		       FIELD_PREP(CMDQ_CONS_ERR, CMDQ_ERR_CERROR_ATC_INV_IDX);
+		cmdq->q.cons_reg = (u32 __iomem *)&cons;
+		__arm_smmu_cmdq_skip_err(smmu, cmdq);
+		cmdq->q.cons_reg = cmdq->q.prod_reg;
+	}
+	return cmdq;
+}
+
+static const struct arm_smmu_impl_ops flush_test_silent_device = {
+	.get_secondary_cmdq = flush_test_atc_queue,
+	.secondary_cmdq = flush_test_stop,
 };
 
 static struct arm_smmu_cmdq *flush_test_hold_up(struct arm_smmu_device *smmu,
@@ -53,7 +114,7 @@ static struct arm_smmu_cmdq *flush_test_hold_up(struct arm_smmu_device *smmu,
 	struct fake *fake = container_of(smmu, struct fake, smmu);
 	int ms;
 
-	if ((cmd->data[0] & CMDQ_0_OP) != CMDQ_OP_TLBI_NH_VA)
+	if (FIELD_GET(CMDQ_0_OP, cmd->data[0]) != CMDQ_OP_ATC_INV)
 		return NULL;
 	complete(&fake->flushing);
 	for (ms = 0; ms < 1000 && !completion_done(&fake->detaching); ms++)
@@ -91,19 +152,31 @@ static struct fake *flush_test_fake(struct kunit *test)
 	fake->smmu.dev = kunit_device_register(test, "arm-smmu-v3-flush");
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, fake->smmu.dev);
 	mutex_init(&fake->smmu.streams_mutex);
+	fake->smmu.features = ARM_SMMU_FEAT_ATS;
+	KUNIT_ASSERT_EQ(test, arm_smmu_fence_init(&fake->smmu), 0);
 
 	flush_test_queue(test, fake, &fake->smmu.cmdq, &fake->reg);
 	flush_test_queue(test, fake, &fake->other, &fake->other_reg);
+	fake->other.index = 1;
 	fake->domain = arm_smmu_domain_alloc();
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, fake->domain);
 	fake->domain->smmu = &fake->smmu;
 	fake->domain->domain.type = IOMMU_DOMAIN_UNMANAGED;
 	fake->domain->domain.pgsize_bitmap = SZ_4K;
+	fake->domain->cd.asid = TAG;
 	return fake;
 }
 
 static void flush_test_free(struct fake *fake)
 {
+	struct arm_smmu_master_domain *pos, *next;
+	unsigned int i;
+
+	mutex_lock(&arm_smmu_asid_lock);
+	for (i = 0; i < fake->nr_masters; i++)
+		list_for_each_entry_safe(pos, next, &fake->masters[i]->attachments, master_item)
+			arm_smmu_master_domain_del(pos);
+	mutex_unlock(&arm_smmu_asid_lock);
 	arm_smmu_domain_free(fake->domain);
 }
 
@@ -128,63 +201,84 @@ static unsigned int flush_test_atcs(struct fake *fake, u32 sid)
 	return flush_test_sent(fake, CMDQ_OP_ATC_INV, CMDQ_ATC_0_SID, sid);
 }
 
-/* One device with ATS, as attaching it to a stage 1 domain announces it. */
-static struct arm_smmu_invs *flush_test_invs(struct kunit *test, struct fake *fake, u32 sid)
+static void flush_test_init_master(struct fake *fake, struct arm_smmu_master *master,
+				   struct arm_smmu_stream *streams, unsigned int num_streams)
 {
-	struct arm_smmu_invs *invs = kunit_kzalloc(test, struct_size(invs, inv, 2), GFP_KERNEL);
+	master->smmu = &fake->smmu;
+	master->dev = fake->smmu.dev;
+	master->streams = streams;
+	master->num_streams = num_streams;
+	INIT_LIST_HEAD(&master->attachments);
+	iommu_attach_endpoint_init(&master->endpoint);
+	fake->masters[fake->nr_masters++] = master;
+}
 
-	KUNIT_ASSERT_NOT_NULL(test, invs);
-	invs->max_invs = 2;
-	invs->num_invs = 2;
-	invs->inv[0] = (struct arm_smmu_inv) {
-		.smmu = &fake->smmu,
-		.type = INV_TYPE_S1_ASID,
-		.size_opcode = CMDQ_OP_TLBI_NH_VA,
-		.nsize_opcode = CMDQ_OP_TLBI_NH_ASID,
-		.id = TAG,
-	};
-	invs->inv[1] = (struct arm_smmu_inv) {
-		.smmu = &fake->smmu,
-		.type = INV_TYPE_ATS,
-		.size_opcode = CMDQ_OP_ATC_INV,
-		.nsize_opcode = CMDQ_OP_ATC_INV,
-		.id = sid,
-	};
-	return invs;
+/* A device with @num_streams ids from @sid on. The same one, if it has been asked for. */
+static struct arm_smmu_master *flush_test_master(struct kunit *test, struct fake *fake, u32 sid,
+						 unsigned int num_streams)
+{
+	struct arm_smmu_master *master;
+	struct arm_smmu_stream *streams;
+	unsigned int i;
+
+	for (i = 0; i < fake->nr_masters; i++)
+		if (fake->masters[i]->streams[0].id == sid)
+			return fake->masters[i];
+	KUNIT_ASSERT_LT(test, fake->nr_masters, NR_MASTERS);
+	master = kunit_kzalloc(test, sizeof(*master), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, master);
+	streams = kunit_kcalloc(test, num_streams, sizeof(*streams), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, streams);
+	for (i = 0; i < num_streams; i++)
+		streams[i].id = sid + i;
+	flush_test_init_master(fake, master, streams, num_streams);
+	return master;
+}
+
+/* As before the STE or CD is written */
+static void flush_test_add(struct kunit *test, struct arm_smmu_master *master,
+			   struct iommu_domain *domain, ioasid_t ssid, bool ats)
+{
+	struct arm_smmu_master_domain *master_domain;
+	int ret;
+
+	mutex_lock(&arm_smmu_asid_lock);
+	master_domain = arm_smmu_master_domain_alloc(master, domain, ssid);
+	ret = master_domain ? arm_smmu_master_domain_add(master_domain, ats) : -ENOMEM;
+	mutex_unlock(&arm_smmu_asid_lock);
+	KUNIT_ASSERT_EQ(test, ret, 0);
+}
+
+/* And as after that */
+static void flush_test_del(struct kunit *test, struct arm_smmu_master *master,
+			   struct iommu_domain *domain, ioasid_t ssid)
+{
+	struct arm_smmu_master_domain *master_domain;
+
+	mutex_lock(&arm_smmu_asid_lock);
+	master_domain = arm_smmu_find_master_domain(master, domain, ssid);
+	if (master_domain)
+		arm_smmu_master_domain_del(master_domain);
+	mutex_unlock(&arm_smmu_asid_lock);
+	KUNIT_EXPECT_NOT_NULL(test, master_domain);
 }
 
 static void flush_test_attach(struct kunit *test, struct fake *fake, u32 sid)
 {
-	struct arm_smmu_invs *old, *new;
-
-	mutex_lock(&arm_smmu_asid_lock);
-	old = rcu_dereference_protected(fake->domain->invs, lockdep_is_held(&arm_smmu_asid_lock));
-	new = arm_smmu_invs_merge(old, flush_test_invs(test, fake, sid));
-	if (!IS_ERR(new)) {
-		rcu_assign_pointer(fake->domain->invs, new);
-		kfree_rcu(old, rcu);
-	}
-	mutex_unlock(&arm_smmu_asid_lock);
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, new);
+	flush_test_add(test, flush_test_master(test, fake, sid, 1), &fake->domain->domain,
+		       IOMMU_NO_PASID, true);
 }
 
+/* With ATS off, after which the device may be reset */
 static void flush_test_detach(struct kunit *test, struct fake *fake, u32 sid)
 {
-	struct arm_smmu_attach_state state = {
-		.old_domain = &fake->domain->domain,
-		.old_domain_invst = {
-			.invs_ptr = &fake->domain->invs,
-			.new_invs = flush_test_invs(test, fake, sid),
-		},
-	};
+	struct arm_smmu_master *master = flush_test_master(test, fake, sid, 1);
 
 	mutex_lock(&arm_smmu_asid_lock);
-	state.old_domain_invst.old_invs =
-		rcu_dereference_protected(fake->domain->invs,
-					  lockdep_is_held(&arm_smmu_asid_lock));
 	complete(&fake->detaching);
-	arm_smmu_install_old_domain_invs(&state);
+	arm_smmu_master_disable_atc(master);
 	mutex_unlock(&arm_smmu_asid_lock);
+	flush_test_del(test, master, &fake->domain->domain, IOMMU_NO_PASID);
 }
 
 static int flush_test_flush(void *arg)
@@ -197,7 +291,7 @@ static int flush_test_flush(void *arg)
 }
 
 /*
- * A flush has loaded the array. Another device is attached, which makes a new one, and then
+ * A flush has found the devices that it is going to send to. Another one is attached, and then
  * one of those that the flush knows is detached.
  */
 static void flush_test_fence(struct kunit *test)
@@ -227,6 +321,8 @@ static void flush_test_fence(struct kunit *test)
 	migrate_enable();
 
 	wait_for_completion(&fake->done);
+	/* The flush had it, and the detach has waited for that. */
+	KUNIT_EXPECT_EQ(test, sent, 1);
 	KUNIT_EXPECT_EQ(test, flush_test_atcs(fake, STAYS), 1);
 	/* After the detach has returned, nothing is sent to the device. */
 	KUNIT_EXPECT_EQ(test, flush_test_atcs(fake, LEAVES), sent);
@@ -275,6 +371,259 @@ static void flush_test_one_queue(struct kunit *test)
 	flush_test_free(fake);
 }
 
+/* The n-th command that has been sent. */
+static u64 flush_test_word(struct fake *fake, u32 n)
+{
+	return le64_to_cpu(Q_ENT(&fake->smmu.cmdq.q, n)[0]);
+}
+
+static u8 flush_test_op(struct fake *fake, u32 n)
+{
+	return FIELD_GET(CMDQ_0_OP, flush_test_word(fake, n));
+}
+
+/* Forgets what has been sent. */
+static void flush_test_clear(struct fake *fake)
+{
+	memset(fake->smmu.cmdq.q.base, 0, 1 << QUEUE_SHIFT << CMDQ_ENT_SZ_SHIFT);
+}
+
+/* One TLBI for a tag, however many devices; ATC_INVs only behind the CMD_SYNC for that. */
+static void flush_test_order(struct kunit *test)
+{
+	struct fake *fake = flush_test_fake(test);
+	const unsigned int nr = 32;
+	unsigned int i;
+
+	for (i = 0; i < nr; i++)
+		flush_test_attach(test, fake, STAYS + i);
+	flush_test_flush(fake);
+	KUNIT_ASSERT_EQ(test, fake->reg, 1 + 1 + nr + 1);
+	KUNIT_EXPECT_EQ(test, flush_test_op(fake, 0), CMDQ_OP_TLBI_NH_VA);
+	KUNIT_EXPECT_EQ(test, flush_test_op(fake, 1), CMDQ_OP_CMD_SYNC);
+	for (i = 0; i < nr; i++) {
+		KUNIT_EXPECT_EQ(test, flush_test_op(fake, 2 + i), CMDQ_OP_ATC_INV);
+		KUNIT_EXPECT_EQ(test, flush_test_atcs(fake, STAYS + i), 1);
+	}
+	KUNIT_EXPECT_EQ(test, flush_test_op(fake, 2 + nr), CMDQ_OP_CMD_SYNC);
+	flush_test_free(fake);
+}
+
+/* More ATC_INVs than a batch has: each batch has its CMD_SYNC right behind it. */
+static void flush_test_many_atcs(struct kunit *test)
+{
+	struct fake *fake = flush_test_fake(test);
+	const unsigned int nr = CMDQ_BATCH_ENTRIES + 10;
+	struct arm_smmu_master *master = flush_test_master(test, fake, STAYS, nr);
+	unsigned int i;
+
+	flush_test_add(test, master, &fake->domain->domain, IOMMU_NO_PASID, true);
+	flush_test_flush(fake);
+	KUNIT_EXPECT_EQ(test, fake->reg, 1 + 1 + nr + 2);
+	for (i = 0; i < nr; i++)
+		KUNIT_EXPECT_EQ(test, flush_test_atcs(fake, STAYS + i), 1);
+	KUNIT_EXPECT_EQ(test, flush_test_op(fake, 2 + CMDQ_BATCH_ENTRIES - 1), CMDQ_OP_CMD_SYNC);
+	KUNIT_EXPECT_EQ(test, flush_test_op(fake, fake->reg - 1), CMDQ_OP_CMD_SYNC);
+	flush_test_free(fake);
+}
+
+/* All streams of a device get the command, and none of them when it has gone. */
+static void flush_test_streams(struct kunit *test)
+{
+	struct fake *fake = flush_test_fake(test);
+	struct arm_smmu_master *master = flush_test_master(test, fake, LEAVES, 3);
+	struct iommu_domain *domain = &fake->domain->domain;
+	int i;
+
+	flush_test_add(test, master, domain, IOMMU_NO_PASID, true);
+	flush_test_flush(fake);
+	for (i = 0; i < 3; i++)
+		KUNIT_EXPECT_EQ(test, flush_test_atcs(fake, LEAVES + i), 1);
+	KUNIT_EXPECT_EQ(test, flush_test_sent(fake, CMDQ_OP_TLBI_NH_VA, CMDQ_TLBI_0_ASID, TAG), 1);
+
+	flush_test_attach(test, fake, STAYS);
+	flush_test_del(test, master, domain, IOMMU_NO_PASID);
+	flush_test_clear(fake);
+	flush_test_flush(fake);
+	for (i = 0; i < 3; i++)
+		KUNIT_EXPECT_EQ(test, flush_test_atcs(fake, LEAVES + i), 0);
+	KUNIT_EXPECT_EQ(test, flush_test_atcs(fake, STAYS), 1);
+	flush_test_free(fake);
+}
+
+/* ATC_INVs with this SSID, which may be none. */
+static unsigned int flush_test_ssids(struct fake *fake, u32 ssid)
+{
+	unsigned int count = 0;
+	u64 word;
+	u32 i;
+
+	for (i = 0; i < fake->reg; i++) {
+		word = flush_test_word(fake, i);
+		count += FIELD_GET(CMDQ_0_OP, word) == CMDQ_OP_ATC_INV &&
+			 FIELD_GET(CMDQ_0_SSV, word) == (ssid != IOMMU_NO_PASID) &&
+			 FIELD_GET(CMDQ_ATC_0_SSID, word) == ssid;
+	}
+	return count;
+}
+
+/* Substreams of a device are targets of their own, and come and go by themselves. */
+static void flush_test_substreams(struct kunit *test)
+{
+	struct fake *fake = flush_test_fake(test);
+	struct arm_smmu_master *master = flush_test_master(test, fake, STAYS, 1);
+	struct iommu_domain *domain = &fake->domain->domain;
+
+	flush_test_add(test, master, domain, 1, true);
+	flush_test_add(test, master, domain, 3, true);
+	flush_test_flush(fake);
+	KUNIT_EXPECT_EQ(test, flush_test_sent(fake, CMDQ_OP_TLBI_NH_VA, CMDQ_TLBI_0_ASID, TAG), 1);
+	KUNIT_EXPECT_EQ(test, flush_test_ssids(fake, 1), 1);
+	KUNIT_EXPECT_EQ(test, flush_test_ssids(fake, 3), 1);
+
+	flush_test_clear(fake);
+	flush_test_del(test, master, domain, 1);
+	flush_test_add(test, master, domain, IOMMU_NO_PASID, true);
+	flush_test_flush(fake);
+	KUNIT_EXPECT_EQ(test, flush_test_ssids(fake, 1), 0);
+	KUNIT_EXPECT_EQ(test, flush_test_ssids(fake, 3), 1);
+	KUNIT_EXPECT_EQ(test, flush_test_ssids(fake, IOMMU_NO_PASID), 1);
+	flush_test_free(fake);
+}
+
+/* Attached once more, such as when the STE is made simpler: one command, until both are gone. */
+static void flush_test_again(struct kunit *test)
+{
+	struct fake *fake = flush_test_fake(test);
+	struct arm_smmu_master *master = flush_test_master(test, fake, STAYS, 1);
+	struct iommu_domain *domain = &fake->domain->domain;
+	u32 reg;
+
+	flush_test_add(test, master, domain, IOMMU_NO_PASID, true);
+	flush_test_add(test, master, domain, IOMMU_NO_PASID, false);
+	flush_test_flush(fake);
+	KUNIT_EXPECT_EQ(test, flush_test_atcs(fake, STAYS), 1);
+
+	/* The older one, which has ATS, goes. */
+	flush_test_clear(fake);
+	flush_test_del(test, master, domain, IOMMU_NO_PASID);
+	KUNIT_EXPECT_EQ(test, flush_test_sent(fake, CMDQ_OP_TLBI_NH_ASID, CMDQ_TLBI_0_ASID, TAG),
+			0);
+	flush_test_flush(fake);
+	KUNIT_EXPECT_EQ(test, flush_test_sent(fake, CMDQ_OP_TLBI_NH_VA, CMDQ_TLBI_0_ASID, TAG), 1);
+	KUNIT_EXPECT_EQ(test, flush_test_atcs(fake, STAYS), 0);
+
+	/* The tag is clean when the last one has gone, and nothing is sent for it any more. */
+	flush_test_del(test, master, domain, IOMMU_NO_PASID);
+	KUNIT_EXPECT_EQ(test, flush_test_sent(fake, CMDQ_OP_TLBI_NH_ASID, CMDQ_TLBI_0_ASID, TAG),
+			1);
+	reg = fake->reg;
+	flush_test_flush(fake);
+	KUNIT_EXPECT_EQ(test, fake->reg, reg);
+	flush_test_free(fake);
+}
+
+/* The opcodes are those of the SMMU, and the whole is one command without ranges. */
+static void flush_test_opcodes(struct kunit *test)
+{
+	struct fake *fake = flush_test_fake(test);
+
+	flush_test_attach(test, fake, STAYS);
+	arm_smmu_domain_inv(fake->domain);
+	KUNIT_EXPECT_EQ(test, flush_test_sent(fake, CMDQ_OP_TLBI_NH_ASID, CMDQ_TLBI_0_ASID, TAG),
+			1);
+	fake->smmu.features |= ARM_SMMU_FEAT_E2H;
+	arm_smmu_domain_inv(fake->domain);
+	KUNIT_EXPECT_EQ(test, flush_test_sent(fake, CMDQ_OP_TLBI_EL2_ASID, CMDQ_TLBI_0_ASID, TAG),
+			1);
+	flush_test_flush(fake);
+	KUNIT_EXPECT_EQ(test, flush_test_sent(fake, CMDQ_OP_TLBI_EL2_VA, CMDQ_TLBI_0_ASID, TAG), 1);
+	/* 512 pages of 4 KiB */
+	flush_test_clear(fake);
+	arm_smmu_domain_inv_range(fake->domain, SZ_1G, SZ_2M, SZ_4K, true);
+	KUNIT_EXPECT_EQ(test, flush_test_sent(fake, CMDQ_OP_TLBI_EL2_ASID, CMDQ_TLBI_0_ASID, TAG),
+			1);
+	flush_test_clear(fake);
+	fake->smmu.features |= ARM_SMMU_FEAT_RANGE_INV;
+	arm_smmu_domain_inv_range(fake->domain, SZ_1G, SZ_2M, SZ_4K, true);
+	KUNIT_EXPECT_EQ(test, flush_test_sent(fake, CMDQ_OP_TLBI_EL2_VA, CMDQ_TLBI_0_ASID, TAG), 1);
+	flush_test_free(fake);
+}
+
+/* In the queue for ATC_INVs */
+static unsigned int flush_test_asked(struct fake *fake, u32 sid)
+{
+	struct arm_smmu_queue *q = &fake->other.q;
+	unsigned int count = 0;
+	u64 word;
+	u32 i;
+
+	for (i = 0; i < fake->other_reg; i++) {
+		word = le64_to_cpu(Q_ENT(q, i)[0]);
+		count += FIELD_GET(CMDQ_0_OP, word) == CMDQ_OP_ATC_INV &&
+			 FIELD_GET(CMDQ_ATC_0_SID, word) == sid;
+	}
+	return count;
+}
+
+/* One of several devices does not answer. It is found, and nobody else pays for it later. */
+static void flush_test_silent(struct kunit *test)
+{
+	struct fake *fake = flush_test_fake(test);
+	struct arm_smmu_master *leaves = flush_test_master(test, fake, LEAVES, 1);
+	struct arm_smmu_master *stays;
+	unsigned int asked, nr = 3, i;
+
+	for (i = 0; i < nr; i++)
+		flush_test_attach(test, fake, STAYS + i);
+	flush_test_attach(test, fake, LEAVES);
+	fake->smmu.impl_ops = &flush_test_silent_device;
+	flush_test_flush(fake);
+	KUNIT_EXPECT_EQ(test, flush_test_asked(fake, LEAVES), 1);
+
+	/* All are asked at once, and then each by itself. */
+	fake->silent = LEAVES;
+	flush_test_flush(fake);
+	KUNIT_EXPECT_EQ(test, fake->other.nr_atc_errors, 2);
+	KUNIT_EXPECT_TRUE(test, iommu_attach_is_aside(&leaves->endpoint));
+	for (i = 0; i < nr; i++) {
+		stays = flush_test_master(test, fake, STAYS + i, 1);
+		KUNIT_EXPECT_FALSE(test, iommu_attach_is_aside(&stays->endpoint));
+	}
+
+	asked = flush_test_asked(fake, LEAVES);
+	flush_test_flush(fake);
+	KUNIT_EXPECT_EQ(test, flush_test_asked(fake, LEAVES), asked);
+	KUNIT_EXPECT_EQ(test, fake->other.nr_atc_errors, 2);
+	KUNIT_EXPECT_EQ(test, flush_test_asked(fake, STAYS), 4);
+
+	/* ATS is turned on in it anew. */
+	fake->silent = 0;
+	iommu_attach_resume(&leaves->endpoint);
+	flush_test_flush(fake);
+	KUNIT_EXPECT_EQ(test, flush_test_asked(fake, LEAVES), asked + 1);
+	flush_test_free(fake);
+}
+
+/* If the SMMU names it, it is asked once. */
+static void flush_test_silent_named(struct kunit *test)
+{
+	struct fake *fake = flush_test_fake(test);
+	struct arm_smmu_master *leaves = flush_test_master(test, fake, LEAVES, 1);
+
+	flush_test_attach(test, fake, LEAVES);
+	fake->smmu.impl_ops = &flush_test_silent_device;
+	flush_test_flush(fake);
+	fake->silent = LEAVES;
+	flush_test_flush(fake);
+	KUNIT_EXPECT_EQ(test, flush_test_asked(fake, LEAVES), 2);
+	KUNIT_EXPECT_EQ(test, fake->other.nr_atc_errors, 1);
+	KUNIT_EXPECT_TRUE(test, iommu_attach_is_aside(&leaves->endpoint));
+	flush_test_flush(fake);
+	KUNIT_EXPECT_EQ(test, flush_test_asked(fake, LEAVES), 2);
+	flush_test_free(fake);
+}
+
 /*
  * Nesting parents
  */
@@ -293,23 +642,10 @@ struct nest_test {
 static void nest_test_move(struct nest_test *nest, struct iommu_domain *from,
 			   struct iommu_domain *to)
 {
-	struct arm_smmu_attach_state state = {
-		.master = &nest->master,
-		.old_domain = from,
-		.ssid = IOMMU_NO_PASID,
-		.ats_enabled = !!to,
-	};
-
-	mutex_lock(&arm_smmu_asid_lock);
-	KUNIT_EXPECT_EQ(nest->test, arm_smmu_attach_prepare_invs(&state, to), 0);
-	if (to) {
-		rcu_assign_pointer(*state.new_domain_invst.invs_ptr,
-				   state.new_domain_invst.new_invs);
-		kfree_rcu(state.new_domain_invst.old_invs, rcu);
-	}
-	arm_smmu_install_old_domain_invs(&state);
-	nest->master.ats_enabled = !!to;
-	mutex_unlock(&arm_smmu_asid_lock);
+	if (to)
+		flush_test_add(nest->test, &nest->master, to, IOMMU_NO_PASID, true);
+	if (from)
+		flush_test_del(nest->test, &nest->master, from, IOMMU_NO_PASID);
 }
 
 /* Commands with this opcode since the last call, ATC_INV of the whole with @whole. */
@@ -349,10 +685,8 @@ static void nest_test_unmap(struct nest_test *nest, unsigned int clears, unsigne
 	KUNIT_EXPECT_EQ(test, nest_test_sent(nest, CMDQ_OP_ATC_INV, true), wholes);
 }
 
-/* Under the group's mutex, which the driver wants held. */
-static int nest_test_in_group(struct device *dev, void *data)
+static void nest_test_run(struct nest_test *nest)
 {
-	struct nest_test *nest = data;
 	struct kunit *test = nest->test;
 	struct iommu_domain *parent = &nest->fake->domain->domain;
 	struct iommu_domain *nested = &nest->nested.domain;
@@ -370,21 +704,50 @@ static int nest_test_in_group(struct device *dev, void *data)
 	/* The last nest goes, and leaves nothing of its stage 1. */
 	nest_test_move(nest, nested, NULL);
 	KUNIT_EXPECT_EQ(test, nest_test_sent(nest, CMDQ_OP_TLBI_NH_ALL, false), 1);
-	nest->master.ats_enabled = true;
 	nest_test_unmap(nest, 0, 1, 0);
+	/* By itself it goes while there is a nest: nothing is left that is not flushed. */
+	nest_test_move(nest, parent, nested);
+	KUNIT_EXPECT_EQ(test, nest_test_sent(nest, CMDQ_OP_TLBI_S12_VMALL, false), 0);
+	nest_test_unmap(nest, 1, 0, 1);
+	nest_test_move(nest, nested, parent);
+	KUNIT_EXPECT_EQ(test, nest_test_sent(nest, CMDQ_OP_TLBI_NH_ALL, false), 1);
 	/* The parent's tag goes, with all that has it. */
 	nest_test_move(nest, parent, NULL);
 	KUNIT_EXPECT_EQ(test, flush_test_sent(nest->fake, CMDQ_OP_TLBI_S12_VMALL,
 					      CMDQ_TLBI_0_VMID, TAG), 1);
 	KUNIT_EXPECT_EQ(test, nest_test_sent(nest, CMDQ_OP_TLBI_NH_ALL, false), 0);
-	return 0;
+}
+
+/* What is made from S2 entries goes behind a CMD_SYNC; the flush waits for the last one only. */
+static void nest_test_order(struct nest_test *nest)
+{
+	struct fake *fake = nest->fake;
+	struct kunit *test = nest->test;
+	u32 first;
+
+	nest_test_move(nest, NULL, &nest->nested.domain);
+	first = fake->reg;
+	arm_smmu_domain_inv_range(fake->domain, SZ_1M, SZ_4K, SZ_4K, true);
+	KUNIT_ASSERT_EQ(test, fake->reg, first + 6);
+	KUNIT_EXPECT_EQ(test, flush_test_op(fake, first), CMDQ_OP_TLBI_S2_IPA);
+	KUNIT_EXPECT_EQ(test, flush_test_op(fake, first + 1), CMDQ_OP_CMD_SYNC);
+	KUNIT_EXPECT_EQ(test, flush_test_op(fake, first + 2), CMDQ_OP_TLBI_NH_ALL);
+	KUNIT_EXPECT_EQ(test, flush_test_op(fake, first + 3), CMDQ_OP_CMD_SYNC);
+	KUNIT_EXPECT_EQ(test, flush_test_op(fake, first + 4), CMDQ_OP_ATC_INV);
+	KUNIT_EXPECT_EQ(test, flush_test_op(fake, first + 5), CMDQ_OP_CMD_SYNC);
+
+	/* Everything: the two stages at once */
+	first = fake->reg;
+	arm_smmu_domain_inv(fake->domain);
+	KUNIT_ASSERT_EQ(test, fake->reg, first + 4);
+	KUNIT_EXPECT_EQ(test, flush_test_op(fake, first), CMDQ_OP_TLBI_S12_VMALL);
+	nest_test_move(nest, &nest->nested.domain, NULL);
 }
 
 static void flush_test_nest_parent(struct kunit *test)
 {
 	struct fake *fake = flush_test_fake(test);
 	struct nest_test *nest = kunit_kzalloc(test, sizeof(*nest), GFP_KERNEL);
-	struct iommu_group *group;
 
 	KUNIT_ASSERT_NOT_NULL(test, nest);
 	fake->domain->stage = ARM_SMMU_DOMAIN_S2;
@@ -398,20 +761,9 @@ static void flush_test_nest_parent(struct kunit *test)
 	nest->nested.domain.type = IOMMU_DOMAIN_NESTED;
 	nest->nested.vsmmu = &nest->vsmmu;
 	nest->stream.id = STAYS;
-	nest->master.smmu = &fake->smmu;
-	nest->master.dev = fake->smmu.dev;
-	nest->master.streams = &nest->stream;
-	nest->master.num_streams = 1;
-	nest->master.build_invs = arm_smmu_invs_alloc(3);
-	KUNIT_ASSERT_NOT_NULL(test, nest->master.build_invs);
-
-	group = iommu_group_alloc();
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, group);
-	KUNIT_ASSERT_EQ(test, iommu_group_add_device(group, nest->master.dev), 0);
-	iommu_group_for_each_dev(group, nest, nest_test_in_group);
-	iommu_group_remove_device(nest->master.dev);
-	iommu_group_put(group);
-	kfree(nest->master.build_invs);
+	flush_test_init_master(fake, &nest->master, &nest->stream, 1);
+	nest_test_run(nest);
+	nest_test_order(nest);
 	flush_test_free(fake);
 }
 
@@ -419,6 +771,14 @@ static struct kunit_case flush_test_cases[] = {
 	KUNIT_CASE(flush_test_fence),
 	KUNIT_CASE(flush_test_after),
 	KUNIT_CASE(flush_test_one_queue),
+	KUNIT_CASE(flush_test_order),
+	KUNIT_CASE(flush_test_many_atcs),
+	KUNIT_CASE(flush_test_streams),
+	KUNIT_CASE(flush_test_substreams),
+	KUNIT_CASE(flush_test_again),
+	KUNIT_CASE(flush_test_opcodes),
+	KUNIT_CASE(flush_test_silent),
+	KUNIT_CASE(flush_test_silent_named),
 	KUNIT_CASE(flush_test_nest_parent),
 	{}
 };

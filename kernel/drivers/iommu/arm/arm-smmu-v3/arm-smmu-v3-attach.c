@@ -1,0 +1,608 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The attachments of a domain, and the flush of what caches its translations
+ *
+ * A domain has one list, domain->alist. A master has an attachment, struct
+ * arm_smmu_master_domain, for each SSID and the domain that it is attached to; one to a nested
+ * domain is on the list of the parent, as the guest flushes stage 1 itself. Sections are those
+ * of the SMMUv3 architecture specification, IHI 0070.
+ *
+ *   attached         on the list of   kind   tag    commands for a range   for everything
+ *   S1, SVA          the domain       own    ASID   NH_VA or EL2_VA        NH_ASID or EL2_ASID
+ *   S2               the domain       own    VMID   S2_IPA                 S12_VMALL
+ *   nested           its parent       nest   VMID   S2_IPA, NH_ALL         S12_VMALL
+ *
+ * A change of the parent drops the S2 entries of the range and, behind a CMD_SYNC, all that was
+ * made from them for stage 1: the parent does not know at which addresses that is.
+ *
+ * With ATS, an attachment is an element of the list for each stream of the master, else it is
+ * one. ATC_INV waits for the CMD_SYNC of the TLBIs, or the device could ask again and be given
+ * what is about to go: commands between two CMD_SYNCs are not ordered (4.7.3).
+ *
+ *   attach   add to the list, then write the STE or CD, then ATS on
+ *   detach   write the STE or CD, invalidate the ATC, then delete; the last one of a group
+ *            flushes the tag
+ *   ATS off  no ATC of the master is used any more: disable them, fence, then ATS off in the
+ *            device. The STE comes last, so that a device that is in use sees no UR.
+ *
+ * So an ASID or VMID that is on no list is clean, and needs no flush before it is used again.
+ * As long as ATS is on, a command for what has just been detached does no harm, and detach
+ * does not wait.
+ *
+ * arm_smmu_asid_lock is held from the first change of a list to the last one of an attach. The
+ * list's lock is taken inside it. Flushes take neither.
+ */
+#include <linux/bitfield.h>
+#include <linux/iommu-alist.h>
+#include <linux/ktime.h>
+#include <linux/list.h>
+#include <linux/slab.h>
+#include <kunit/visibility.h>
+
+#include "arm-smmu-v3.h"
+
+/* What an ATC invalidation says about the device. */
+#define ATC_SID		GENMASK_ULL(31, 0)
+#define ATC_SSID	GENMASK_ULL(51, 32)
+
+/*
+ * A cookie of flush_submit(): the number of the command behind the CMD_SYNC, its queue, and
+ * from ATC_INVs how many commands there are from the first one up to it.
+ */
+#define COOKIE_NUMBER	GENMASK_ULL(30, 0)
+#define COOKIE_QUEUE	GENMASK_ULL(46, 31)
+#define COOKIE_SPAN	GENMASK_ULL(63, 47)
+
+/* Looks at a CMD_SYNC before a flush turns to the next SMMU. */
+#define FLUSH_POLLS	16
+
+/* With status words, looks at one of them for each look at the register. */
+#define FLUSH_STATUS_LOOKS	64
+
+/* One flush, on the stack. */
+struct arm_smmu_flush {
+	struct arm_smmu_domain *domain;
+	unsigned long iova;
+	size_t size;		/* 0: everything */
+	unsigned int granule;
+	bool leaf;
+	bool s2_sent;		/* since the last submission, for @s2_tag */
+	u64 s2_tag;
+	u32 first;		/* number of the first ATC_INV since then */
+	bool atc_sent;		/* @first is that */
+	unsigned int looks;
+	ktime_t deadline;	/* 0: no wait has been longer than a moment */
+	struct arm_smmu_cmdq_batch cmds;	/* .cmdq is NULL: no command yet */
+};
+
+static struct arm_smmu_device *to_smmu(struct iommu_device *iommu_device)
+{
+	return container_of(iommu_device, struct arm_smmu_device, iommu);
+}
+
+/*
+ * Attach and detach
+ */
+
+/**
+ * arm_smmu_master_domain_alloc() - Make an attachment
+ * @master: The master.
+ * @domain: The domain: paging, SVA or nested.
+ * @ssid: The SSID, or IOMMU_NO_PASID.
+ *
+ * Context: Process context. Sleeps.
+ * Return: The attachment, which is on no list, or NULL.
+ */
+struct arm_smmu_master_domain *arm_smmu_master_domain_alloc(struct arm_smmu_master *master,
+							    struct iommu_domain *domain,
+							    ioasid_t ssid)
+{
+	struct arm_smmu_master_domain *master_domain;
+
+	master_domain = kzalloc_flex(*master_domain, elm, master->num_streams);
+	if (!master_domain)
+		return NULL;
+	master_domain->max_elms = master->num_streams;
+	master_domain->master = master;
+	master_domain->domain = domain;
+	master_domain->ssid = ssid;
+	INIT_LIST_HEAD(&master_domain->master_item);
+	return master_domain;
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_master_domain_alloc);
+
+/* Return: IOMMU_ATTACH_GROUP_DOMAIN if that was the last attachment of the group. */
+static int del_elms(struct arm_smmu_master_domain *master_domain)
+{
+	struct arm_smmu_domain *smmu_domain = to_smmu_domain_devices(master_domain->domain);
+	int gone = 0;
+
+	while (master_domain->num_elms)
+		gone |= iommu_attach_del(&smmu_domain->alist,
+					 &master_domain->elm[--master_domain->num_elms].elm);
+	return gone;
+}
+
+static void init_elm(struct arm_smmu_master_domain *master_domain, unsigned int i, bool ats)
+{
+	struct arm_smmu_domain *smmu_domain = to_smmu_domain_devices(master_domain->domain);
+	struct iommu_attach_elm *elm = &master_domain->elm[i].elm;
+	struct arm_smmu_master *master = master_domain->master;
+
+	elm->iommu_device = &master->smmu->iommu;
+	elm->fence = &master->smmu->fence;
+	elm->endpoint = &master->endpoint;
+	elm->tag = smmu_domain->stage == ARM_SMMU_DOMAIN_S2 ? smmu_domain->s2_cfg.vmid :
+							      smmu_domain->cd.asid;
+	elm->atc = FIELD_PREP(ATC_SID, master->streams[i].id) |
+		   FIELD_PREP(ATC_SSID, master_domain->ssid);
+	elm->pasid = master_domain->ssid;
+	elm->using_atc = ats;
+	elm->kind = master_domain->domain->type == IOMMU_DOMAIN_NESTED ? IOMMU_ATTACH_NEST :
+									 IOMMU_ATTACH_OWN;
+	iommu_attach_elm_set_device(elm, master->dev);
+}
+
+/**
+ * arm_smmu_master_domain_add() - Put an attachment on the list of its domain
+ * @master_domain: The attachment. Neither STE nor CD name the domain yet.
+ * @ats: The device is going to use its ATC.
+ *
+ * Context: Process context, with arm_smmu_asid_lock held. Sleeps.
+ * Return: 0; -EINVAL if the domain enforces cache coherency and the device cannot; -ENOMEM.
+ * After an error the attachment is on no list, and is to be freed after a grace period.
+ */
+int arm_smmu_master_domain_add(struct arm_smmu_master_domain *master_domain, bool ats)
+{
+	struct arm_smmu_domain *smmu_domain = to_smmu_domain_devices(master_domain->domain);
+	struct arm_smmu_master *master = master_domain->master;
+	unsigned int i, nr = ats ? master_domain->max_elms : 1;
+	bool enforced;
+	int ret;
+
+	lockdep_assert_held(&arm_smmu_asid_lock);
+
+	for (i = 0; i < nr; i++)
+		init_elm(master_domain, i, ats);
+	/* An array of nothing but elements */
+	static_assert(sizeof(master_domain->elm[0]) == sizeof(struct iommu_attach_elm));
+	ret = iommu_attach_add_array(&smmu_domain->alist, &master_domain->elm[0].elm, nr);
+	if (ret < 0)
+		return ret;
+	master_domain->num_elms = nr;
+
+	/* Whoever turns it on later sees the attachment. */
+	iommu_attach_lock(&smmu_domain->alist);
+	enforced = smmu_domain->enforce_cache_coherency;
+	iommu_attach_unlock(&smmu_domain->alist);
+	if (enforced && !arm_smmu_master_canwbs(master)) {
+		del_elms(master_domain);
+		return -EINVAL;
+	}
+	/* A re-attach has two that are equal: the older one is found first. */
+	list_add_tail(&master_domain->master_item, &master->attachments);
+	return 0;
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_master_domain_add);
+
+/**
+ * arm_smmu_find_master_domain() - Find an attachment
+ * @master: The master.
+ * @domain: The domain, or NULL.
+ * @ssid: The SSID, or IOMMU_NO_PASID.
+ *
+ * Context: Process context, with arm_smmu_asid_lock held.
+ * Return: The oldest one, or NULL: blocking and identity domains have none.
+ */
+struct arm_smmu_master_domain *arm_smmu_find_master_domain(struct arm_smmu_master *master,
+							   struct iommu_domain *domain,
+							   ioasid_t ssid)
+{
+	struct arm_smmu_master_domain *pos;
+
+	lockdep_assert_held(&arm_smmu_asid_lock);
+
+	list_for_each_entry(pos, &master->attachments, master_item)
+		if (pos->domain == domain && pos->ssid == ssid)
+			return pos;
+	return NULL;
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_find_master_domain);
+
+/* Is something attached behind this SMMU in the other way, as a nest or by itself? */
+static bool other_kind_attached(struct arm_smmu_domain *smmu_domain,
+				const struct iommu_attach_elm *elm)
+{
+	struct arm_smmu_attach_elm *pos;
+	bool found = false;
+
+	iommu_attach_lock(&smmu_domain->alist);
+	iommu_attach_for_each_locked(pos, &smmu_domain->alist, elm) {
+		if (pos->elm.iommu_device == elm->iommu_device && pos->elm.kind != elm->kind) {
+			found = true;
+			break;
+		}
+	}
+	iommu_attach_unlock(&smmu_domain->alist);
+	return found;
+}
+
+/* Nothing is attached any more in the way of @elm: nothing else flushes what that has left. */
+static void flush_tag(struct arm_smmu_domain *smmu_domain, const struct iommu_attach_elm *elm)
+{
+	struct arm_smmu_device *smmu = to_smmu(elm->iommu_device);
+	struct arm_smmu_cmd cmd;
+
+	if (smmu_domain->stage != ARM_SMMU_DOMAIN_S2) {
+		cmd = arm_smmu_make_cmd_tlbi(smmu->features & ARM_SMMU_FEAT_E2H ?
+					     CMDQ_OP_TLBI_EL2_ASID : CMDQ_OP_TLBI_NH_ASID,
+					     elm->tag, 0);
+	} else if (!other_kind_attached(smmu_domain, elm)) {
+		cmd = arm_smmu_make_cmd_tlbi(CMDQ_OP_TLBI_S12_VMALL, 0, elm->tag);
+	} else if (elm->kind == IOMMU_ATTACH_NEST) {
+		/* What the parent's changes do not clear any more, the next nest must not find. */
+		cmd = arm_smmu_make_cmd_tlbi(CMDQ_OP_TLBI_NH_ALL, 0, elm->tag);
+	} else {
+		/* Flushes for the nests take all that there is. */
+		return;
+	}
+	arm_smmu_cmdq_issue_cmdlist(smmu, arm_smmu_get_cmdq(smmu, &cmd), &cmd, 1, true);
+}
+
+/**
+ * arm_smmu_master_domain_del() - Take an attachment off the list of its domain, and free it
+ * @master_domain: The attachment. Neither STE nor CD name the domain any more, and what the
+ *	device has cached of it has been invalidated.
+ *
+ * Context: Process context, with arm_smmu_asid_lock held.
+ */
+void arm_smmu_master_domain_del(struct arm_smmu_master_domain *master_domain)
+{
+	struct arm_smmu_domain *smmu_domain = to_smmu_domain_devices(master_domain->domain);
+
+	lockdep_assert_held(&arm_smmu_asid_lock);
+
+	list_del(&master_domain->master_item);
+	/* The lock keeps others from attaching with the tag before it is clean. */
+	if (del_elms(master_domain) & IOMMU_ATTACH_GROUP_DOMAIN)
+		flush_tag(smmu_domain, &master_domain->elm[0].elm);
+	kfree_rcu(master_domain, rcu);
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_master_domain_del);
+
+/**
+ * arm_smmu_master_disable_atc() - ATS is about to go off in a device
+ * @master: The master, which is not attached with ATS any more, or is about not to be.
+ *
+ * When this returns, no flush sends to the ATC. It waits for those that do, which takes
+ * microseconds if the SMMU has no error.
+ *
+ * Context: Process context, with arm_smmu_asid_lock held. Sleeps.
+ */
+void arm_smmu_master_disable_atc(struct arm_smmu_master *master)
+{
+	struct arm_smmu_master_domain *pos;
+	unsigned int i;
+
+	lockdep_assert_held(&arm_smmu_asid_lock);
+
+	list_for_each_entry(pos, &master->attachments, master_item)
+		for (i = 0; i < pos->num_elms; i++)
+			if (pos->elm[i].elm.using_atc)
+				iommu_attach_disable_atc(&pos->elm[i].elm);
+	/* Also for those that have been deleted: what was sent for them may be in flight. */
+	iommu_attach_fence(&master->smmu->fence);
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_master_disable_atc);
+
+static void fence_exit(void *fence)
+{
+	iommu_attach_fence_destroy(fence);
+}
+
+/**
+ * arm_smmu_fence_init() - Initialise the fence of an SMMU
+ * @smmu: The SMMU. The fence goes with its device.
+ *
+ * Context: Process context. Sleeps.
+ * Return: 0 or -ENOMEM.
+ */
+int arm_smmu_fence_init(struct arm_smmu_device *smmu)
+{
+	int ret = iommu_attach_fence_init(&smmu->fence);
+
+	if (ret)
+		return ret;
+	return devm_add_action_or_reset(smmu->dev, fence_exit, &smmu->fence);
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_fence_init);
+
+/*
+ * Flush
+ */
+
+static void flush_add(struct arm_smmu_flush *flush, struct arm_smmu_device *smmu,
+		      struct arm_smmu_cmd *cmd)
+{
+	if (!flush->cmds.cmdq)
+		flush->cmds.cmdq = arm_smmu_get_cmdq(smmu, cmd);
+	arm_smmu_cmdq_batch_add_cmd_p(smmu, &flush->cmds, cmd);
+}
+
+static bool flush_is_whole(const struct arm_smmu_flush *flush, struct arm_smmu_device *smmu)
+{
+	return arm_smmu_inv_size_too_big(smmu, flush->size, flush->granule);
+}
+
+/* The range, or all that has the tag. */
+static void flush_add_tlbi(struct arm_smmu_flush *flush, struct arm_smmu_device *smmu,
+			   u8 range_op, u8 whole_op, u16 asid, u16 vmid)
+{
+	struct arm_smmu_cmd cmd;
+	size_t pgshift = 0;
+
+	if (flush_is_whole(flush, smmu)) {
+		cmd = arm_smmu_make_cmd_tlbi(whole_op, asid, vmid);
+		flush_add(flush, smmu, &cmd);
+		return;
+	}
+	/* A range is counted in pages. */
+	if (smmu->features & ARM_SMMU_FEAT_RANGE_INV)
+		pgshift = __ffs(flush->domain->domain.pgsize_bitmap);
+	cmd = arm_smmu_make_cmd_tlbi(range_op, asid, vmid);
+	if (!flush->cmds.cmdq)
+		flush->cmds.cmdq = arm_smmu_get_cmdq(smmu, &cmd);
+	arm_smmu_cmdq_batch_add_range(smmu, &flush->cmds, &cmd, flush->leaf, flush->iova,
+				      flush->size, flush->granule, pgshift);
+}
+
+/* What is in the batch takes effect before what comes behind it. */
+static void flush_order(struct arm_smmu_flush *flush, struct arm_smmu_device *smmu)
+{
+	struct arm_smmu_cmd cmd;
+
+	if (arm_smmu_erratum_repeat_tlbi_cfgi()) {
+		/* All of it has to be sent twice first: a wait that the erratum costs. */
+		arm_smmu_cmdq_issue_cmdlist(smmu, flush->cmds.cmdq, flush->cmds.cmds,
+					    flush->cmds.num, true);
+		flush->cmds.num = 0;
+		return;
+	}
+	/* The queue goes on behind a CMD_SYNC when that has completed, nobody has to wait. */
+	cmd = arm_smmu_make_cmd_sync(CMDQ_SYNC_0_CS_NONE, 0);
+	flush_add(flush, smmu, &cmd);
+}
+
+static void flush_s2(struct arm_smmu_flush *flush, struct arm_smmu_device *smmu,
+		     const struct iommu_attach_group *group)
+{
+	struct arm_smmu_cmd cmd;
+
+	/* Own tags come first; a nest has the same one. */
+	if (!flush->s2_sent || flush->s2_tag != group->tag)
+		flush_add_tlbi(flush, smmu, CMDQ_OP_TLBI_S2_IPA, CMDQ_OP_TLBI_S12_VMALL, 0,
+			       group->tag);
+	flush->s2_sent = true;
+	flush->s2_tag = group->tag;
+
+	/* S12_VMALL takes stage 1, too. */
+	if (group->kind != IOMMU_ATTACH_NEST || flush_is_whole(flush, smmu))
+		return;
+	flush_order(flush, smmu);
+	cmd = arm_smmu_make_cmd_tlbi(CMDQ_OP_TLBI_NH_ALL, 0, group->tag);
+	flush_add(flush, smmu, &cmd);
+}
+
+static void flush_iotlb(const struct iommu_attach_group *group, void *arg)
+{
+	struct arm_smmu_device *smmu = to_smmu(group->iommu_device);
+	struct arm_smmu_flush *flush = arg;
+
+	if (flush->domain->stage == ARM_SMMU_DOMAIN_S2)
+		flush_s2(flush, smmu, group);
+	else if (smmu->features & ARM_SMMU_FEAT_E2H)
+		flush_add_tlbi(flush, smmu, CMDQ_OP_TLBI_EL2_VA, CMDQ_OP_TLBI_EL2_ASID,
+			       group->tag, 0);
+	else
+		flush_add_tlbi(flush, smmu, CMDQ_OP_TLBI_NH_VA, CMDQ_OP_TLBI_NH_ASID,
+			       group->tag, 0);
+}
+
+/* Return: the number of the command behind the CMD_SYNC. */
+static u32 flush_send(struct arm_smmu_flush *flush, struct arm_smmu_device *smmu)
+{
+	struct arm_smmu_cmdq_batch *cmds = &flush->cmds;
+	u32 number;
+
+	number = arm_smmu_cmdq_submit(smmu, cmds->cmdq, cmds->cmds, cmds->num, true);
+	if (!flush->atc_sent) {
+		flush->atc_sent = true;
+		flush->first = arm_smmu_cmdq_number(number, -(cmds->num + 1));
+	}
+	cmds->num = 0;
+	return number;
+}
+
+/*
+ * Each submission has its CMD_SYNC right behind it: one that fails is about these ATC_INVs, or
+ * about nobody else's. The flush waits for the last one, and looks at those before it then.
+ */
+static void flush_atc(const struct iommu_attach_group *group, u64 atc, void *arg)
+{
+	struct arm_smmu_device *smmu = to_smmu(group->iommu_device);
+	struct arm_smmu_flush *flush = arg;
+	u32 sid = FIELD_GET(ATC_SID, atc);
+	struct arm_smmu_cmd cmd;
+
+	if (group->kind == IOMMU_ATTACH_NEST)
+		cmd = arm_smmu_make_cmd_atc_inv_all(sid, IOMMU_NO_PASID);
+	else
+		cmd = arm_smmu_atc_inv_to_cmd(sid, FIELD_GET(ATC_SSID, atc), flush->iova,
+					      flush->size);
+	if (flush->cmds.num == CMDQ_BATCH_ENTRIES - 1)
+		flush_send(flush, smmu);
+	flush_add(flush, smmu, &cmd);
+}
+
+static u64 flush_submit(struct iommu_device *iommu_device, void *arg)
+{
+	struct arm_smmu_device *smmu = to_smmu(iommu_device);
+	struct arm_smmu_flush *flush = arg;
+	struct arm_smmu_cmdq_batch *cmds = &flush->cmds;
+	u32 number, span = 0;
+	u64 cookie;
+
+	if (FIELD_GET(CMDQ_0_OP, cmds->cmds[0].data[0]) == CMDQ_OP_ATC_INV) {
+		number = flush_send(flush, smmu);
+		span = min_t(u32, arm_smmu_cmdq_number(number, -flush->first),
+			     FIELD_MAX(COOKIE_SPAN));
+	} else {
+		/* The second time behind the CMD_SYNC of the first. */
+		if (arm_smmu_erratum_repeat_tlbi_cfgi())
+			arm_smmu_cmdq_submit(smmu, cmds->cmdq, cmds->cmds, cmds->num, true);
+		number = arm_smmu_cmdq_submit(smmu, cmds->cmdq, cmds->cmds, cmds->num, true);
+	}
+	cookie = FIELD_PREP(COOKIE_NUMBER, number) | FIELD_PREP(COOKIE_SPAN, span) |
+		 FIELD_PREP(COOKIE_QUEUE, cmds->cmdq->index);
+	cmds->num = 0;
+	cmds->cmdq = NULL;
+	flush->s2_sent = false;
+	flush->atc_sent = false;
+	flush->deadline = 0;
+	return cookie;
+}
+
+/*
+ * Sets a device aside that does not answer. The SMMU's fence is held: what is on the list
+ * cannot be released.
+ *
+ * Return: is it attached to the domain?
+ */
+static bool flush_set_aside(struct arm_smmu_flush *flush, struct arm_smmu_device *smmu, u32 sid)
+{
+	struct iommu_attach_endpoint *endpoint = NULL;
+	struct arm_smmu_attach_elm *pos;
+	struct iommu_attach_walk walk;
+
+	iommu_attach_walk_begin(&walk, &flush->domain->alist);
+	iommu_attach_for_each_all(pos, &walk, elm) {
+		if (pos->elm.iommu_device == &smmu->iommu &&
+		    FIELD_GET(ATC_SID, pos->elm.atc) == sid) {
+			endpoint = pos->elm.endpoint;
+			break;
+		}
+	}
+	if (endpoint && !iommu_attach_is_aside(endpoint)) {
+		iommu_attach_set_aside(endpoint);
+		dev_err(smmu->dev,
+			"StreamID 0x%x does not answer ATC invalidations, it gets no more of them\n",
+			sid);
+	}
+	iommu_attach_walk_end(&walk);
+	return endpoint;
+}
+
+/* All CMD_SYNCs of the flush have completed: has one of them failed? */
+static int flush_atc_error(struct arm_smmu_flush *flush, struct arm_smmu_device *smmu,
+			   struct arm_smmu_cmdq *cmdq, u32 number, u32 span)
+{
+	struct arm_smmu_atc_error error;
+	int ret = 0;
+	u32 left;
+
+	if (likely(!READ_ONCE(cmdq->nr_atc_errors)))
+		return 0;
+	for (left = span; left; left--) {
+		if (!arm_smmu_cmdq_atc_error(cmdq, arm_smmu_cmdq_number(number, -left), &error))
+			continue;
+		if (!error.named)
+			ret = -ETIMEDOUT;
+		else if (flush_set_aside(flush, smmu, error.sid))
+			ret = ret ?: -EAGAIN;
+	}
+	return ret;
+}
+
+static int flush_wait(struct iommu_device *iommu_device, u64 cookie, void *arg)
+{
+	struct arm_smmu_device *smmu = to_smmu(iommu_device);
+	u32 number = FIELD_GET(COOKIE_NUMBER, cookie);
+	u32 span = FIELD_GET(COOKIE_SPAN, cookie);
+	struct arm_smmu_flush *flush = arg;
+	struct arm_smmu_cmdq *cmdq;
+	bool late = false;
+	int i;
+
+	cmdq = arm_smmu_cmdq_by_index(smmu, FIELD_GET(COOKIE_QUEUE, cookie));
+	for (i = 0; i < FLUSH_POLLS; i++) {
+		if (arm_smmu_cmdq_done(cmdq, number, ++flush->looks % FLUSH_STATUS_LOOKS == 0))
+			return span ? flush_atc_error(flush, smmu, cmdq, number, span) : 0;
+		cpu_relax();
+	}
+	if (!flush->deadline)
+		flush->deadline = ktime_add_us(ktime_get(), ARM_SMMU_POLL_TIMEOUT_US);
+	else
+		late = ktime_after(ktime_get(), flush->deadline);
+	if (!late)
+		return -EINPROGRESS;
+	/* It may not have run meanwhile. */
+	if (arm_smmu_cmdq_done(cmdq, number, true))
+		return span ? flush_atc_error(flush, smmu, cmdq, number, span) : 0;
+	dev_err_ratelimited(smmu->dev,
+			    "CMD_SYNC timeout before 0x%08x [hwprod 0x%08x, hwcons 0x%08x]\n",
+			    number, readl_relaxed(cmdq->q.prod_reg),
+			    readl_relaxed(cmdq->q.cons_reg));
+	return -EIO;
+}
+
+static void flush_silent(struct iommu_device *iommu_device, u64 atc, void *arg)
+{
+	flush_set_aside(arg, to_smmu(iommu_device), FIELD_GET(ATC_SID, atc));
+}
+
+static const struct iommu_attach_flush_ops arm_smmu_flush_list_ops = {
+	.iotlb = flush_iotlb,
+	.atc = flush_atc,
+	.submit = flush_submit,
+	.wait = flush_wait,
+	.silent = flush_silent,
+	.wait_before_atc = true,
+};
+
+/**
+ * arm_smmu_domain_inv_range() - Invalidate what is cached of a domain
+ * @smmu_domain: The domain, whose page table has been changed.
+ * @iova: Where.
+ * @size: How much, in bytes. 0: everything.
+ * @granule: The size of what was unmapped, a page or block.
+ * @leaf: No table has been taken out.
+ *
+ * What the caller has written is in the page table for all that is attached, also for what is
+ * being attached meanwhile: iommu_attach_add() has the barrier that this needs.
+ *
+ * Context: Any context. Spins for as long as the hardware takes, a second at most for each
+ * CMD_SYNC. RCU waits with it only where a full queue has to make room.
+ */
+void arm_smmu_domain_inv_range(struct arm_smmu_domain *smmu_domain, unsigned long iova,
+			       size_t size, unsigned int granule, bool leaf)
+{
+	struct arm_smmu_flush flush __uninitialized;
+	int ret;
+
+	flush.domain = smmu_domain;
+	flush.iova = iova;
+	flush.size = size;
+	flush.granule = granule;
+	flush.leaf = leaf;
+	flush.s2_sent = false;
+	flush.atc_sent = false;
+	flush.looks = 0;
+	flush.deadline = 0;
+	flush.cmds.num = 0;
+	flush.cmds.cmdq = NULL;
+	ret = iommu_attach_flush_inline(&smmu_domain->alist, &arm_smmu_flush_list_ops, &flush);
+	if (unlikely(ret))
+		pr_err_ratelimited("arm-smmu-v3: Invalidation of 0x%lx, 0x%zx bytes, failed: %d. Devices may still reach what was unmapped\n",
+				   iova, size, ret);
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_domain_inv_range);
