@@ -29,10 +29,13 @@
  * As long as ATS is on, a command for what has just been detached does no harm, and detach
  * does not wait.
  *
+ * Behind which SMMUs a domain may be attached, arm_smmu_domain_check() says.
+ *
  * arm_smmu_asid_lock is held from the first change of a list to the last one of an attach. The
  * list's lock is taken inside it. Flushes take neither.
  */
 #include <linux/bitfield.h>
+#include <linux/io-pgtable.h>
 #include <linux/iommu-alist.h>
 #include <linux/ktime.h>
 #include <linux/list.h>
@@ -294,6 +297,60 @@ void arm_smmu_master_disable_atc(struct arm_smmu_master *master)
 	iommu_attach_fence(&master->smmu->fence);
 }
 EXPORT_SYMBOL_IF_KUNIT(arm_smmu_master_disable_atc);
+
+/* Return: what of the SMMU does not fit to a stage 1 that is there, or NULL. */
+static const char *s1_misfit(struct arm_smmu_domain *smmu_domain, struct arm_smmu_device *smmu)
+{
+	const struct io_pgtable_cfg *cfg =
+		&io_pgtable_ops_to_pgtable(smmu_domain->pgtbl_ops)->cfg;
+
+	if (!(smmu->features & ARM_SMMU_FEAT_TRANS_S1))
+		return "no stage 1";
+	if (cfg->pgsize_bitmap & ~smmu->pgsize_bitmap)
+		return "page sizes";
+	if (cfg->ias > (smmu->features & ARM_SMMU_FEAT_VAX ? 52 : 48))
+		return "size of input addresses";
+	if (cfg->oas > smmu->oas)
+		return "size of output addresses";
+	if (cfg->coherent_walk != !!(smmu->features & ARM_SMMU_FEAT_COHERENCY))
+		return "coherency of table walks";
+	if (cfg->quirks & IO_PGTABLE_QUIRK_ARM_HD && !(smmu->features & ARM_SMMU_FEAT_HD))
+		return "no dirty tracking";
+	return NULL;
+}
+
+/**
+ * arm_smmu_domain_check() - May a domain be attached behind an SMMU?
+ * @smmu_domain: The domain: paging or SVA.
+ * @smmu: The SMMU.
+ *
+ * It may behind the one that it was made for. The ASID is the same on all SMMUs, so stage 1 may
+ * be shared by those that its page table suits. A VMID is one SMMU's.
+ *
+ * Context: Any context.
+ * Return: 0, or -EINVAL with a debug message that says what does not fit.
+ */
+int arm_smmu_domain_check(struct arm_smmu_domain *smmu_domain, struct arm_smmu_device *smmu)
+{
+	const char *misfit = NULL;
+
+	if (smmu_domain->smmu == smmu)
+		return 0;
+	if (smmu_domain->stage == ARM_SMMU_DOMAIN_S2)
+		misfit = "VMID";
+	else if (smmu_domain->cd.asid >> smmu->asid_bits)
+		misfit = "size of ASIDs";
+	else if (smmu_domain->stage == ARM_SMMU_DOMAIN_S1)
+		misfit = s1_misfit(smmu_domain, smmu);
+	else if (!(smmu->features & ARM_SMMU_FEAT_SVA))
+		misfit = "no SVA";
+	if (!misfit)
+		return 0;
+	dev_dbg(smmu->dev, "a domain of %s does not fit: %s\n",
+		dev_name(smmu_domain->smmu->dev), misfit);
+	return -EINVAL;
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_domain_check);
 
 static void fence_exit(void *fence)
 {

@@ -9,6 +9,7 @@
 #include <kunit/test.h>
 #include <linux/cpumask.h>
 #include <linux/delay.h>
+#include <linux/io-pgtable.h>
 #include <linux/iommu-alist.h>
 #include <linux/kthread.h>
 
@@ -35,6 +36,8 @@ struct fake {
 	unsigned int nr_masters;
 	struct arm_smmu_cmdq other;
 	u32 silent;			/* a stream that does not answer, or 0 */
+	struct fake *peer;		/* the other SMMU of a domain */
+	u32 peer_sent;			/* what it had been sent when this one was waited for */
 	unsigned int asked;		/* how often for a queue */
 	struct completion flushing, detaching, done;	/* as far as the two threads are */
 	u32 reg, other_reg;
@@ -141,7 +144,7 @@ static void flush_test_queue(struct kunit *test, struct fake *fake, struct arm_s
 	KUNIT_ASSERT_EQ(test, arm_smmu_cmdq_init(&fake->smmu, cmdq), 0);
 }
 
-static struct fake *flush_test_fake(struct kunit *test)
+static struct fake *flush_test_named(struct kunit *test, const char *name)
 {
 	struct fake *fake = kunit_kzalloc(test, sizeof(*fake), GFP_KERNEL);
 
@@ -149,7 +152,7 @@ static struct fake *flush_test_fake(struct kunit *test)
 	init_completion(&fake->flushing);
 	init_completion(&fake->detaching);
 	init_completion(&fake->done);
-	fake->smmu.dev = kunit_device_register(test, "arm-smmu-v3-flush");
+	fake->smmu.dev = kunit_device_register(test, name);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, fake->smmu.dev);
 	mutex_init(&fake->smmu.streams_mutex);
 	fake->smmu.features = ARM_SMMU_FEAT_ATS;
@@ -165,6 +168,11 @@ static struct fake *flush_test_fake(struct kunit *test)
 	fake->domain->domain.pgsize_bitmap = SZ_4K;
 	fake->domain->cd.asid = TAG;
 	return fake;
+}
+
+static struct fake *flush_test_fake(struct kunit *test)
+{
+	return flush_test_named(test, "arm-smmu-v3-flush");
 }
 
 static void flush_test_free(struct fake *fake)
@@ -625,6 +633,124 @@ static void flush_test_silent_named(struct kunit *test)
 }
 
 /*
+ * Several SMMUs
+ */
+
+static struct arm_smmu_cmdq *flush_test_one_of_two(struct arm_smmu_device *smmu,
+						   struct arm_smmu_cmd *cmd)
+{
+	return &container_of(smmu, struct fake, smmu)->other;
+}
+
+static struct arm_smmu_cmdq *flush_test_wait_for_one(struct arm_smmu_device *smmu, u16 index)
+{
+	struct fake *fake = container_of(smmu, struct fake, smmu);
+
+	if (!fake->peer_sent)
+		fake->peer_sent = fake->peer->other_reg;
+	return &fake->other;
+}
+
+static const struct arm_smmu_impl_ops flush_test_two_smmus = {
+	.get_secondary_cmdq = flush_test_one_of_two,
+	.secondary_cmdq = flush_test_wait_for_one,
+};
+
+/* Both are sent to before the first one is waited for; one that has gone gets nothing. */
+static void flush_test_shared(struct kunit *test)
+{
+	struct fake *fake[2];
+	u32 reg;
+	int i;
+
+	fake[0] = flush_test_fake(test);
+	fake[1] = flush_test_named(test, "arm-smmu-v3-other");
+	for (i = 0; i < 2; i++) {
+		fake[i]->peer = fake[!i];
+		fake[i]->smmu.impl_ops = &flush_test_two_smmus;
+		flush_test_add(test, flush_test_master(test, fake[i], STAYS + i, 1),
+			       &fake[0]->domain->domain, IOMMU_NO_PASID, true);
+	}
+	flush_test_flush(fake[0]);
+	for (i = 0; i < 2; i++) {
+		/* TLBI and ATC_INV, a CMD_SYNC each */
+		KUNIT_EXPECT_EQ(test, fake[i]->other_reg, 4);
+		KUNIT_EXPECT_EQ(test, fake[i]->peer_sent, 2);
+		KUNIT_EXPECT_EQ(test, flush_test_asked(fake[i], STAYS + i), 1);
+	}
+
+	/* The tag is cleared where the last one goes, and nowhere else. */
+	reg = fake[0]->other_reg;
+	flush_test_del(test, fake[1]->masters[0], &fake[0]->domain->domain, IOMMU_NO_PASID);
+	KUNIT_EXPECT_EQ(test, fake[1]->other_reg, 6);
+	KUNIT_EXPECT_EQ(test, fake[0]->other_reg, reg);
+	flush_test_flush(fake[0]);
+	KUNIT_EXPECT_EQ(test, fake[1]->other_reg, 6);
+	KUNIT_EXPECT_EQ(test, fake[0]->other_reg, reg + 4);
+	for (i = 1; i >= 0; i--)
+		flush_test_free(fake[i]);
+}
+
+/* A domain goes behind another SMMU if that can do all that its page table asks for. */
+static void flush_test_fits(struct kunit *test)
+{
+	const u32 features = ARM_SMMU_FEAT_TRANS_S1 | ARM_SMMU_FEAT_COHERENCY | ARM_SMMU_FEAT_HD |
+			     ARM_SMMU_FEAT_VAX | ARM_SMMU_FEAT_SVA;
+	struct fake *other = flush_test_named(test, "arm-smmu-v3-other");
+	struct fake *fake = flush_test_fake(test);
+	struct arm_smmu_domain *domain = fake->domain;
+	struct arm_smmu_device *smmu = &other->smmu;
+	struct io_pgtable *pgtable = kunit_kzalloc(test, sizeof(*pgtable), GFP_KERNEL);
+	u32 without;
+
+	KUNIT_ASSERT_NOT_NULL(test, pgtable);
+	domain->pgtbl_ops = &pgtable->ops;
+	pgtable->cfg.pgsize_bitmap = SZ_4K | SZ_2M;
+	pgtable->cfg.ias = 52;
+	pgtable->cfg.oas = 44;
+	pgtable->cfg.coherent_walk = true;
+	pgtable->cfg.quirks = IO_PGTABLE_QUIRK_ARM_HD;
+	smmu->features = features;
+	smmu->pgsize_bitmap = SZ_4K | SZ_2M | SZ_1G;
+	smmu->oas = 48;
+	smmu->asid_bits = 8;
+
+	KUNIT_EXPECT_EQ(test, arm_smmu_domain_check(domain, smmu), 0);
+	/* Each of them is needed, but for SVA. */
+	for (without = 1; without && without <= features; without <<= 1) {
+		smmu->features = features & ~without;
+		KUNIT_EXPECT_EQ(test, arm_smmu_domain_check(domain, smmu),
+				features & without & ~ARM_SMMU_FEAT_SVA ? -EINVAL : 0);
+	}
+	smmu->features = features;
+	smmu->pgsize_bitmap = SZ_4K;
+	KUNIT_EXPECT_EQ(test, arm_smmu_domain_check(domain, smmu), -EINVAL);
+	smmu->pgsize_bitmap = SZ_4K | SZ_2M;
+	smmu->oas = 40;
+	KUNIT_EXPECT_EQ(test, arm_smmu_domain_check(domain, smmu), -EINVAL);
+	smmu->oas = 44;
+	pgtable->cfg.coherent_walk = false;
+	KUNIT_EXPECT_EQ(test, arm_smmu_domain_check(domain, smmu), -EINVAL);
+	pgtable->cfg.coherent_walk = true;
+	domain->cd.asid = 256;
+	KUNIT_EXPECT_EQ(test, arm_smmu_domain_check(domain, smmu), -EINVAL);
+	domain->cd.asid = 255;
+	KUNIT_EXPECT_EQ(test, arm_smmu_domain_check(domain, smmu), 0);
+
+	domain->stage = ARM_SMMU_DOMAIN_SVA;
+	KUNIT_EXPECT_EQ(test, arm_smmu_domain_check(domain, smmu), 0);
+	smmu->features = features & ~ARM_SMMU_FEAT_SVA;
+	KUNIT_EXPECT_EQ(test, arm_smmu_domain_check(domain, smmu), -EINVAL);
+	/* A VMID is that of one SMMU. */
+	domain->stage = ARM_SMMU_DOMAIN_S2;
+	smmu->features = features;
+	KUNIT_EXPECT_EQ(test, arm_smmu_domain_check(domain, smmu), -EINVAL);
+	KUNIT_EXPECT_EQ(test, arm_smmu_domain_check(domain, &fake->smmu), 0);
+	flush_test_free(other);
+	flush_test_free(fake);
+}
+
+/*
  * Nesting parents
  */
 
@@ -779,6 +905,8 @@ static struct kunit_case flush_test_cases[] = {
 	KUNIT_CASE(flush_test_opcodes),
 	KUNIT_CASE(flush_test_silent),
 	KUNIT_CASE(flush_test_silent_named),
+	KUNIT_CASE(flush_test_shared),
+	KUNIT_CASE(flush_test_fits),
 	KUNIT_CASE(flush_test_nest_parent),
 	{}
 };
