@@ -879,7 +879,8 @@ static inline bool iommu_attach_empty(const struct iommu_attach_list *alist)
 
 /* What is out of line has room for as many. */
 #define IOMMU_ATTACH_WINDOW_MAX	32
-static_assert(IOMMU_ATTACH_WINDOW > 0 && IOMMU_ATTACH_WINDOW <= IOMMU_ATTACH_WINDOW_MAX);
+static_assert(IOMMU_ATTACH_WINDOW > 0 && IOMMU_ATTACH_WINDOW <= IOMMU_ATTACH_WINDOW_MAX,
+	      "IOMMU_ATTACH_WINDOW out of range");
 
 /* What a pass sends. */
 #define IOMMU_ATTACH_SEND_OWN	BIT(IOMMU_ATTACH_OWN)

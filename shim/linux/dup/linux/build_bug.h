@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#ifndef __LINUX_BUILD_BUG_H
-#define __LINUX_BUILD_BUG_H
+#ifndef _LINUX_BUILD_BUG_H
+#define _LINUX_BUILD_BUG_H
 
-#define static_assert(expression)	_Static_assert(expression, #expression)
+/* static_assert(), which takes a text here. */
+#include <assert.h>
 
-#endif /* __LINUX_BUILD_BUG_H */
+#endif
