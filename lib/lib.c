@@ -209,8 +209,8 @@ static int check_new(struct iommu_attach_elm *elm)
 	if (WARN_ONCE(!elm->iommu_device, "the attachment has no IOMMU") ||
 	    WARN_ONCE(!GOOD(elm->fence),
 		      "the attachment has no fence, or one that is not initialised") ||
-	    WARN_ONCE(READ_ONCE(elm->fence->iommu_device) != elm->iommu_device &&
-		      __atomic_load_n(fence_users(elm->fence), __ATOMIC_RELAXED),
+	    WARN_ONCE(READ_ONCE(elm->fence->iommu_device) &&
+		      READ_ONCE(elm->fence->iommu_device) != elm->iommu_device,
 		      "the fence is that of another IOMMU") ||
 	    WARN_ONCE(elm->kind > IOMMU_ATTACH_NEST, "the kind is out of range") ||
 	    WARN_ONCE(elm->using_atc && elm->atc & IOMMU_ATTACH_STATE,

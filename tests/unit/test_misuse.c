@@ -179,6 +179,7 @@ static void rule_11_add_of_what_is_out_of_range(void **state)
 {
 	struct fixture *f = *state;
 	struct attachment *attachment = new_attachment();
+	struct iommu_attach_fence none = { 0 };
 	int bit;
 
 	attachment->elm.iommu_device = NULL;
@@ -192,6 +193,19 @@ static void rule_11_add_of_what_is_out_of_range(void **state)
 	assert_int_equal(iommu_attach_add(&f->other, &attachment->elm), -EINVAL);
 	was_warned(f);
 
+	/* One that is another IOMMU's, and one that was never initialised. */
+	attachment->elm.iommu_device = IOMMU(1);
+	attachment->elm.fence = &fences[0];
+	expect_warning(f);
+	assert_int_equal(iommu_attach_add(&f->other, &attachment->elm), -EINVAL);
+	was_warned(f);
+	attachment->elm.fence = &none;
+	expect_warning(f);
+	assert_int_equal(iommu_attach_add(&f->other, &attachment->elm), -EINVAL);
+	was_warned(f);
+	assert_true(iommu_attach_empty(&f->other));
+
+	attachment->elm.iommu_device = IOMMU(0);
 	attachment->elm.fence = &fences[0];
 	attachment->elm.kind = IOMMU_ATTACH_NEST + 1;
 	expect_warning(f);

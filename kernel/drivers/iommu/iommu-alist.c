@@ -1041,11 +1041,20 @@ static int attach_parts(struct attach_part *part, u32 nr,
 
 static int check_new(const struct iommu_attach_elm *elm)
 {
+	struct iommu_device *fenced;
+
 	if (WARN_ON_ONCE(elm->alist))
 		return -EEXIST;
 	if (WARN_ON_ONCE(!elm->iommu_device || !elm->fence ||
 			 elm->kind > IOMMU_ATTACH_NEST ||
 			 (elm->using_atc && elm->atc & IOMMU_ATTACH_STATE)))
+		return -EINVAL;
+	if (WARN_ONCE(!elm->fence->pair[0], "attach list: a fence is not initialised\n"))
+		return -EINVAL;
+	/* Its flushes would wait for the other one. */
+	fenced = READ_ONCE(elm->fence->iommu_device);
+	if (WARN_ONCE(fenced && fenced != elm->iommu_device,
+		      "attach list: a fence has two IOMMUs\n"))
 		return -EINVAL;
 	return 0;
 }
@@ -1099,7 +1108,8 @@ EXPORT_SYMBOL_GPL(iommu_attach_destroy);
  * Context: Process context. Sleeps. Takes and releases the list's lock.
  * Return: IOMMU_ATTACH_GROUP_DOMAIN if the attachment is the first of its group, 0 if
  * it is not; -ENOMEM, and the list is as it was; -EEXIST or -EINVAL with a warning
- * if it is on a list already or its fields are out of range.
+ * if it is on a list already or its fields are out of range, or its fence is that of
+ * another IOMMU.
  */
 int iommu_attach_add(struct iommu_attach_list *alist,
 		     struct iommu_attach_elm *elm)
