@@ -121,37 +121,23 @@ static void print_count(FILE *out, const struct profile *p, const char *name, ui
 static void print_histogram(FILE *out, const struct profile *p, const char *name,
 			    const struct times *times)
 {
-	uint64_t by[64] = { 0 }, most = 0;
-	unsigned int i, first = 63, last = 0;
+	struct times_powers by;
 	char from[32], to[32];
+	unsigned int i;
 
 	if (!times->nr)
 		return;
-	/* One line a power of two. */
-	for (i = 0; i < TIMES_BUCKETS; i++) {
-		unsigned int power = i < 16 ? i < 8 ? 0 : 1 : i / 8;
-
-		if (!times->bucket[i])
-			continue;
-		by[power] += times->bucket[i];
-		if (power < first)
-			first = power;
-		if (power > last)
-			last = power;
-	}
-	for (i = first; i <= last; i++)
-		if (by[i] > most)
-			most = by[i];
+	by = times_powers(times);
 	fprintf(out, "  %s\n", name);
-	for (i = first; i <= last; i++) {
-		unsigned int n = (by[i] * BAR + most - 1) / most;
+	for (i = by.first; i <= by.last; i++) {
+		unsigned int n = (by.number[i] * BAR + by.most - 1) / by.most;
 		char bar[BAR + 1];
 
 		memset(bar, '#', n);
 		bar[n] = '\0';
 		fprintf(out, "    %10s .. %10s %10" PRIu64 "%s%s\n",
 			cost_time(p, times_bucket_ns(i * 8), true, from, sizeof(from)),
-			cost_time(p, times_bucket_ns(i * 8 + 8), true, to, sizeof(to)), by[i],
+			cost_time(p, times_bucket_ns(i * 8 + 8), true, to, sizeof(to)), by.number[i],
 			n ? " " : "", bar);
 	}
 }

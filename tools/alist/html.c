@@ -69,37 +69,26 @@ static void axes(FILE *out, const char *label, uint64_t most, const char *unit)
 static void histogram(FILE *out, const struct profile *p, const char *name,
 		      const struct times *times)
 {
-	uint64_t by[64] = { 0 }, most = 1;
-	unsigned int i, first = 63, last = 0, n;
+	struct times_powers by;
+	unsigned int i, n;
 	char from[32];
 	double width;
 
 	if (!times->nr)
 		return;
-	for (i = 0; i < TIMES_BUCKETS; i++) {
-		if (!times->bucket[i])
-			continue;
-		by[i / 8] += times->bucket[i];
-		if (i / 8 < first)
-			first = i / 8;
-		if (i / 8 > last)
-			last = i / 8;
-	}
-	for (i = first; i <= last; i++)
-		if (by[i] > most)
-			most = by[i];
-	n = last - first + 1;
+	by = times_powers(times);
+	n = by.last - by.first + 1;
 	width = (double)(WIDTH - 4 - LEFT) / n;
 	fprintf(out, "<figure style='margin:0'><figcaption>%s</figcaption>", name);
-	axes(out, name, most, "");
-	for (i = first; i <= last; i++) {
-		double x = LEFT + (i - first) * width;
-		double high = (double)by[i] / most * (HEIGHT - BOTTOM - TOP);
+	axes(out, name, by.most, "");
+	for (i = by.first; i <= by.last; i++) {
+		double x = LEFT + (i - by.first) * width;
+		double high = (double)by.number[i] / by.most * (HEIGHT - BOTTOM - TOP);
 
 		cost_time(p, times_bucket_ns(i * 8), true, from, sizeof(from));
 		fprintf(out, "<rect x=%.1f y=%.1f width=%.1f height=%.1f fill='var(--a)'><title>from %s: %" PRIu64 "</title></rect>\n",
-			x + 1, HEIGHT - BOTTOM - high, width - 2, high, from, by[i]);
-		if ((n <= 8 || !((i - first) % ((n + 7) / 8))) && x + LABEL <= WIDTH)
+			x + 1, HEIGHT - BOTTOM - high, width - 2, high, from, by.number[i]);
+		if ((n <= 8 || !((i - by.first) % ((n + 7) / 8))) && x + LABEL <= WIDTH)
 			fprintf(out, "<text x=%.1f y=%d>%s</text>\n", x, HEIGHT - BOTTOM + 16,
 				from);
 	}

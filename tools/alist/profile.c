@@ -102,6 +102,25 @@ uint64_t times_quantile(const struct times *times, double share)
 	return end < times->max ? end : times->max;
 }
 
+struct times_powers times_powers(const struct times *times)
+{
+	struct times_powers powers = { .first = TIMES_POWERS - 1 };
+	unsigned int i, power;
+
+	for (i = 0; i < TIMES_BUCKETS; i++) {
+		if (!times->bucket[i])
+			continue;
+		power = i / 8;
+		powers.number[power] += times->bucket[i];
+		if (power < powers.first)
+			powers.first = power;
+		powers.last = power;
+		if (powers.number[power] > powers.most)
+			powers.most = powers.number[power];
+	}
+	return powers;
+}
+
 uint64_t profile_flushes(const struct profile *p)
 {
 	return p->flush.nr ? p->flush.nr : p->flushes;

@@ -26,6 +26,18 @@ uint64_t times_quantile(const struct times *times, double share);
 /* First value of a bucket; of one more: the end of it. */
 uint64_t times_bucket_ns(unsigned int bucket);
 
+#define TIMES_POWERS	(TIMES_BUCKETS / 8)
+
+/* A histogram by powers of two: @number[@first] to @number[@last], @most in one. */
+struct times_powers {
+	uint64_t number[TIMES_POWERS];
+	unsigned int first, last;
+	uint64_t most;
+};
+
+/* @times is not empty. */
+struct times_powers times_powers(const struct times *times);
+
 /* A part of the time of the log, all of the same length. */
 struct slice {
 	uint64_t maps, unmaps, bytes;
