@@ -288,8 +288,8 @@ def missing():
     for name, of in (('vtd-vfio-ats-1-2-4-8dev', 'qi_submit'), ('amd-nvme-strict', 'amdcmd'),
                      ('smmuv3-nvme-strict', 'smmucmd'), ('vtd-nvme-strict', 'qi_submit')):
         lines = [x for x in trace(name).splitlines(keepends=True) if 'entries-in' not in x]
-        for nth in (5, 13, 21):
-            unmaps, out = 0, []
+        for nth in (1, 5, 13, 21):
+            unmaps, out, done = 0, [], False
             for line in lines:
                 unmaps += ' unmap: ' in line
                 if unmaps == nth and f' {of}: ' in line and ' map: ' not in line and not done:
@@ -300,6 +300,27 @@ def missing():
                     'reasons.count("flush-missing") == 1', code=1)
             replays(f'{name}: unless events were lost', lost(''.join(out), nth),
                     '"flush-missing" not in reasons and "lost-events" in reasons')
+
+
+    pages = [0x10000 + i * 0x1000 for i in range(9)]
+    flushes = {'VT-d': lambda a: [psi(4, a)], 'AMD': lambda a: [amd_pages(4, a), AMD_WAIT],
+               'SMMUv3': lambda a: [smmu(0x12, 9 << 48, a | 1)],
+               'RISC-V': lambda a: [riscv(1 | 1 << 10 | 7 << 12 | 1 << 32, a >> 2), riscv(2)]}
+    for name, flush in flushes.items():
+        def unmaps(without, end=(), flush=flush):
+            return log(*[x for a in pages for x in (
+                f'map: IOMMU: iova=0x{a:x} - 0x{a + 4096:x} paddr=0x80000 size=4096',
+                f'unmap: IOMMU: iova=0x{a:x} - 0x{a + 4096:x} size=4096 unmapped_size=4096',
+                *(flush(a) if a != without else []))], *end)
+        replays(f'{name}: none is missing', unmaps(None), '"flush-missing" not in reasons and not d["unknowns"]["flushes"]')
+        for nth in (0, 1, 4):
+            replays(f'{name}: the flush of unmap {nth} is missing, nobody was seen attached', unmaps(pages[nth]),
+                    'reasons.count("flush-missing") == 1', code=1)
+        replays(f'{name}: the log ends before the last', unmaps(pages[-1]),
+                '"flush-missing" not in reasons and d["unknowns"]["flushes"] == 1')
+        replays(f'{name}: the last is missing, and the log goes on for others',
+                unmaps(pages[-1], ['@ u-2 [001] d....@' + MAP] * 20),
+                'reasons.count("flush-missing") == 1', code=1)
 
 
 def formats():

@@ -311,6 +311,7 @@ struct machine_attachment *attach(struct rebuild *r,
 	dev->iommu = iommu;
 	r->nr_attachments++;
 	r->unknown[UNKNOWN_ATTACHMENT] += guessed;
+	r->was_attached |= guessed && !r->saw_attach;
 	step.domain = domain;
 	step.attachment = att;
 	rebuild_emit(r, &step);
@@ -440,6 +441,8 @@ void machine_clear(struct rebuild *r)
 	r->lazy.nr = 0;
 	r->lazy_line = 0;
 	r->saw_strict = r->saw_lazy = false;
+	r->newest_ns = 0;
+	r->saw_attach = r->was_attached = false;
 	r->saw_tags = false;
 	m->lost = false;
 	m->nests = false;

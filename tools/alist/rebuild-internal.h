@@ -66,10 +66,13 @@ struct rebuild {
 	int ret;
 	char error[256];
 	uint64_t line;
+	uint64_t newest_ns;		/* of this run */
 	bool ending;			/* the log does, or a run of it */
 	bool told;			/* the burst that is being settled */
 	bool saw_strict;		/* in this run: an unmap flushed at once */
 	bool saw_lazy;			/* and one flushed with everything else */
+	bool saw_attach;		/* or who is attached changed */
+	bool was_attached;		/* a flush showed that somebody was, before any did */
 	uint64_t lazy_line;		/* of the newest unmap that waits, or did */
 	unsigned int nr_waiting;	/* contexts */
 	struct burst_count recorded, all_told;

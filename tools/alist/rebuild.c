@@ -246,20 +246,28 @@ static void members_of_burst(struct rebuild *r, struct context *c,
 	}
 }
 
-static void range_to_lazy(struct rebuild *r, struct machine_range range, bool expected)
+/*
+ * @wanted: a flush of the range should have followed, if somebody is attached; at the end
+ * of the log it may be to come.
+ */
+static void range_to_lazy(struct rebuild *r, struct machine_range range, bool wanted)
 {
-	range.expected = expected;
+	bool attached = r->nr_attachments || r->pending;
+
+	range.expected = wanted && attached;
+	range.unsure = wanted && !attached && !r->saw_attach;
+	range.cut = r->ending && !wanted && attached;
 	ranges_add(r, &r->lazy, LAZY_MAX, range);
 	if (range.line > r->lazy_line)
 		r->lazy_line = range.line;
 }
 
-static void to_lazy(struct rebuild *r, struct ranges *ranges, bool expected)
+static void to_lazy(struct rebuild *r, struct ranges *ranges, bool wanted)
 {
 	size_t i;
 
 	for (i = 0; i < ranges->nr; i++)
-		range_to_lazy(r, ranges->range[i], expected);
+		range_to_lazy(r, ranges->range[i], wanted);
 	ranges->nr = 0;
 }
 
@@ -291,10 +299,10 @@ static void others_to_lazy(struct rebuild *r, struct context *c)
 	}
 }
 
-/* Whether an unmap should be flushed at once, if unmaps are in this log. */
-static bool is_expected(const struct rebuild *r, const struct context *c)
+/* Whether an unmap should have been flushed by now, if unmaps are in this log. */
+static bool is_wanted(const struct rebuild *r, const struct context *c)
 {
-	return !r->ending && !c->emptied && (r->nr_attachments || r->pending);
+	return !c->emptied && (!r->ending || r->newest_ns - c->ns > FLUSH_GAP_NS);
 }
 
 /* Ranges that the flush is not about go where they wait for another one. */
@@ -310,7 +318,7 @@ static void keep_flushed(struct rebuild *r, struct context *c, uint64_t first,
 		if (range.iova <= last && range.iova + (range.size - 1) >= first)
 			ranges->range[kept++] = range;
 		else
-			range_to_lazy(r, range, is_expected(r, c));
+			range_to_lazy(r, range, is_wanted(r, c));
 	}
 	ranges->nr = kept;
 }
@@ -335,7 +343,7 @@ static void missing(struct rebuild *r, const struct machine_range *range, bool c
  */
 static void unmap_without_flush(struct rebuild *r, struct context *c)
 {
-	to_lazy(r, &c->ranges, is_expected(r, c));
+	to_lazy(r, &c->ranges, is_wanted(r, c));
 }
 
 /* The log ends, or a run of it: what is still waiting? */
@@ -344,10 +352,12 @@ static void settle_lazy(struct rebuild *r)
 	size_t i;
 
 	for (i = 0; i < r->lazy.nr && !r->ret; i++) {
-		if (!r->lazy.range[i].expected)
+		const struct machine_range *range = &r->lazy.range[i];
+
+		if (!range->expected && !(range->unsure && r->was_attached) && !range->cut)
 			continue;
-		if (r->saw_strict && !r->saw_lazy)
-			missing(r, &r->lazy.range[i], false);
+		if (r->saw_strict && !r->saw_lazy && !range->cut)
+			missing(r, range, false);
 		else
 			r->unknown[UNKNOWN_FLUSH]++;
 	}
@@ -630,6 +640,8 @@ static struct context *context_of(struct rebuild *r, const struct trace_event *e
 	}
 	c->last_line = r->line;
 	c->ns = e->ns;
+	if (e->ns > r->newest_ns)
+		r->newest_ns = e->ns;
 	return c;
 }
 
@@ -996,10 +1008,12 @@ int rebuild_event(struct rebuild *r, const struct trace_event *e)
 		on_unmap(r, c, e);
 		break;
 	case TRACE_ATTACH:
+		r->saw_attach = true;
 		on_attach(r, c, e);
 		break;
 	case TRACE_TAG_ASSIGN:
 	case TRACE_TAG_UNASSIGN:
+		r->saw_attach = true;
 		vtd_tag(r, c, e);
 		break;
 	case TRACE_TAG_FLUSH:

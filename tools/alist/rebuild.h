@@ -118,6 +118,8 @@ struct machine_range {
 	uint64_t line;
 	uint64_t ns;
 	bool expected;		/* a flush should follow at once, if any does here */
+	bool cut;		/* the log ended before one could */
+	bool unsure;		/* so it should if somebody was attached, which was not known */
 };
 
 struct step {
