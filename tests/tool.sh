@@ -7,7 +7,7 @@
 # Exit codes: 0 done, 1 a check failed, 2 bad usage or input. Whatever fails writes a
 # line that begins with "alist" on standard error and nothing on standard output.
 
-alist=$1
+alist=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
 data=$2/traces
 tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT
