@@ -324,7 +324,6 @@ static void fork_child(void)
 	pthread_mutex_unlock(&fork_lock);
 }
 
-/* What this is linked into is not unloaded: threads that end call give_block_back(). */
 __attribute__((constructor))
 static void begin(void)
 {
@@ -332,4 +331,14 @@ static void begin(void)
 	if (pthread_key_create(&block_key, give_block_back) ||
 	    pthread_atfork(fork_prepare, fork_parent, fork_child))
 		abort();
+}
+
+/*
+ * If what this is linked into is unloaded nevertheless, threads that end later must not call
+ * give_block_back(). Those that still run at exit count in the shared block from here on.
+ */
+__attribute__((destructor))
+static void end(void)
+{
+	pthread_key_delete(block_key);
 }

@@ -4,6 +4,7 @@
 // while such threads live.
 #include <dlfcn.h>
 #include <pthread.h>
+#include <sys/wait.h>
 
 #include "api.h"
 
@@ -59,6 +60,20 @@ static void load(const char *name, void **handle)
 	plugin_run = symbol.function;
 }
 
+/* What a copy that was unloaded has registered is not called. */
+static void fork_and_wait(void)
+{
+	pid_t child = fork();
+	int status;
+
+	EXPECT(child >= 0);
+	if (!child) {
+		use_own_copy();
+		_exit(0);
+	}
+	EXPECT(waitpid(child, &status, 0) == child && !status);
+}
+
 int main(int argc, char **argv)
 {
 	pthread_t threads[2];
@@ -86,5 +101,6 @@ int main(int argc, char **argv)
 	pthread_barrier_wait(&barrier);
 	pthread_join(threads[0], NULL);
 	use_own_copy();
+	fork_and_wait();
 	return 0;
 }

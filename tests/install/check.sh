@@ -122,12 +122,16 @@ probes=$(readelf -n "$so" | sed -n '/Provider: iommu_alist/{n;s/.*Name: //p}' | 
 if [ "$sanitize" = none ]; then
 	$CC $cflags -fPIC -shared "$src/tests/api/plugin.c" -o plugin-shared.so $shared
 	$CC $cflags -fPIC -shared "$src/tests/api/plugin.c" -o plugin-static.so $static
+	# Linked in another way than pkg-config says, it is unloaded.
+	bare=$(echo "$static" | sed 's/-Wl,-z,nodelete//')
+	[ "$bare" != "$static" ] || fail "pkg-config --static has no -z nodelete"
+	$CC $cflags -fPIC -shared "$src/tests/api/plugin.c" -o plugin-bare.so $bare
 	$CC $cflags "$src/tests/api/host.c" -o host-none -pthread
 	$CC $cflags -DHOST_COPY "$src/tests/api/host.c" -o host-shared $shared
 	$CC $cflags -DHOST_COPY "$src/tests/api/host.c" -o host-static $static
 	$CC $cflags -DHOST_COPY -rdynamic "$src/tests/api/host.c" -o host-exports $static
 	for host in none shared static exports; do
-		for plugin in shared static; do
+		for plugin in shared static bare; do
 			./host-$host ./plugin-$plugin.so || fail "host-$host, plugin-$plugin"
 		done
 	done
