@@ -55,10 +55,16 @@ def instructions():
         print("bench: no valgrind, no instruction counts", file=sys.stderr)
         return None
     counts = {}
+    for command in [[program("bench-qsbr"), "--count"], [program("library")]]:
+        counts.update(count(command))
+    return counts
+
+
+def count(command):
+    counts = {}
     with tempfile.TemporaryDirectory() as tmp:
         run = subprocess.run(["valgrind", "--tool=callgrind", "--collect-atstart=no",
-                              "--callgrind-out-file=" + os.path.join(tmp, "cell"),
-                              program("bench-qsbr"), "--count"],
+                              "--callgrind-out-file=" + os.path.join(tmp, "cell")] + command,
                              capture_output=True, text=True, check=False)
         if run.returncode:
             sys.exit("bench: callgrind failed:\n" + run.stderr)
