@@ -10,7 +10,8 @@
  *
  * While a PASID is replaced it is attached to two domains, and one switches tracking: that must
  * not change what the other one's entry says. A device that is gone is not asked when tracking
- * is switched.
+ * is switched. A unit that refuses to invalidate PASID entries may keep them without tracking:
+ * the call has to fail.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -27,6 +28,7 @@
 #define VA		0x40000000UL
 #define TABLES		0x00200000UL
 #define PAGES		32
+#define ALWAYS		200		/* commands, more than are sent in all tries */
 #define PTE_FLAGS	7UL
 #define COMMAND_NS	5000000
 #define PASID		17
@@ -283,6 +285,30 @@ static void replaced(uint32_t switched, uint32_t tracked)
 		    "\"fired\": %d", by_other, by_own, refused, fired);
 }
 
+static void refused_by_a_unit(uint32_t hwpt)
+{
+	int page_missed = 0;
+	unsigned long hits;
+	uint64_t written;
+	bool on;
+
+	clear_memory();
+	fill_caches();
+	trouble(&hw, 0, HW_REFUSE, 1u << TYPE_PASID, 0, ALWAYS);
+	on = try_tracking(hwpt, true);
+	if (on) {
+		written = write_pages(1);
+		page_missed = missed(written, get_dirty(hwpt));
+	}
+	hits = control_get(&hw, 0, HW_TROUBLE_HITS);
+	trouble(&hw, 0, 0, 0, 0, 0);
+	if (on)
+		set_tracking(hwpt, false);
+	report_case("tracking, and a unit that refuses to invalidate PASID entries",
+		    "\"wrong_on\": %d, \"wrong_missed\": %d, \"fired\": %lu", on, page_missed, hits);
+	track("dirty tracking after that", hwpt);
+}
+
 /* The kernel knows that it is. Last of all: it does not come back. */
 static void gone(uint32_t hwpt)
 {
@@ -353,6 +379,7 @@ int main(void)
 		TYPES_ATC | TYPES_IOTLB);
 	for (i = 0; i < hw.functions; i++)
 		attach_to(&hw.function[i], hwpt);
+	refused_by_a_unit(hwpt);
 	gone(hwpt);
 	return 0;
 }

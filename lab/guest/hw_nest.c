@@ -6,7 +6,8 @@
  * keeps as a guest would, over one second stage. When a page of the second stage goes, the
  * IOTLB has to lose it under the tag of every nest, and every ATC altogether: it knows the
  * page by the guest's address. Asked for alone, then beside DMA, then beside DMA and nests
- * that come and go; and the guest's own unmaps, by IOMMU_HWPT_INVALIDATE.
+ * that come and go; and the guest's own unmaps, by IOMMU_HWPT_INVALIDATE. If a unit refuses
+ * that, the guest has to be told.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -24,6 +25,7 @@
 #define PAGES		64
 #define ROUNDS		150
 #define FEW_ROUNDS	20
+#define ALWAYS		200		/* commands, more than are sent in all tries */
 #define PATTERN(page)	(0x5678000000000000UL + (page))
 
 #define PTE_FLAGS	7UL		/* present, writable, user */
@@ -51,7 +53,8 @@ static void build_tables(void)
 		*pte(page) = (DATA + page * SZ_4K) | PTE_FLAGS;
 }
 
-static void invalidate(uint32_t id, unsigned int page)
+/* Return: 0 or an errno; how many entries were done in @done. */
+static int try_invalidate(uint32_t id, unsigned int page, unsigned int *done)
 {
 	struct iommu_hwpt_vtd_s1_invalidate entry = {
 		.addr = VA + page * SZ_4K, .npages = 1,
@@ -62,8 +65,34 @@ static void invalidate(uint32_t id, unsigned int page)
 		.entry_len = sizeof(entry), .entry_num = 1,
 	};
 
-	if (ioctl(hw.space.fd, IOMMU_HWPT_INVALIDATE, &inv))
-		fail("the nest's page is not invalidated: %s", strerror(errno));
+	int error = ioctl(hw.space.fd, IOMMU_HWPT_INVALIDATE, &inv) ? errno : 0;
+
+	*done = inv.entry_num;
+	return error;
+}
+
+static void invalidate(uint32_t id, unsigned int page)
+{
+	unsigned int done;
+	int error = try_invalidate(id, page, &done);
+
+	if (error || done != 1)
+		fail("the nest's page is not invalidated: %s", strerror(error));
+}
+
+static void refused_by_a_unit(void)
+{
+	int unit = hw.function[0].unit, error;
+	unsigned int done;
+	unsigned long hits;
+
+	trouble(&hw, unit, HW_REFUSE, TYPES_IOTLB, 0, ALWAYS);
+	error = try_invalidate(nest[0], 0, &done);
+	hits = control_get(&hw, unit, HW_TROUBLE_HITS);
+	trouble(&hw, unit, 0, 0, 0, 0);
+	report_case("a unit refuses the guest's invalidation", "\"wrong_done\": %u, "
+		    "\"wrong_told\": %d, \"fired\": %lu", done, error != EIO, hits);
+	invalidate(nest[0], 0);
 }
 
 static unsigned long once(unsigned long *through)
@@ -184,6 +213,7 @@ int main(void)
 		    look(&hw), moves);
 
 	own_unmap();
+	refused_by_a_unit();
 	control("unmap of a parent, IOTLB commands lost", TYPES_IOTLB);
 	control("unmap of a parent, ATC commands lost", TYPES_ATC);
 	return 0;

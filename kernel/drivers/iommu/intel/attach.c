@@ -1057,7 +1057,8 @@ static int write_dirty_tracking(const struct iommu_attach_elm *elm, bool enable)
 
 /*
  * An entry has been written by the settings of @domain, its own or its parent's. They may have
- * changed meanwhile, and the one who changed them has not seen the entry.
+ * changed meanwhile, without a look at the entry. A flush that fails is reported: the entry is
+ * in use by now.
  */
 void domain_settle_entry(struct dmar_domain *domain, struct device *dev, ioasid_t pasid)
 {

@@ -1114,8 +1114,8 @@ static void resume_waits_for_flushes(struct kunit *test)
 	wait_for_completion(&between.began);
 	complete(&before.go);
 	wait_for_completion(&before.done);
-	for (looks = 0; iommu_attach_is_aside(&info->endpoint) && looks < 3000; looks++)
-		msleep(10);
+	for (looks = 0; iommu_attach_is_aside(&info->endpoint) && looks < 1500; looks++)
+		msleep(20);
 	KUNIT_EXPECT_FALSE(test, iommu_attach_is_aside(&info->endpoint));
 	KUNIT_EXPECT_EQ(test, wait_for_completion_timeout(&back.done, HZ / 4), 0);
 
