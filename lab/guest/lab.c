@@ -6,6 +6,7 @@
  * space of a device that nobody else uses (pci-testdev): QEMU's log shows that write
  * among the commands. The sums of both are compared by the report.
  */
+#define _GNU_SOURCE		/* memfd_create() */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -84,6 +85,27 @@ void *memory(size_t size)
 		fail("no memory: %s", strerror(errno));
 	at = (char *)(((uintptr_t)at + SZ_2M - 1) & ~(SZ_2M - 1));
 	memset(at, 0, size);
+	return at;
+}
+
+/*
+ * One page, again and again: no two of them lie behind each other for an IOMMU, so that what a
+ * map takes does not depend on how the kernel has found memory.
+ */
+void *scattered_memory(size_t size)
+{
+	char *at = memory(size);
+	int fd = memfd_create("page", MFD_CLOEXEC);
+	size_t offset;
+
+	if (fd < 0 || ftruncate(fd, SZ_4K))
+		fail("no memory: %s", strerror(errno));
+	for (offset = 0; offset < size; offset += SZ_4K) {
+		if (mmap(at + offset, SZ_4K, PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_FIXED | MAP_POPULATE, fd, 0) == MAP_FAILED)
+			fail("no memory: %s", strerror(errno));
+	}
+	close(fd);
 	return at;
 }
 
@@ -295,25 +317,51 @@ void unmap(const struct space *space, uint64_t iova, uint64_t size)
 		     (unsigned long)iova, strerror(errno));
 }
 
-static bool has_function(const char *name)
+/*
+ * The symbol of a function, or of what the compiler has made of it for constant arguments,
+ * which come behind those that a probe looks at: NAME or NAME.SUFFIX.
+ */
+bool find_function(const char *name, char *symbol, size_t size)
 {
-	char line[256], symbol[128];
+	char line[256], found[128];
 	FILE *file = fopen("/proc/kallsyms", "re");
-	bool found = false;
+	size_t length = strlen(name);
 
 	if (!file)
 		fail("/proc/kallsyms: %s", strerror(errno));
-	while (!found && fgets(line, sizeof(line), file))
-		found = sscanf(line, "%*s %*s %127s", symbol) == 1 && !strcmp(symbol, name);
+	*symbol = '\0';
+	while (fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "%*s %*s %127s", found) != 1 || strncmp(found, name, length))
+			continue;
+		if (!found[length] || found[length] == '.')
+			snprintf(symbol, size, "%s", found);
+		if (!found[length])
+			break;
+	}
 	fclose(file);
-	return found;
+	return *symbol;
 }
 
 /*
- * Each call of these queues one wait descriptor, which the tracepoint of the queue
- * leaves out. The second is only in a kernel that has VT-d on the list.
+ * How the driver of this machine says what it sends. VT-d's has a tracepoint, which leaves out
+ * wait descriptors: each call of two functions queues one. Where others have no tracepoint, the
+ * function that takes their commands is probed: of two, the first that the kernel has, as the
+ * second calls it in the kernel with the series. AMD-Vi's takes one command on stock, and with
+ * the series several, behind which it queues a wait.
  */
-static const char * const sync_functions[] = { "qi_submit_sync", "qi_batch_submit" };
+#define AMD_MAX		16
+
+static const struct {
+	const char *name, *functions[2], *fetch;
+} probes[] = {
+	{ "vtdsync", { "qi_submit_sync" }, "" },
+	{ "vtdbatch", { "qi_batch_submit" }, "" },
+	{ "smmucmd", { "arm_smmu_cmdq_submit", "arm_smmu_cmdq_issue_cmdlist" },
+	  "op=+0($arg3):b8@0/64 n=$arg4:s32 sync=$arg5:u8" },
+	{ "amdcmd", { "__iommu_queue_command_sync" }, "c=+0($arg2):x64" },
+	{ "amdcmds", { "queue_commands" }, "n=$arg3:u32 wait=$arg4:x64 c=+0($arg2):x64[32]" },
+	{ "riscvcmd", { "riscv_iommu_queue_send" }, "op=+0($arg2):b7@0/64" },
+};
 
 static void open_marker(void)
 {
@@ -338,7 +386,8 @@ void count_mark(unsigned char value)
 
 void count_init(void)
 {
-	char path[300];
+	char text[300], symbol[128];
+	bool any = false;
 	size_t i;
 
 	if (marker_fd < 0)
@@ -349,17 +398,23 @@ void count_init(void)
 
 	write_file(TRACING "tracing_on", "0");
 	write_file(TRACING "buffer_size_kb", "8192");
-	write_file(TRACING "events/intel_iommu/qi_submit/enable", "1");
+	if (!access(TRACING "events/intel_iommu", F_OK))
+		write_file(TRACING "events/intel_iommu/qi_submit/enable", "1");
 	if (!access(TRACING "events/lab", F_OK))
 		return;		/* an earlier program's probes */
-	for (i = 0; i < sizeof(sync_functions) / sizeof(sync_functions[0]); i++) {
-		if (!has_function(sync_functions[i]))
+	for (i = 0; i < sizeof(probes) / sizeof(probes[0]); i++) {
+		const char * const *names = probes[i].functions;
+
+		if (!find_function(names[0], symbol, sizeof(symbol)) &&
+		    (!names[1] || !find_function(names[1], symbol, sizeof(symbol))))
 			continue;
-		snprintf(path, sizeof(path), "p:lab/%s %s\n", sync_functions[i],
-			 sync_functions[i]);
-		write_file(TRACING "kprobe_events", path);
+		snprintf(text, sizeof(text), "p:lab/%s %s %s\n", probes[i].name, symbol,
+			 probes[i].fetch);
+		write_file(TRACING "kprobe_events", text);
+		any = true;
 	}
-	write_file(TRACING "events/lab/enable", "1");
+	if (any)
+		write_file(TRACING "events/lab/enable", "1");
 }
 
 void count_reset(void)
@@ -385,36 +440,125 @@ void count_end(void)
 		fail("cannot switch tracing off: %s", strerror(errno));
 }
 
+static void count_amd(struct counts *counts, uint64_t words)
+{
+	switch (words >> 60) {
+	case 1:
+		counts->sync++;
+		break;
+	case 3:
+	case 8:
+		counts->iotlb++;
+		break;
+	case 4:
+		counts->atc++;
+		break;
+	default:
+		counts->other++;
+	}
+}
+
+/* A wait is queued unless it would be the second one in turn. */
+static void count_amd_batch(struct counts *counts, const char *event, bool *waits)
+{
+	unsigned long long wait, words;
+	unsigned int n, i;
+	int length;
+
+	if (sscanf(event, "n=%u wait=%llx c=%n", &n, &wait, &length) != 2 || n > AMD_MAX)
+		fail("no commands of AMD-Vi: %s", event);
+	/* "{0x1,0x2,…}": the first half of a command is every second word. */
+	for (i = 0; i < 2 * n; i++) {
+		event += length;
+		if (sscanf(event, "%*[{,]%llx%n", &words, &length) != 1)
+			fail("no command %u of AMD-Vi: %s", i / 2, event);
+		if (i % 2 == 0)
+			count_amd(counts, words);
+	}
+	if (wait && (n || !*waits))
+		counts->sync++;
+	*waits = wait;
+}
+
+static void count_smmu(struct counts *counts, const char *event)
+{
+	unsigned int op, n, sync;
+
+	if (sscanf(event, "op=%u n=%u sync=%u", &op, &n, &sync) != 3)
+		fail("no command of SMMUv3: %s", event);
+	counts->sync += sync;
+	/* A batch has commands of one kind. */
+	if (op == 0x46)
+		counts->sync += n;
+	else if (op == 0x40)
+		counts->atc += n;
+	else if (op >= 0x10 && op < 0x40)
+		counts->iotlb += n;
+	else
+		counts->other += n;
+}
+
+static void count_riscv(struct counts *counts, const char *event)
+{
+	unsigned int op;
+
+	if (sscanf(event, "op=%u", &op) != 1)
+		fail("no command of RISC-V: %s", event);
+	switch (op) {
+	case 1:
+		counts->iotlb++;
+		break;
+	case 2:
+		counts->sync++;
+		break;
+	case 4:
+		counts->atc++;
+		break;
+	default:
+		counts->other++;
+	}
+}
+
+static void count_vtd(struct counts *counts, const char *event)
+{
+	if (!strncmp(event, "iotlb_inv", 9) || !strncmp(event, "p_iotlb_inv", 11))
+		counts->iotlb++;
+	else if (!strncmp(event, "dev_tlb_inv", 11) || !strncmp(event, "p_dev_tlb_inv", 13))
+		counts->atc++;
+	else
+		counts->other++;
+}
+
 void count_read(struct counts *counts)
 {
 	unsigned long in_buffer, written;
-	char line[512];
+	bool waits = true;
+	char line[1024];
 	FILE *file = fopen(TRACING "trace", "re");
 
 	if (!file)
 		fail(TRACING "trace: %s", strerror(errno));
 	memset(counts, 0, sizeof(*counts));
 	while (fgets(line, sizeof(line), file)) {
-		const char *event = strstr(line, "qi_submit: ");
+		const char *event;
 
 		if (sscanf(line, "# entries-in-buffer/entries-written: %lu/%lu",
 			   &in_buffer, &written) == 2 && in_buffer != written)
 			fail("the trace buffer is too small");
 		if (line[0] == '#')
 			continue;
-		if (!event) {
-			if (strstr(line, ": (qi_"))
-				counts->sync++;
-			continue;
-		}
-		event += strlen("qi_submit: ");
-		if (!strncmp(event, "iotlb_inv", 9) || !strncmp(event, "p_iotlb_inv", 11))
-			counts->iotlb++;
-		else if (!strncmp(event, "dev_tlb_inv", 11) ||
-			 !strncmp(event, "p_dev_tlb_inv", 13))
-			counts->atc++;
-		else
-			counts->other++;
+		if ((event = strstr(line, "qi_submit: ")))
+			count_vtd(counts, event + strlen("qi_submit: "));
+		else if (strstr(line, "vtdsync: ") || strstr(line, "vtdbatch: "))
+			counts->sync++;
+		else if (strstr(line, "smmucmd: ") && (event = strstr(line, "op=")))
+			count_smmu(counts, event);
+		else if (strstr(line, "amdcmd: ") && (event = strstr(line, "c=0x")))
+			count_amd(counts, strtoull(event + strlen("c="), NULL, 16));
+		else if (strstr(line, "amdcmds: ") && (event = strstr(line, "n=")))
+			count_amd_batch(counts, event, &waits);
+		else if (strstr(line, "riscvcmd: ") && (event = strstr(line, "op=")))
+			count_riscv(counts, event);
 	}
 	fclose(file);
 }

@@ -41,6 +41,7 @@ void write_file(const char *path, const char *text);
 bool read_file(const char *path, char *text, size_t size);
 unsigned long number(const char *text);
 void *memory(size_t size);
+void *scattered_memory(size_t size);
 
 int find_devices(const char *id, char bdf[][16], int max);
 void device_to_vfio(struct device *device, const char *bdf);
@@ -58,6 +59,8 @@ int try_map(const struct space *space, void *memory, uint64_t iova, uint64_t siz
 int try_unmap(const struct space *space, uint64_t iova, uint64_t size);
 void map(const struct space *space, void *memory, uint64_t iova, uint64_t size);
 void unmap(const struct space *space, uint64_t iova, uint64_t size);
+
+bool find_function(const char *name, char *symbol, size_t size);
 
 void count_mark(unsigned char value);
 

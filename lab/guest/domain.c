@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * One domain over devices behind several IOMMUs, by way of domain.ko: where VFIO is not to be
+ * had. All devices are QEMU's edu.
+ *
+ *	domain count		commands of attach, unmap and detach with 1, 2, 4, … devices
+ *	domain stale [planted]	DMA to what was just unmapped, by devices whose IOMMU translates
+ *	domain illegal		a command is refused: who is told?
+ *	domain release		devices are removed during a flush
+ *
+ * QEMU translates on a bus by the IOMMU that was plugged in first. The first device is behind
+ * that one, and does DMA.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lab.h"
+
+#define EDU_ID		"1234:11e8"
+#define DOMAIN		"/sys/kernel/debug/domain/"
+#define PCI		"/sys/bus/pci/devices/"
+#define IOVA		0x1000000UL	/* edu has 28 address bits */
+#define OPS		5
+#define ROUNDS		8
+
+#define EDU_BUFFER	0x40000
+#define REG_DMA_SRC	0x80
+#define REG_DMA_DST	0x88
+#define REG_DMA_COUNT	0x90
+#define REG_DMA_COMMAND	0x98
+#define DMA_RUN		1UL
+#define DMA_TO_MEMORY	2UL
+
+#define COMMAND_OFFSET	4
+#define COMMAND_MEMORY_AND_MASTER 6
+
+/* A page that no device may write to is full of these. */
+#define CANARY		0xc5
+#define WRITTEN		0x3a
+
+static const struct {
+	const char *name;
+	unsigned long size;
+} sizes[] = { { "4k", SZ_4K }, { "64k", SZ_64K }, { "2m", SZ_2M } };
+
+static char bdf[MAX_DEVICES][16];
+static int have;
+
+static void set(const char *name, const char *text)
+{
+	char path[100];
+
+	snprintf(path, sizeof(path), DOMAIN "%s", name);
+	write_file(path, text);
+}
+
+static void dom_attach(int i)
+{
+	set("attach", bdf[i]);
+}
+
+static void dom_detach(int i)
+{
+	set("detach", bdf[i]);
+}
+
+static void dom_map(const void *page, unsigned long iova, unsigned long size)
+{
+	char text[80];
+
+	snprintf(text, sizeof(text), "%lx %lx %lx", iova, (unsigned long)page, size);
+	set("map", text);
+}
+
+static void dom_unmap(unsigned long iova, unsigned long size)
+{
+	char text[80];
+
+	snprintf(text, sizeof(text), "%lx %lx", iova, size);
+	set("unmap", text);
+}
+
+static void plant(const char *bug)
+{
+	char symbol[128], text[160];
+
+	if (!find_function("riscv_iommu_queue_send", symbol, sizeof(symbol)))
+		fail("no function takes the commands of RISC-V's driver");
+	snprintf(text, sizeof(text), "%s %s", bug, symbol);
+	set("plant", text);
+}
+
+/* One behind each IOMMU in turn. */
+static void find(void)
+{
+	char found[MAX_DEVICES][16];
+	int n = find_devices(EDU_ID, found, MAX_DEVICES), i;
+
+	if (n < 4 || n % 2)
+		fail("%d edu devices, an even number is needed", n);
+	for (i = 0; i < n / 2; i++) {
+		strcpy(bdf[2 * i], found[i]);
+		strcpy(bdf[2 * i + 1], found[n / 2 + i]);
+	}
+	have = n;
+}
+
+/*
+ * Commands
+ */
+
+static void result(const char *op, const char *size, int n, int ops)
+{
+	struct counts counts;
+
+	count_read(&counts);
+	printf("RESULT {\"workload\": \"%s%s%s\", \"n\": %d, \"ops\": %d, \"marks\": %d, \"iotlb\": %lu, \"atc\": %lu, \"sync\": %lu, \"other\": %lu}\n",
+	       op, *size ? "-" : "", size, n, ops, ops, counts.iotlb, counts.atc, counts.sync,
+	       counts.other);
+}
+
+static void count(void)
+{
+	char *page = memory(SZ_4K);
+	int n, i, op;
+	size_t s;
+
+	count_init();
+	for (n = 1; n <= have; n *= 2) {
+		count_reset();
+		for (i = 0; i < n; i++) {
+			count_begin();
+			dom_attach(i);
+			count_end();
+		}
+		result("attach", "", n, n);
+		for (s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
+			count_reset();
+			for (op = 0; op < OPS; op++) {
+				dom_map(page, IOVA, sizes[s].size);
+				count_begin();
+				dom_unmap(IOVA, sizes[s].size);
+				count_end();
+			}
+			result("unmap", sizes[s].name, n, OPS);
+		}
+		count_reset();
+		for (i = 0; i < n; i++) {
+			count_begin();
+			dom_detach(i);
+			count_end();
+		}
+		result("detach", "", n, n);
+		set("free", "");
+	}
+}
+
+/*
+ * The oracle
+ */
+
+static volatile unsigned char *bar;
+static unsigned long stale, hits, missed;
+
+static void edu_open(const char *name)
+{
+	uint16_t command = COMMAND_MEMORY_AND_MASTER;
+	char path[100];
+	int fd;
+
+	snprintf(path, sizeof(path), PCI "%s/config", name);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0 || pwrite(fd, &command, sizeof(command), COMMAND_OFFSET) != sizeof(command))
+		fail("%s: cannot become a bus master: %s", name, strerror(errno));
+	close(fd);
+	snprintf(path, sizeof(path), PCI "%s/resource0", name);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	bar = mmap(NULL, SZ_4K, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (bar == MAP_FAILED)
+		fail("%s: cannot map registers: %s", name, strerror(errno));
+	close(fd);
+}
+
+static void set_reg(unsigned int offset, uint64_t value)
+{
+	*(volatile uint64_t *)(bar + offset) = value;
+}
+
+static void dma(uint64_t from, uint64_t to, bool to_memory)
+{
+	const struct timespec pause = { .tv_nsec = 2000000 };
+
+	set_reg(REG_DMA_SRC, from);
+	set_reg(REG_DMA_DST, to);
+	set_reg(REG_DMA_COUNT, SZ_4K);
+	set_reg(REG_DMA_COMMAND, DMA_RUN | (to_memory ? DMA_TO_MEMORY : 0));
+	while (*(volatile uint64_t *)(bar + REG_DMA_COMMAND) & DMA_RUN)
+		nanosleep(&pause, NULL);
+}
+
+static void device_writes(void)
+{
+	dma(EDU_BUFFER, IOVA, true);
+}
+
+static bool is_all(const unsigned char *page, unsigned char value)
+{
+	size_t i;
+
+	for (i = 0; i < SZ_4K; i++) {
+		if (page[i] != value)
+			return false;
+	}
+	return true;
+}
+
+static void expect_untouched(const char *step, unsigned char *page)
+{
+	if (!is_all(page, CANARY)) {
+		printf("stale: %s: a page changed that the device does not have\n", step);
+		stale++;
+	}
+	memset(page, CANARY, SZ_4K);
+}
+
+static void expect_hit(const char *step, unsigned char *page)
+{
+	if (is_all(page, WRITTEN)) {
+		hits++;
+	} else {
+		printf("stale: %s: the page that the device has was not written\n", step);
+		missed++;
+	}
+	memset(page, CANARY, SZ_4K);
+}
+
+static void look_for_stale(bool planted)
+{
+	unsigned char *a = memory(2 * SZ_4K), *b = a + SZ_4K;
+	int round, i;
+
+	if (planted)
+		plant("flush");
+	edu_open(bdf[0]);
+	for (i = 0; i < have; i++)
+		dom_attach(i);
+	/* What the device will write from now on comes from here. */
+	memset(a, WRITTEN, SZ_4K);
+	dom_map(a, IOVA, SZ_4K);
+	dma(IOVA, EDU_BUFFER, false);
+	dom_unmap(IOVA, SZ_4K);
+	memset(a, CANARY, SZ_4K);
+	memset(b, CANARY, SZ_4K);
+
+	for (round = 0; round < ROUNDS; round++) {
+		dom_map(a, IOVA, SZ_4K);
+		device_writes();
+		expect_hit("hit", a);
+
+		dom_unmap(IOVA, SZ_4K);
+		device_writes();
+		expect_untouched("unmapped", a);
+
+		dom_map(a, IOVA, SZ_4K);
+		device_writes();
+		expect_hit("hit", a);
+		dom_unmap(IOVA, SZ_4K);
+		dom_map(b, IOVA, SZ_4K);
+		device_writes();
+		expect_untouched("remapped", a);
+		expect_hit("remapped", b);
+
+		/* The first time, others of the domain stay behind this IOMMU. */
+		for (i = 0; i < (round ? have : 1); i++)
+			dom_detach(i);
+		device_writes();
+		expect_untouched("detached", b);
+		dom_unmap(IOVA, SZ_4K);
+		for (i = 0; i < (round ? have : 1); i++)
+			dom_attach(i);
+		dom_map(a, IOVA, SZ_4K);
+		device_writes();
+		expect_hit("reused", a);
+		expect_untouched("reused", b);
+		dom_unmap(IOVA, SZ_4K);
+	}
+	for (i = 0; i < have; i++)
+		dom_detach(i);
+	set("free", "");
+
+	printf("RESULT {\"workload\": \"stale%s\", \"n\": %d, \"stale\": %lu, \"hits\": %lu, \"missed\": %lu}\n",
+	       planted ? "-planted" : "", have, stale, hits, missed);
+	if (!planted && missed)
+		fail("%lu transfers missed pages that the device has", missed);
+	if (!planted && stale)
+		fail("%lu stale pages", stale);
+	if (planted && !stale)
+		fail("lost invalidations, and nothing stale was seen");
+}
+
+/*
+ * Faults
+ */
+
+/* How often the kernel has said that a flush failed. */
+static int complaints(void)
+{
+	char line[2048];
+	int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC), n = 0;
+	ssize_t got;
+
+	if (fd < 0)
+		fail("/dev/kmsg: %s", strerror(errno));
+	while ((got = read(fd, line, sizeof(line) - 1)) > 0) {
+		line[got] = '\0';
+		n += strstr(line, "IOTLB not invalidated") || strstr(line, "not executed") ||
+		     strstr(line, "execution timeout");
+	}
+	close(fd);
+	return n;
+}
+
+static void refuse(void)
+{
+	char *page = memory(SZ_4K);
+	int before;
+
+	dom_attach(0);
+	dom_attach(1);
+	dom_map(page, IOVA, SZ_4K);
+	before = complaints();
+	plant("illegal");
+	dom_unmap(IOVA, SZ_4K);
+	printf("CASE {\"case\": \"a command is refused\", \"flushes_that_failed\": 1, \"told\": %d}\n",
+	       complaints() - before);
+}
+
+static bool flushed;
+
+static void *unmap_slowly(void *unused)
+{
+	(void)unused;
+	dom_unmap(IOVA, SZ_4K);
+	__atomic_store_n(&flushed, true, __ATOMIC_RELAXED);
+	return NULL;
+}
+
+static void remove_device(int i)
+{
+	char path[100];
+
+	snprintf(path, sizeof(path), PCI "%s/remove", bdf[i]);
+	write_file(path, "1");
+}
+
+/*
+ * The flush is at the first device of the list when that one and the next are removed: where
+ * it goes on from there is a device that is gone.
+ */
+static void release(void)
+{
+	const struct timespec pause = { .tv_nsec = 300000000 };
+	char *page = memory(SZ_4K);
+	pthread_t thread;
+	bool early;
+
+	dom_attach(0);
+	dom_attach(2);
+	dom_map(page, IOVA, SZ_4K);
+	plant("slow");
+	if (pthread_create(&thread, NULL, unmap_slowly, NULL))
+		fail("no thread");
+	nanosleep(&pause, NULL);
+	dom_detach(0);
+	remove_device(0);
+	dom_detach(2);
+	remove_device(2);
+	early = !__atomic_load_n(&flushed, __ATOMIC_RELAXED);
+	set("resume", "1");
+	pthread_join(thread, NULL);
+	printf("CASE {\"case\": \"devices are released during a flush\", \"released_first\": %d}\n",
+	       early);
+}
+
+int main(int argc, char **argv)
+{
+	const char *what = argc > 1 ? argv[1] : "";
+	bool planted = argc == 3 && !strcmp(argv[2], "planted");
+
+	find();
+	if (!strcmp(what, "count") && argc == 2)
+		count();
+	else if (!strcmp(what, "stale") && (argc == 2 || planted))
+		look_for_stale(planted);
+	else if (!strcmp(what, "illegal") && argc == 2)
+		refuse();
+	else if (!strcmp(what, "release") && argc == 2)
+		release();
+	else
+		fail("usage: domain count|stale [planted]|illegal|release");
+	return 0;
+}
