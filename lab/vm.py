@@ -44,7 +44,9 @@ SPLAT = re.compile(
     r"(BUG: |WARNING: |INFO: possible|INFO: rcu|INFO: task|INFO: suspicious|possible recursive|"
     r"Oops|general protection|Kernel panic|kernel BUG|unable to handle|refcount_t: |"
     r"Internal error|soft lockup|hard LOCKUP|stack-protector|list_(?:add|del) corruption|"
-    r"ODEBUG: |UBSAN: |DMAR: .*(?:QI|Invalidation|timeout|failed))")
+    r"ODEBUG: |UBSAN: |DMAR: .*(?:QI|Invalidation|timeout|failed)|"
+    r"AMD-Vi: .*(?:timed out|timeout|No room|COMMAND)|"
+    r"arm-smmu-v3 .*(?:CMDQ|CMD_SYNC|timeout|global error)|IOTLB not invalidated|Hardware error: )")
 
 # Not ours: the scheduler's deadline server forwards a timer that is queued. Seen on an idle CPU
 # while the host had more to do than it has CPUs.
@@ -362,6 +364,10 @@ class Boot:
             errors.append(f"nothing more after {self.workload.get('seconds', 300)} seconds")
         elif not any(line.startswith("LAB done") for line in lines):
             errors.append("the machine did not come through")
+
+        if self.workload.get("suites"):
+            errors += [f"the suite {name} did not pass" for name in self.machine["suites"]
+                       if ktap.get(name) != "ok"]
 
         intervals = self._trace()
         if self.workload.get("trace"):
