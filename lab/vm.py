@@ -32,8 +32,11 @@ DISK_SIZE = "64M"
 HW_PROGRAMS = ["hw_unmap", "hw_nest", "hw_pasid", "hw_wait", "hw_error", "hw_silent", "hw_reset",
                "hw_dirty", "hw_fault", "hw_sva", "hw_crash", "hw_aside", "hw_ats"]
 PROGRAMS = ["init", "nvme", "killed", "unmap", "churn", "stale", "watch", "domain", *HW_PROGRAMS]
+# VFIO takes no device on RISC-V.
+NOT_RISCV = {"unmap", "churn", "stale"}
 RISCV_ONLY = {"domain"}
-X86_ONLY = set(PROGRAMS) - {"init", "nvme", "killed"} - RISCV_ONLY
+X86_ONLY = set(PROGRAMS) - {"init", "nvme", "killed"} - NOT_RISCV - RISCV_ONLY
+MISSING = {"x86-64": RISCV_ONLY, "arm64": X86_ONLY | RISCV_ONLY, "riscv64": X86_ONLY | NOT_RISCV}
 
 # Where a machine finds the first serial port that is neither the console nor for what
 # programs print.
@@ -72,8 +75,7 @@ class Guests:
         out = os.path.join(OUT, "guest", arch)
         os.makedirs(out, exist_ok=True)
         for name in PROGRAMS:
-            if name in {"x86-64": RISCV_ONLY, "riscv64": X86_ONLY}.get(
-                    arch, X86_ONLY | RISCV_ONLY):
+            if name in MISSING[arch]:
                 continue
             sources = [os.path.join(GUEST, name + ".c"), os.path.join(GUEST, "lab.c")]
             if name in HW_PROGRAMS:

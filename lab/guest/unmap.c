@@ -46,7 +46,7 @@ static uint64_t ticks_now(void)
 #ifdef __x86_64__
 	return __builtin_ia32_rdtsc();
 #else
-#error "which counter runs at one tick a nanosecond?"
+	fail("which counter runs at one tick a nanosecond?");
 #endif
 }
 
@@ -225,7 +225,7 @@ int main(int argc, char **argv)
 	else
 		fail("%s: count, instructions or irqsoff is expected", argv[1]);
 
-	mem = memory(SZ_2M);
+	mem = what == COUNT ? scattered_memory(SZ_2M) : memory(SZ_2M);
 	space_open(&space);
 	have = open_devices(argv[2], devices, MAX_DEVICES, &space);
 	if (what != INSTRUCTIONS)

@@ -8,7 +8,8 @@
  *	rcu	rcu_dereference() outside a read section: PROVE_RCU
  *	uaf	reads an object that was freed: KASAN
  *	race	two CPUs write a plain variable: KCSAN
- *	flush	loses each IOTLB invalidation of VT-d from now on: the stale oracle
+ *	flush	loses each IOTLB invalidation of VT-d, AMD-Vi or SMMUv3 from now on: the
+ *		stale oracle
  *	bad	every few submissions, one descriptor is bad: each position in turn, the wait
  *		descriptor among them. Only the series survives that
  *	silent	the device at sid= does not answer device-TLB invalidations: those that ask
@@ -160,6 +161,101 @@ static int lose_batch(struct kprobe *probe, struct pt_regs *regs)
 	return 0;
 }
 
+/*
+ * AMD-Vi's INVALIDATE_IOMMU_PAGES has the domain's ID in bits 47:32 of its first 8 bytes, and
+ * the opcode in bits 63:60.
+ */
+#define AMD_OPCODE(cmd)		((cmd)[0] >> 60)
+#define AMD_PAGES		0x3
+#define AMD_NO_DOMAIN		(0xfff0ULL << 32)
+
+static void misdirect_amd(u64 *cmd, unsigned int n)
+{
+	for (; n--; cmd += 2) {
+		if (AMD_OPCODE(cmd) == AMD_PAGES)
+			cmd[0] |= AMD_NO_DOMAIN;
+	}
+}
+
+/* int __iommu_queue_command_sync(struct amd_iommu *, struct iommu_cmd *, bool sync) */
+static int lose_amd(struct kprobe *probe, struct pt_regs *regs)
+{
+	misdirect_amd((u64 *)regs_get_kernel_argument(regs, 1), 1);
+	return 0;
+}
+
+/* int amd_iommu_*(struct amd_iommu *, const struct iommu_cmd *, unsigned int n, ...) */
+static int lose_amd_several(struct kprobe *probe, struct pt_regs *regs)
+{
+	misdirect_amd((u64 *)regs_get_kernel_argument(regs, 1), regs_get_kernel_argument(regs, 2));
+	return 0;
+}
+
+/* SMMUv3's CMD_TLBI_* have ASID and VMID in the upper half of their first 8 bytes. */
+#define SMMU_OPCODE	0xff
+#define SMMU_TLBI	0x10
+#define SMMU_TLBI_END	0x40
+#define SMMU_NO_TAGS	(0xfff0fff0ULL << 32)
+
+/*
+ * int arm_smmu_cmdq_issue_cmdlist(struct arm_smmu_device *, struct arm_smmu_cmdq *,
+ *				   struct arm_smmu_cmd *, int n, bool sync)
+ */
+static int lose_smmu(struct kprobe *probe, struct pt_regs *regs)
+{
+	u64 *cmd = (u64 *)regs_get_kernel_argument(regs, 2);
+	int n = regs_get_kernel_argument(regs, 3);
+
+	for (; n-- > 0; cmd += 2) {
+		u64 op = cmd[0] & SMMU_OPCODE;
+
+		if (op >= SMMU_TLBI && op < SMMU_TLBI_END)
+			cmd[0] |= SMMU_NO_TAGS;
+	}
+	return 0;
+}
+
+/* Which of them there are depends on the architecture, and on the series. */
+static struct kprobe flush_probes[] = {
+	{ .symbol_name = "qi_submit_sync", .pre_handler = lose_submitted },
+	{ .symbol_name = "qi_batch_submit", .pre_handler = lose_batch },
+	{ .symbol_name = "__iommu_queue_command_sync", .pre_handler = lose_amd },
+	{ .symbol_name = "amd_iommu_queue", .pre_handler = lose_amd_several },
+	{ .symbol_name = "amd_iommu_submit", .pre_handler = lose_amd_several },
+	{ .symbol_name = "amd_iommu_execute", .pre_handler = lose_amd_several },
+	{ .symbol_name = "arm_smmu_cmdq_submit", .pre_handler = lose_smmu },
+	{ .symbol_name = "arm_smmu_cmdq_issue_cmdlist", .pre_handler = lose_smmu },
+};
+
+static void unplant_flush(void)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(flush_probes); i++) {
+		if (flush_probes[i].addr)
+			unregister_kprobe(&flush_probes[i]);
+	}
+}
+
+static int plant_flush(void)
+{
+	bool planted = false;
+	int i, ret;
+
+	for (i = 0; i < ARRAY_SIZE(flush_probes); i++) {
+		ret = register_kprobe(&flush_probes[i]);
+		if (ret) {
+			flush_probes[i].addr = NULL;
+			if (ret == -ENOENT)
+				continue;
+			unplant_flush();
+			return ret;
+		}
+		planted = true;
+	}
+	return planted ? 0 : -ENODEV;
+}
+
 /* One of so many submissions is hit. */
 #define BAD_PERIOD	16
 #define OPT_WAIT_DRAIN	0x1	/* QEMU does not take a wait descriptor with this */
@@ -174,6 +270,14 @@ static int bad_position(unsigned int positions)
 	return positions && !(number % BAD_PERIOD) ? number / BAD_PERIOD % positions : -1;
 }
 
+/* The last argument of qi_submit_sync(). VT-d is x86's alone. */
+static void add_options(struct pt_regs *regs, unsigned long options)
+{
+#ifdef CONFIG_X86
+	regs->cx |= options;
+#endif
+}
+
 static int spoil_submitted(struct kprobe *probe, struct pt_regs *regs)
 {
 	u64 *desc = (u64 *)regs_get_kernel_argument(regs, 1);
@@ -181,7 +285,7 @@ static int spoil_submitted(struct kprobe *probe, struct pt_regs *regs)
 	int at = bad_position(count + 1);
 
 	if (at == count)
-		regs->cx |= OPT_WAIT_DRAIN;
+		add_options(regs, OPT_WAIT_DRAIN);
 	else if (at >= 0)
 		desc[at * DESC_WORDS] |= TYPE_BAD;
 	return 0;
@@ -310,7 +414,7 @@ static int __init plant_init(void)
 	else if (!strcmp(bug, "race"))
 		return plant_race();
 	else if (!strcmp(bug, "flush"))
-		return plant_probes(lose_submitted, lose_batch);
+		return plant_flush();
 	else if (!strcmp(bug, "bad"))
 		return plant_probes(spoil_submitted, spoil_batch);
 	else if (!strcmp(bug, "silent"))
@@ -322,7 +426,9 @@ static int __init plant_init(void)
 
 static void __exit plant_exit(void)
 {
-	if (!strcmp(bug, "flush") || !strcmp(bug, "bad")) {
+	if (!strcmp(bug, "flush"))
+		unplant_flush();
+	if (!strcmp(bug, "bad")) {
 		unregister_kprobe(&submitted);
 		if (batch_planted)
 			unregister_kprobe(&batch);
