@@ -48,8 +48,9 @@ SPLAT = re.compile(
     r"Oops|general protection|Kernel panic|kernel BUG|unable to handle|refcount_t: |"
     r"Internal error|soft lockup|hard LOCKUP|stack-protector|list_(?:add|del) corruption|"
     r"ODEBUG: |UBSAN: |DMAR: .*(?:QI|Invalidation|timeout|failed)|"
-    r"AMD-Vi: .*(?:timed out|timeout|No room|COMMAND)|"
-    r"arm-smmu-v3 .*(?:CMDQ|CMD_SYNC|timeout|global error)|IOTLB not invalidated|Hardware error: )")
+    r"AMD-Vi: .*(?:timed out|timeout|No room|COMMAND|failed|no answer)|"
+    r"arm-smmu-v3 .*(?:CMDQ|CMD_SYNC|timeout|global error|failed)|"
+    r"IOTLB not invalidated|Hardware error: )")
 
 # Not ours: the scheduler's deadline server forwards a timer that is queued. Seen on an idle CPU
 # while the host had more to do than it has CPUs.
