@@ -19,11 +19,17 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 /* Polls between two looks at the error registers. */
 #define POLLS_PER_LOOK	1000
 /* In a cookie: some of the batch found no room. By itself: so did all of it. */
 #define NO_ROOM		(UINT64_C(1) << 63)
+/*
+ * The hardware has stopped if its head has not moved for as long: longer than it takes to
+ * give up a silent device.
+ */
+#define PATIENCE_NS	(UINT64_C(180) * 1000 * 1000 * 1000)
 /* How often a submission that the hardware aborted is sent again. */
 #define TRIES		16
 
@@ -305,6 +311,22 @@ static uint32_t cookie_first(uint64_t cookie)
 	return (uint32_t)cookie - (uint32_t)((cookie & ~NO_ROOM) >> 32);
 }
 
+/* The lock is held. What the caller waits for has not come: it goes on, or it is in vain. */
+static int queue_progress(struct iommu_device *iommu)
+{
+	struct timespec time;
+	uint64_t now;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	now = (uint64_t)time.tv_sec * 1000 * 1000 * 1000 + (uint64_t)time.tv_nsec;
+	queue_free(iommu);
+	if (iommu->moved_at != iommu->head) {
+		iommu->moved_at = iommu->head;
+		iommu->moved_ns = now;
+	}
+	return now - iommu->moved_ns > iommu->patience_ns ? -EIO : -EINPROGRESS;
+}
+
 /* Have the commands of a cookie been executed? */
 static int queue_result(struct iommu_device *iommu, uint64_t cookie)
 {
@@ -320,7 +342,7 @@ static int queue_result(struct iommu_device *iommu, uint64_t cookie)
 	if (first < iommu->aborted)
 		error = -EAGAIN;
 	else if (!wait_done(iommu, (uint32_t)last))
-		error = -EINPROGRESS;
+		error = queue_progress(iommu);
 	for (i = 0; i < entries && !error; i++)
 		if (iommu->failed[i].position >= first && iommu->failed[i].position <= last)
 			error = iommu->failed[i].error;
@@ -343,14 +365,15 @@ static bool nothing_reported(const struct iommu_device *iommu, uint64_t cookie)
 /* Part of a batch was dropped. Is there room now to send it again? */
 static int queue_poll_room(struct iommu_device *iommu)
 {
-	bool room;
+	int error = -EBUSY;
 
 	pthread_mutex_lock(&iommu->lock);
 	iommu->driver->look(iommu);
-	room = queue_free(iommu) >= model_queue_entries(iommu->hw) / 2;
+	if (queue_free(iommu) < model_queue_entries(iommu->hw) / 2)
+		error = queue_progress(iommu);
 	pthread_mutex_unlock(&iommu->lock);
 	sched_yield();
-	return room ? -EBUSY : -EINPROGRESS;
+	return error;
 }
 
 /* Looks for a moment at what is in the queue. */
@@ -443,6 +466,7 @@ struct iommu_device *iommu_probe(struct model_iommu *hw, bool caching_mode)
 	iommu->head = model_queue_entries(hw) + model_head(hw);
 	iommu->tail = iommu->head;
 	iommu->caching_mode = caching_mode;
+	iommu->patience_ns = PATIENCE_NS;
 	iommu->status = kcalloc(model_queue_entries(hw), sizeof(*iommu->status),
 				GFP_KERNEL);
 	iommu->failed = kcalloc(model_queue_entries(hw), sizeof(*iommu->failed),

@@ -89,6 +89,8 @@ struct iommu_device {
 	/* The tail at the last report, if there was one; read without the lock. */
 	uint32_t reported;
 	bool reports;
+	/* When the head was seen to have moved, and how long it may stand still. */
+	uint64_t moved_at, moved_ns, patience_ns;
 };
 
 /* What the hardware is to be told, on the stack of one flush: never shared. */
@@ -115,7 +117,7 @@ uint64_t batch_sync(struct batch *batch, struct iommu_device *iommu);
  * Return: 0; -EAGAIN if the hardware aborted what was sent, or did not do part of it and
  * the device at fault is set aside: it is to be sent again; -EBUSY the same if the queue had
  * no room for all of it; -ETIMEDOUT if some device did not answer; -EINVAL if a command was
- * refused.
+ * refused; -EIO if the hardware takes no commands any more.
  */
 int queue_wait(struct iommu_device *iommu, uint64_t cookie);
 /* One command and its completion wait, and waits. Return: as queue_wait(). */

@@ -654,6 +654,43 @@ static void pitfall_41_full_queue_holds_up_no_grace_period(void **state)
 	stop(&m);
 }
 
+/* It never takes one again, with or without room for more: the flush ends, and fails. */
+static void pitfall_31_queue_that_has_stopped(void **state)
+{
+	struct gather gather = { 0 };
+	struct domain *domain;
+	struct device *device;
+	struct machine m;
+	uint64_t cookie;
+	bool full;
+
+	for (full = false;; full = true) {
+		start_queue(&m, state, 3);
+		domain = machine_domain(&m, false, NULL);
+		device = machine_device(&m, 0, 1, true);
+		attach(domain, device);
+		map(domain, IOVA, PA, PAGE);
+		assert_int_equal(dma(device, NONE, IOVA), PA);
+
+		model_pause(m.hw[0], true);
+		if (full)
+			send_batch(&m, 6, NO_POSITION, &cookie);
+		m.iommu[0]->patience_ns = 1000 * 1000;
+		assert_int_equal(unmap_and_flush(domain, &gather), -EIO);
+		assert_true(gather.unmapped.bytes > 0);
+		/* It does go on: nothing is left of the error. */
+		m.iommu[0]->patience_ns = UINT64_MAX;
+		model_pause(m.hw[0], false);
+		assert_int_equal(domain_sync(domain, &gather), 0);
+		assert_false(dma_is_stale(device, IOVA));
+		device_remove(device);
+		domain_free(domain);
+		stop(&m);
+		if (full)
+			break;
+	}
+}
+
 /*
  * Devices with several ids
  */
@@ -1079,6 +1116,7 @@ static const struct vendor_test cases[] = {
 	VENDOR_TEST(pitfall_33_one_of_ten_is_found),
 	VENDOR_TEST(timeout_of_an_early_part_is_told),
 	VENDOR_TEST(pitfall_40_part_in_flight_is_waited_for),
+	VENDOR_TEST(pitfall_31_queue_that_has_stopped),
 	VENDOR_TEST(pitfall_38_all_ids_are_invalidated),
 	VENDOR_TEST(pitfall_38_silent_id_sets_the_device_aside),
 	VENDOR_TEST(pitfall_38_all_ids_or_none),
