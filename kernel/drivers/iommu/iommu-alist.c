@@ -1305,10 +1305,13 @@ static struct iommu_attach_nest *nest_of(struct iommu_attach_elm *elm)
  * the device by then, so that it answers commands: when this returns, the ATC part of
  * every flush whose IOTLB part has not completed reaches it.
  *
+ * The attachment may be deleted meanwhile, but the caller keeps it, and its lists, until
+ * this returns: it looks at them outside of RCU, so iommu_attach_del_free() is not for
+ * another thread.
+ *
  * Context: Process context. Sleeps. Takes and releases the list's lock, of a nest both.
- * Return: 0, also if it is in use already; -ENOENT if @elm is on no list, also if it is
- * deleted meanwhile; -ENOMEM, and nothing has changed; -EINVAL with a warning if its value
- * is out of range.
+ * Return: 0, also if it is in use already; -ENOENT if @elm is on no list, or not any more;
+ * -ENOMEM, and nothing has changed; -EINVAL with a warning if its value is out of range.
  */
 int iommu_attach_enable_atc(struct iommu_attach_elm *elm)
 {
@@ -1338,7 +1341,8 @@ EXPORT_SYMBOL_GPL(iommu_attach_enable_atc);
  *
  * Call it when the IOMMU refuses what the device has translated before, and the
  * device's ATC is clean. Flushes that are running may still send to the device:
- * disable ATS in it after iommu_attach_fence(), or it may not answer them.
+ * disable ATS in it after iommu_attach_fence(), or it may not answer them. The caller
+ * keeps away who deletes the attachment.
  *
  * Context: Process context. Takes and releases the list's lock, of a nest both. Neither
  * sleeps nor allocates.

@@ -197,7 +197,8 @@ struct iommu_attach_list {
  *	walk: a walk does not keep the device.
  *
  * The driver fills the public fields and calls iommu_attach_add(). They must not
- * change until the attachment has been deleted and a grace period has passed.
+ * change until the attachment has been deleted and a grace period has passed, but for
+ * @atc and @endpoint while it does not use an ATC.
  */
 struct iommu_attach_elm {
 	struct iommu_device *iommu_device;
