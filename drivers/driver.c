@@ -983,7 +983,8 @@ int domain_attach(struct domain *domain, struct device *device, uint32_t pasid)
 			release(old);
 		ret = 0;
 	} else {
-		kfree(new);
+		/* Walks may have seen some of its elements. */
+		kfree_rcu(new, elms.s1.rcu);
 	}
 	pthread_mutex_unlock(&device->lock);
 	return ret;

@@ -207,7 +207,7 @@ struct attachment {
 
 /*
  * An attachment with all of its list elements filled in but tags, on no list. NULL on
- * ENOMEM; kfree() if it is not added.
+ * ENOMEM; kfree_rcu() if it cannot be added.
  */
 struct attachment *attachment_alloc(struct domain *domain, struct device *device,
 				    uint32_t pasid);

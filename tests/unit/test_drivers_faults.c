@@ -832,6 +832,7 @@ static unsigned int fail_each(struct machine *m, struct domain *domain, unsigned
 			      bool attached)
 {
 	struct device *device;
+	unsigned long live;
 	unsigned int nth;
 	int ret = -ENOMEM;
 
@@ -840,7 +841,20 @@ static unsigned int fail_each(struct machine *m, struct domain *domain, unsigned
 		if (attached)
 			attach(domain, device);
 		shim_fail_nth(nth);
-		ret = attached ? device_ats_enable(device) : domain_attach(domain, device, NONE);
+		if (attached) {
+			ret = device_ats_enable(device);
+		} else {
+			/* A walk, which has seen what was added before memory ran out. */
+			shim_rcu_barrier();
+			live = shim_live();
+			shim_warn_expect(true);
+			rcu_read_lock();
+			ret = domain_attach(domain, device, NONE);
+			shim_warn_expect(false);
+			/* But for the first failure, there is an attachment to be freed. */
+			assert_true(nth == 1 || shim_live() > live);
+			rcu_read_unlock();
+		}
 		shim_fail_nth(0);
 		assert_true(!ret || ret == -ENOMEM);
 		machine_forget(m);
