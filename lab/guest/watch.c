@@ -96,7 +96,7 @@ static _Noreturn void read_until_stopped(void)
 	do {
 		busy += read_domains();
 		read_rows(ALIST "groups", "domain iommu kind tag users");
-		read_rows(ALIST "targets", "domain iommu kind tag atc");
+		read_rows(ALIST "targets", "domain iommu kind tag atc state");
 		read_rows(ALIST "attachments", "domain iommu kind tag device pasid atc");
 		reads++;
 	} while (!stop);

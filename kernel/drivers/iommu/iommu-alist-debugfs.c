@@ -115,15 +115,12 @@ static void show_domain(struct seq_file *seq, struct iommu_attach_list *alist)
 	const struct iommu_attach_group *group;
 	struct iommu_attach_counts sum = {};
 	struct iommu_attach_walk walk;
-	u32 groups = 0, targets = 0;
+	u32 groups = 0;
 	int cpu;
-	u64 atc;
 
 	iommu_attach_walk_begin(&walk, alist);
 	iommu_attach_for_each_group(group, &walk)
 		groups++;
-	iommu_attach_for_each_atc(group, atc, &walk)
-		targets++;
 	iommu_attach_walk_end(&walk);
 
 	for_each_possible_cpu(cpu) {
@@ -137,7 +134,8 @@ static void show_domain(struct seq_file *seq, struct iommu_attach_list *alist)
 		sum.errors += READ_ONCE(counts->errors);
 	}
 	seq_printf(seq, "%llu %u %u %u %lu %lu %lu %lu %lu\n", alist->debug.number, alist->nr,
-		   groups, targets, sum.flushes, sum.groups, sum.atcs, sum.submits, sum.errors);
+		   groups, alist->nr_atc, sum.flushes, sum.groups, sum.atcs, sum.submits,
+		   sum.errors);
 }
 
 static void show_groups(struct seq_file *seq, struct iommu_attach_list *alist)
@@ -153,17 +151,37 @@ static void show_groups(struct seq_file *seq, struct iommu_attach_list *alist)
 	iommu_attach_walk_end(&walk);
 }
 
+static const char *state_of(u64 atc)
+{
+	if (atc & IOMMU_ATTACH_SILENT)
+		return "silent";
+	return atc & IOMMU_ATTACH_BLOCKED ? "blocked" : "live";
+}
+
+/* Those that are set aside, too: a loop over the targets of a walk leaves them out. */
 static void show_targets(struct seq_file *seq, struct iommu_attach_list *alist)
 {
 	const struct iommu_attach_group *group;
+	const struct iommu_attach_slots *slots;
+	const atomic64_t *slot, *end;
 	struct iommu_attach_walk walk;
 	u64 atc;
 
 	iommu_attach_walk_begin(&walk, alist);
-	iommu_attach_for_each_atc(group, atc, &walk)
-		seq_printf(seq, "%llu %s %s %llu %llx\n", alist->debug.number,
-			   name_of(group->iommu_device->dev), kind_of(group->kind),
-			   group->tag, atc);
+	iommu_attach_for_each_group(group, &walk) {
+		hlist_for_each_entry_rcu(slots, &group->slots, item) {
+			end = __iommu_attach_slots_end(slots);
+			for (slot = slots->slot; slot != end; slot++) {
+				atc = atomic64_read(slot);
+				if (!atc)
+					continue;
+				seq_printf(seq, "%llu %s %s %llu %llx %s\n", alist->debug.number,
+					   name_of(group->iommu_device->dev),
+					   kind_of(group->kind), group->tag,
+					   atc & ~IOMMU_ATTACH_STATE, state_of(atc));
+			}
+		}
+	}
 	iommu_attach_walk_end(&walk);
 }
 
@@ -188,7 +206,7 @@ static const struct view views[] = {
 	{ "domains", "domain attachments groups targets flushes iotlb atc submit error",
 	  show_domain },
 	{ "groups", "domain iommu kind tag users", show_groups },
-	{ "targets", "domain iommu kind tag atc", show_targets },
+	{ "targets", "domain iommu kind tag atc state", show_targets },
 	{ "attachments", "domain iommu kind tag device pasid atc", show_attachments },
 };
 
