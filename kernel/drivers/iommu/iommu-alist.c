@@ -4,57 +4,56 @@
  *
  * The list indexes a domain's attachments three ways:
  *
- *   alist->table -> group, group, ...      for walks: what commands are sent for
+ *   alist->table -> group, group, ...      for walks: the targets of commands
  *                     |-> slots, slots
- *   alist->all   -> attachment, ...        for slow paths: what is attached
- *   alist->index -> attachment, ...        for attach: is this ATC target there?
+ *   alist->all   -> attachment, ...        for slow paths: all attachments
+ *   alist->index -> attachment, ...        for attach: does this ATC target exist?
  *
- * A group is what one IOTLB command serves, and counts its attachments. A slot is
- * what one ATC command serves, and counts them too. So duplicates collapse when
- * they are attached and a walk has nothing left to compare: it goes over an array
- * of pointers to groups, skips those without users, and over the slots of each
- * group, skipping those that are free.
+ * One IOTLB command serves a group, which counts its attachments. One ATC command
+ * serves a slot. So duplicates collapse when they are attached, and a walk has nothing
+ * left to compare: it goes over an array of pointers to groups, skipping those without
+ * users, and over the slots of each group, skipping those that are free.
  *
  * Everything rests on two rules:
  *
- *   A group keeps its key, and an ATC target keeps its slot, for as long as a walk
- *   may see them. A new key goes to a group that had none so far, most often in a new
- *   table; old tables, groups and slots are freed after a grace period.
+ *   A group keeps its key (IOMMU, kind, tag), and an ATC target keeps its slot, for as
+ *   long as a walk may see them. A new key goes to a group that has not had one, usually
+ *   in a new table; old tables, groups and slots are freed after a grace period.
  *
- *   Deleting only takes away: it decrements counts, clears a slot, unlinks slots
- *   of which none is used, but for those in one piece with their group. So it needs
- *   no memory and cannot fail, and every walk sees the attachments that stay: their
- *   group's count does not reach zero, and their slot is not moved.
+ *   Deleting only removes: it decrements counts, clears a slot, and unlinks blocks of
+ *   slots that have become empty, except the block that is part of its group. So it
+ *   needs no memory and cannot fail, and every walk sees the remaining attachments:
+ *   their group's count does not reach zero, and their slot does not move.
  *
- * A group that lost its last user stays in the table, where an attach with the same
- * key finds it and needs no memory, unless for an ATC; the next new table leaves it
- * out, and so does a list that loses its last attachment, which then has no table.
- * The first group of a list lives inside the list and needs no table: most domains
- * have one group and are walked in one cache line.
+ * A group that has lost its last user stays in the table. An attach with the same key
+ * reuses it and needs no memory, unless it uses an ATC. The next new table leaves such
+ * groups out. A list that loses its last attachment frees them and its table.
+ * The first group of a list is inside the list and needs no table: most domains have
+ * one group and are walked in one cache line.
  *
- * Where an IOMMU has many groups of a kind, such as the nests of a parent, a new table
- * has spare ones behind them, an eighth of their number, and the next keys go to these. So
- * the table is copied each time that it has grown by a share of itself, and attaching
- * many groups takes a time in proportion to their number.
+ * If an IOMMU has many groups of a kind, such as the nests of a parent, a new table has
+ * spare groups behind them, an eighth of their number, for the next keys. So the table
+ * is copied only after it has grown by a fixed fraction, and the time to attach many
+ * groups is linear in their number.
  *
- * Locking: alist->lock guards every write to the list and all that hangs off it.
- * Memory is allocated before it is taken. Where two lists are locked, for a nest,
- * the S1 domain's comes first. An endpoint's lock is taken inside: it guards the
- * state bits of the slots of its attachments. Walks take no lock, see Barriers.
+ * Locking: alist->lock guards every write to the list and to everything that it points
+ * to. Memory is allocated before the lock is taken. For a nest, two lists are locked,
+ * the S1 domain's first. An endpoint's lock nests inside and guards the state bits of
+ * the slots of its attachments. Walks take no lock, see Barriers.
  *
- * Fences: a flush that waits for hardware is in no RCU read-side section. Instead it
- * is counted in the fence of the IOMMU, on the CPU that it runs on, when it enters
- * and when it leaves: no flush is inside when the sums are equal. There are two pairs
- * of counters, and new flushes use the current one. A round waits for the other
- * pair, makes it current, and waits for the one that was: every flush that entered
- * before the round is gone, and those that come meanwhile do not prolong it. This is
- * how SRCU counts its readers. What SRCU cannot do is to share the full barrier with
- * which a flush leaves several fences, and answer a caller that only looks: a round is
- * taken forward by its waiters.
+ * Fences: while a flush waits for hardware, it is outside of RCU read-side sections.
+ * Instead, it is counted in the fence of the IOMMU, per CPU, when it enters and when it
+ * leaves: if both sums are equal, no flush is inside. There are two pairs of counters,
+ * and new flushes use the current one. A round waits until the other pair is idle, makes
+ * it current, and waits until the previous one is idle. Then every flush that entered
+ * before the round has left, and flushes that enter meanwhile do not prolong it. SRCU
+ * counts its readers in the same way. But with SRCU, a flush that leaves several fences
+ * could not share one full barrier, and a caller could not poll: here, the waiters
+ * themselves advance a round.
  *
- * Barriers. In the first two tables, either the walk on the left sees what was
- * published on the right, or the hardware starts late enough to see what the walk has
- * made sure of.
+ * Barriers. In the first two tables, either the walk on the left sees the attachment or
+ * target that was published on the right, or the hardware starts late enough to see what
+ * the walk has completed before.
  *
  *   unmap                                  attach
  *   -----                                  ------
@@ -70,13 +69,14 @@
  *   dma_rmb() in load_atcs                 let the device use ATS: the IOMMU
  *   read nr_atc, atc_seq, slots              answers it from its IOTLB
  *
- * The first is store buffering and takes a full barrier on both sides. In the second
- * the left side only reads: an IOMMU that looked into its IOTLB before it executed the
- * commands did so before it reported them completed, so a CPU that reads the report sees
- * what was published before the device could ask.
+ * The first is store buffering and takes a full barrier on both sides. In the second,
+ * the left side only reads: if an IOMMU looked into its IOTLB before it executed the
+ * commands, it did so before it reported their completion. So a CPU that has read the
+ * report sees what was published before the device could send a request.
  *
  * In the next two, either the fence sees that the flush has entered, or the flush sees
- * that the target is gone; and what the flush did comes before what follows the fence.
+ * that the target is gone; and everything that the flush did happens before everything
+ * that follows the fence.
  *
  *   flush                                  detach, fence
  *   -----                                  -------------
@@ -122,12 +122,12 @@ EXPORT_TRACEPOINT_SYMBOL_GPL(iommu_alist_flush);
 #define FLUSH_WINDOW	IOMMU_ATTACH_WINDOW_MAX
 
 /*
- * How often a flush sends again to an IOMMU that aborts what it was sent, if no device is
- * set aside meanwhile: an abort that comes with one is not the last for a good reason.
+ * How often a flush sends again to an IOMMU that aborts its commands. The count starts over
+ * when a device is set aside, since that device explains the abort.
  */
 #define FLUSH_RETRIES	16
 
-/* Groups of one IOMMU and kind for which there is one spare when a table is made. */
+/* A new table has one spare group per this many groups of one IOMMU and kind. */
 #define RUN_PER_SPARE	8
 
 #define INDEX_MIN_BITS	3
@@ -141,7 +141,7 @@ EXPORT_TRACEPOINT_SYMBOL_GPL(iommu_alist_flush);
 			 sizeof(struct iommu_attach_slots) + SLOTS_INSIDE * SLOT_BYTES)
 
 /*
- * One list's share in an attach, and the memory for it. What is missing is noted
+ * One list's part of an attach, and the memory for it. The missing memory is computed
  * under the lock and allocated outside of it.
  */
 struct attach_part {
@@ -159,7 +159,7 @@ struct attach_part {
 	u32 want_slots;			/* bytes */
 	u32 want_index;			/* bits */
 
-	/* At hand. */
+	/* Allocated. */
 	struct iommu_attach_table *table;	/* new groups are at its end */
 	u32 nr_groups;
 	struct iommu_attach_slots *slots;
@@ -180,13 +180,13 @@ static struct iommu_attach_table *locked_table(struct iommu_attach_list *alist)
 					 lockdep_is_held(&alist->lock));
 }
 
-/* No key yet: its tag and its fence come with its first user. */
+/* A spare group has no key yet: the first user sets its tag and its fence. */
 static bool group_is_spare(const struct iommu_attach_group *group)
 {
 	return !group->fence;
 }
 
-/* Asked of groups that have a key, and of the list's first, whose IOMMU is NULL before. */
+/* For groups that have a key, and for the list's first group, whose IOMMU is NULL before. */
 static bool group_has_key(const struct iommu_attach_group *group,
 			  const struct iommu_device *iommu_device, u8 kind, u64 tag)
 {
@@ -204,7 +204,7 @@ static int cmp_group(const struct iommu_attach_group *group,
 	return group_is_spare(group) - spare;
 }
 
-/* The first index whose group is not below. */
+/* The index of the first group that does not sort before the given position. */
 static u32 lower_bound(const struct iommu_attach_table *table,
 		       const struct iommu_device *iommu_device, u8 kind, bool spare)
 {
@@ -222,7 +222,7 @@ static u32 lower_bound(const struct iommu_attach_table *table,
 }
 
 /*
- * Behind the groups of a table is a hash of them by key, half empty at least: indices plus
+ * Behind the groups of a table is a hash of them by key, at least half empty: indices plus
  * one, 0 is free. Walks do not look at it.
  */
 static u32 table_places(u32 nr)
@@ -271,7 +271,7 @@ static struct iommu_attach_group *find_group(struct iommu_attach_list *alist,
 	return group_has_key(group, elm->iommu_device, kind, elm->tag) ? group : NULL;
 }
 
-/* One that may get the key of an attachment. */
+/* A spare group that may get the key of an attachment, or NULL. */
 static struct iommu_attach_group *find_spare(struct iommu_attach_list *alist,
 					     const struct iommu_attach_elm *elm, u8 kind)
 {
@@ -286,7 +286,7 @@ static struct iommu_attach_group *find_spare(struct iommu_attach_list *alist,
 	return table->group[pos];
 }
 
-/* How many groups have the IOMMU and the kind of an attachment, where none is spare. */
+/* The number of groups with the IOMMU and the kind of an attachment, if none is spare. */
 static u32 run_length(struct iommu_attach_list *alist, const struct iommu_attach_elm *elm,
 		      u8 kind)
 {
@@ -307,7 +307,7 @@ static struct hlist_head *index_bucket(const struct iommu_attach_list *alist,
 	return &alist->index[hash_64(key, alist->index_bits)];
 }
 
-/* What the slot of an attachment's target is for. */
+/* The ATC target in an attachment's slot, without the state bits. */
 static u64 target_value(const struct iommu_attach_elm *elm)
 {
 	return atomic64_read(&elm->slots->slot[elm->slot]) & ~IOMMU_ATTACH_STATE;
@@ -329,7 +329,7 @@ static struct iommu_attach_elm *find_target(struct iommu_attach_list *alist,
 }
 
 /*
- * What IOMMU_ALIST_DEBUG looks at. Sum the addresses that attachments refer to and those
+ * Checks of IOMMU_ALIST_DEBUG. Sum the addresses that attachments refer to and those
  * that groups and slots account for; they must match.
  */
 static const char *check_group(const struct iommu_attach_group *group, u32 *targets,
@@ -408,7 +408,7 @@ VISIBLE_IF_KUNIT const char *iommu_attach_check(struct iommu_attach_list *alist)
 }
 EXPORT_SYMBOL_IF_KUNIT(iommu_attach_check);
 
-/* After a change. Long lists are not looked at after each. */
+/* Called after each change. Long lists are checked only after some. */
 static void unlock_checked(struct iommu_attach_list *alist)
 	__releases(&alist->lock)
 {
@@ -460,8 +460,8 @@ static bool part_ready(struct attach_part *part)
 			part->want_index = alist->index_bits + 1;
 
 		/*
-		 * A new group has room inside, but for the list's first. Then double what
-		 * it has: a walk follows few links.
+		 * A new group has room inside, except the list's first. Then double the
+		 * slots that it has, so that a walk follows few links.
 		 */
 		if (!group)
 			full = !part->want_table;
@@ -550,7 +550,7 @@ static void add_slots(struct iommu_attach_group *group, struct iommu_attach_slot
 	hlist_add_head_rcu(&slots->item, &group->slots);
 }
 
-/* A group of the table gets its key. */
+/* Gives a group of the table its key. */
 static void use_spare(struct iommu_attach_list *alist, struct iommu_attach_group *group,
 		      const struct iommu_attach_elm *elm)
 {
@@ -563,8 +563,8 @@ static void use_spare(struct iommu_attach_list *alist, struct iommu_attach_group
 }
 
 /*
- * Does a new table take over the group that follows the last one that it has taken over?
- * Those with users; and spare ones behind such a one of their IOMMU and kind.
+ * Does a new table take over this group, after @last? It takes over groups with users, and
+ * spare groups that follow one of these with the same IOMMU and kind.
  */
 static bool table_keeps(const struct iommu_attach_group *group,
 			const struct iommu_attach_group **last)
@@ -580,7 +580,7 @@ static bool table_keeps(const struct iommu_attach_group *group,
 	return true;
 }
 
-/* The groups that a new table has got: their IOMMUs, and where they are. */
+/* Counts the IOMMUs of a new table's groups, and fills in its hash. */
 static void table_finish(struct iommu_attach_table *table)
 {
 	const struct iommu_attach_group *group, *last = NULL;
@@ -647,7 +647,7 @@ static struct iommu_attach_group *part_add_group(struct attach_part *part)
 	else
 		pos = cmp_group(olds[0], elm->iommu_device, part->kind, true) < 0;
 
-	/* What is written never overtakes the new groups at the end. */
+	/* The write position never passes that of the new groups, which are at the end. */
 	for (i = 0; i <= nr_old; i++) {
 		if (i == pos) {
 			while (part->nr_groups) {
@@ -655,14 +655,14 @@ static struct iommu_attach_group *part_add_group(struct attach_part *part)
 				part->nr_groups--;
 			}
 		}
-		/* Most often none is idle, and none has to be looked at. */
+		/* Usually no group is idle, so none has to be looked at. */
 		if (i < nr_old && (!idle || table_keeps(olds[i], &last)))
 			new->group[nr++] = olds[i];
 	}
 	new->nr = nr;
 	table_finish(new);
 
-	/* Old walks go on with the old table. */
+	/* Running walks go on with the old table. */
 	rcu_assign_pointer(alist->table, new);
 	part->table = NULL;
 
@@ -701,8 +701,8 @@ static void part_grow_index(struct attach_part *part)
 }
 
 /*
- * Publishes the target of an attachment, in the state that its endpoint is in. An
- * attachment that shares a target finds it as it is.
+ * Publishes the target of an attachment, in the current state of its endpoint. If the
+ * attachment shares an existing target, that target does not change.
  */
 static void endpoint_join(struct iommu_attach_elm *elm)
 {
@@ -720,7 +720,7 @@ static void endpoint_join(struct iommu_attach_elm *elm)
 	raw_spin_unlock_irqrestore(&endpoint->lock, flags);
 }
 
-/* From here on the slot is not the endpoint's to change. */
+/* From here on, the endpoint does not change the slot. */
 static void endpoint_part(struct iommu_attach_elm *elm)
 {
 	struct iommu_attach_endpoint *endpoint = elm->endpoint;
@@ -764,7 +764,7 @@ static void part_add_target(struct attach_part *part)
 		slots = hlist_entry(group->spare.first,
 				    struct iommu_attach_slots, spare_item);
 	}
-	/* The lowest that is free: most often none before the end is. */
+	/* The lowest free slot: usually none before the end is free. */
 	i = slots->nr_used == slots->end ? slots->end : 0;
 	while (atomic64_read(&slots->slot[i]))
 		i++;
@@ -798,7 +798,7 @@ static void del_target(struct iommu_attach_elm *elm)
 	u64 atc = target_value(elm);
 	u32 nr;
 
-	/* The slot knows what it is for, whatever has become of the attachment. */
+	/* Use the slot's value, as the driver may have changed the attachment's. */
 	WARN_ONCE(elm->atc != atc, "attach list: an ATC target changed while attached\n");
 	endpoint_part(elm);
 	elm->slots = NULL;
@@ -823,7 +823,7 @@ static void del_target(struct iommu_attach_elm *elm)
 	}
 }
 
-/* Return: true if the group is new, or comes back. */
+/* Return: true if the group is new, or had no users. */
 static bool part_add(struct attach_part *part)
 {
 	struct iommu_attach_list *alist = part->alist;
@@ -856,7 +856,7 @@ static bool part_add(struct attach_part *part)
 	list_add_tail_rcu(&elm->all_item, &alist->all);
 	WRITE_ONCE(alist->nr, alist->nr + 1);
 
-	/* A walk that counts the list's first group in sees its key. */
+	/* A walk that sees users in the list's first group also sees its key. */
 	smp_store_release(&group->users, users + 1);
 	trace_iommu_alist_add(elm);
 	return !users;
@@ -885,8 +885,8 @@ static bool del_locked(struct iommu_attach_list *alist,
 }
 
 /*
- * What a list has no use for without attachments: a table, groups, an index. Walks that
- * have the table go on with it.
+ * The memory that a list without attachments does not need: a table, groups, an index.
+ * Walks that have loaded the table go on with it.
  */
 struct attach_rest {
 	struct iommu_attach_table *table;
@@ -1005,8 +1005,8 @@ static bool try_pair(struct attach_part *part, int *first)
 }
 
 /*
- * Between two tries others may take or leave room, so what is missing is looked up
- * anew.
+ * Between two tries, other attaches and detaches may change the free space, so compute the
+ * missing memory again.
  */
 static int attach_slow(struct attach_part *part, u32 nr,
 		       bool (*try)(struct attach_part *part, int *first))
@@ -1032,7 +1032,7 @@ static int attach_parts(struct attach_part *part, u32 nr,
 	if (!try(part, &ret))
 		ret = attach_slow(part, nr, try);
 	/*
-	 * What the caller does to the hardware comes after what walks see, see
+	 * The caller's later writes to the hardware are ordered after the publication, see
 	 * Barriers.
 	 */
 	smp_mb();
@@ -1051,7 +1051,7 @@ static int check_new(const struct iommu_attach_elm *elm)
 		return -EINVAL;
 	if (WARN_ONCE(!elm->fence->pair[0], "attach list: a fence is not initialised\n"))
 		return -EINVAL;
-	/* Its flushes would wait for the other one. */
+	/* Its fence would wait for flushes of the other IOMMU. */
 	fenced = READ_ONCE(elm->fence->iommu_device);
 	if (WARN_ONCE(fenced && fenced != elm->iommu_device,
 		      "attach list: a fence has two IOMMUs\n"))
@@ -1078,9 +1078,8 @@ EXPORT_SYMBOL_GPL(iommu_attach_init);
  * iommu_attach_destroy() - Say that a list is not used any more
  * @alist: The list.
  *
- * Everything must have been deleted, and no walk may be running: the list itself
- * is part of what walks read. A list that is not empty is left alone, with a
- * warning.
+ * Everything must have been deleted, and no walk may be running, since walks read the
+ * list itself. A list that is not empty is left alone, with a warning.
  *
  * Context: Process context. Does not sleep.
  */
@@ -1098,12 +1097,12 @@ EXPORT_SYMBOL_GPL(iommu_attach_destroy);
  * @alist: The domain's list.
  * @elm: The attachment; its public fields are set, all else is zero.
  *
- * Call it before the hardware may use the domain for the device. When it returns,
- * every walk that begins sees the attachment, and the hardware, if it starts
- * after that, sees what walks that began earlier have written to the page table.
+ * Call it before the hardware may use the domain for the device. Every walk that begins
+ * after it has returned sees the attachment. Hardware that starts to use the domain after
+ * that sees all page-table writes made before earlier walks.
  *
- * The driver keeps attaches that could choose different tags for one (domain,
- * IOMMU) apart, from iommu_attach_find_tag() to here.
+ * If two attaches could choose different tags for one (domain, IOMMU), the driver must
+ * serialise them, from iommu_attach_find_tag() to here.
  *
  * Context: Process context. Sleeps. Takes and releases the list's lock.
  * Return: IOMMU_ATTACH_GROUP_DOMAIN if the attachment is the first of its group, 0 if
@@ -1138,11 +1137,13 @@ EXPORT_SYMBOL_GPL(iommu_attach_add);
  *	that has several, such as a device with aliases or several stream ids.
  * @nr: How many there are.
  *
+ * If this fails, it has deleted again what it had added. Treat the attachments as after
+ * iommu_attach_del(): running flushes may still send to them, so call
+ * iommu_attach_fence() before ATS is disabled in the device, and free the memory only
+ * after a grace period.
+ *
  * Context: Process context. Sleeps. Takes and releases the list's lock.
- * Return: As iommu_attach_add(), with IOMMU_ATTACH_GROUP_DOMAIN if any group is new. If it
- * fails, what had been added has been deleted, and is to be treated as after
- * iommu_attach_del(): flushes that run may still send to it, so call iommu_attach_fence()
- * before ATS goes off in the device, and free the memory only after a grace period.
+ * Return: As iommu_attach_add(), with IOMMU_ATTACH_GROUP_DOMAIN if any group is new.
  */
 int iommu_attach_add_array(struct iommu_attach_list *alist,
 			   struct iommu_attach_elm *elm, unsigned int nr)
@@ -1175,8 +1176,8 @@ EXPORT_SYMBOL_GPL(iommu_attach_add_array);
  * Context: Process context. Sleeps. Takes and releases both lists' locks, S1's
  * outside.
  * Return: IOMMU_ATTACH_GROUP_DOMAIN and IOMMU_ATTACH_GROUP_PARENT for each list on which
- * the group is new; negative as iommu_attach_add(), and -EINVAL with a warning if the
- * lists are one, or the halves do not agree about the IOMMU or the ATC.
+ * the group is new; negative as iommu_attach_add(), and -EINVAL with a warning if both
+ * lists are the same, or the halves differ in their IOMMU or their use of an ATC.
  */
 int iommu_attach_add_nest(struct iommu_attach_list *s1,
 			  struct iommu_attach_list *s2,
@@ -1218,14 +1219,14 @@ EXPORT_SYMBOL_GPL(iommu_attach_add_nest);
  * @alist: The list that it is on.
  * @elm: The attachment.
  *
- * Call it when the hardware does not use the domain for the device any more, refuses
- * what the device has translated before, and the device's ATC is clean. If this was
- * the last attachment of its group, flush the tag before it is used again, also by
- * this domain: nothing else will. The caller prevents attaches with the tag until then,
- * or flushes the tag before each delete.
+ * Call it when the hardware no longer uses the domain for the device and refuses the
+ * device's translated requests, and the device's ATC is clean. If this was the last
+ * attachment of its group, the caller must flush the tag before it is used again, even by
+ * this domain. The caller prevents attaches with the tag until then, or flushes the tag
+ * before each delete.
  *
- * Flushes that are running may still send to the device; after iommu_attach_fence()
- * none does. Its memory may be freed or added to a list again only after a grace period.
+ * Running flushes may still send to the device, until iommu_attach_fence() has returned.
+ * The attachment may be freed or added to a list again only after a grace period.
  *
  * Context: Process context. Takes and releases the list's lock. Neither sleeps nor
  * allocates.
@@ -1269,7 +1270,7 @@ int iommu_attach_del_nest(struct iommu_attach_list *s1,
 	struct attach_rest rest1, rest2;
 	int last = 0;
 
-	/* Before the locks: of other lists their order may be another. */
+	/* Before taking the locks: on other lists, their order may be different. */
 	if (WARN_ON_ONCE(nest->s1.alist != s1 || nest->s2.alist != s2 ||
 			 !nest->s1.nested || !nest->s2.nested))
 		return -ENOENT;
@@ -1301,9 +1302,9 @@ static struct iommu_attach_nest *nest_of(struct iommu_attach_elm *elm)
  * @elm: An attachment that is on a list, or either half of a nest that is on its lists;
  *	&iommu_attach_elm.atc is set, of a nest in both halves.
  *
- * Call it before the IOMMU answers the device's translation requests. ATS is on in
- * the device by then, so that it answers commands: when this returns, the ATC part of
- * every flush whose IOTLB part has not completed reaches it.
+ * Call it before the IOMMU answers the device's translation requests, and after ATS has
+ * been enabled in the device, which has to answer ATC commands from here on: if the IOTLB
+ * part of a flush has not completed when this returns, its ATC part reaches the device.
  *
  * The attachment may be deleted meanwhile, but the caller keeps it, and its lists, until
  * this returns: it looks at them outside of RCU, so iommu_attach_del_free() is not for
@@ -1336,13 +1337,12 @@ int iommu_attach_enable_atc(struct iommu_attach_elm *elm)
 EXPORT_SYMBOL_GPL(iommu_attach_enable_atc);
 
 /**
- * iommu_attach_disable_atc() - The device of an attachment does not use its ATC
+ * iommu_attach_disable_atc() - The device of an attachment no longer uses its ATC
  * @elm: An attachment that is on a list, or either half of a nest that is on its lists.
  *
- * Call it when the IOMMU refuses what the device has translated before, and the
- * device's ATC is clean. Flushes that are running may still send to the device:
- * disable ATS in it after iommu_attach_fence(), or it may not answer them. The caller
- * keeps away who deletes the attachment.
+ * Call it when the IOMMU refuses the device's translated requests, and the device's ATC is
+ * clean. Running flushes may still send to the device, which must answer: disable ATS in it
+ * only after iommu_attach_fence(). Nobody else may delete the attachment meanwhile.
  *
  * Context: Process context. Takes and releases the list's lock, of a nest both. Neither
  * sleeps nor allocates.
@@ -1374,10 +1374,10 @@ EXPORT_SYMBOL_GPL(iommu_attach_disable_atc);
  * iommu_attach_find_tag() - The tag that a domain has on an IOMMU
  * @alist: The domain's list.
  * @iommu_device: The IOMMU.
- * @tag: Where it is put; the lowest one if there are several.
+ * @tag: Set to the tag; the lowest one if there are several.
  *
  * Context: Process context. Takes and releases the list's lock. Does not sleep.
- * Return: 0, or -ENOENT if nothing of the domain's own is attached there.
+ * Return: 0, or -ENOENT if the domain has no attachment with a tag of its own there.
  */
 int iommu_attach_find_tag(struct iommu_attach_list *alist,
 			  struct iommu_device *iommu_device, u64 *tag)
@@ -1410,7 +1410,7 @@ EXPORT_SYMBOL_GPL(iommu_attach_find_tag);
  * Fences
  */
 
-/* The round that is under way waits for one pair of counters, then for the other. */
+/* The current round waits for one pair of counters, then for the other. */
 enum {
 	FENCE_IDLE,
 	FENCE_OTHER,	/* for the pair that new flushes do not use */
@@ -1447,8 +1447,8 @@ EXPORT_SYMBOL_GPL(iommu_attach_fence_init);
 
 /**
  * iommu_attach_fence_destroy() - Free what the fence of an IOMMU holds
- * @fence: The fence. No attachment refers to it, and after the last one was deleted
- *	iommu_attach_drain() has returned. One that is zeroed is left alone.
+ * @fence: The fence. No attachment refers to it, and iommu_attach_drain() has returned
+ *	since the last one was deleted. A zeroed fence is left alone.
  *
  * Context: Process context. Does not sleep.
  */
@@ -1461,9 +1461,9 @@ void iommu_attach_fence_destroy(struct iommu_attach_fence *fence)
 EXPORT_SYMBOL_GPL(iommu_attach_fence_destroy);
 
 /*
- * Is no flush counted in the pair? One that enters while the entries are summed up
- * counts if it began before the caller deleted its attachments, see Barriers; leaves
- * are summed up first, so that none is seen without its entry.
+ * Is no flush counted in the pair? A flush that enters during the summation is counted if
+ * it began before the caller deleted its attachments, see Barriers. Leaves are summed up
+ * first, so that none is seen without its entry.
  */
 static bool fence_idle(const struct iommu_attach_fence_ctr __percpu *pair)
 {
@@ -1481,7 +1481,7 @@ static bool fence_idle(const struct iommu_attach_fence_ctr __percpu *pair)
 	return entered == left;
 }
 
-/* Takes the round that is under way forward, or begins one. */
+/* Advances the current round, or begins one. */
 static void fence_advance(struct iommu_attach_fence *fence)
 {
 	u8 other = !fence->cur;
@@ -1502,7 +1502,7 @@ static void fence_advance(struct iommu_attach_fence *fence)
 	if (!fence_idle(fence->pair[other]))
 		return;
 	fence->state = FENCE_IDLE;
-	/* What the flushes did comes before what follows the fence. */
+	/* What the flushes did happens before everything that follows the fence. */
 	smp_store_release(&fence->done, fence->done + 1);
 }
 
@@ -1510,17 +1510,17 @@ static void fence_advance(struct iommu_attach_fence *fence)
  * iommu_attach_fence_begin() - Begin to wait for flushes
  * @fence: The fence.
  *
- * For detaches that have something else to do before they wait, and for those that wait
- * for several fences.
+ * For detaches that do other work before they wait, and for those that wait for several
+ * fences.
  *
  * Context: Any context but NMI.
- * Return: what iommu_attach_fence_poll() and iommu_attach_fence_wait() are given.
+ * Return: a cookie for iommu_attach_fence_poll() and iommu_attach_fence_wait().
  */
 unsigned long iommu_attach_fence_begin(struct iommu_attach_fence *fence)
 {
 	unsigned long flags, cookie;
 
-	/* A round that has begun may have missed a flush that sees what was deleted. */
+	/* The current round may have missed a flush that still sees the deleted attachment. */
 	raw_spin_lock_irqsave(&fence->lock, flags);
 	cookie = fence->done + (fence->state == FENCE_IDLE ? 1 : 2);
 	raw_spin_unlock_irqrestore(&fence->lock, flags);
@@ -1529,22 +1529,22 @@ unsigned long iommu_attach_fence_begin(struct iommu_attach_fence *fence)
 EXPORT_SYMBOL_GPL(iommu_attach_fence_begin);
 
 /**
- * iommu_attach_fence_poll() - Have the flushes gone?
+ * iommu_attach_fence_poll() - Have the flushes ended?
  * @fence: The fence.
- * @cookie: What iommu_attach_fence_begin() returned.
+ * @cookie: The result of iommu_attach_fence_begin().
  *
- * Looks at two counters of each CPU, twice.
+ * Reads two counters of each CPU, twice.
  *
  * Context: Any context but NMI.
- * Return: true if no flush that began before iommu_attach_fence_begin() is under way on
- * this IOMMU any more, so that no ATC command for an attachment that was deleted before
- * it is in flight or will be sent.
+ * Return: true if all flushes of this IOMMU that began before iommu_attach_fence_begin()
+ * have ended. Then no ATC command is in flight or will be sent for an attachment that was
+ * deleted before iommu_attach_fence_begin().
  */
 bool iommu_attach_fence_poll(struct iommu_attach_fence *fence, unsigned long cookie)
 {
 	unsigned long flags, done;
 
-	/* Two rounds at most: the one that was under way, and one. */
+	/* At most two rounds: the one that was in progress, and another one. */
 	while (done = smp_load_acquire(&fence->done), (long)(done - cookie) < 0) {
 		if (!raw_spin_trylock_irqsave(&fence->lock, flags))
 			return false;
@@ -1560,12 +1560,12 @@ bool iommu_attach_fence_poll(struct iommu_attach_fence *fence, unsigned long coo
 EXPORT_SYMBOL_GPL(iommu_attach_fence_poll);
 
 /**
- * iommu_attach_fence_wait() - Wait until the flushes have gone
+ * iommu_attach_fence_wait() - Wait until the flushes have ended
  * @fence: The fence.
- * @cookie: What iommu_attach_fence_begin() returned.
+ * @cookie: The result of iommu_attach_fence_begin().
  *
- * Returns at once if no flush is under way on this IOMMU. Else it takes what the hardware
- * takes to complete them: a timeout, if a device is silent.
+ * Returns at once if no flush of this IOMMU is running. Otherwise it takes as long as the
+ * hardware needs to complete them: until a timeout, if a device is silent.
  *
  * Context: Process context. Sleeps. Not from the callbacks of a flush.
  */
@@ -1597,9 +1597,9 @@ EXPORT_SYMBOL_GPL(iommu_attach_fence_wait);
  * @fence: The fence of the IOMMU that it was behind.
  *
  * When this returns, no walk and no flush refers to an attachment behind the IOMMU that
- * was deleted before, and no command for it is in flight or will be sent: it, its device
- * and, if it was the last, its IOMMU may go. One drain serves all that was deleted before
- * it, on whatever lists.
+ * was deleted before the call, and no command for it is in flight or will be sent. The
+ * attachment may be freed, its device removed and, if it was the last attachment, the
+ * IOMMU, too. One drain covers all earlier deletes, on any list.
  *
  * Context: Process context. Sleeps for a grace period.
  */
@@ -1618,7 +1618,7 @@ EXPORT_SYMBOL_GPL(iommu_attach_drain);
 
 /**
  * iommu_attach_endpoint_init() - Initialise the endpoint of a device
- * @endpoint: The endpoint. It needs no memory: nothing is to be done when it goes.
+ * @endpoint: The endpoint. It holds no memory and needs no cleanup.
  *
  * Context: Any context.
  */
@@ -1630,12 +1630,12 @@ void iommu_attach_endpoint_init(struct iommu_attach_endpoint *endpoint)
 }
 EXPORT_SYMBOL_GPL(iommu_attach_endpoint_init);
 
-/* How often devices were set aside. */
+/* How many times a device was set aside. */
 static atomic_t nr_set_aside;
 
 /*
- * Only from the state @from: two callers may come in any order. Back from any state.
- * Return: has it changed?
+ * Changes the state only from @from, as two callers may come in any order; @aside == 0, the
+ * way back, is possible from any state. Return: true if the state has changed.
  */
 static bool endpoint_set(struct iommu_attach_endpoint *endpoint, u64 from, u64 aside)
 {
@@ -1660,11 +1660,10 @@ static bool endpoint_set(struct iommu_attach_endpoint *endpoint, u64 from, u64 a
  * iommu_attach_set_aside() - A device does not answer ATC commands
  * @endpoint: The device.
  *
- * No flush that begins after this sends to the device, of whatever domain and PASID, nor
- * to what is attached meanwhile. Such a flush returns -ETIMEDOUT, since the device may
- * still use translations that it has cached, until the driver has made the IOMMU refuse
- * them and says so with iommu_attach_blocked(). The attachments stay on their lists, and
- * are deleted as always.
+ * No flush that begins after this sends to the device, for any domain or PASID, including
+ * later attachments. Such a flush returns -ETIMEDOUT, since the device may still use its
+ * cached translations, until the driver has made the IOMMU refuse them and has called
+ * iommu_attach_blocked(). The attachments stay on their lists and are deleted as usual.
  *
  * Context: Any context but NMI, such as &iommu_attach_flush_ops.wait and
  * &iommu_attach_flush_ops.silent.
@@ -1678,10 +1677,10 @@ EXPORT_SYMBOL_GPL(iommu_attach_set_aside);
 
 /**
  * iommu_attach_blocked() - The IOMMU refuses what a silent device has cached
- * @endpoint: A device that is set aside; of any other this does nothing.
+ * @endpoint: A device that is set aside; for any other device this does nothing.
  *
- * Flushes go on to leave the device out, and need not tell any more: what it has cached is
- * of no use to it.
+ * Flushes still leave the device out, but no longer return an error for it: it cannot use
+ * its cached translations.
  *
  * Context: Any context but NMI.
  */
@@ -1699,17 +1698,17 @@ EXPORT_SYMBOL_GPL(iommu_attach_blocked);
  * Before the reset, call iommu_attach_fence(): a flush that has sent to the device may be
  * about to set it aside once more.
  *
- * Flushes that begin after this send to the device again. One that is running may have left
- * it out and be about to invalidate the IOTLB, from which the device could fetch what is
- * being unmapped: call iommu_attach_fence() after this and before the IOMMU answers the
- * device's translation requests again.
+ * Flushes that begin after this send to the device again. A running flush may have left the
+ * device out and not have invalidated the IOTLB yet, from which the device could fetch the
+ * translations that are being unmapped. So call iommu_attach_fence() after this and before
+ * the IOMMU answers the device's translation requests again.
  *
  * Context: Any context but NMI.
  */
 void iommu_attach_resume(struct iommu_attach_endpoint *endpoint)
 {
 	endpoint_set(endpoint, IOMMU_ATTACH_SILENT, 0);
-	/* The hardware starts after what walks see, see Barriers. */
+	/* Walks see the device before the IOMMU answers it, see Barriers. */
 	smp_mb();
 }
 EXPORT_SYMBOL_GPL(iommu_attach_resume);
@@ -1739,7 +1738,7 @@ void __iommu_attach_flush_account(struct iommu_attach_list *alist,
 }
 EXPORT_SYMBOL_GPL(__iommu_attach_flush_account);
 
-/* In RCU: from here on the fence keeps the IOMMU. */
+/* Called in RCU: from here on, the fence keeps the IOMMU alive. */
 void __iommu_attach_fence_enter(struct iommu_attach_sent *sent, u32 nr)
 {
 	u32 i;
@@ -1772,7 +1771,7 @@ static int flush_wait(const struct iommu_attach_flush *flush,
 	return error;
 }
 
-/* The next live group of an IOMMU, or of any if that is NULL; or NULL. */
+/* The next live group of an IOMMU, or of any IOMMU if that is NULL; NULL if there is none. */
 static const struct iommu_attach_group *
 flush_next_group(struct iommu_attach_cursor *groups, const struct iommu_device *iommu_device)
 {
@@ -1787,8 +1786,8 @@ flush_next_group(struct iommu_attach_cursor *groups, const struct iommu_device *
 }
 
 /*
- * Sends to one IOMMU, whose fence is held, what the pass has sent to it, or the part of it
- * in @what. Return: false if there is nothing left to send.
+ * Repeats the commands of a pass, or the part of them in @what, for one IOMMU, whose fence is
+ * held. Return: false if there is nothing left to send.
  */
 static bool flush_again(struct iommu_attach_flush *flush, struct iommu_attach_list *alist,
 			struct iommu_attach_sent *sent, u32 what)
@@ -1824,7 +1823,7 @@ static bool flush_again(struct iommu_attach_flush *flush, struct iommu_attach_li
 	return sending;
 }
 
-/* What sends to an IOMMU again, and how often it has. */
+/* How often a flush has sent to each IOMMU again. */
 struct flush_tries {
 	int set_aside;
 	u8 renewed;			/* how often, since a device was set aside */
@@ -1837,14 +1836,14 @@ static void tries_begin(struct flush_tries *tries)
 	tries->set_aside = atomic_read(&nr_set_aside);
 }
 
-/* Once more, after @error of what was sent? */
+/* Is @error a reason to send @what again, and is a try left? */
 static bool tries_left(struct flush_tries *tries, u32 i, int error, u32 what)
 {
 	int set_aside = atomic_read(&nr_set_aside);
 
 	if (error == -EBUSY)
 		return true;
-	/* Without ATC commands it is that of another flush which was not answered. */
+	/* Without ATC commands, the unanswered command was that of another flush. */
 	if (error != -EAGAIN && (error != -ETIMEDOUT || what & IOMMU_ATTACH_SEND_ATC))
 		return false;
 	/* A device that is reset and set aside again and again is no reason to go on. */
@@ -1859,13 +1858,13 @@ static bool tries_left(struct flush_tries *tries, u32 i, int error, u32 what)
 	return true;
 }
 
-/* An error of some commands, not of the IOMMU: the rest is sent all the same. */
+/* An error of some commands, not of the IOMMU: the other commands are still sent. */
 static bool is_of_some(int error)
 {
 	return error == -ETIMEDOUT || error == -EAGAIN;
 }
 
-/* The IOTLB commands alone. */
+/* Sends only the IOTLB commands again. */
 static int flush_iotlb_again(struct iommu_attach_flush *flush,
 			     struct iommu_attach_list *alist, struct iommu_attach_sent *sent)
 {
@@ -1914,9 +1913,9 @@ static bool flush_next_target(struct flush_search *search, struct iommu_attach_l
 			end = __iommu_attach_slots_end(slots);
 			for (slot = slots->slot; slot != end; slot++) {
 				/*
-				 * Before the target: if another one has taken its place, it
-				 * is sent to for nothing, and none with a higher number is
-				 * taken for done.
+				 * Read the number before the target: if another target has
+				 * taken its place, it gets a needless command, but no target
+				 * with a higher number is skipped.
 				 */
 				number = atomic64_read(&slot[slots->capacity]);
 				if (number <= search->after || number > lowest)
@@ -1947,7 +1946,7 @@ static void flush_tell(const struct iommu_attach_flush *flush,
 		flush->ops->silent(iommu_device, atc, flush->arg);
 }
 
-/* Sends to a list's targets behind an IOMMU one by one, and reports each that is silent. */
+/* Sends to a list's targets behind an IOMMU one by one, and reports each silent one. */
 static int flush_singly(struct iommu_attach_flush *flush, struct iommu_attach_list *alist,
 			struct iommu_attach_sent *sent)
 {
@@ -1981,7 +1980,7 @@ static int flush_singly(struct iommu_attach_flush *flush, struct iommu_attach_li
 		if (error && !is_of_some(error))
 			break;
 		search.after = search.number;
-		/* One that aborts all that it is sent has had its tries. */
+		/* If the IOMMU aborts everything, the tries are used up. */
 		if (error != -EAGAIN)
 			tries_begin(&tries);
 	}
@@ -1989,7 +1988,7 @@ static int flush_singly(struct iommu_attach_flush *flush, struct iommu_attach_li
 	return ret;
 }
 
-/* The fence of an IOMMU that has been left. Return: false if nothing is attached there. */
+/* Enters the fence of an IOMMU again. Return: false if nothing is attached there. */
 static bool flush_enter(struct iommu_attach_list *alist, struct iommu_attach_sent *sent)
 {
 	const struct iommu_attach_group *group;
@@ -2007,8 +2006,8 @@ static bool flush_enter(struct iommu_attach_list *alist, struct iommu_attach_sen
 }
 
 /*
- * An ATC command was not answered, so that its IOMMU, whose fence is held, may not have
- * done the rest. Do it, and find out whose command it was.
+ * An ATC command was not answered, so the IOMMU, whose fence is held, may not have executed
+ * the other commands. Send them again, and find the target that did not answer.
  */
 static noinline int flush_recover(struct iommu_attach_flush *flush,
 				  struct iommu_attach_list *alist,
@@ -2021,7 +2020,7 @@ static noinline int flush_recover(struct iommu_attach_flush *flush,
 	return ret ?: error;
 }
 
-/* The list that something was sent for. */
+/* The list that the commands to an IOMMU were sent for. */
 static struct iommu_attach_list **flush_list(struct iommu_attach_flush *flush, u32 i)
 {
 	return flush->several ? &flush->lists[i] : &flush->alist;
@@ -2037,10 +2036,10 @@ static void flush_move(struct iommu_attach_flush *flush, struct iommu_attach_sen
 
 /*
  * Waits for IOMMUs that take longer than a moment, all at once, so that each fence is
- * held for as long as its own IOMMU takes; what one of them aborts is sent to it again.
- * Then sees to those with a device that did not answer.
+ * held only as long as its own IOMMU takes. If an IOMMU aborts its commands, sends them
+ * again. Then handles IOMMUs with a device that did not answer.
  *
- * @error is what the first of @sent has given, all are to be waited for.
+ * @error is the result of waiting for the first of @sent; all of @sent are waited for.
  */
 int __iommu_attach_flush_slow(struct iommu_attach_flush *flush,
 			      struct iommu_attach_sent *sent, u32 nr, int error)
@@ -2100,8 +2099,8 @@ int __iommu_attach_flush_slow(struct iommu_attach_flush *flush,
 EXPORT_SYMBOL_GPL(__iommu_attach_flush_slow);
 
 /*
- * The next silent target, in whose IOMMU's fence the flush is afterwards. Return: false if
- * there is none.
+ * Finds the next silent target and enters the fence of its IOMMU. Return: false if there is
+ * none.
  */
 static bool flush_next_silent(struct flush_search *search, struct iommu_attach_list *alist,
 			      struct iommu_attach_sent *sent)
@@ -2122,7 +2121,7 @@ static bool flush_next_silent(struct flush_search *search, struct iommu_attach_l
 	return there;
 }
 
-/* Each target that a flush has left out, to the driver. */
+/* Calls the driver for each target that a flush has left out. */
 void __iommu_attach_flush_aside(struct iommu_attach_list *const *lists, u32 nr_lists,
 				const struct iommu_attach_flush_ops *ops, void *arg)
 {
@@ -2143,8 +2142,8 @@ void __iommu_attach_flush_aside(struct iommu_attach_list *const *lists, u32 nr_l
 EXPORT_SYMBOL_GPL(__iommu_attach_flush_aside);
 
 /*
- * A pass over more IOMMUs than an inline flush has room for, or one that is rare: for
- * targets that came to use their ATC while the flush ran.
+ * A pass over more IOMMUs than an inline flush has room for, or the rare pass for targets
+ * that were added while the flush ran.
  */
 noinline int __iommu_attach_pass_many(struct iommu_attach_flush *flush)
 {
@@ -2168,28 +2167,27 @@ EXPORT_SYMBOL_GPL(__iommu_attach_pass_many);
  * iommu_attach_flush() - Send the invalidations of a domain and wait for them
  * @alist: The domain's list.
  * @ops: How the driver sends them.
- * @arg: What they are about, for the callbacks: the range, a batch.
+ * @arg: Passed to the callbacks: the range, a batch.
  *
  * Sends, to each IOMMU: one &iommu_attach_flush_ops.iotlb for each of the domain's
- * own tags, one for each nest's, and then one &iommu_attach_flush_ops.atc for each
- * ATC target. One &iommu_attach_flush_ops.submit per IOMMU and phase, where a phase
- * ends only where the hardware needs it to. In each phase all IOMMUs (32 at a time) are
- * sent to before the first one is waited for.
+ * own tags, one for each nest's tag, and then one &iommu_attach_flush_ops.atc for each
+ * ATC target. There is one &iommu_attach_flush_ops.submit per IOMMU and phase, and a new
+ * phase begins only where the hardware needs it. In each phase, the flush sends to all
+ * IOMMUs (32 at a time) before it waits for the first one.
  *
- * Who uses an ATC is decided when the IOTLB part has completed. Hardware that
- * orders ATC commands itself is sent them along with the IOTLB commands; what came
- * to use its ATC in between is then sent to in a phase of its own.
+ * The ATC targets are looked up when the IOTLB part has completed. If the hardware itself
+ * executes ATC commands after IOTLB commands, both are sent together, and targets that were
+ * added in between get a phase of their own.
  *
- * When this returns 0, nothing caches a translation of the domain that was taken out
- * of the page table before the call, in the range that the callbacks send. When it
- * returns an error, something may: the caller must not give away what the page table
- * pointed to. Everything else has been flushed all the same, unless an IOMMU has failed for
- * good.
+ * When this returns 0, nothing caches a translation in the range of the callbacks that was
+ * removed from the page table before the call. When it returns an error, something may: the
+ * caller must not free or reuse the memory that the page table pointed to. Everything else
+ * has been flushed, unless an IOMMU has failed for good.
  *
  * Context: Any context but NMI. Takes no lock (on 32 bits atomic64_t may), does not sleep,
  * does not allocate; waits for hardware outside of RCU read-side sections.
  * Return: 0; -ETIMEDOUT if a device did not answer, or is set aside and not blocked; or
- * what &iommu_attach_flush_ops.wait returned, of the first IOMMU that failed.
+ * what &iommu_attach_flush_ops.wait returned for the first IOMMU that failed.
  */
 int iommu_attach_flush(struct iommu_attach_list *alist,
 		       const struct iommu_attach_flush_ops *ops, void *arg)
@@ -2203,12 +2201,12 @@ EXPORT_SYMBOL_GPL(iommu_attach_flush);
  * @lists: Their lists.
  * @nr: How many there are.
  * @ops: How the driver sends the invalidations.
- * @arg: What they are about, for the callbacks.
+ * @arg: Passed to the callbacks.
  *
- * As iommu_attach_flush() for each list, but all IOTLB commands of all lists are sent
- * before the first one is waited for, and then all ATC commands; an IOMMU is submitted to
- * once per list and phase. For a change that concerns many domains, such as one of the
- * kernel's own page table where devices share it.
+ * As iommu_attach_flush() for each list, but sends all IOTLB commands of all lists before
+ * it waits for the first one, and then all ATC commands. It submits to an IOMMU once per
+ * list and phase. For a change that affects many domains, such as a change of the kernel's
+ * own page table where devices share it.
  *
  * Context: Same as iommu_attach_flush().
  * Return: Same as iommu_attach_flush().

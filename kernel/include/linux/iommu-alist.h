@@ -3,9 +3,9 @@
  * The list of every place that may cache a domain's translations
  *
  * An IOMMU driver embeds one struct iommu_attach_list in each domain and one
- * struct iommu_attach_elm in what it allocates at each attach. The list answers
- * the question of every invalidation: which IOTLBs, under which cache tags, and
- * the ATCs of which devices may hold translations of this domain?
+ * struct iommu_attach_elm in the structure that it allocates at each attach. The list
+ * answers the question of every invalidation: which IOTLBs, under which cache tags, and
+ * which devices' ATCs may hold translations of this domain?
  *
  * See Documentation/driver-api/iommu-alist.rst for the guide.
  */
@@ -43,16 +43,20 @@ struct iommu_device;
  * tag
  *   What the IOTLB entries of a domain carry on one IOMMU: a VT-d DID, an
  *   SMMUv3 ASID or VMID, an AMD DomainID, a RISC-V PSCID or GSCID. The list
- *   never looks inside; a driver whose commands name more than one of them, or
- *   the PASID, packs all of it into the 64 bits.
+ *   never looks inside. A driver whose commands contain more than one of these,
+ *   or the PASID, packs all of them into the 64 bits.
  *
  * group
  *   The attachments of a domain that share (IOMMU, kind, tag). One IOTLB
  *   command serves a group, however many attachments it has.
  *
+ * nest
+ *   A device attached to an S1 domain that is nested on an S2 domain, its parent.
+ *   It is on the lists of both.
+ *
  * kind
- *   Own: the tag under which the domain's own entries are cached. Nest: the tag
- *   of an S1 domain that is nested on this S2 domain, seen from here.
+ *   Own: the group's tag is that of the domain itself. Nest: the domain is an S2
+ *   parent, and the tag is that of an S1 domain that is nested on it.
  *
  * ATC target
  *   A distinct value of &iommu_attach_elm.atc among the attachments of a group
@@ -73,11 +77,11 @@ struct iommu_device;
  *   or to the IOMMU.
  *
  * endpoint
- *   A device as its lists see it: whether it answers ATC commands.
+ *   What the lists know of a device: whether it answers ATC commands.
  */
 
 /**
- * enum iommu_attach_kind - Whose tag a group is about
+ * enum iommu_attach_kind - Whose tag a group has
  * @IOMMU_ATTACH_OWN: The domain's own tag.
  * @IOMMU_ATTACH_NEST: The tag of a nest whose S2 parent the domain is.
  */
@@ -94,7 +98,7 @@ struct iommu_attach_fence_ctr {
 };
 
 /**
- * struct iommu_attach_fence - The flushes that are under way on one IOMMU
+ * struct iommu_attach_fence - The flushes that are running on one IOMMU
  *
  * Embedded in the driver's IOMMU structure, one per IOMMU. All fields are private.
  */
@@ -110,7 +114,7 @@ struct iommu_attach_fence {
 };
 
 /**
- * struct iommu_attach_endpoint - A device as its lists see it
+ * struct iommu_attach_endpoint - Whether a device answers ATC commands
  *
  * Embedded in the driver's device structure and shared by all attachments of the
  * device. All fields are private.
@@ -123,7 +127,7 @@ struct iommu_attach_endpoint {
 };
 
 /**
- * struct iommu_attach_group - What one IOTLB command is sent for
+ * struct iommu_attach_group - The attachments that one IOTLB command serves
  * @iommu_device: The IOMMU instance.
  * @tag: The cache tag, as the driver gave it in &iommu_attach_elm.tag.
  * @kind: &enum iommu_attach_kind.
@@ -182,19 +186,19 @@ struct iommu_attach_list {
  * @tag: The tag of the domain's translations on this IOMMU.
  * @atc: What the driver's ATC command needs (requester id, PASID, queue depth),
  *	packed by the driver; below 2^61. Read only if @using_atc. Two attachments
- *	of a group with the same value are one ATC target; they are of one device.
- * @endpoint: The device, if it can be set aside, see iommu_attach_set_aside();
+ *	of a group with the same value are one ATC target and must be of one device.
+ * @endpoint: The device's endpoint, if it can be set aside, see iommu_attach_set_aside();
  *	else NULL. Read only if the attachment uses an ATC.
  * @pasid: The PASID attached, or IOMMU_NO_PASID.
  * @using_atc: The device may cache translations. Written by the driver before
  *	the attachment is added and by the list from then on, see
  *	iommu_attach_enable_atc().
- * @nested: It is half of a struct iommu_attach_nest. Written by the list.
+ * @nested: The attachment is half of a struct iommu_attach_nest. Written by the list.
  * @kind: &enum iommu_attach_kind. The driver sets IOMMU_ATTACH_NEST for a parent's
  *	half that stands alone because the S1 side has no list in the kernel;
  *	iommu_attach_add_nest() sets it for nests that have both halves.
- * @device: The device. Reached through iommu_attach_elm_device() only, never from a
- *	walk: a walk does not keep the device.
+ * @device: The device. Access it only through iommu_attach_elm_device(), and never from a
+ *	walk, which does not keep the device alive.
  *
  * The driver fills the public fields and calls iommu_attach_add(). They must not
  * change until the attachment has been deleted and a grace period has passed, but for
@@ -277,8 +281,9 @@ void iommu_attach_drain(struct iommu_attach_fence *fence);
  * iommu_attach_fence() - Wait for the flushes that may still send to a device
  * @fence: The fence of the IOMMU that the device is behind.
  *
- * When this returns, no ATC command for an attachment that was deleted before is in
- * flight or will be sent by a flush. Several devices behind one IOMMU need one fence.
+ * When this returns, no flush has an ATC command in flight, or will send one, for an
+ * attachment that was deleted before the call. One call covers several devices behind one
+ * IOMMU.
  *
  * Context: Process context. Sleeps if a flush is waiting for hardware.
  */
@@ -298,7 +303,7 @@ void iommu_attach_resume(struct iommu_attach_endpoint *endpoint);
 bool iommu_attach_is_aside(struct iommu_attach_endpoint *endpoint);
 
 /**
- * iommu_attach_elm_set_device() - Say which device an attachment is about
+ * iommu_attach_elm_set_device() - Set the device of an attachment
  * @elm: An attachment that is on no list.
  * @dev: The device. It must stay until the attachment is deleted.
  *
@@ -313,13 +318,13 @@ static inline void iommu_attach_elm_set_device(struct iommu_attach_elm *elm,
 /**
  * iommu_attach_del_free() - Delete an attachment and free it after a grace period
  * @alist: The list that the attachment is on.
- * @pos: The driver's structure, from kmalloc() and its like.
+ * @pos: The driver's structure, allocated by kmalloc() or similar.
  * @member: The name of the struct iommu_attach_elm in it, at any offset that
  *	kfree_rcu() takes (below 4096).
  *
- * ATC commands for the attachment may still be in flight when this returns. Where they
- * must not be (ATS goes off in the device, it is reset or removed), call
- * iommu_attach_fence() after the last of any number of deletes.
+ * ATC commands for the attachment may still be in flight when this returns. Before ATS is
+ * disabled in the device, or the device is reset or removed, call iommu_attach_fence()
+ * after the last of any number of deletes.
  *
  * Context: Process context. Takes and releases the list's lock. Does not sleep.
  * Return: As iommu_attach_del().
@@ -339,7 +344,7 @@ static inline void iommu_attach_elm_set_device(struct iommu_attach_elm *elm,
  * iommu_attach_del_nest_free() - Delete a nest and free it after a grace period
  * @s1list: The list of the S1 domain.
  * @s2list: The list of its S2 parent.
- * @pos: The driver's structure, from kmalloc() and its like.
+ * @pos: The driver's structure, allocated by kmalloc() or similar.
  * @member: The name of the struct iommu_attach_nest in it, at any offset that
  *	kfree_rcu() takes (below 4096).
  *
@@ -365,19 +370,19 @@ static inline void iommu_attach_elm_set_device(struct iommu_attach_elm *elm,
  */
 
 /**
- * struct iommu_attach_flush_ops - How a driver sends what a flush found
+ * struct iommu_attach_flush_ops - How a driver sends the commands of a flush
  * @iotlb: Queue the IOTLB command or commands of one group.
  * @atc: Queue the ATC command or commands of one target. For a group of kind
- *	IOMMU_ATTACH_NEST the whole ATC: what the parent maps is not what the
- *	device asked for. Optional for hardware without ATS.
- * @submit: Queue the completion wait of all that was queued for this IOMMU since
- *	the last @submit, and hand it to the hardware. Must not wait for what it
- *	submits. Where the hardware reports a silent device to the next completion wait in
- *	its queue, commands and their wait are queued in one piece: that of another flush
- *	must not come in between. Return: a value that @wait knows it by.
- * @wait: Look for a moment, microseconds at most, whether that completion wait has
- *	completed, and read that it has. Called again until it returns something else
- *	than -EINPROGRESS. Return:
+ *	IOMMU_ATTACH_NEST, invalidate the whole ATC, as it is indexed by guest
+ *	addresses that the parent does not know. Optional for hardware without ATS.
+ * @submit: Queue a completion wait for everything that was queued for this IOMMU since
+ *	the last @submit, and pass it to the hardware. Must not wait for the commands that
+ *	it submits. If the hardware reports a silent device to the next completion wait in
+ *	its queue, queue the commands and their wait in one piece, so that the wait of
+ *	another flush cannot come in between. Return: a cookie for @wait.
+ * @wait: Check, for some microseconds at most, whether that completion wait has
+ *	completed. Return 0 only after having read the completion that the hardware
+ *	reported. Called again as long as it returns -EINPROGRESS. Return:
  *
  *	0
  *	  It has completed.
@@ -385,34 +390,34 @@ static inline void iommu_attach_elm_set_device(struct iommu_attach_elm *elm,
  *	  It has not completed yet.
  *	-EBUSY
  *	  There was no room, and nothing has been submitted: the flush sends to this
- *	  IOMMU again. Not without end: a queue that has stopped is an error.
+ *	  IOMMU again, without a limit. If the queue has stopped, return another error.
  *	-EAGAIN
  *	  It was aborted through no fault of its own, or the driver knows the device at
  *	  fault and has set it aside: the flush sends to this IOMMU again, a limited number
  *	  of times unless a device has been set aside meanwhile.
  *	-ETIMEDOUT
- *	  An ATC command may not have been answered, and the hardware does not tell whose:
- *	  the flush sends to one target after the other, see @silent. Where it has sent no
- *	  ATC command, the same as -EAGAIN.
+ *	  An ATC command may not have been answered, and the hardware does not report which
+ *	  device failed to answer: the flush sends to one target after the other, see
+ *	  @silent. If it has sent no ATC command, the same as -EAGAIN.
  *	any other
  *	  This IOMMU has failed for good; the flush returns the error.
  *
- * @silent: An ATC target that was sent to by itself did not answer; its IOMMU's fence is
- *	held, so the device is there. The driver sets the device aside with
+ * @silent: An ATC target did not answer a command that was sent by itself; its IOMMU's
+ *	fence is held, so the device still exists. The driver sets the device aside with
  *	iommu_attach_set_aside(). Optional.
  * @aside: An ATC target was left out because its device is set aside and not blocked; the
- *	fence is held. The CPU that set it aside may not have got further yet, and cannot be
- *	waited for: here, too, the driver makes the IOMMU refuse the device and calls
+ *	fence is held. The CPU that set it aside may not have blocked it yet, and cannot be
+ *	waited for. So here, too, the driver makes the IOMMU refuse the device and calls
  *	iommu_attach_blocked(). This flush fails anyway; the next one succeeds. Optional.
  * @wait_before_nest: The hardware needs the commands for own tags to have
  *	completed before those for the tags of nests are sent.
  * @wait_before_atc: The hardware needs the IOTLB commands to have completed
- *	before ATC commands are sent. Else its queue keeps their order.
+ *	before ATC commands are sent. Otherwise, its queue keeps their order.
  *
- * All of them run in the context of the flush and must not sleep; @iotlb, @atc and
+ * All callbacks run in the context of the flush and must not sleep; @iotlb, @atc and
  * @submit run inside an RCU read-side section. Calls for one IOMMU are never
- * interleaved with @iotlb, @atc or @submit of another one, so a batch on the stack
- * serves.
+ * interleaved with @iotlb, @atc or @submit of another one, so one batch on the stack
+ * is enough.
  */
 struct iommu_attach_flush_ops {
 	void (*iotlb)(const struct iommu_attach_group *group, void *arg);
@@ -451,12 +456,12 @@ struct iommu_attach_table {
 				 IOMMU_ATTACH_BLOCKED)
 
 /*
- * An ATC target stays in its slot while it lives. Its number tells a walk whether it
- * was there when the walk began: one that comes back during the walk, in another slot,
- * is not yielded twice.
+ * An ATC target stays in its slot while it exists. From its number, a walk knows whether
+ * it was there when the walk began: a target that is deleted and added again during the
+ * walk, in another slot, is not yielded twice.
  *
- * Targets are packed for walks, which look at a slot's number only where one of the
- * block may be too high.
+ * Targets are packed for walks, which look at a slot's number only if the highest number
+ * of the block is above the walk's limit.
  */
 struct iommu_attach_slots {
 	/* private: */
@@ -502,7 +507,7 @@ struct iommu_attach_walk {
 	u64 atc_until;
 };
 
-/* Return: how many IOMMUs the groups are of, at most. */
+/* Return: an upper bound of the number of IOMMUs. */
 static inline u32 __iommu_attach_load(struct iommu_attach_list *alist,
 				      struct iommu_attach_cursor *cursor)
 {
@@ -519,8 +524,8 @@ static inline u32 __iommu_attach_load(struct iommu_attach_list *alist,
 }
 
 /*
- * The IOTLB commands have completed, which the caller has read from what the hardware
- * wrote. Without ATC users, this barrier and test are the only cost of ATS.
+ * Called when the IOTLB commands have completed, which the caller has read from what the
+ * hardware wrote. Without ATC users, this barrier and test are the only cost of ATS.
  */
 static inline bool __iommu_attach_load_atcs(struct iommu_attach_list *alist, u64 *until)
 {
@@ -534,8 +539,8 @@ static inline bool __iommu_attach_load_atcs(struct iommu_attach_list *alist, u64
 }
 
 /*
- * Where there are several groups, begins to fetch all of them with the slots inside: a
- * pass waits for memory at once, not once a group.
+ * If there are several groups, prefetches all of them with the slots inside, so that a pass
+ * waits for memory once, not once per group.
  */
 static inline void __iommu_attach_prefetch(const struct iommu_attach_cursor *groups)
 {
@@ -552,7 +557,7 @@ static inline void __iommu_attach_prefetch(const struct iommu_attach_cursor *gro
 	}
 }
 
-/* Loops over ATC targets fill in what is theirs. */
+/* Loops over ATC targets initialise their own fields. */
 static inline void __iommu_attach_walk_begin(struct iommu_attach_walk *walk,
 					     struct iommu_attach_list *alist)
 	__acquires(RCU)
@@ -560,8 +565,8 @@ static inline void __iommu_attach_walk_begin(struct iommu_attach_walk *walk,
 	walk->alist = alist;
 	rcu_read_lock();
 	/*
-	 * The page table that the walker has written comes before what it sees in
-	 * the list. Pairs with the barrier in iommu_attach_add(), see Barriers.
+	 * Orders page-table writes before reads of the list. Pairs with the barrier in
+	 * iommu_attach_add(), see Barriers.
 	 */
 	smp_mb();
 	__iommu_attach_load(alist, &walk->groups);
@@ -575,9 +580,8 @@ static inline void __iommu_attach_walk_begin(struct iommu_attach_walk *walk,
  * @walk: The walk, uninitialised.
  * @alist: The list.
  *
- * Enters an RCU read-side section. Page-table writes before it are ordered
- * against attaches: an attachment is seen by the walk, or its hardware sees the
- * writes.
+ * Page-table writes before the walk are ordered against attaches: either the walk sees an
+ * attachment, or the attachment's hardware sees the writes.
  *
  * Context: Any context but NMI. Enters an RCU read-side section.
  */
@@ -615,7 +619,7 @@ static inline bool __iommu_attach_live(const struct iommu_attach_group *group)
 	return likely(smp_load_acquire(&group->users));
 }
 
-/* To the next group with attachments. */
+/* Advances to the next group with attachments. */
 static inline bool
 __iommu_attach_next_group(struct iommu_attach_walk *walk,
 			  const struct iommu_attach_group **group)
@@ -629,7 +633,7 @@ __iommu_attach_next_group(struct iommu_attach_walk *walk,
 	return false;
 }
 
-/* To the next one that is of another IOMMU. */
+/* Advances to the next group with attachments that is of another IOMMU. */
 static inline bool
 __iommu_attach_next_iommu(struct iommu_attach_walk *walk,
 			  const struct iommu_attach_group **group)
@@ -652,13 +656,13 @@ __iommu_attach_slots_end(const struct iommu_attach_slots *slots)
 
 /*
  * The value of a slot if it is a target with a number in (after, until] and is not set
- * aside, else 0. Notes in @silent that one is left out that may use stale translations.
+ * aside, else 0. Sets @silent if a target that may use stale translations is left out.
  */
 static inline u64 __iommu_attach_target(const struct iommu_attach_slots *slots,
 					const atomic64_t *slot, u64 after, u64 until,
 					bool *silent)
 {
-	/* The target comes with its number, and with its group's key. */
+	/* Orders reading the target before its number and its group's key. */
 	u64 atc = atomic64_read_acquire(slot);
 	u64 seq;
 
@@ -677,7 +681,7 @@ static inline u64 __iommu_attach_target(const struct iommu_attach_slots *slots,
 	return atc;
 }
 
-/* To the slots at @item; if that is past the end, to the next group's. */
+/* Advances to the slots at @item or, if that is past the end, to those of the next group. */
 static inline void __iommu_attach_seek_slots(struct iommu_attach_walk *walk,
 					     const struct hlist_node *item)
 {
@@ -736,9 +740,9 @@ __iommu_attach_next_atc(struct iommu_attach_walk *walk,
  * @group: const struct iommu_attach_group \*, the cursor.
  * @walk: The walk.
  *
- * Yields each group that has attachments once, sorted by IOMMU; of one IOMMU the
- * own tags before the tags of nests. Within it, begin no second loop over groups or
- * IOMMUs of the same walk; one over ATC targets may be.
+ * Yields each group that has attachments once, sorted by IOMMU, and for each IOMMU own
+ * tags before tags of nests. Do not nest another loop over groups or IOMMUs of the same
+ * walk inside; a loop over ATC targets is allowed.
  *
  * Context: Between iommu_attach_walk_begin() and iommu_attach_walk_end().
  */
@@ -765,11 +769,11 @@ __iommu_attach_next_atc(struct iommu_attach_walk *walk,
  *	&iommu_attach_elm.atc.
  * @walk: The walk.
  *
- * Who uses an ATC is looked up when this loop begins: begin it after the IOTLB
- * commands have completed. Targets come sorted by IOMMU. Those that are set aside are
- * left out, and only a flush tells: a walk is no way to invalidate the ATC of a device
- * that may be silent. Nor does a fence wait for walks: where a walk sends ATC commands,
- * detach needs iommu_attach_drain().
+ * The targets are looked up when this loop begins: begin it after the IOTLB commands have
+ * completed. Targets are sorted by IOMMU. The loop leaves out targets that are set aside
+ * without reporting them, so do not use a walk to invalidate the ATC of a device that may
+ * be silent; use a flush. A fence does not wait for walks either: if a walk sends ATC
+ * commands, detach needs iommu_attach_drain().
  *
  * Context: Between iommu_attach_walk_begin() and iommu_attach_walk_end().
  */
@@ -783,10 +787,12 @@ __iommu_attach_next_atc(struct iommu_attach_walk *walk,
  * @walk: The walk.
  * @member: The name of the struct iommu_attach_elm in it, at any offset.
  *
- * In the order of attaching. Its structures must be freed after a grace period,
- * as iommu_attach_del_free() does. The device cannot be reached from here.
- * The list of a parent has halves of nests as well as plain attachments: there, @member must
- * be what both are in, such as a structure of nothing but the element.
+ * Yields attachments in the order in which they were attached. The driver must free its
+ * structures only after a grace period, as iommu_attach_del_free() does. The device cannot
+ * be accessed from here.
+ *
+ * The list of a parent has halves of nests as well as plain attachments. There, use a
+ * structure that both have in common, for example one with only the element in it.
  *
  * Context: Between iommu_attach_walk_begin() and iommu_attach_walk_end().
  */
@@ -822,12 +828,13 @@ static inline void iommu_attach_unlock(struct iommu_attach_list *alist)
 }
 
 /**
- * iommu_attach_for_each_locked() - Iterate over all attachments, devices and all
+ * iommu_attach_for_each_locked() - Iterate over all attachments, with access to devices
  * @pos: The driver's structure, the cursor.
  * @alist: The list.
  * @member: The name of the struct iommu_attach_elm in it, at any offset.
- * The list of a parent has halves of nests as well as plain attachments: there, @member must
- * be what both are in, such as a structure of nothing but the element.
+ *
+ * The list of a parent has halves of nests as well as plain attachments, see
+ * iommu_attach_for_each_all().
  *
  * Context: Between iommu_attach_lock() and iommu_attach_unlock().
  */
@@ -856,8 +863,8 @@ iommu_attach_elm_device(const struct iommu_attach_elm *elm)
  * iommu_attach_empty() - Is nothing attached?
  * @alist: The list.
  *
- * Context: Any context. The answer may be old unless the caller keeps attaches
- * and detaches away.
+ * Context: Any context. The answer may be outdated unless the caller excludes attaches and
+ * detaches.
  * Return: true if the list has no attachment.
  */
 static inline bool iommu_attach_empty(const struct iommu_attach_list *alist)
@@ -870,15 +877,15 @@ static inline bool iommu_attach_empty(const struct iommu_attach_list *alist)
  */
 
 /*
- * IOMMUs that a flush sends to before it waits for the first one, if it is inline: 16 bytes of
- * stack each. More are sent to out of line. A driver with much else on the stack of its flush
- * defines a lower one before it includes this.
+ * The number of IOMMUs that an inline flush sends to before it waits for the first one: 16
+ * bytes of stack each. For more IOMMUs, it calls a function. A driver that needs much other
+ * stack in its flush defines a lower number before it includes this file.
  */
 #ifndef IOMMU_ATTACH_WINDOW
 #define IOMMU_ATTACH_WINDOW	8
 #endif
 
-/* What is out of line has room for as many. */
+/* A flush out of line has room for this many. */
 #define IOMMU_ATTACH_WINDOW_MAX	32
 static_assert(IOMMU_ATTACH_WINDOW > 0 && IOMMU_ATTACH_WINDOW <= IOMMU_ATTACH_WINDOW_MAX,
 	      "IOMMU_ATTACH_WINDOW out of range");
@@ -977,13 +984,13 @@ static __always_inline struct iommu_attach_fence *__iommu_attach_fence_of(unsign
 	return (struct iommu_attach_fence *)(entered & ~1UL);
 }
 
-/* Behind a full barrier: what the flush has read and sent comes before it is gone. */
+/* Called after a full barrier: the flush's reads and commands come before its leave. */
 static __always_inline void __iommu_attach_leave(unsigned long entered)
 {
 	this_cpu_inc(__iommu_attach_fence_of(entered)->pair[entered & 1]->leave);
 }
 
-/* Does the pass send to groups of this kind? Asked of live ones: their key is there. */
+/* Does the pass send to groups of this kind? For live groups only, which have a key. */
 static __always_inline bool
 __iommu_attach_wanted(const struct iommu_attach_group *group, const u32 what)
 {
@@ -992,7 +999,7 @@ __iommu_attach_wanted(const struct iommu_attach_group *group, const u32 what)
 	return (what & kinds) == kinds || what & kinds & BIT(group->kind);
 }
 
-/* The ATC targets of one group. Return: was something sent, here or before? */
+/* Sends to the ATC targets of one group. Return: @sent, or true if something was sent. */
 static __always_inline bool
 __iommu_attach_send_atcs(const struct iommu_attach_group *group,
 			 struct iommu_attach_flush *flush,
@@ -1018,11 +1025,11 @@ __iommu_attach_send_atcs(const struct iommu_attach_group *group,
 }
 
 /*
- * Sends to the IOMMUs of one list. Where they may not all fit below @room: to those above
- * @resume, which is set to the last one if there are more, else to NULL.
+ * Sends to the IOMMUs of one list. If they may not all fit below @room, sends to those above
+ * *@resume, and sets *@resume to the last one if there are more, else to NULL.
  *
- * @windows: there may be more IOMMUs than there is room for. If not, nothing is sent if
- * there are, and @many is set.
+ * @windows: handle more IOMMUs than there is room for. If this is false and there are more,
+ * sends nothing and sets *@many.
  *
  * Return: the end of @sent.
  */
@@ -1046,8 +1053,8 @@ __iommu_attach_send(struct iommu_attach_list *alist, struct iommu_attach_flush *
 		return sent;
 	}
 	/*
-	 * The page table that the caller has written comes before what is seen in the
-	 * list. Pairs with the barrier in iommu_attach_add(), see Barriers.
+	 * Orders page-table writes before reads of the list. Pairs with the barrier in
+	 * iommu_attach_add(), see Barriers.
 	 */
 	smp_mb();
 	nr_iommus = __iommu_attach_load(alist, &groups);
@@ -1067,9 +1074,9 @@ __iommu_attach_send(struct iommu_attach_list *alist, struct iommu_attach_flush *
 	if (fenced) {
 		__iommu_attach_prefetch(&groups);
 		/*
-		 * Every target up to this number, in a group of this table, is seen from
-		 * here on. One in a newer group came after the walk's barrier: its
-		 * hardware sees the page table. Later windows keep the number.
+		 * From here on, the flush sees every target up to this number in a group of
+		 * this table. A target in a newer group was added after the walk's barrier,
+		 * so its hardware sees the page table. Later windows keep the number.
 		 */
 		if (!windows || !*resume)
 			flush->until = atomic64_read_acquire(&alist->atc_seq);
@@ -1089,7 +1096,7 @@ __iommu_attach_send(struct iommu_attach_list *alist, struct iommu_attach_flush *
 			group = *next++;
 			if (!__iommu_attach_live(group))
 				continue;
-			/* One that is idle may have outlived its fence. */
+			/* An idle group may have outlived its fence. */
 			if (fenced && !live) {
 				sent->entered = __iommu_attach_enter(group->fence);
 				/* Pairs with the one in fence_idle(), see Barriers. */
@@ -1130,7 +1137,7 @@ __iommu_attach_send(struct iommu_attach_list *alist, struct iommu_attach_flush *
 	return sent;
 }
 
-/* For what is out of line. */
+/* Fills in the fields that functions out of line need. */
 static __always_inline void
 __iommu_attach_flush_set(struct iommu_attach_flush *flush, struct iommu_attach_list *alist,
 			 const struct iommu_attach_flush_ops *ops, void *arg, u32 what,
@@ -1145,13 +1152,14 @@ __iommu_attach_flush_set(struct iommu_attach_flush *flush, struct iommu_attach_l
 }
 
 /*
- * One pass of a flush: sends to all IOMMUs, then waits for all that it sent to. What was
- * sent to is kept on the stack, so that a detach in between cannot take it away.
+ * One pass of a flush: sends to all IOMMUs, then waits for all that it has sent to. It
+ * records them on the stack, so that a detach in between cannot remove them.
  *
- * The list holds no RCU read-side section while it waits for hardware, except for the
- * moment that @wait looks: a flush that is not done by then enters the fence of the IOMMU,
- * which keeps the IOMMU, and leaves RCU. To send to an ATC, which may not answer for minutes,
- * takes the fence before the target is looked up: so a detach has to wait for fences only.
+ * The pass is in no RCU read-side section while it waits for hardware, except for the first
+ * call of @wait, which takes microseconds. If the hardware is not done by then, the flush
+ * enters the fence of the IOMMU, which keeps the IOMMU alive, and leaves RCU. An ATC may not
+ * answer for minutes, so a pass that sends to ATCs enters the fence before it looks up
+ * targets. So a detach has to wait for fences only.
  *
  * Return: 0, or the first error.
  */
@@ -1258,7 +1266,7 @@ __iommu_attach_flush(struct iommu_attach_flush *flush,
 	ret = ret ?: error;
 
 	if (with_atc) {
-		/* What came to use its ATC in between gets a pass of its own. */
+		/* Targets that were added in between get a pass of their own. */
 		after = flush->until;
 		if (__iommu_attach_load_atcs(alist, &flush->until) &&
 		    unlikely(flush->until != after)) {
@@ -1296,10 +1304,10 @@ __iommu_attach_flush(struct iommu_attach_flush *flush,
  * iommu_attach_flush_inline() - iommu_attach_flush(), compiled into the driver
  * @alist: The domain's list.
  * @ops: A constant: the compiler calls its functions directly.
- * @arg: What the flush is about, for the callbacks.
+ * @arg: Passed to the callbacks.
  *
- * The same algorithm, without an indirect call as long as all goes well. Keep it to one
- * or two places of a driver: it is almost two kilobytes of code each.
+ * The same algorithm, without an indirect call unless an error occurs. Use it in only one
+ * or two places of a driver: each takes almost two kilobytes of code.
  *
  * Context: Same as iommu_attach_flush().
  * Return: Same as iommu_attach_flush().
@@ -1313,7 +1321,7 @@ iommu_attach_flush_inline(struct iommu_attach_list *alist,
 		struct iommu_attach_sent sent[IOMMU_ATTACH_WINDOW];
 	} stack __uninitialized;
 
-	/* Where it is embedded, the compiler would keep both. */
+	/* If the list is embedded, the compiler would keep two pointers. */
 	OPTIMIZER_HIDE_VAR(alist);
 	return __iommu_attach_flush(&stack.flush, &alist, 1, ops, arg, stack.sent,
 				    IOMMU_ATTACH_WINDOW, NULL);
