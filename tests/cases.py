@@ -594,10 +594,21 @@ def examples():
         check(f'alist-{verb}(1) has an example', f'alist {verb}' in page and blocks)
 
 
+def bounded():
+    """Mappings that are never unmapped: the oldest are forgotten, in no time that grows."""
+    for name, step in (('of one address', 0), ('of new addresses', 0x2000)):
+        lines = [f'map: IOMMU: iova=0x{a:x} - 0x{a + 4096:x} paddr=0x80000 size=4096'
+                 for a in (0x100000 + i * step for i in range(150000))]
+        a = 0x100000 + 149999 * step
+        replays(f'many mappings {name}', log(
+            *lines, f'unmap: IOMMU: iova=0x{a:x} - 0x{a + 4096:x} size=4096 unmapped_size=4096', psi(4, a), step=1e-6),
+            'd["same"] == 1 and not d["unknowns"]["mappings"]')
+
+
 print('KTAP version 1')
 try:
     for kind in (type_numbers, merges, atc_on_map, every_command, guesses, lazy, missing, formats, recorded, counts, names,
-                 manners, examples, linear):
+                 manners, examples, linear, bounded):
         kind()
 finally:
     shutil.rmtree(tmp)

@@ -18,6 +18,7 @@
 
 struct node {
 	struct mapping mapping;
+	uint64_t born;			/* how many were added before */
 	struct node *older, *newer;
 	struct node *prev;		/* by address */
 	unsigned int levels;
@@ -26,7 +27,7 @@ struct node {
 
 struct mappings {
 	size_t nr, max;
-	uint64_t random;
+	uint64_t added, random;
 	struct node *oldest, *newest;
 	struct node *head;
 };
@@ -72,14 +73,21 @@ void mappings_destroy(struct mappings *m)
 	free(m);
 }
 
-/* The last node before @iova, on every level. */
-static void find(struct mappings *m, uint64_t iova, struct node **before)
+/* Where one at @iova that was added as the @born'th is, or would be. */
+static bool is_before(const struct node *node, uint64_t iova, uint64_t born)
+{
+	return node->mapping.iova < iova ||
+	       (node->mapping.iova == iova && node->born > born);
+}
+
+/* The last node before that place, on every level. */
+static void find(struct mappings *m, uint64_t iova, uint64_t born, struct node **before)
 {
 	struct node *node = m->head;
 	int level;
 
 	for (level = LEVELS - 1; level >= 0; level--) {
-		while (node->next[level] && node->next[level]->mapping.iova < iova)
+		while (node->next[level] && is_before(node->next[level], iova, born))
 			node = node->next[level];
 		before[level] = node;
 	}
@@ -90,14 +98,9 @@ static void remove_node(struct mappings *m, struct node *node)
 	struct node *before[LEVELS];
 	unsigned int level;
 
-	find(m, node->mapping.iova, before);
-	for (level = 0; level < node->levels; level++) {
-		struct node *at = before[level];
-
-		while (at->next[level] != node)
-			at = at->next[level];
-		at->next[level] = node->next[level];
-	}
+	find(m, node->mapping.iova, node->born, before);
+	for (level = 0; level < node->levels; level++)
+		before[level]->next[level] = node->next[level];
 	if (node->next[0])
 		node->next[0]->prev = node->prev;
 	if (node->older)
@@ -131,7 +134,8 @@ int mappings_add(struct mappings *m, const struct mapping *mapping)
 		remove_node(m, m->oldest);
 	node->mapping = *mapping;
 	node->levels = levels;
-	find(m, mapping->iova, before);
+	node->born = m->added++;
+	find(m, mapping->iova, node->born, before);
 	for (level = 0; level < levels; level++) {
 		node->next[level] = before[level]->next[level];
 		before[level]->next[level] = node;
@@ -158,7 +162,7 @@ bool mappings_take(struct mappings *m, uint64_t iova, uint64_t size,
 	struct mapping whole, rest;
 	unsigned int i;
 
-	find(m, iova, before);
+	find(m, iova, UINT64_MAX, before);
 	back = before[0];
 	for (i = 0; i < BACK && back != m->head; i++, back = back->prev)
 		if (back->mapping.iova + (back->mapping.size - 1) >= iova)
