@@ -38,12 +38,27 @@ static unsigned char counter_used[BLOCK_SIZE / COUNTER_ALIGN] = {
 };
 static pthread_key_t block_key;
 
+/* What a thread must not be in the middle of when it ends: others would wait without end. */
+static void thread_ends(struct shim_thread *thread)
+{
+	if (WARN_ONCE(thread->rcu & SHIM_RCU_NEST, "within a walk")) {
+		smp_store_release(&thread->rcu, 0);
+		shim_rcu_wake();
+	}
+	if (WARN_ONCE(shim_spins_held(), "between iommu_attach_lock() and unlock()"))
+		WRITE_ONCE(thread->busy, 0);
+#ifdef CONFIG_PROVE_LOCKING
+	WARN_ONCE(shim_map_held, "in a callback of a flush");
+#endif
+}
+
 /* Signals are blocked as below: once it is given back, another thread may have it. */
 static void give_block_back(void *block)
 {
 	sigset_t all, old;
 	int i;
 
+	thread_ends(block);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	shim_thread = NULL;

@@ -2,6 +2,7 @@
 // Each kind of misuse in libiommu-alist(7): what the library says, what the call returns,
 // and that everything is as it was. "checks": with IOMMU_ALIST_DEBUG=1.
 #include <pthread.h>
+#include <sys/wait.h>
 
 #include "api.h"
 
@@ -325,6 +326,71 @@ static void places(void)
 	EXPECT_MESSAGE("iommu_attach_walk_end", "ended before");
 }
 
+static void *end_in_walk(void *arg)
+{
+	struct iommu_attach_walk walk;
+
+	iommu_attach_walk_begin(&walk, &list);
+	return arg;
+}
+
+#ifndef __SANITIZE_THREAD__		/* it looks at the mutex itself */
+static void *end_in_lock(void *arg)
+{
+	iommu_attach_lock(arg);
+	return NULL;
+}
+#endif
+
+static int wait_ends(struct iommu_device *which, uint64_t cookie, void *arg)
+{
+	(void)which;
+	(void)cookie;
+	pthread_exit(arg);
+	return 0;
+}
+
+static void *end_in_flush(void *arg)
+{
+	struct iommu_attach_flush_ops wrong = ops;
+
+	(void)arg;
+	wrong.wait = wait_ends;
+	iommu_attach_flush(&list, &wrong, NULL);
+	return NULL;
+}
+
+static void run(void *(*main)(void *arg), void *arg)
+{
+	pthread_t thread;
+
+	EXPECT(!pthread_create(&thread, NULL, main, arg));
+	pthread_join(thread, NULL);
+}
+
+/* Threads that end in the middle of something. */
+static void threads(void)
+{
+	run(end_in_walk, NULL);
+	EXPECT_MESSAGE("thread_ends", "within a walk");
+	iommu_attach_drain(&iommu.fence);	/* does not wait for it */
+	EXPECT_SILENCE();
+	run(end_in_flush, NULL);
+	EXPECT(messages && strstr(last_message, "callback of a flush"));
+	messages = 0;
+	iommu_attach_drain(&iommu.fence);
+	EXPECT_SILENCE();
+#ifndef __SANITIZE_THREAD__
+	static struct iommu_attach_list lost = IOMMU_ATTACH_LIST_INIT;
+
+	run(end_in_lock, &lost);
+	EXPECT_MESSAGE("thread_ends", "iommu_attach_lock()");
+	if (!fork())				/* does not wait for it either */
+		_exit(0);
+	wait(NULL);
+#endif
+}
+
 /* What the expensive checks find beyond: a list that the program has written to. */
 static void checks(void)
 {
@@ -370,6 +436,7 @@ int main(int argc, char **argv)
 	targets();
 	nests();
 	places();
+	threads();
 	if (argc == 2 && !strcmp(argv[1], "checks"))
 		checks();
 

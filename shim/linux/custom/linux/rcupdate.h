@@ -66,6 +66,10 @@ void shim_rcu_shared_unlock(void);
 bool shim_rcu_shared_held(void);
 void shim_rcu_wake(void);
 
+/* A thread's word: how deep it is in sections, and in which phase it entered. */
+#define SHIM_RCU_NEST		0xffffffffUL
+#define SHIM_RCU_PHASE		(SHIM_RCU_NEST + 1)
+
 #ifdef SHIM_QSBR
 
 static inline void rcu_read_lock(void)
@@ -84,10 +88,6 @@ static inline bool rcu_read_lock_held(void)
 }
 
 #else
-
-/* A thread's word: how deep it is in sections, and in which phase it entered. */
-#define SHIM_RCU_NEST		0xffffffffUL
-#define SHIM_RCU_PHASE		(SHIM_RCU_NEST + 1)
 
 struct shim_rcu_gp {
 	unsigned long word;		/* the phase now, nested once */
