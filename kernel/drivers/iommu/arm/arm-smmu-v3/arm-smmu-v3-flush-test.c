@@ -321,7 +321,7 @@ static void flush_test_fence(struct kunit *test)
 	flush = kthread_create_on_cpu(flush_test_flush, fake, cpu, "flush/%u");
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, flush);
 	wake_up_process(flush);
-	wait_for_completion(&fake->flushing);
+	KUNIT_EXPECT_NE(test, wait_for_completion_timeout(&fake->flushing, 10 * HZ), 0);
 
 	flush_test_attach(test, fake, COMES);
 	flush_test_detach(test, fake, LEAVES);
