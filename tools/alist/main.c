@@ -28,15 +28,15 @@ static const struct verb {
 };
 
 static const char doc[] =
-	"IOMMU attach lists on software models of IOMMUs.\v"
+	"What IOMMU invalidations cost, and what an attach list sends for the same work.\v"
 	"Verbs:\n"
-	"  cost FILE...      what the invalidations of a log cost, and for whom\n"
-	"  compare A B       two logs beside each other: what changed, beyond noise\n"
-	"  record            a log of this machine, with all that the others can use\n"
-	"  replay FILE...    what a list sends for the unmaps of a real log, against\n"
-	"                    what the driver sent that was recorded\n"
-	"  demo              a small machine, every command as it is sent\n"
-	"  show FILE         the attach lists of a log, as a tree or as a graph\n"
+	"  cost FILE...      show what the invalidations of a log cost, and for whom\n"
+	"  compare A B       compare two logs: what changed beyond noise\n"
+	"  record            record a log of this machine for the other verbs\n"
+	"  replay FILE...    compare what the recorded driver sent with what the list\n"
+	"                    sends for the same unmaps\n"
+	"  demo              run a small machine, and print every command\n"
+	"  show FILE         show the attach lists of a log, as a tree or as a graph\n"
 	"\n"
 	"'alist VERB --help' describes a verb.\n"
 	"Exit status: 0 done, 1 a check failed, 2 bad usage or input.";
