@@ -30,6 +30,7 @@ STACK_LIMIT = 256
 # The drivers on the list: a prefix for figures, the file and the struct that has a domain's
 # containers; and what they share.
 DRIVERS = [("vtd_", "drivers/iommu/intel", "iommu.h", "struct dmar_domain {"),
+           ("amd_", "drivers/iommu/amd", "amd_iommu_types.h", "struct protection_domain {"),
            ("riscv_", "drivers/iommu/riscv", "iommu.c", "struct riscv_iommu_domain {")]
 CORE = ["include/linux/iommu-alist.h", "drivers/iommu/iommu-alist.c",
         "drivers/iommu/iommu-alist-priv.h"]
