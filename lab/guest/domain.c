@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * One domain over devices behind several IOMMUs, by way of domain.ko: where VFIO is not to be
- * had. All devices are QEMU's edu.
+ * One domain over several devices, or several IOMMUs, by way of domain.ko: where VFIO is not to
+ * be had, or does not map what is asked for. All devices are QEMU's edu.
  *
  *	domain count		commands of attach, unmap and detach with 1, 2, 4, … devices
  *	domain stale [planted]	DMA to what was just unmapped, by devices whose IOMMU translates
+ *	domain top		the page table grows under devices that use it
  *	domain illegal		a command is refused: who is told?
  *	domain release		devices are removed during a flush
  *
@@ -27,6 +28,7 @@
 #define DOMAIN		"/sys/kernel/debug/domain/"
 #define PCI		"/sys/bus/pci/devices/"
 #define IOVA		0x1000000UL	/* edu has 28 address bits */
+#define FAR		0x10000000000UL	/* not in a table of three levels */
 #define OPS		5
 #define ROUNDS		8
 
@@ -306,6 +308,54 @@ static void look_for_stale(bool planted)
 }
 
 /*
+ * A larger table
+ */
+
+/* A device goes on reaching what is mapped, and nothing else, through the new top. */
+static void grow(void)
+{
+	unsigned char *page = memory(SZ_4K);
+	int n, i;
+
+	edu_open(bdf[0]);
+	count_init();
+	for (n = 1; n <= have; n *= 2) {
+		for (i = 0; i < n; i++)
+			dom_attach(i);
+		memset(page, WRITTEN, SZ_4K);
+		dom_map(page, IOVA, SZ_4K);
+		dma(IOVA, EDU_BUFFER, false);
+		memset(page, CANARY, SZ_4K);
+		device_writes();
+		expect_hit("before", page);
+
+		count_reset();
+		count_begin();
+		dom_map(page, FAR, SZ_4K);
+		count_end();
+		result("map-far", "", n, 1);
+		device_writes();
+		expect_hit("larger", page);
+
+		dom_unmap(IOVA, SZ_4K);
+		device_writes();
+		expect_untouched("unmapped", page);
+		dom_map(page, IOVA, SZ_4K);
+		device_writes();
+		expect_hit("mapped", page);
+
+		dom_unmap(IOVA, SZ_4K);
+		dom_unmap(FAR, SZ_4K);
+		for (i = 0; i < n; i++)
+			dom_detach(i);
+		set("free", "");
+	}
+	printf("top: %lu transfers hit\n", hits);
+	if (stale || missed)
+		fail("%lu stale pages, %lu transfers missed", stale, missed);
+}
+
+/*
  * Faults
  */
 
@@ -399,11 +449,13 @@ int main(int argc, char **argv)
 		count();
 	else if (!strcmp(what, "stale") && (argc == 2 || planted))
 		look_for_stale(planted);
+	else if (!strcmp(what, "top") && argc == 2)
+		grow();
 	else if (!strcmp(what, "illegal") && argc == 2)
 		refuse();
 	else if (!strcmp(what, "release") && argc == 2)
 		release();
 	else
-		fail("usage: domain count|stale [planted]|illegal|release");
+		fail("usage: domain count|stale [planted]|top|illegal|release");
 	return 0;
 }
