@@ -2657,14 +2657,14 @@ static void hook_set_aside_again(struct record *record)
 		iommu_attach_resume(aborted_endpoint(0));
 	iommu_attach_set_aside(aborted_endpoint(0));
 	/* A limit of the test's own. */
-	if (++aborter->nr_aside == 8000)
+	if (++aborter->nr_aside == 500)
 		record->world->hardware[0].aborts = 0;
 }
 
 /* Each look of the driver finds a device at fault, and the IOMMU aborts all the same. */
 static void rule_13_tries_end_whatever_is_set_aside(struct kunit *test)
 {
-	struct world *world = new_world(test, 5500);
+	struct world *world = new_world(test, 200);
 	struct iommu_attach_list *alist = &world->list[0];
 	struct aborter aborter;
 	u32 back;
@@ -2682,7 +2682,7 @@ static void rule_13_tries_end_whatever_is_set_aside(struct kunit *test)
 		/* That it is set aside counts once, if it does not come back. */
 		if (!back)
 			KUNIT_EXPECT_LE(test, aborter.nr_aside, 40);
-		KUNIT_EXPECT_LT(test, aborter.nr_aside, 8000);
+		KUNIT_EXPECT_LT(test, aborter.nr_aside, 500);
 		iommu_attach_resume(aborted_endpoint(0));
 	}
 	world->hardware[0].aborts = 0;
