@@ -353,7 +353,7 @@ static void bad_fence_within_submission(struct kunit *test)
 	};
 	struct fake *fake = test->priv;
 
-	KUNIT_EXPECT_EQ(test, qi_submit_sync(&fake->iommu, desc, 2, 0), -EINVAL);
+	KUNIT_EXPECT_EQ(test, qi_submit_sync(&fake->iommu, desc, 2, QI_OPT_WAIT_DRAIN), -EINVAL);
 	KUNIT_EXPECT_EQ(test, fake->executed, 1);
 	expect_works(test);
 }
@@ -836,7 +836,7 @@ static int attach_init(struct kunit *test)
 	world->dev = kunit_device_register(test, "fake");
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, world->dev);
 	world->dev->iommu = &world->dev_iommu;
-	dev_iommu_priv_set(world->dev, world->info);
+	world->dev_iommu.priv = world->info;
 
 	world->elm = (struct iommu_attach_elm){
 		.iommu_device = &fake->iommu.iommu,
