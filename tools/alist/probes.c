@@ -111,48 +111,84 @@ int probes_write(const char *path, const char *text, bool append)
 }
 
 /*
- * The symbol of a function. The compiler may have changed it, or made a copy for a
- * constant argument: then it has a suffix, and its arguments may not be what they were.
- * *@copied: there are such beside the function itself, which is what is returned.
- * Return: false if there is none.
+ * Where a function is. The compiler may have changed it, or made a copy for a constant
+ * argument: then it has a suffix, and its arguments may not be what they were.
  */
-static bool find_function(const struct probes_place *place, const char *function,
-			  char *symbol, size_t size, bool *copied)
-{
-	FILE *symbols = fopen(place->symbols, "re");
-	size_t len = strlen(function);
-	bool whole = false;
-	char line[512];
+struct symbol {
+	const char *function;
+	char name[128];			/* "": there is none */
+	bool whole;			/* without a suffix, which is preferred */
+	bool copied;			/* there is one with a suffix */
+};
 
-	*symbol = '\0';
-	*copied = false;
-	while (symbols && fgets(line, sizeof(line), symbols)) {
-		const char *name = strchr(line, ' ');
+#define SYMBOLS_MAX	32
+
+struct symbols {
+	struct symbol of[SYMBOLS_MAX];
+	size_t nr;
+};
+
+static struct symbol *symbol_of(struct symbols *symbols, const char *function)
+{
+	size_t i;
+
+	for (i = 0; i < symbols->nr; i++)
+		if (!strcmp(symbols->of[i].function, function))
+			return &symbols->of[i];
+	return NULL;
+}
+
+static void want_symbols(struct symbols *symbols, const struct probe *probe)
+{
+	int i;
+
+	for (i = 0; i < FUNCTIONS_MAX && probe->functions[i]; i++)
+		if (!symbol_of(symbols, probe->functions[i]) && symbols->nr < SYMBOLS_MAX)
+			symbols->of[symbols->nr++].function = probe->functions[i];
+}
+
+/* @name: without what follows it in its line. */
+static void take_symbol(struct symbol *symbol, const char *name)
+{
+	const char *suffix = name + strlen(symbol->function);
+
+	if (!*suffix) {
+		symbol->whole = true;
+	} else if (!strncmp(suffix, ".isra.", 6) || !strncmp(suffix, ".constprop.", 11)) {
+		symbol->copied = true;
+		if (symbol->name[0])
+			return;
+	} else {
+		/* Another function, a part of this one, or what is never run. */
+		return;
+	}
+	snprintf(symbol->name, sizeof(symbol->name), "%s", name);
+}
+
+/* In one pass: the file is made as it is read, which takes long on a slow machine. */
+static void read_symbols(const struct probes_place *place, struct symbols *symbols)
+{
+	FILE *file = fopen(place->symbols, "re");
+	char line[512];
+	size_t i;
+
+	while (file && fgets(line, sizeof(line), file)) {
+		char *name = strchr(line, ' ');
 
 		/* "ffffffff81000000 t name [module]" */
 		if (!name || !name[1] || name[2] != ' ' || !strchr("tTwW", name[1]))
 			continue;
 		name += 3;
-		if (strncmp(name, function, len) || !strchr("\n\t .", name[len]) ||
-		    strcspn(name, "\n\t ") >= size)
+		name[strcspn(name, "\n\t ")] = '\0';
+		if (strlen(name) >= sizeof(symbols->of[0].name))
 			continue;
-		if (name[len] == '.') {
-			/* Parts of a function, and what is never run, are not it. */
-			if (strncmp(name + len, ".isra.", 6) &&
-			    strncmp(name + len, ".constprop.", 11))
-				continue;
-			*copied = true;
-			if (*symbol)
-				continue;
-		} else {
-			whole = true;
-		}
-		snprintf(symbol, size, "%.*s", (int)strcspn(name, "\n\t "), name);
+		for (i = 0; i < symbols->nr; i++)
+			if (!strncmp(name, symbols->of[i].function,
+				     strlen(symbols->of[i].function)))
+				take_symbol(&symbols->of[i], name);
 	}
-	if (symbols)
-		fclose(symbols);
-	*copied &= whole;
-	return *symbol;
+	if (file)
+		fclose(file);
 }
 
 static int define(const struct probes_place *place, char kind, const char *event,
@@ -189,23 +225,22 @@ static bool add_at(const struct probes_place *place, const struct probe *probe,
 }
 
 /* Return: how many functions it is at. */
-static int add_probe(const struct probes_place *place, const struct probe *probe)
+static int add_probe(const struct probes_place *place, struct symbols *symbols,
+		     const struct probe *probe)
 {
 	int at = 0, i;
 
 	for (i = 0; i < FUNCTIONS_MAX && probe->functions[i]; i++) {
-		char function[128];
-		bool copied;
+		const struct symbol *symbol = symbol_of(symbols, probe->functions[i]);
 
-		if (!find_function(place, probe->functions[i], function, sizeof(function),
-				   &copied) || !add_at(place, probe, function))
+		if (!symbol || !symbol->name[0] || !add_at(place, probe, symbol->name))
 			continue;
-		if (copied)
+		if (symbol->whole && symbol->copied)
 			place->warn("warning: the log may lack %s: the compiler made a copy of %s",
-				    probe->without, function);
-		if (probe->end && define(place, 'r', probe->end, function, ""))
+				    probe->without, symbol->name);
+		if (probe->end && define(place, 'r', probe->end, symbol->name, ""))
 			place->warn("warning: no end of %s: the kernel has no return probes",
-				    function);
+				    symbol->name);
 		at++;
 		if (!(probe->flags & AT_ALL))
 			break;
@@ -215,13 +250,19 @@ static int add_probe(const struct probes_place *place, const struct probe *probe
 
 bool probes_add(const struct probes_place *place, const struct vendor_probes *vendor)
 {
+	struct symbols symbols = { 0 };
 	const struct probe *probe;
 	bool any = false;
 
+	for (probe = vendor->probes; probe->event; probe++)
+		want_symbols(&symbols, probe);
+	if (vendor->old_flush)
+		want_symbols(&symbols, vendor->old_flush);
+	read_symbols(place, &symbols);
 	for (probe = vendor->probes; probe->event; probe++) {
-		if (add_probe(place, probe) ||
+		if (add_probe(place, &symbols, probe) ||
 		    (vendor->old_flush && !strcmp(probe->event, "flush_begin") &&
-		     add_probe(place, vendor->old_flush)))
+		     add_probe(place, &symbols, vendor->old_flush)))
 			any = true;
 		else
 			place->warn("warning: the log will lack %s: there is nothing to probe in this kernel",
