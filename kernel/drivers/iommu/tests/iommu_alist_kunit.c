@@ -2609,11 +2609,10 @@ static void hook_abort_and_set_aside(struct record *record)
 	record->hook_at = record->nr + 1;
 	if (event->call != CALL_WAIT)
 		return;
-	if (event->error == -EAGAIN) {
+	if (event->error == -EAGAIN)
 		iommu_attach_set_aside(aborted_endpoint(aborter->nr_aside++));
-	} else if (record->nr_answers == aborter->from) {
+	else if (record->nr_answers == aborter->from)
 		record->world->hardware[0].aborts = 40;
-	}
 }
 
 static void rule_13_tries_begin_anew_when_a_device_was_set_aside(struct kunit *test)
