@@ -1082,7 +1082,8 @@ static int resume(void *arg)
 	struct held *held = arg;
 
 	intel_iommu_resume(held->world->info);
-	complete(&held->done);
+	/* A test that fails has looked already, and looks again. */
+	complete_all(&held->done);
 	return 0;
 }
 
