@@ -17,7 +17,7 @@ import sys
 WORD = r'(0x[0-9a-fA-F]+)'
 # What is before the name of an event; its system may be, too.
 AT = r'[ \t:/]'
-QI = re.compile(rf'{AT}qi_submit: +\S+ \S+: {WORD} {WORD} {WORD} {WORD}')
+QI = re.compile(rf'{AT}qi_submit: +[^ ]+ [^ ]+: {WORD} {WORD} {WORD} {WORD}')
 AMD = re.compile(rf'{AT}amdcmd: .*\bd0={WORD} d1={WORD}')
 SMMU = re.compile(rf'{AT}smmucmd: .*\bop=(\d+) n=(\d+) sync=(\d)')
 RISCV = re.compile(rf'{AT}riscvcmd: .*\bd0={WORD} d1={WORD}')
