@@ -22,30 +22,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "edu.h"
 #include "lab.h"
 
-#define EDU_ID		"1234:11e8"
 #define DOMAIN		"/sys/kernel/debug/domain/"
 #define PCI		"/sys/bus/pci/devices/"
-#define IOVA		0x1000000UL	/* edu has 28 address bits */
 #define FAR		0x10000000000UL	/* not in a table of three levels */
 #define OPS		5
 #define ROUNDS		8
-
-#define EDU_BUFFER	0x40000
-#define REG_DMA_SRC	0x80
-#define REG_DMA_DST	0x88
-#define REG_DMA_COUNT	0x90
-#define REG_DMA_COMMAND	0x98
-#define DMA_RUN		1UL
-#define DMA_TO_MEMORY	2UL
-
-#define COMMAND_OFFSET	4
-#define COMMAND_MEMORY_AND_MASTER 6
-
-/* A page that no device may write to is full of these. */
-#define CANARY		0xc5
-#define WRITTEN		0x3a
 
 static const struct {
 	const char *name;
@@ -173,13 +157,13 @@ static unsigned long stale, hits, missed;
 
 static void edu_open(const char *name)
 {
-	uint16_t command = COMMAND_MEMORY_AND_MASTER;
+	uint16_t command = EDU_COMMAND;
 	char path[100];
 	int fd;
 
 	snprintf(path, sizeof(path), PCI "%s/config", name);
 	fd = open(path, O_RDWR | O_CLOEXEC);
-	if (fd < 0 || pwrite(fd, &command, sizeof(command), COMMAND_OFFSET) != sizeof(command))
+	if (fd < 0 || pwrite(fd, &command, sizeof(command), EDU_COMMAND_OFFSET) != sizeof(command))
 		fail("%s: cannot become a bus master: %s", name, strerror(errno));
 	close(fd);
 	snprintf(path, sizeof(path), PCI "%s/resource0", name);
@@ -190,37 +174,15 @@ static void edu_open(const char *name)
 	close(fd);
 }
 
-static void set_reg(unsigned int offset, uint64_t value)
-{
-	*(volatile uint64_t *)(bar + offset) = value;
-}
-
 static void dma(uint64_t from, uint64_t to, bool to_memory)
 {
-	const struct timespec pause = { .tv_nsec = 2000000 };
-
-	set_reg(REG_DMA_SRC, from);
-	set_reg(REG_DMA_DST, to);
-	set_reg(REG_DMA_COUNT, SZ_4K);
-	set_reg(REG_DMA_COMMAND, DMA_RUN | (to_memory ? DMA_TO_MEMORY : 0));
-	while (*(volatile uint64_t *)(bar + REG_DMA_COMMAND) & DMA_RUN)
-		nanosleep(&pause, NULL);
+	edu_start(bar, from, to, to_memory);
+	edu_wait(bar);
 }
 
 static void device_writes(void)
 {
 	dma(EDU_BUFFER, IOVA, true);
-}
-
-static bool is_all(const unsigned char *page, unsigned char value)
-{
-	size_t i;
-
-	for (i = 0; i < SZ_4K; i++) {
-		if (page[i] != value)
-			return false;
-	}
-	return true;
 }
 
 static void expect_untouched(const char *step, unsigned char *page)

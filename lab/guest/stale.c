@@ -34,28 +34,12 @@
 
 #include <linux/vfio.h>
 
+#include "edu.h"
 #include "lab.h"
 
-#define EDU_ID		"1234:11e8"
-#define IOVA		0x1000000UL	/* edu has 28 address bits */
 #define ROUNDS		4
 #define CONCURRENT	12
 #define SEED		1
-
-#define EDU_BUFFER	0x40000
-#define REG_DMA_SRC	0x80
-#define REG_DMA_DST	0x88
-#define REG_DMA_COUNT	0x90
-#define REG_DMA_COMMAND	0x98
-#define DMA_RUN		1UL
-#define DMA_TO_MEMORY	2UL
-
-#define COMMAND_OFFSET	4
-#define COMMAND_MEMORY_AND_MASTER 6
-
-/* A page that no device may write to is full of these. */
-#define CANARY		0xc5
-#define WRITTEN		0x3a
 
 struct page {
 	unsigned char *at;
@@ -66,35 +50,9 @@ static struct device edu[MAX_DEVICES];
 static volatile unsigned char *bar[MAX_DEVICES];
 static unsigned long stale, hits, missed;
 
-static void set_reg(int i, unsigned int offset, uint64_t value)
-{
-	*(volatile uint64_t *)(bar[i] + offset) = value;
-}
-
-static bool is_running(int i)
-{
-	return *(volatile uint64_t *)(bar[i] + REG_DMA_COMMAND) & DMA_RUN;
-}
-
-static void start(int i, uint64_t from, uint64_t to, bool to_memory)
-{
-	set_reg(i, REG_DMA_SRC, from);
-	set_reg(i, REG_DMA_DST, to);
-	set_reg(i, REG_DMA_COUNT, SZ_4K);
-	set_reg(i, REG_DMA_COMMAND, DMA_RUN | (to_memory ? DMA_TO_MEMORY : 0));
-}
-
-static void wait(int i)
-{
-	const struct timespec pause = { .tv_nsec = 2000000 };
-
-	while (is_running(i))
-		nanosleep(&pause, NULL);
-}
-
 static void order_write(int i)
 {
-	start(i, EDU_BUFFER, IOVA, true);
+	edu_start(bar[i], EDU_BUFFER, IOVA, true);
 }
 
 static void write_all(int n)
@@ -104,7 +62,7 @@ static void write_all(int n)
 	for (i = 0; i < n; i++)
 		order_write(i);
 	for (i = 0; i < n; i++)
-		wait(i);
+		edu_wait(bar[i]);
 }
 
 static void fill(struct page page)
@@ -112,20 +70,9 @@ static void fill(struct page page)
 	memset(page.at, CANARY, SZ_4K);
 }
 
-static bool is_all(struct page page, unsigned char value)
-{
-	size_t i;
-
-	for (i = 0; i < SZ_4K; i++) {
-		if (page.at[i] != value)
-			return false;
-	}
-	return true;
-}
-
 static void expect_untouched(const char *step, struct page page)
 {
-	if (!is_all(page, CANARY)) {
+	if (!is_all(page.at, CANARY)) {
 		printf("stale: %s: a page changed that the device does not have\n", step);
 		stale++;
 	}
@@ -134,7 +81,7 @@ static void expect_untouched(const char *step, struct page page)
 
 static void expect_hit(const char *step, struct page page)
 {
-	if (is_all(page, WRITTEN)) {
+	if (is_all(page.at, WRITTEN)) {
 		hits++;
 	} else {
 		printf("stale: %s: the page that the device has was not written\n", step);
@@ -151,12 +98,12 @@ static void open_edu(int i)
 	struct vfio_region_info region = {
 		.argsz = sizeof(region), .index = VFIO_PCI_BAR0_REGION_INDEX,
 	};
-	uint16_t command = COMMAND_MEMORY_AND_MASTER;
+	uint16_t command = EDU_COMMAND;
 
 	if (ioctl(edu[i].fd, VFIO_DEVICE_GET_REGION_INFO, &config) ||
 	    ioctl(edu[i].fd, VFIO_DEVICE_GET_REGION_INFO, &region))
 		fail("%s: no regions: %s", edu[i].bdf, strerror(errno));
-	if (pwrite(edu[i].fd, &command, sizeof(command), config.offset + COMMAND_OFFSET) !=
+	if (pwrite(edu[i].fd, &command, sizeof(command), config.offset + EDU_COMMAND_OFFSET) !=
 	    sizeof(command))
 		fail("%s: cannot become a bus master: %s", edu[i].bdf, strerror(errno));
 	bar[i] = mmap(NULL, region.size, PROT_READ | PROT_WRITE, MAP_SHARED, edu[i].fd,
@@ -207,7 +154,7 @@ static void concurrent(int n, struct page a, struct page b, unsigned int *seed)
 	if (remaps)
 		map(&space, b.at, IOVA, SZ_4K);
 	for (i = 0; i < n; i++)
-		wait(i);
+		edu_wait(bar[i]);
 	expect_untouched("concurrent", a);
 	if (remaps) {
 		unmap(&space, IOVA, SZ_4K);
@@ -237,8 +184,8 @@ int main(int argc, char **argv)
 	map(&space, a.at, IOVA, SZ_4K);
 	for (round = 0; round < n; round++) {
 		open_edu(round);
-		start(round, IOVA, EDU_BUFFER, false);
-		wait(round);
+		edu_start(bar[round], IOVA, EDU_BUFFER, false);
+		edu_wait(bar[round]);
 	}
 	unmap(&space, IOVA, SZ_4K);
 	fill(a);
