@@ -78,6 +78,18 @@ const char *cost_share(const struct profile *p, uint64_t ns, char *buf, size_t s
 	return buf;
 }
 
+void cost_times(const struct profile *p, const struct times *times, struct cost_times *t)
+{
+	const size_t size = sizeof(t->words[0]);
+
+	t->rate = cost_rate(p, times->nr, t->words[0], size);
+	t->sum = cost_time(p, times->sum, true, t->words[1], size);
+	t->share = cost_share(p, times->sum, t->words[2], size);
+	t->p50 = cost_time(p, times_quantile(times, 0.5), true, t->words[3], size);
+	t->p99 = cost_time(p, times_quantile(times, 0.99), true, t->words[4], size);
+	t->max = cost_time(p, times->max, true, t->words[5], size);
+}
+
 void cost_title(const struct profile *p, char *buf, size_t size)
 {
 	char wall[32];
@@ -95,17 +107,13 @@ void cost_title(const struct profile *p, char *buf, size_t size)
 static void print_times(FILE *out, const struct profile *p, const char *name,
 			const struct times *times)
 {
-	char rate[32], sum[32], share[32], p50[32], p99[32], max[32];
+	struct cost_times t;
 
 	if (!times->nr)
 		return;
+	cost_times(p, times, &t);
 	fprintf(out, "  %-26s %10" PRIu64 " %10s | %10s %7s | %10s %10s %10s\n", name,
-		times->nr, cost_rate(p, times->nr, rate, sizeof(rate)),
-		cost_time(p, times->sum, true, sum, sizeof(sum)),
-		cost_share(p, times->sum, share, sizeof(share)),
-		cost_time(p, times_quantile(times, 0.5), true, p50, sizeof(p50)),
-		cost_time(p, times_quantile(times, 0.99), true, p99, sizeof(p99)),
-		cost_time(p, times->max, true, max, sizeof(max)));
+		times->nr, t.rate, t.sum, t.share, t.p50, t.p99, t.max);
 }
 
 static void print_count(FILE *out, const struct profile *p, const char *name, uint64_t nr,

@@ -27,4 +27,13 @@ const char *cost_rate(const struct profile *profile, uint64_t nr, char *buf, siz
 /* The share of one CPU's time, as "1.28%"; "-" likewise. */
 const char *cost_share(const struct profile *profile, uint64_t ns, char *buf, size_t size);
 
+/* What is printed of the times of one kind. */
+struct cost_times {
+	const char *rate, *sum, *share, *p50, *p99, *max;
+	char words[6][32];
+};
+
+void cost_times(const struct profile *profile, const struct times *times,
+		struct cost_times *texts);
+
 #endif /* ALIST_COST_H */

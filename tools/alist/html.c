@@ -174,17 +174,13 @@ static void beside(FILE *out, const struct profile *p)
 static void times_row(FILE *out, const struct profile *p, const char *name,
 		      const struct times *times)
 {
-	char rate[32], sum[32], share[32], p50[32], p99[32], max[32];
+	struct cost_times t;
 
 	if (!times->nr)
 		return;
+	cost_times(p, times, &t);
 	fprintf(out, "<tr><td>%s<td>%" PRIu64 "<td>%s<td>%s<td>%s<td>%s<td>%s<td>%s\n", name,
-		times->nr, cost_rate(p, times->nr, rate, sizeof(rate)),
-		cost_time(p, times->sum, true, sum, sizeof(sum)),
-		cost_share(p, times->sum, share, sizeof(share)),
-		cost_time(p, times_quantile(times, 0.5), true, p50, sizeof(p50)),
-		cost_time(p, times_quantile(times, 0.99), true, p99, sizeof(p99)),
-		cost_time(p, times->max, true, max, sizeof(max)));
+		times->nr, t.rate, t.sum, t.share, t.p50, t.p99, t.max);
 }
 
 static void count_row(FILE *out, const struct profile *p, const char *name, uint64_t nr)
