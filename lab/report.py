@@ -31,6 +31,8 @@ STACK_LIMIT = 256
 # containers; and what they share.
 DRIVERS = [("vtd_", "drivers/iommu/intel", "iommu.h", "struct dmar_domain {"),
            ("amd_", "drivers/iommu/amd", "amd_iommu_types.h", "struct protection_domain {"),
+           ("smmuv3_", "drivers/iommu/arm/arm-smmu-v3", "arm-smmu-v3.h",
+            "struct arm_smmu_domain {"),
            ("riscv_", "drivers/iommu/riscv", "iommu.c", "struct riscv_iommu_domain {")]
 CORE = ["include/linux/iommu-alist.h", "drivers/iommu/iommu-alist.c",
         "drivers/iommu/iommu-alist-priv.h"]
@@ -223,15 +225,17 @@ def driver_figures(tree):
 
 
 def one_driver(tree, directory, domain, begin):
-    """The figures of one driver, from its source."""
+    """The figures of one driver, from its source without its tests."""
     directory = os.path.join(tree, directory)
     lines = sum(lines_of(os.path.join(directory, name)) for name in os.listdir(directory)
-                if name.endswith((".c", ".h")))
+                if re.search(r"(?<!kunit)(?<!test)\.[ch]$", name))
     with open(os.path.join(directory, domain), encoding="utf-8") as file:
         struct = file.read().partition(begin)[2].partition("\n};")[0]
     lists = len(re.findall(r"struct iommu_attach_list\s+\w+;", struct))
-    # A list_head that is a link in somebody else's list is no container.
-    containers = len(re.findall(r"struct (?:list_head|xarray)\s+(?!\w*link)\w+;", struct))
+    # A list_head that is a link in somebody else's list is no container. What RCU protects is
+    # SMMUv3's array.
+    containers = len(re.findall(
+        r"struct (?:(?:list_head|xarray)\s+(?!\w*link)|\w+ __rcu\s+\*)\w+;", struct))
     locks = len(re.findall(r"(?:spinlock_t|rwlock_t|struct mutex)\s+\w+;", struct))
     return {"lines": lines, "containers": containers + lists, "locks": locks + lists}
 
