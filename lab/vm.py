@@ -32,6 +32,8 @@ DISK_SIZE = "64M"
 HW_PROGRAMS = ["hw_unmap", "hw_nest", "hw_pasid", "hw_wait", "hw_error", "hw_silent", "hw_reset",
                "hw_dirty", "hw_fault", "hw_sva", "hw_crash", "hw_aside", "hw_ats"]
 PROGRAMS = ["init", "nvme", "killed", "unmap", "churn", "stale", "watch", "domain", *HW_PROGRAMS]
+# For QEMU's edu.
+EDU_PROGRAMS = ["stale", "domain"]
 # VFIO takes no device on RISC-V.
 NOT_RISCV = {"unmap", "churn", "stale"}
 NOT_ARM = {"domain"}
@@ -81,6 +83,8 @@ class Guests:
             sources = [os.path.join(GUEST, name + ".c"), os.path.join(GUEST, "lab.c")]
             if name in HW_PROGRAMS:
                 sources.append(os.path.join(GUEST, "hw.c"))
+            if name in EDU_PROGRAMS:
+                sources.append(os.path.join(GUEST, "edu.c"))
             command = [ARCHES[arch]["cross"] + "gcc", "-std=gnu11", "-O2", "-static", "-pthread",
                        "-Wall", "-Wextra", "-Wshadow", "-Wmissing-prototypes",
                        "-Wstrict-prototypes", "-Werror",

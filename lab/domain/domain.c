@@ -159,7 +159,6 @@ static struct kprobe probe = { .symbol_name = function };
 static int plant_bug(const char *text)
 {
 	char bug[16];
-
 	int ret;
 
 	if (probe.pre_handler)

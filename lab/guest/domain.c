@@ -153,7 +153,6 @@ static void count(void)
  */
 
 static volatile unsigned char *bar;
-static unsigned long stale, hits, missed;
 
 static void edu_open(const char *name)
 {
@@ -185,26 +184,6 @@ static void device_writes(void)
 	dma(EDU_BUFFER, IOVA, true);
 }
 
-static void expect_untouched(const char *step, unsigned char *page)
-{
-	if (!is_all(page, CANARY)) {
-		printf("stale: %s: a page changed that the device does not have\n", step);
-		stale++;
-	}
-	memset(page, CANARY, SZ_4K);
-}
-
-static void expect_hit(const char *step, unsigned char *page)
-{
-	if (is_all(page, WRITTEN)) {
-		hits++;
-	} else {
-		printf("stale: %s: the page that the device has was not written\n", step);
-		missed++;
-	}
-	memset(page, CANARY, SZ_4K);
-}
-
 static void look_for_stale(bool planted)
 {
 	unsigned char *a = memory(2 * SZ_4K), *b = a + SZ_4K;
@@ -220,8 +199,8 @@ static void look_for_stale(bool planted)
 	dom_map(a, IOVA, SZ_4K);
 	dma(IOVA, EDU_BUFFER, false);
 	dom_unmap(IOVA, SZ_4K);
-	memset(a, CANARY, SZ_4K);
-	memset(b, CANARY, SZ_4K);
+	page_clear(a);
+	page_clear(b);
 
 	for (round = 0; round < ROUNDS; round++) {
 		dom_map(a, IOVA, SZ_4K);
@@ -259,14 +238,7 @@ static void look_for_stale(bool planted)
 		dom_detach(i);
 	set("free", "");
 
-	printf("RESULT {\"workload\": \"stale%s\", \"n\": %d, \"stale\": %lu, \"hits\": %lu, \"missed\": %lu}\n",
-	       planted ? "-planted" : "", have, stale, hits, missed);
-	if (!planted && missed)
-		fail("%lu transfers missed pages that the device has", missed);
-	if (!planted && stale)
-		fail("%lu stale pages", stale);
-	if (planted && !stale)
-		fail("lost invalidations, and nothing stale was seen");
+	oracle_result(have, planted);
 }
 
 /*
@@ -287,7 +259,7 @@ static void grow(void)
 		memset(page, WRITTEN, SZ_4K);
 		dom_map(page, IOVA, SZ_4K);
 		dma(IOVA, EDU_BUFFER, false);
-		memset(page, CANARY, SZ_4K);
+		page_clear(page);
 		device_writes();
 		expect_hit("before", page);
 
@@ -312,9 +284,9 @@ static void grow(void)
 			dom_detach(i);
 		set("free", "");
 	}
-	printf("top: %lu transfers hit\n", hits);
-	if (stale || missed)
-		fail("%lu stale pages, %lu transfers missed", stale, missed);
+	printf("top: %lu transfers hit\n", oracle.hits);
+	if (oracle.stale || oracle.missed)
+		fail("%lu stale pages, %lu transfers missed", oracle.stale, oracle.missed);
 }
 
 /*

@@ -1,73 +1,42 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * QEMU's edu: a device that copies up to a page between its buffer and memory when it is told
- * to. See docs/specs/edu.rst of QEMU.
+ * to (docs/specs/edu.rst of QEMU); and the oracle of the programs that have it write to what is
+ * mapped, and to what is not any more.
  */
 #ifndef LAB_GUEST_EDU_H
 #define LAB_GUEST_EDU_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
-#include <time.h>
 
 #define EDU_ID		"1234:11e8"
 #define EDU_BUFFER	0x40000
-#define EDU_PAGE	0x1000
 #define IOVA		0x1000000UL	/* it has 28 address bits */
 
 /* In its configuration space: it answers, and may do DMA. */
 #define EDU_COMMAND_OFFSET	4
 #define EDU_COMMAND		6
 
-#define EDU_REG_SRC	0x80
-#define EDU_REG_DST	0x88
-#define EDU_REG_COUNT	0x90
-#define EDU_REG_RUN	0x98
-#define EDU_RUN		1UL
-#define EDU_TO_MEMORY	2UL
-
-/* A page that no device may write to is full of these. */
+/* What a page is full of that the device may not write to, and what the device writes. */
 #define CANARY		0xc5
 #define WRITTEN		0x3a
 
-static inline volatile uint64_t *edu_reg(volatile unsigned char *bar, unsigned int offset)
-{
-	return (volatile uint64_t *)(bar + offset);
-}
-
 /* Copies a page; goes on when this returns. */
-static inline void edu_start(volatile unsigned char *bar, uint64_t from, uint64_t to,
-			     bool to_memory)
-{
-	*edu_reg(bar, EDU_REG_SRC) = from;
-	*edu_reg(bar, EDU_REG_DST) = to;
-	*edu_reg(bar, EDU_REG_COUNT) = EDU_PAGE;
-	*edu_reg(bar, EDU_REG_RUN) = EDU_RUN | (to_memory ? EDU_TO_MEMORY : 0);
-}
+void edu_start(volatile unsigned char *bar, uint64_t from, uint64_t to, bool to_memory);
+void edu_wait(volatile unsigned char *bar);
 
-static inline bool edu_is_running(volatile unsigned char *bar)
-{
-	return *edu_reg(bar, EDU_REG_RUN) & EDU_RUN;
-}
+struct oracle {
+	unsigned long stale, hits, missed;
+};
 
-static inline void edu_wait(volatile unsigned char *bar)
-{
-	const struct timespec pause = { .tv_nsec = 2000000 };
+extern struct oracle oracle;
 
-	while (edu_is_running(bar))
-		nanosleep(&pause, NULL);
-}
-
-static inline bool is_all(const unsigned char *page, unsigned char value)
-{
-	size_t i;
-
-	for (i = 0; i < EDU_PAGE; i++) {
-		if (page[i] != value)
-			return false;
-	}
-	return true;
-}
+void page_clear(unsigned char *page);
+/* Each looks at a page, and clears it. */
+void expect_untouched(const char *step, unsigned char *page);
+void expect_hit(const char *step, unsigned char *page);
+/* Prints what the oracle has counted with @n devices; fails unless it is what it should be. */
+void oracle_result(int n, bool planted);
 
 #endif

@@ -20,6 +20,9 @@ enum {
 #define TYPES_ATC	(1u << TYPE_DEV_TLB | 1u << TYPE_P_DEV_TLB)
 #define TYPES_IOTLB	(1u << TYPE_IOTLB | 1u << TYPE_P_IOTLB)
 
+/* Commands of a trouble that does not end: more than a call sends in all its tries. */
+#define ALWAYS		200
+
 struct function {
 	struct device device;
 	int unit;

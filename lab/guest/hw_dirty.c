@@ -28,7 +28,6 @@
 #define VA		0x40000000UL
 #define TABLES		0x00200000UL
 #define PAGES		32
-#define ALWAYS		200		/* commands, more than are sent in all tries */
 #define PTE_FLAGS	7UL
 #define COMMAND_NS	5000000
 #define PASID		17

@@ -22,7 +22,6 @@
 #define IOVA		0x40000000UL
 #define PATIENCE_NS	400000000UL
 #define MAX_POSITIONS	16
-#define ALWAYS		200		/* commands, more than an unmap sends in all its tries */
 #define MAX_AGAIN	20
 #define REPORT		"Invalidation of 0x"
 

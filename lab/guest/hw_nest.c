@@ -25,7 +25,6 @@
 #define PAGES		64
 #define ROUNDS		150
 #define FEW_ROUNDS	20
-#define ALWAYS		200		/* commands, more than are sent in all tries */
 #define PATTERN(page)	(0x5678000000000000UL + (page))
 
 #define PTE_FLAGS	7UL		/* present, writable, user */
