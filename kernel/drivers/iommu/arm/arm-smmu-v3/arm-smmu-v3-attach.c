@@ -378,11 +378,18 @@ EXPORT_SYMBOL_IF_KUNIT(arm_smmu_fence_init);
  * Flush
  */
 
-static void flush_add(struct arm_smmu_flush *flush, struct arm_smmu_device *smmu,
-		      struct arm_smmu_cmd *cmd)
+/* The queue for what follows, up to the next submission. */
+static void flush_choose(struct arm_smmu_flush *flush, struct arm_smmu_device *smmu,
+			 struct arm_smmu_cmd *cmd)
 {
 	if (!flush->cmds.cmdq)
 		flush->cmds.cmdq = arm_smmu_get_cmdq(smmu, cmd);
+}
+
+static void flush_add(struct arm_smmu_flush *flush, struct arm_smmu_device *smmu,
+		      struct arm_smmu_cmd *cmd)
+{
+	flush_choose(flush, smmu, cmd);
 	arm_smmu_cmdq_batch_add_cmd_p(smmu, &flush->cmds, cmd);
 }
 
@@ -407,8 +414,7 @@ static void flush_add_tlbi(struct arm_smmu_flush *flush, struct arm_smmu_device 
 	if (smmu->features & ARM_SMMU_FEAT_RANGE_INV)
 		pgshift = __ffs(flush->domain->domain.pgsize_bitmap);
 	cmd = arm_smmu_make_cmd_tlbi(range_op, asid, vmid);
-	if (!flush->cmds.cmdq)
-		flush->cmds.cmdq = arm_smmu_get_cmdq(smmu, &cmd);
+	flush_choose(flush, smmu, &cmd);
 	arm_smmu_cmdq_batch_add_range(smmu, &flush->cmds, &cmd, flush->leaf, flush->iova,
 				      flush->size, flush->granule, pgshift);
 }
@@ -559,7 +565,7 @@ static bool flush_set_aside(struct arm_smmu_flush *flush, struct arm_smmu_device
 	return endpoint;
 }
 
-/* All CMD_SYNCs of the flush have completed: has one of them failed? */
+/* All CMD_SYNCs of the flush have completed: has one behind ATC_INVs failed? */
 static int flush_atc_error(struct arm_smmu_flush *flush, struct arm_smmu_device *smmu,
 			   struct arm_smmu_cmdq *cmdq, u32 number, u32 span)
 {
@@ -567,7 +573,7 @@ static int flush_atc_error(struct arm_smmu_flush *flush, struct arm_smmu_device 
 	int ret = 0;
 	u32 left;
 
-	if (likely(!READ_ONCE(cmdq->nr_atc_errors)))
+	if (likely(!span || !READ_ONCE(cmdq->nr_atc_errors)))
 		return 0;
 	for (left = span; left; left--) {
 		if (!arm_smmu_cmdq_atc_error(cmdq, arm_smmu_cmdq_number(number, -left), &error))
@@ -593,7 +599,7 @@ static int flush_wait(struct iommu_device *iommu_device, u64 cookie, void *arg)
 	cmdq = arm_smmu_cmdq_by_index(smmu, FIELD_GET(COOKIE_QUEUE, cookie));
 	for (i = 0; i < FLUSH_POLLS; i++) {
 		if (arm_smmu_cmdq_done(cmdq, number, ++flush->looks % FLUSH_STATUS_LOOKS == 0))
-			return span ? flush_atc_error(flush, smmu, cmdq, number, span) : 0;
+			return flush_atc_error(flush, smmu, cmdq, number, span);
 		cpu_relax();
 	}
 	if (!flush->deadline)
@@ -604,7 +610,7 @@ static int flush_wait(struct iommu_device *iommu_device, u64 cookie, void *arg)
 		return -EINPROGRESS;
 	/* It may not have run meanwhile. */
 	if (arm_smmu_cmdq_done(cmdq, number, true))
-		return span ? flush_atc_error(flush, smmu, cmdq, number, span) : 0;
+		return flush_atc_error(flush, smmu, cmdq, number, span);
 	dev_err_ratelimited(smmu->dev,
 			    "CMD_SYNC timeout before 0x%08x [hwprod 0x%08x, hwcons 0x%08x]\n",
 			    number, readl_relaxed(cmdq->q.prod_reg),
