@@ -128,6 +128,7 @@ def wrong_files(program, directory):
     for name, changes in {"no RAM": {"ram": None}, "no unit": {"units": []},
                           "too many units": {"units": [{}] * 17}, "slot 0": {"units": slot},
                           "base beyond memory": {"base": MEMORY}, "no such mode": {"crashed": "x"},
+                          "no such vendor": {"vendor": "x"},
                           "latency of no type": {"units": [{"latency_us": {"x": 1}}]},
                           "too many PASIDs": {"units": [{"functions": [
                               {"slot": 1, "pasid_bits": 21}]}]}}.items():

@@ -30,7 +30,6 @@
 #define ATS_ENABLE		BIT(31)
 #define ATS_ALIGNED		BIT(5)
 
-#define FAULT_NOT_PRESENT	0x71	/* VT-d table 26: SM: no translation */
 #define RESET_NS		1000000
 #define AGENT_NICE		15
 #define TRACED_STALE		16	/* accesses of an agent; more say nothing new */
@@ -128,7 +127,7 @@ static void begin_reset(struct function *function)
 
 	hide_config(function);
 	function->reset_until = now_ns() + control_load(unit, HW_RESET_NS(function->slot));
-	trace_text("dmar%u slot %u reset", unit->index, function->slot);
+	trace_text("%s%u slot %u reset", unit->vendor->name, unit->index, function->slot);
 }
 
 static void end_reset(struct function *function)
@@ -139,7 +138,7 @@ static void end_reset(struct function *function)
 	set_capabilities(function);
 	set_header(unit, function->slot, HW_DEVICE_ID);
 	function->reset_until = 0;
-	trace_text("dmar%u slot %u is there again", unit->index, function->slot);
+	trace_text("%s%u slot %u is there again", unit->vendor->name, unit->index, function->slot);
 }
 
 static void update(struct function *function)
@@ -151,7 +150,7 @@ static void update(struct function *function)
 	if (absent && !function->absent) {
 		hide_config(function);
 		model_dev_unplug(function->dev);
-		trace_text("dmar%u slot %u is gone", unit->index, function->slot);
+		trace_text("%s%u slot %u is gone", unit->vendor->name, unit->index, function->slot);
 	}
 	function->absent = absent;
 	if (!absent && function->reset_until && now_ns() >= function->reset_until)
@@ -212,7 +211,7 @@ static bool access_memory(struct function *function, uint64_t pasid, uint64_t io
 	uint32_t id = pasid == HW_NO_PASID ? MODEL_NO_PASID : (uint32_t)pasid & 0xfffff;
 
 	pthread_rwlock_rdlock(&function->unit->dma);
-	if (vtd_translates(function->unit))
+	if (function->unit->vendor->translates(function->unit))
 		model_dma(function->dev, id, iova, write, access);
 	else
 		*access = (struct model_access){ .source = MODEL_FROM_WALK, .paddr = iova };
@@ -231,23 +230,23 @@ static void command(struct function *function)
 	uint64_t iova = load64(machine, bar(function, HW_IOVA)) & ~UINT64_C(7);
 	uint64_t pasid = load64(machine, bar(function, HW_PASID));
 	uint64_t data = load64(machine, bar(function, HW_DATA));
-	unsigned int rid = function->slot << 3;
+	const struct vendor *vendor = function->unit->vendor;
+	unsigned int rid = requester(function->unit, function->slot);
 	struct model_access access;
 	bool ok = true;
 
 	if (what == HW_CMD_PAGE_REQUEST) {
 		store64(machine, bar(function, HW_RESPONSE), 0);
-		vtd_page_request(function->unit, rid, pasid, iova, (unsigned int)data);
+		vendor->page_request(function->unit, rid, pasid, iova, (unsigned int)data);
 	} else {
 		bool write = what == HW_CMD_WRITE;
 
 		ok = access_memory(function, pasid, iova, write, &data, &access);
-		trace_text("dmar%u slot %u %s 0x%" PRIx64 " pasid %" PRId64 ": %s%s",
+		trace_text("%s%u slot %u %s 0x%" PRIx64 " pasid %" PRId64 ": %s%s", vendor->name,
 			   function->unit->index, function->slot, write ? "writes" : "reads", iova,
 			   (int64_t)pasid, ok ? "done" : "fault", access.stale ? ", stale" : "");
 		if (!ok)
-			vtd_report_fault(function->unit, rid, pasid, iova, write,
-					 FAULT_NOT_PRESENT);
+			vendor->report_fault(function->unit, rid, pasid, iova, write);
 		store64(machine, bar(function, HW_DATA), data);
 		store64(machine, bar(function, HW_SOURCE), access.source);
 		store64(machine, bar(function, HW_STALE), access.stale);
@@ -293,8 +292,9 @@ static void *agent_thread(void *arg)
 		faults += !ok;
 		if (ok && word & 1 && load64(machine, at) == word) {
 			if (stale++ < TRACED_STALE)
-				trace_text("dmar%u slot %u agent: page %" PRIu64 " is gone",
-					   function->unit->index, function->slot, page);
+				trace_text("%s%u slot %u agent: page %" PRIu64 " is gone",
+					   function->unit->vendor->name, function->unit->index,
+					   function->slot, page);
 		}
 		done++;
 		store64(machine, bar(function, HW_AGENT_FAULTS), faults);
@@ -332,7 +332,7 @@ static void look(struct unit *unit)
 	store64(machine, control(unit, HW_LOOK_IOTLB),
 		model_cached(unit->iommu, MODEL_FROM_IOTLB));
 	store64(machine, control(unit, HW_LOOK_STALE), stale);
-	trace_text("dmar%u stale entries: %lu", unit->index, stale);
+	trace_text("%s%u stale entries: %lu", unit->vendor->name, unit->index, stale);
 	store64(machine, control(unit, HW_LOOK), 0);
 }
 

@@ -4,7 +4,8 @@
  * configuration spaces and BARs are a part of the guest's memory, which is a shared file.
  *
  *   main.c       the machine: what it has, its threads, its report
- *   vtd.c        registers and queue of a VT-d unit; a thread each
+ *   unit.c       a unit's thread, and the pace of its queue
+ *   vtd.c        registers of a VT-d unit
  *   function.c   the functions: DMA, configuration space, agents
  *   crashed.c    tables that a kernel has left, for a crash kernel to find
  *   msi.c        interrupts, by QEMU's qtest socket
@@ -49,8 +50,26 @@ struct function {
 	bool agent_runs;
 };
 
+/* The command at the head of a unit's queue. */
+struct command {
+	uint64_t words[MODEL_CMD_WORDS];
+	unsigned int type;		/* of layout.h */
+	struct function *atc;		/* that an ATC command is for, if it is there */
+};
+
+/* Registers of VT-d. */
+struct vtd {
+	uint32_t gsts, fsts;
+	uint64_t iqa;
+	unsigned int rescued_at;	/* the head at the last rescue */
+	/* unit->events guards these. */
+	unsigned int next_fault;
+	uint32_t raised;		/* bits of FSTS that the unit's thread shall show */
+};
+
 struct unit {
 	struct machine *machine;
+	const struct vendor *vendor;
 	unsigned int index;
 	struct model_iommu *iommu;
 	struct function *functions[HW_SLOTS];
@@ -58,27 +77,61 @@ struct unit {
 	pthread_t thread;
 	pthread_rwlock_t dma;		/* held by accesses; commands wait for them */
 
-	/* The unit's thread's, as the registers have it. */
-	uint32_t gsts, fsts;
-	uint64_t iqa;
-	unsigned int head;
+	/* The unit's thread's. */
+	unsigned int head, tail;	/* of the guest's queue, in commands */
 	uint64_t ready_at;		/* when the command at the head is done; 0: not begun */
-	bool stopped;			/* until errors in fsts are cleared */
+	bool held;			/* it is a wait that the model has, and that does wait */
+	unsigned long waits;		/* that the model had executed before */
+	bool stopped;			/* until the guest clears an error */
 	uint64_t stopped_at;
-	unsigned int rescued_at;	/* the head at the last rescue */
 	unsigned int slot;		/* of the model's queue, the next one */
 	unsigned long faults;		/* of the model, that were seen */
 	uint64_t steps, timeout;	/* of the model's time */
 
-	/* Those who report a fault or a page request. */
-	pthread_mutex_t events;
-	unsigned int next_fault;
-	uint32_t raised;		/* bits of FSTS that the unit's thread shall show */
+	pthread_mutex_t events;		/* of those who report a fault or a page request */
+	union {
+		struct vtd vtd;
+	};
+};
+
+/* What a family of units has of its own. */
+struct vendor {
+	const char *name;		/* of a unit, before its number */
+	enum model_vendor model;
+	/* Waits for devices keep the commands behind them in the queue: see model_set_time(). */
+	bool waits_at_head;
+
+	/* Registers as they are at first, in memory that may be anything. */
+	void (*reset)(struct unit *unit);
+	/* Takes what the guest has written, and shows what has come. Sets the tail. */
+	void (*update)(struct unit *unit);
+	/* Reads the command at the head. Return: false where the queue is off or empty. */
+	bool (*fetch)(struct unit *unit, struct command *command);
+	/* Words that alist replay reads. */
+	void (*trace)(const struct unit *unit, const struct command *command);
+	void (*execute)(struct unit *unit, const struct command *command);
+	/* It is done: the head goes on, and who wants an interrupt gets it. */
+	void (*complete)(struct unit *unit, const struct command *command);
+	/* As if the command at the head was malformed. */
+	void (*refuse)(struct unit *unit);
+	/*
+	 * The model has reported a fault.
+	 * Return: true where the command at the head is malformed and stays there.
+	 */
+	bool (*model_fault)(struct unit *unit, const struct model_fault_record *fault);
+
+	/* By the threads that do DMA. */
+	bool (*translates)(const struct unit *unit);
+	void (*report_fault)(struct unit *unit, unsigned int rid, uint64_t pasid, uint64_t iova,
+			     bool write);
+	void (*page_request)(struct unit *unit, unsigned int rid, uint64_t pasid, uint64_t iova,
+			     unsigned int group);
 };
 
 struct machine {
 	struct model_memory memory;
 	uint64_t base;			/* of layout.h, in the guest */
+	const struct vendor *vendor;
 	unsigned int nr_units;
 	struct unit *units[HW_MAX_UNITS];
 	pthread_t functions;
@@ -97,16 +150,19 @@ void poll_first(void);
 void poll_wait(unsigned int *idle);
 bool quitting(const struct machine *machine);
 
+/* unit.c */
+void *unit_thread(void *unit);
+/* Gives a command to the model, after the accesses that have their translation already. */
+void unit_give(struct unit *unit, const uint64_t *words);
+/* The queue stands still from now on, at an error that HW_ERRORS or HW_TIMEOUTS counts. */
+void unit_stop(struct unit *unit, uint64_t counter);
+/* A driver that never clears an error has had its time. */
+bool unit_lost_patience(struct unit *unit);
+
 /* vtd.c */
-void vtd_reset(struct unit *unit, const struct machine *machine);
+extern const struct vendor vtd;
 /* As if the guest had set the root table, and translation on. */
 void vtd_set_root(struct unit *unit, uint64_t rtaddr);
-void *vtd_thread(void *unit);
-bool vtd_translates(const struct unit *unit);
-void vtd_report_fault(struct unit *unit, unsigned int rid, uint64_t pasid, uint64_t iova,
-		      bool write, unsigned int reason);
-void vtd_page_request(struct unit *unit, unsigned int rid, uint64_t pasid, uint64_t iova,
-		      unsigned int group);
 
 /* function.c */
 void function_reset(struct function *function);
@@ -127,7 +183,9 @@ void msi_send(uint32_t addr, uint32_t data);
 
 /* trace.c */
 void trace_open(const char *path);
-void trace_command(const struct unit *unit, const uint64_t *words);
+/* An event of the unit's, as the guest's kernel would log it. */
+void trace_event(const struct unit *unit, const char *event, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 void trace_text(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void trace_close(void);
 
@@ -170,6 +228,21 @@ static inline bool replace32(const struct machine *machine, uint64_t addr, uint3
 {
 	return __atomic_compare_exchange_n((uint32_t *)guest(machine, addr, 4), &old, value,
 					   false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
+/* What the unit knows a function by. */
+static inline unsigned int requester(const struct unit *unit, unsigned int slot)
+{
+	(void)unit;
+	return slot << 3;
+}
+
+/* The function with this requester id, NULL where there is none. */
+static inline struct function *function_of(const struct unit *unit, unsigned int rid)
+{
+	unsigned int slot = (rid & 0xff) >> 3;
+
+	return rid == requester(unit, slot) ? unit->functions[slot] : NULL;
 }
 
 /* A register of a unit's own function, and of another one. */

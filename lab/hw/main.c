@@ -6,13 +6,14 @@
  *
  *	{ "ram": path of the guest's memory, made here, "memory": its size,
  *	  "base": where the hardware is in it, "trace": path, "report": path,
- *	  "qtest": path of QEMU's socket, "crashed": "legacy" or "scalable",
+ *	  "qtest": path of QEMU's socket, "vendor": "vtd", "crashed": "legacy" or "scalable",
  *	  "units": [ { "timeout_ms": 300, "latency_us": { "wait": 10, ... },
  *		       "functions": [ { "slot": 1, "ats": true, "pri": true, "pasid_bits": 20,
  *					"latency_us": 5 }, ... ] }, ... ] }
  *
- * "trace", "report" and "qtest" may be missing. With "crashed", a kernel has left its tables in
- * that mode. It prints "ready" when a guest may begin.
+ * "trace", "report" and "qtest" may be missing, and "vendor", which is "vtd" then. With
+ * "crashed", a kernel has left its tables in that mode. It prints "ready" when a guest may
+ * begin.
  * Exit codes: 0, 1 where something failed, 2 for a wrong file or usage.
  */
 #include <errno.h>
@@ -40,6 +41,13 @@
 static const char *const type_names[16] = {
 	[1] = "context", [2] = "iotlb", [3] = "dev_tlb", [4] = "iec", [5] = "wait",
 	[6] = "p_iotlb", [7] = "pasid", [8] = "p_dev_tlb", [9] = "page_grp",
+};
+
+static const struct {
+	const char *name;
+	const struct vendor *vendor;
+} vendors[] = {
+	{ "vtd", &vtd },
 };
 
 void die(const char *format, ...)
@@ -115,6 +123,16 @@ static bool yes(struct json_object *object, const char *key)
 	return json_object_object_get_ex(object, key, &value) && json_object_get_boolean(value);
 }
 
+static const struct vendor *find_vendor(const char *name, const char *path)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(vendors) / sizeof(vendors[0]); i++)
+		if (!strcmp(vendors[i].name, name))
+			return vendors[i].vendor;
+	bad(path, "vendor: vtd");
+}
+
 static void make_function(struct unit *unit, struct json_object *object, const char *path)
 {
 	struct function *function = calloc(1, sizeof(*function));
@@ -135,7 +153,8 @@ static void make_function(struct unit *unit, struct json_object *object, const c
 	if (function->can.pasid_bits > 20)
 		bad(path, "pasid_bits up to 20");
 	pthread_mutex_init(&function->lock, NULL);
-	function->dev = model_dev_create(unit->iommu, function->slot << 3, function->can.ats);
+	function->dev = model_dev_create(unit->iommu, requester(unit, function->slot),
+					 function->can.ats);
 	if (!function->dev)
 		die("no device: %s", strerror(errno));
 	unit->functions[function->slot] = function;
@@ -146,7 +165,10 @@ static void make_function(struct unit *unit, struct json_object *object, const c
 
 static void make_unit(struct machine *machine, struct json_object *object, const char *path)
 {
-	struct model_config config = { .vendor = MODEL_VTD, .memory = &machine->memory };
+	struct model_config config = {
+		.vendor = machine->vendor->model,
+		.memory = &machine->memory,
+	};
 	struct unit *unit = calloc(1, sizeof(*unit));
 	struct json_object *list, *latency;
 	pthread_rwlockattr_t fair;
@@ -156,6 +178,7 @@ static void make_unit(struct machine *machine, struct json_object *object, const
 	if (!unit)
 		die("no memory");
 	unit->machine = machine;
+	unit->vendor = machine->vendor;
 	unit->index = machine->nr_units++;
 	pthread_mutex_init(&unit->events, NULL);
 	/* Agents are at it all the time: the queue must get its turn. */
@@ -166,9 +189,9 @@ static void make_unit(struct machine *machine, struct json_object *object, const
 	if (!unit->iommu)
 		die("no unit: %s", strerror(errno));
 	machine->units[unit->index] = unit;
-	vtd_reset(unit, machine);
+	unit->vendor->reset(unit);
 	control_reset(unit);
-	unit->control = model_dev_create(unit->iommu, HW_CONTROL_SLOT << 3, false);
+	unit->control = model_dev_create(unit->iommu, requester(unit, HW_CONTROL_SLOT), false);
 	if (!unit->control)
 		die("no device: %s", strerror(errno));
 	store64(machine, control(unit, HW_TIMEOUT), number(object, "timeout_ms", 300) * 1000000);
@@ -272,14 +295,17 @@ int main(int argc, char **argv)
 	    !json_object_array_length(units) || json_object_array_length(units) > HW_MAX_UNITS)
 		bad(argv[1], "1 to 16 units");
 
+	path = string(root, "vendor");
+	machine.vendor = find_vendor(path ? path : "vtd", argv[1]);
 	/* Sleeps of some µs are asked for, and not the 50 more of the default. */
 	prctl(PR_SET_TIMERSLACK, 1);
 	make_memory(&machine, ram);
 	for (u = 0; u < json_object_array_length(units); u++)
 		make_unit(&machine, json_object_array_get_idx(units, u), argv[1]);
 	path = string(root, "crashed");
-	if (path && strcmp(path, "legacy") && strcmp(path, "scalable"))
-		bad(argv[1], "crashed: legacy or scalable");
+	if (path && ((strcmp(path, "legacy") && strcmp(path, "scalable")) ||
+		     machine.vendor != &vtd))
+		bad(argv[1], "crashed: legacy or scalable, of VT-d");
 	for (u = 0; path && u < machine.nr_units; u++)
 		vtd_set_root(machine.units[u],
 			     crashed_root(machine.units[u], !strcmp(path, "scalable")));
@@ -297,7 +323,7 @@ int main(int argc, char **argv)
 	sigaddset(&signals, SIGINT);
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	for (u = 0; u < machine.nr_units; u++)
-		if (pthread_create(&machine.units[u]->thread, NULL, vtd_thread,
+		if (pthread_create(&machine.units[u]->thread, NULL, unit_thread,
 				   machine.units[u]))
 			die("no thread for a unit");
 	if (pthread_create(&machine.functions, NULL, functions_thread, &machine))

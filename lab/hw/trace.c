@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the units were told, in the words of the kernel's own tracepoint, so that alist
- * replay reads it; and lines that a program in the guest would have written to trace_marker.
+ * What the units were told, in the words of the kernel's own tracepoint or of alist's probe, so
+ * that alist replay reads it; and lines that a program in the guest would have written to
+ * trace_marker.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -32,21 +33,18 @@ static void begin_line(unsigned int cpu, const char *event)
 		cpu + 1, cpu, us / 1000000, us % 1000000, event);
 }
 
-void trace_command(const struct unit *unit, const uint64_t *words)
+void trace_event(const struct unit *unit, const char *event, const char *format, ...)
 {
-	static const char *const kinds[16] = {
-		[1] = "cc_inv", [2] = "iotlb_inv", [3] = "dev_tlb_inv", [4] = "iec_inv",
-		[5] = "inv_wait", [6] = "p_iotlb_inv", [7] = "pc_inv", [8] = "p_dev_tlb_inv",
-		[9] = "page_grp_resp",
-	};
-	const char *kind = kinds[words[0] & 15];
+	va_list args;
 
 	if (!file)
 		return;
 	pthread_mutex_lock(&lock);
-	begin_line(unit->index, "qi_submit");
-	fprintf(file, "%s dmar%u: 0x%" PRIx64 " 0x%" PRIx64 " 0x%" PRIx64 " 0x%" PRIx64 "\n",
-		kind ? kind : "unknown", unit->index, words[0], words[1], words[2], words[3]);
+	begin_line(unit->index, event);
+	va_start(args, format);
+	vfprintf(file, format, args);
+	va_end(args);
+	fputc('\n', file);
 	pthread_mutex_unlock(&lock);
 }
 

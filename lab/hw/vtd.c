@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A VT-d unit: registers (D51397, section 11.4 of revision 5.10) and the invalidation
- * queue's pace. What a descriptor does is model/'s.
+ * Registers of a VT-d unit (D51397, section 11.4 of revision 5.10). What a descriptor does is
+ * model/'s.
  *
  * Registers that a write acts upon, in memory that only keeps what was written:
  *
@@ -79,8 +79,7 @@
 #define WAIT_SW		BIT(5)
 #define WAIT_FN		BIT(6)
 
-#define STEP_NS		1000000		/* of the model's time */
-#define URGENT_NS	1000000000
+#define FAULT_NOT_PRESENT	0x71	/* table 26: SM: no translation */
 
 /*
  * CAP_REG: domain IDs of 16 bits, no caching mode, four levels of second stage, addresses of
@@ -126,9 +125,9 @@ static void write64(const struct unit *unit, uint64_t offset, uint64_t value)
 	store64(unit->machine, reg(unit, offset), value);
 }
 
-void vtd_reset(struct unit *unit, const struct machine *machine)
+static void reset(struct unit *unit)
 {
-	memset(guest(machine, reg(unit, 0), 0x1000), 0, 0x1000);
+	memset(guest(unit->machine, reg(unit, 0), 0x1000), 0, 0x1000);
 	write32(unit, VER, 0x60);
 	write64(unit, CAP, CAP_VALUE);
 	write64(unit, ECAP, ECAP_VALUE);
@@ -136,19 +135,18 @@ void vtd_reset(struct unit *unit, const struct machine *machine)
 	write32(unit, FECTL, EVENT_MASKED);
 	write32(unit, IECTL, EVENT_MASKED);
 	write32(unit, PECTL, EVENT_MASKED);
-	unit->steps = now_ns() / STEP_NS;
-	unit->rescued_at = UINT_MAX;
+	unit->vtd.rescued_at = UINT_MAX;
 }
 
 void vtd_set_root(struct unit *unit, uint64_t rtaddr)
 {
 	write64(unit, RTADDR, rtaddr);
 	model_set_root(unit->iommu, rtaddr);
-	unit->gsts = GCMD_TE | GCMD_SRTP;
-	write32(unit, GSTS, unit->gsts);
+	unit->vtd.gsts = GCMD_TE | GCMD_SRTP;
+	write32(unit, GSTS, unit->vtd.gsts);
 }
 
-bool vtd_translates(const struct unit *unit)
+static bool translates(const struct unit *unit)
 {
 	return read32(unit, GSTS) & GCMD_TE;
 }
@@ -191,24 +189,24 @@ static int pending_record(struct unit *unit)
 /* Takes what the guest cleared, shows what has come. */
 static void update_fsts(struct unit *unit)
 {
-	uint32_t old = unit->fsts, have, next, shown;
+	uint32_t old = unit->vtd.fsts, have, next, shown;
 	int first;
 
 	do {
 		have = read32(unit, FSTS);
-		next = unit->fsts;
+		next = unit->vtd.fsts;
 		shown = next ? next | FSTS_MARK : 0;
 		if (have != shown)
 			next &= ~(have & FSTS_RW1C);
-		next |= __atomic_load_n(&unit->raised, __ATOMIC_SEQ_CST);
+		next |= __atomic_load_n(&unit->vtd.raised, __ATOMIC_SEQ_CST);
 		first = pending_record(unit);
 		next &= ~(FSTS_PPF | 0xff00u);
 		if (first >= 0)
 			next |= FSTS_PPF | (uint32_t)first << 8;
 		shown = next ? next | FSTS_MARK : 0;
 	} while (have != shown && !replace32(unit->machine, reg(unit, FSTS), have, shown));
-	__atomic_and_fetch(&unit->raised, ~next, __ATOMIC_SEQ_CST);
-	unit->fsts = next;
+	__atomic_and_fetch(&unit->vtd.raised, ~next, __ATOMIC_SEQ_CST);
+	unit->vtd.fsts = next;
 	if ((old & ~next) & FSTS_ITE)
 		model_reg_write(unit->iommu, FSTS, FSTS_ITE);
 	/* The model skips what it has refused: it is fetched again from the guest's queue. */
@@ -220,32 +218,32 @@ static void update_fsts(struct unit *unit)
 
 static void raise_fsts(struct unit *unit, uint32_t bits)
 {
-	__atomic_or_fetch(&unit->raised, bits, __ATOMIC_SEQ_CST);
+	__atomic_or_fetch(&unit->vtd.raised, bits, __ATOMIC_SEQ_CST);
 }
 
-void vtd_report_fault(struct unit *unit, unsigned int rid, uint64_t pasid, uint64_t iova,
-		      bool write, unsigned int reason)
+static void report_fault(struct unit *unit, unsigned int rid, uint64_t pasid, uint64_t iova,
+			 bool write)
 {
 	bool has_pasid = pasid != HW_NO_PASID;
 	uint64_t at;
 
 	pthread_mutex_lock(&unit->events);
-	at = record(unit->next_fault);
+	at = record(unit->vtd.next_fault);
 	if (read32(unit, at + 12) & BIT(31)) {
 		raise_fsts(unit, FSTS_PFO);
 	} else {
 		write64(unit, at, iova & ~(MODEL_PAGE_SIZE - 1));
 		write32(unit, at + 8, rid | (has_pasid ? BIT(31) : 0));
-		write32(unit, at + 12, BIT(31) | (write ? 0 : BIT(30)) | reason |
+		write32(unit, at + 12, BIT(31) | (write ? 0 : BIT(30)) | FAULT_NOT_PRESENT |
 			(has_pasid ? (pasid & 0xfffff) << 8 : 0));
-		unit->next_fault = (unit->next_fault + 1) % NR_FRCD;
+		unit->vtd.next_fault = (unit->vtd.next_fault + 1) % NR_FRCD;
 	}
 	pthread_mutex_unlock(&unit->events);
 	interrupt(unit, FECTL);
 }
 
-void vtd_page_request(struct unit *unit, unsigned int rid, uint64_t pasid, uint64_t iova,
-		      unsigned int group)
+static void page_request(struct unit *unit, unsigned int rid, uint64_t pasid, uint64_t iova,
+			 unsigned int group)
 {
 	bool has_pasid = pasid != HW_NO_PASID;
 	uint64_t queue, tail, at;
@@ -272,36 +270,36 @@ void vtd_page_request(struct unit *unit, unsigned int rid, uint64_t pasid, uint6
 
 static void update_gcmd(struct unit *unit)
 {
-	uint32_t cmd = read32(unit, GCMD), old = unit->gsts;
+	uint32_t cmd = read32(unit, GCMD), old = unit->vtd.gsts;
 
 	if (cmd & GCMD_MARK || !replace32(unit->machine, reg(unit, GCMD), cmd, cmd | GCMD_MARK))
 		return;
-	unit->gsts = (cmd & GCMD_STATES) | (old & GCMD_DONE) | (cmd & GCMD_DONE);
+	unit->vtd.gsts = (cmd & GCMD_STATES) | (old & GCMD_DONE) | (cmd & GCMD_DONE);
 	if (cmd & GCMD_SRTP)
 		model_set_root(unit->iommu, read64(unit, RTADDR));
-	if (unit->gsts & ~old & GCMD_QIE) {
-		unit->iqa = read64(unit, IQA);
+	if (unit->vtd.gsts & ~old & GCMD_QIE) {
+		unit->vtd.iqa = read64(unit, IQA);
 		unit->head = 0;
 		unit->ready_at = 0;
 		write64(unit, IQH, 0);
 	}
-	trace_text("dmar%u GCMD 0x%" PRIx32 ": GSTS 0x%" PRIx32, unit->index, cmd, unit->gsts);
-	write32(unit, GSTS, unit->gsts);
+	trace_text("dmar%u GCMD 0x%" PRIx32 ": GSTS 0x%" PRIx32, unit->index, cmd, unit->vtd.gsts);
+	write32(unit, GSTS, unit->vtd.gsts);
 }
 
 static unsigned int entry_shift(const struct unit *unit)
 {
-	return unit->iqa & IQA_WIDE ? 5 : 4;
+	return unit->vtd.iqa & IQA_WIDE ? 5 : 4;
 }
 
 static unsigned int entries(const struct unit *unit)
 {
-	return 1U << ((unit->iqa & 7) + MODEL_PAGE_SHIFT - entry_shift(unit));
+	return 1U << ((unit->vtd.iqa & 7) + MODEL_PAGE_SHIFT - entry_shift(unit));
 }
 
 static void read_entry(const struct unit *unit, unsigned int index, uint64_t *desc)
 {
-	uint64_t at = (unit->iqa & ~(MODEL_PAGE_SIZE - 1)) +
+	uint64_t at = (unit->vtd.iqa & ~(MODEL_PAGE_SIZE - 1)) +
 		      ((uint64_t)index << entry_shift(unit));
 	unsigned int words = 1U << (entry_shift(unit) - 3), i;
 
@@ -310,133 +308,98 @@ static void read_entry(const struct unit *unit, unsigned int index, uint64_t *de
 		desc[i] = load64(unit->machine, at + i * 8);
 }
 
-static void move_head(struct unit *unit)
-{
-	unit->head = (unit->head + 1) % entries(unit);
-	unit->ready_at = 0;
-	write64(unit, IQH, (uint64_t)unit->head << entry_shift(unit));
-}
-
-static bool is_atc(const uint64_t *desc)
-{
-	return TYPE(desc) == TYPE_DEV_TLB || TYPE(desc) == TYPE_P_DEV_TLB;
-}
-
 static unsigned int sid_of(const uint64_t *desc)
 {
 	return desc[0] >> (TYPE(desc) == TYPE_DEV_TLB ? 32 : 16) & 0xffff;
 }
 
-/* The function that a command is for, NULL where there is none. */
-static struct function *function_of(const struct unit *unit, const uint64_t *desc)
+static bool fetch(struct unit *unit, struct command *command)
 {
-	unsigned int sid = sid_of(desc);
-
-	return sid & 7 || sid >> 3 >= HW_SLOTS ? NULL : unit->functions[sid >> 3];
-}
-
-static uint64_t latency(const struct unit *unit, const uint64_t *desc)
-{
-	uint64_t ns = control_load(unit, HW_LATENCY(TYPE(desc)));
-
-	if (is_atc(desc) && function_of(unit, desc))
-		ns += control_load(unit, HW_ATC_LATENCY(sid_of(desc) >> 3));
-	return ns;
-}
-
-/* Is what the guest asked for to happen to this command? */
-static bool in_trouble(const struct unit *unit, unsigned int kind, const uint64_t *desc)
-{
-	uint64_t left = control_load(unit, HW_TROUBLE_COUNT);
-
-	if (control_load(unit, HW_TROUBLE) != kind || !left ||
-	    !(control_load(unit, HW_TROUBLE_TYPES) & BIT(TYPE(desc))))
+	if (!(unit->vtd.gsts & GCMD_QIE) || unit->head == unit->tail % entries(unit))
 		return false;
-	if (control_load(unit, HW_TROUBLE_SKIP)) {
-		control_add(unit, HW_TROUBLE_SKIP, -1);
-		return false;
-	}
-	if (kind != HW_STALL) {
-		control_add(unit, HW_TROUBLE_COUNT, -1);
-		control_add(unit, HW_TROUBLE_HITS, 1);
-	}
+	read_entry(unit, unit->head, command->words);
+	command->type = TYPE(command->words);
+	if (command->type == TYPE_DEV_TLB || command->type == TYPE_P_DEV_TLB)
+		command->atc = function_of(unit, sid_of(command->words));
 	return true;
 }
 
-/*
- * Gives a descriptor to the model, which fetches it at once: after the accesses that have
- * their translation already (6.5.5).
- */
-static void execute(struct unit *unit, const uint64_t *desc)
+static void trace(const struct unit *unit, const struct command *command)
 {
-	uint64_t *slot = model_queue(unit->iommu) + unit->slot * MODEL_CMD_WORDS;
-	unsigned int entries = model_queue_entries(unit->iommu);
+	static const char *const kinds[16] = {
+		[1] = "cc_inv", [2] = "iotlb_inv", [3] = "dev_tlb_inv", [4] = "iec_inv",
+		[5] = "inv_wait", [6] = "p_iotlb_inv", [7] = "pc_inv", [8] = "p_dev_tlb_inv",
+		[9] = "page_grp_resp",
+	};
+	const char *kind = kinds[command->type];
+	const uint64_t *words = command->words;
 
-	pthread_rwlock_wrlock(&unit->dma);
-	memcpy(slot, desc, MODEL_CMD_WORDS * sizeof(*desc));
+	trace_event(unit, "qi_submit", "%s dmar%u: 0x%" PRIx64 " 0x%" PRIx64 " 0x%" PRIx64
+		    " 0x%" PRIx64, kind ? kind : "unknown", unit->index, words[0], words[1],
+		    words[2], words[3]);
+}
+
+/* A descriptor takes effect after the accesses that have their translation already (6.5.5). */
+static void execute(struct unit *unit, const struct command *command)
+{
+	uint64_t words[MODEL_CMD_WORDS];
+
+	if (command->type == TYPE_PAGE_GRP) {
+		struct function *function = function_of(unit, sid_of(command->words));
+
+		if (function)
+			function_response(function, command->words[0] >> 12 & 15);
+		return;
+	}
+	memcpy(words, command->words, sizeof(words));
 	/*
 	 * The model refuses a fence that tells nobody, as QEMU does. Linux sends it to drain
 	 * page requests, and hardware takes it (6.5.2.9). What the model raises is not shown.
 	 */
-	if (TYPE(desc) == TYPE_WAIT && desc[0] & WAIT_FN && !(desc[0] & WAIT_SW))
-		slot[0] |= WAIT_IF;
-	unit->slot = (unit->slot + 1) % entries;
-	model_doorbell(unit->iommu, unit->slot);
-	pthread_rwlock_unlock(&unit->dma);
+	if (command->type == TYPE_WAIT && words[0] & WAIT_FN && !(words[0] & WAIT_SW))
+		words[0] |= WAIT_IF;
+	unit_give(unit, words);
+}
+
+static void move_head(struct unit *unit)
+{
+	unit->head = (unit->head + 1) % entries(unit);
+	write64(unit, IQH, (uint64_t)unit->head << entry_shift(unit));
+}
+
+static void complete(struct unit *unit, const struct command *command)
+{
+	move_head(unit);
+	if (command->type == TYPE_WAIT && command->words[0] & WAIT_IF) {
+		write32(unit, ICS, 1);
+		interrupt(unit, IECTL);
+	}
 }
 
 static void stop(struct unit *unit, uint32_t error, uint64_t iqercd)
 {
-	unit->stopped = true;
-	unit->stopped_at = now_ns();
-	unit->ready_at = 0;
-	control_add(unit, error == FSTS_ITE ? HW_TIMEOUTS : HW_ERRORS, 1);
+	unit_stop(unit, error == FSTS_ITE ? HW_TIMEOUTS : HW_ERRORS);
 	write64(unit, IQERCD, iqercd);
 	raise_fsts(unit, error);
 	update_fsts(unit);
 	interrupt(unit, FECTL);
 }
 
-/*
- * Time for the model, and what it has to say. Return: true if it has stopped at an error.
- * A look at its registers is a step of its time, so there is none but after a fault.
- */
-static bool update_model(struct unit *unit)
+static void refuse(struct unit *unit)
 {
-	uint64_t now = now_ns() / STEP_NS;
-	uint64_t timeout = control_load(unit, HW_TIMEOUT) / STEP_NS;
-	struct model_fault_record fault;
-	unsigned long faults;
-	uint64_t iqercd;
-	uint32_t fsts;
-
-	if (timeout != unit->timeout) {
-		unit->timeout = timeout;
-		model_set_time(unit->iommu, 0, (unsigned int)timeout);
-	}
-	if (now != unit->steps) {
-		model_advance(unit->iommu, now - unit->steps);
-		unit->steps = now;
-	}
-	faults = model_faults(unit->iommu, &fault);
-	if (faults == unit->faults)
-		return false;
-	unit->faults = faults;
-	fsts = model_reg_read(unit->iommu, FSTS);
-	iqercd = model_reg_read(unit->iommu, IQERCD) |
-		 (uint64_t)model_reg_read(unit->iommu, IQERCD + 4) << 32;
-	trace_text("dmar%u FSTS 0x%" PRIx32 " IQERCD 0x%" PRIx64 ": %s", unit->index, fsts, iqercd,
-		   fault.reason);
-	stop(unit, fsts & (FSTS_IQE | FSTS_ITE), iqercd);
-	return true;
+	stop(unit, FSTS_IQE, IQERCD_RESERVED_FIELD);
 }
 
-static void respond(struct unit *unit, const uint64_t *desc)
+static bool model_fault(struct unit *unit, const struct model_fault_record *fault)
 {
-	struct function *function = function_of(unit, desc);
+	uint32_t fsts = model_reg_read(unit->iommu, FSTS);
+	uint64_t iqercd = model_reg_read(unit->iommu, IQERCD) |
+			  (uint64_t)model_reg_read(unit->iommu, IQERCD + 4) << 32;
 
-	if (function)
-		function_response(function, desc[0] >> 12 & 15);
+	trace_text("dmar%u FSTS 0x%" PRIx32 " IQERCD 0x%" PRIx64 ": %s", unit->index, fsts, iqercd,
+		   fault->reason);
+	stop(unit, fsts & (FSTS_IQE | FSTS_ITE), iqercd);
+	return unit->vtd.fsts & FSTS_IQE;
 }
 
 /*
@@ -445,99 +408,37 @@ static void respond(struct unit *unit, const uint64_t *desc)
  */
 static void rescue(struct unit *unit)
 {
-	uint64_t patience = control_load(unit, HW_PATIENCE);
-
-	if (!unit->stopped || !patience || now_ns() - unit->stopped_at < patience)
+	if (!unit_lost_patience(unit))
 		return;
-	trace_text("dmar%u goes on with an error that nobody has cleared", unit->index);
-	control_add(unit, HW_RESCUES, 1);
-	if (unit->fsts & FSTS_IQE && unit->rescued_at == unit->head)
+	if (unit->vtd.fsts & FSTS_IQE && unit->vtd.rescued_at == unit->head)
 		move_head(unit);
-	unit->rescued_at = unit->head;
+	unit->vtd.rescued_at = unit->head;
 	store32(unit->machine, reg(unit, FSTS), FSTS_IQE | FSTS_ITE);
 	update_fsts(unit);
 }
 
-/* The command at the head, when its time has come. Return: something has happened. */
-static bool consume(struct unit *unit)
+static void update(struct unit *unit)
 {
-	unsigned int tail = (unsigned int)(read64(unit, IQT) >> entry_shift(unit));
-	uint64_t desc[MODEL_CMD_WORDS];
+	uint64_t tail = read64(unit, IQT);
 
-	if (control_load(unit, HW_PING))
-		store64(unit->machine, control(unit, HW_PING), 0);
 	update_gcmd(unit);
+	unit->tail = (unsigned int)(tail >> entry_shift(unit));
 	update_fsts(unit);
 	rescue(unit);
-	if (update_model(unit))
-		return true;
-	if (!(unit->gsts & GCMD_QIE) || unit->stopped || unit->head == tail % entries(unit))
-		return false;
-	read_entry(unit, unit->head, desc);
-	if (!unit->ready_at) {
-		if (in_trouble(unit, HW_STALL, desc))
-			return false;
-		unit->ready_at = now_ns() + latency(unit, desc);
-	}
-	if (now_ns() < unit->ready_at)
-		return false;
-
-	if (in_trouble(unit, HW_REFUSE, desc)) {
-		trace_text("dmar%u refuses a command", unit->index);
-		stop(unit, FSTS_IQE, IQERCD_RESERVED_FIELD);
-		return true;
-	}
-	trace_command(unit, desc);
-	control_add(unit, HW_COUNT(TYPE(desc)), 1);
-	if (in_trouble(unit, HW_LOSE, desc)) {
-		move_head(unit);
-		return true;
-	}
-	if (is_atc(desc) && function_of(unit, desc))
-		function_count_atc(function_of(unit, desc));
-	if (TYPE(desc) == TYPE_PAGE_GRP) {
-		respond(unit, desc);
-	} else {
-		execute(unit, desc);
-		/* It stays at the head if it is malformed. */
-		if (update_model(unit) && unit->fsts & FSTS_IQE)
-			return true;
-	}
-	move_head(unit);
-	if (TYPE(desc) == TYPE_WAIT && desc[0] & WAIT_IF) {
-		write32(unit, ICS, 1);
-		interrupt(unit, IECTL);
-	}
-	return true;
 }
 
-/*
- * A driver that clears an error reads what it wrote until this thread has looked, and may take
- * it for another error: no sleep as long as that is to be expected.
- */
-static bool is_urgent(const struct unit *unit)
-{
-	uint64_t now = now_ns();
-
-	if (unit->stopped && now - unit->stopped_at < URGENT_NS)
-		return true;
-	return unit->ready_at && (unit->ready_at <= now || unit->ready_at - now < 50000);
-}
-
-void *vtd_thread(void *arg)
-{
-	struct unit *unit = arg;
-	unsigned int idle = 0;
-
-	poll_first();
-	while (!quitting(unit->machine)) {
-		if (consume(unit)) {
-			idle = 0;
-			continue;
-		}
-		if (is_urgent(unit))
-			idle = 0;
-		poll_wait(&idle);
-	}
-	return NULL;
-}
+const struct vendor vtd = {
+	.name = "dmar",
+	.model = MODEL_VTD,
+	.reset = reset,
+	.update = update,
+	.fetch = fetch,
+	.trace = trace,
+	.execute = execute,
+	.complete = complete,
+	.refuse = refuse,
+	.model_fault = model_fault,
+	.translates = translates,
+	.report_fault = report_fault,
+	.page_request = page_request,
+};
