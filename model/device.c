@@ -29,6 +29,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 /*
  * Context entries.
@@ -79,7 +80,7 @@ static bool same_context(const struct hw_context *a, const struct hw_context *b)
 static bool same_dir(const struct hw_dir *a, const struct hw_dir *b)
 {
 	return a->present == b->present && a->legacy == b->legacy &&
-	       a->word[0] == b->word[0] && a->word[1] == b->word[1];
+	       !memcmp(a->word, b->word, sizeof(a->word));
 }
 
 /*

@@ -30,6 +30,8 @@ struct model_regs {
 		struct {
 			uint32_t gerror, gerrorn;
 			uint32_t cons_err;
+			uint64_t strtab_base;
+			uint32_t strtab_cfg;
 		} smmu;
 		struct {
 			uint32_t status;
@@ -102,7 +104,7 @@ struct model_guest_ops {
 					  const struct hw_dir *dir, uint32_t pasid);
 };
 
-extern const struct model_guest_ops model_vtd_guest;
+extern const struct model_guest_ops model_vtd_guest, model_smmuv3_guest;
 
 /*
  * Entries are of the mode of the context that they were made for. Combined ones,

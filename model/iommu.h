@@ -39,11 +39,14 @@ struct context {
 	unsigned long invalidated;	/* so often */
 };
 
-/* What leads to the entries of a device's PASIDs, in a guest's memory: VT-d 9.3, 9.4. */
+/*
+ * What leads to the entries of a device's PASIDs, in a guest's memory: VT-d 9.3, 9.4, an
+ * STE of SMMUv3.
+ */
 struct hw_dir {
 	bool present;
 	bool legacy;		/* has no PASIDs: it is all there is */
-	uint64_t word[2];
+	uint64_t word[4];
 };
 
 struct model_dev {

@@ -34,6 +34,12 @@ static const struct model_ops *const vendors[MODEL_VENDORS] = {
 	[MODEL_RISCV] = &model_riscv,
 };
 
+/* Those that can be a guest's. */
+static const struct model_guest_ops *const guests[MODEL_VENDORS] = {
+	[MODEL_VTD] = &model_vtd_guest,
+	[MODEL_SMMUV3] = &model_smmuv3_guest,
+};
+
 const char *model_vendor_name(enum model_vendor vendor)
 {
 	return vendors[vendor]->name;
@@ -409,7 +415,7 @@ struct model_iommu *model_iommu_create(const struct model_config *config)
 	int ret;
 
 	if ((unsigned int)config->vendor >= MODEL_VENDORS || log2 < 3 || log2 > 15 ||
-	    (config->memory && config->vendor != MODEL_VTD)) {
+	    (config->memory && !guests[config->vendor])) {
 		errno = EINVAL;
 		return NULL;
 	}
@@ -423,7 +429,7 @@ struct model_iommu *model_iommu_create(const struct model_config *config)
 	iommu->erratum = config->erratum;
 	iommu->memory = config->memory;
 	if (config->memory)
-		iommu->guest = &model_vtd_guest;
+		iommu->guest = guests[config->vendor];
 	iommu->latency_ns = config->latency_ns;
 	iommu->regs.entries = 1U << log2;
 	iommu->queue = calloc(iommu->regs.entries, iommu->ops->words * sizeof(uint64_t));

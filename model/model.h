@@ -114,10 +114,11 @@ void model_pt_free_tables(struct model_unmapped *un);
 bool model_pt_lookup(struct model_pt *pt, uint64_t iova, uint64_t *paddr,
 		     bool *writable);
 
-/* The memory of a guest, at its physical addresses from 0 on. */
+/* The memory of a guest, at its physical addresses from @start on, a multiple of 4 KiB. */
 struct model_memory {
 	uint8_t *base;
 	uint64_t size;
+	uint64_t start;
 };
 
 /* An IOMMU instance. */
@@ -140,9 +141,10 @@ struct model_config {
 	 */
 	bool erratum;
 	/*
-	 * VT-d: an IOMMU of a guest. Context entries are read from its memory, below
-	 * model_set_root(), page tables have the format of the hardware, and completion
-	 * words are written there. The memory outlives the IOMMU. NULL: none of this.
+	 * VT-d, SMMUv3: an IOMMU of a guest. Context entries are read from its memory, below
+	 * model_set_root() or the stream table, page tables have the format of the hardware,
+	 * and completion words are written there. The memory outlives the IOMMU. NULL: none
+	 * of this.
 	 */
 	const struct model_memory *memory;
 };
@@ -152,8 +154,8 @@ struct model_iommu *model_iommu_create(const struct model_config *config);
 void model_iommu_destroy(struct model_iommu *iommu);
 enum model_vendor model_iommu_vendor(const struct model_iommu *iommu);
 /*
- * An IOMMU of a guest: what the driver set as root table (VT-d 11.4.5 RTADDR_REG, the mode
- * in bits 11:10 included). It drops nothing from any cache.
+ * A guest's VT-d: what the driver set as root table (11.4.5 RTADDR_REG, the mode in bits
+ * 11:10 included). It drops nothing from any cache.
  */
 void model_set_root(struct model_iommu *iommu, uint64_t root);
 
@@ -176,7 +178,8 @@ void model_doorbell(struct model_iommu *iommu, unsigned int tail);
  *   VT-d     FSTS 0x34, ICS 0x9c: write 1 to clear; IQH 0x80, IQT 0x88;
  *            IQERCD 0xb0, 0xb4 (source of ITE, kind of IQE)        11.4.7, 11.4.9
  *   SMMUv3   GERROR 0x60, toggled by an error; GERRORN 0x64, toggled to
- *            acknowledge it; CMDQ_PROD 0x98; CMDQ_CONS 0x9c (with ERR)  6.3, 7.1
+ *            acknowledge it; CMDQ_PROD 0x98; CMDQ_CONS 0x9c (with ERR); a guest's
+ *            STRTAB_BASE 0x80, 0x84, STRTAB_BASE_CFG 0x88               6.3, 7.1
  *   AMD      control 0x18 (CmdBufEn, EventLogEn), command head 0x2000 (writable
  *            while processing has stopped) and tail 0x2008, event log head
  *            0x2010 and tail 0x2018, status 0x2020: write 1 to clear      3.4

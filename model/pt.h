@@ -25,6 +25,8 @@ enum pt_format {
 	PT_MODEL,		/* of a struct model_pt */
 	PT_VTD_FIRST,		/* VT-d 9.7 */
 	PT_VTD_SECOND,		/* VT-d 9.8 */
+	PT_ARM_FIRST,		/* VMSAv8-64, granule 4 KiB: DDI 0487 D8.3 */
+	PT_ARM_SECOND,
 };
 
 struct pt_ref {
@@ -35,7 +37,8 @@ struct pt_ref {
 	/* the others; no table: no memory */
 	const struct model_memory *memory;
 	uint64_t addr;
-	/* S1 of a nest: @addr is an address of this S2 (PT_VTD_SECOND); 0 levels: it is not */
+	/* S1 of a nest: @addr is an address of this S2; 0 levels: it is not */
+	enum pt_format s2_format;
 	uint64_t s2_top;
 	unsigned int s2_levels;
 };
@@ -71,7 +74,7 @@ static inline bool pt_same(const struct pt_ref *a, const struct pt_ref *b)
 struct pt_root pt_root(const struct model_pt *pt);
 /*
  * Tables in a guest's memory. @s2: NULL, or the S2 that all addresses in the tables, and
- * the top one's, go through: a root that this function made, of PT_VTD_SECOND.
+ * the top one's, go through: a root that this function made.
  */
 struct pt_root pt_guest_root(enum pt_format format, const struct model_memory *memory,
 			     uint64_t top, unsigned int levels, const struct pt_root *s2);

@@ -34,11 +34,10 @@
  * a configuration command means these, never a PASID 0.
  */
 #include "cmd.h"
+#include "smmuv3.h"
 
 /* Section 4.1.1. */
 #define SMMU_PREFETCH_CONFIG	0x01
-#define SMMU_CFGI_STE		0x03
-#define SMMU_CFGI_STE_RANGE	0x04	/* CFGI_ALL with range 31 */
 #define SMMU_CFGI_CD		0x05
 #define SMMU_CFGI_CD_ALL	0x06
 #define SMMU_TLBI_NH_ALL	0x10
@@ -53,9 +52,7 @@
 #define SMMU_TLBI_S2_IPA	0x2a
 #define SMMU_TLBI_NSNH_ALL	0x30
 #define SMMU_ATC_INV		0x40
-#define SMMU_SYNC		0x46
 
-#define SMMU_OPCODE		CMD_MASK(7, 0)
 #define SMMU_SID		CMD_MASK(63, 32)
 #define SMMU_SSID		CMD_MASK(31, 12)
 #define SMMU_SSV		CMD_BIT(11)
@@ -72,13 +69,11 @@
 
 #define SMMU_TG_4K		1
 
-/* SYNC, 4.7.3: completion signal; the address of the MSI is in word 1. */
+/* SYNC, 4.7.3: completion signal. */
 #define SMMU_CS			CMD_MASK(13, 12)
-#define SMMU_CS_IRQ		1
 #define SMMU_CS_SEV		2
 #define SMMU_MSI_ATTR		CMD_MASK(27, 22)
 #define SMMU_MSI_DATA		CMD_MASK(63, 32)
-#define SMMU_MSI_ADDR		CMD_MASK(55, 2)
 
 enum smmu_entries {
 	SMMU_S1 = MODEL_OF_S1 | MODEL_OF_NESTED,
@@ -157,11 +152,6 @@ static const struct smmu_cmd *smmu_find(const uint64_t *cmd)
 	return NULL;
 }
 
-static uint32_t smmu_sid(const uint64_t *cmd)
-{
-	return (uint32_t)(cmd[0] >> 32);
-}
-
 static uint32_t smmu_ssid(const uint64_t *cmd)
 {
 	return (uint32_t)cmd_bits(cmd[0], 31, 12);
@@ -195,11 +185,6 @@ static unsigned int smmu_tg(const uint64_t *cmd)
 static unsigned int smmu_ttl(const uint64_t *cmd)
 {
 	return (unsigned int)cmd_bits(cmd[1], 9, 8);
-}
-
-static unsigned int smmu_cs(const uint64_t *cmd)
-{
-	return (unsigned int)cmd_bits(cmd[0], 13, 12);
 }
 
 /* NUM and SCALE are 0 without TG: one page, and the leaf around it. */
@@ -336,7 +321,7 @@ static void smmu_decode(const uint64_t *cmd, char *buf, size_t size)
 		break;
 	case SMMU_SYNC:
 		cmd_add(&text, "SYNC");
-		if (smmu_cs(cmd) == SMMU_CS_IRQ && (cmd[1] & SMMU_MSI_ADDR))
+		if (smmu_sends_msi(cmd))
 			cmd_add(&text, " store 0x%" PRIx64 " to 0x%" PRIx64,
 				cmd[0] >> 32, cmd[1] & SMMU_MSI_ADDR);
 		else if (smmu_cs(cmd) == SMMU_CS_IRQ)
@@ -398,7 +383,7 @@ static void smmu_exec(struct model_iommu *iommu, const uint64_t *cmd)
 		break;
 	case SMMU_SYNC:
 		/* The MSI is a word; what was done before it is seen with it. */
-		if (smmu_cs(cmd) == SMMU_CS_IRQ && (cmd[1] & SMMU_MSI_ADDR))
+		if (smmu_sends_msi(cmd))
 			__atomic_store_n((uint32_t *)(uintptr_t)(cmd[1] & SMMU_MSI_ADDR),
 					 (uint32_t)(cmd[0] >> 32),
 					 __ATOMIC_RELEASE);
@@ -413,6 +398,8 @@ static void smmu_exec(struct model_iommu *iommu, const uint64_t *cmd)
  */
 #define SMMU_REG_GERROR		0x60
 #define SMMU_REG_GERRORN	0x64
+#define SMMU_REG_STRTAB_BASE	0x80
+#define SMMU_REG_STRTAB_CFG	0x88
 #define SMMU_REG_CMDQ_PROD	0x98
 #define SMMU_REG_CMDQ_CONS	0x9c
 
@@ -430,6 +417,12 @@ static uint32_t smmu_reg_read(const struct model_regs *regs, unsigned int offset
 		return regs->smmu.gerror;
 	case SMMU_REG_GERRORN:
 		return regs->smmu.gerrorn;
+	case SMMU_REG_STRTAB_BASE:
+		return (uint32_t)regs->smmu.strtab_base;
+	case SMMU_REG_STRTAB_BASE + 4:
+		return (uint32_t)(regs->smmu.strtab_base >> 32);
+	case SMMU_REG_STRTAB_CFG:
+		return regs->smmu.strtab_cfg;
 	case SMMU_REG_CMDQ_PROD:
 		return regs->tail | (tail_wrap ? regs->entries : 0);
 	case SMMU_REG_CMDQ_CONS:
@@ -444,6 +437,16 @@ static void smmu_reg_write(struct model_regs *regs, unsigned int offset, uint32_
 	switch (offset) {
 	case SMMU_REG_GERRORN:
 		regs->smmu.gerrorn = value & SMMU_GERROR_CMDQ;
+		break;
+	case SMMU_REG_STRTAB_BASE:
+		regs->smmu.strtab_base = (regs->smmu.strtab_base & CMD_MASK(63, 32)) | value;
+		break;
+	case SMMU_REG_STRTAB_BASE + 4:
+		regs->smmu.strtab_base = (regs->smmu.strtab_base & CMD_MASK(31, 0)) |
+					 (uint64_t)value << 32;
+		break;
+	case SMMU_REG_STRTAB_CFG:
+		regs->smmu.strtab_cfg = value;
 		break;
 	case SMMU_REG_CMDQ_PROD:
 		regs->tail = value % regs->entries;
