@@ -182,9 +182,10 @@ static void poll_config(struct function *function)
 	pthread_mutex_unlock(&function->lock);
 }
 
-void function_count_atc(struct function *function)
+bool function_count_atc(struct function *function)
 {
 	uint64_t offset = 0;
+	bool off;
 
 	pthread_mutex_lock(&function->lock);
 	update(function);
@@ -192,10 +193,12 @@ void function_count_atc(struct function *function)
 		offset = HW_ATC_DEAD(function->slot);
 	else if (!function->ats)
 		offset = HW_ATC_OFF(function->slot);
+	off = offset == HW_ATC_OFF(function->slot);
 	pthread_mutex_unlock(&function->lock);
 	control_add(function->unit, HW_ATC_COUNT(function->slot), 1);
 	if (offset)
 		control_add(function->unit, offset, 1);
+	return off;
 }
 
 void function_response(struct function *function, unsigned int code)
@@ -237,7 +240,8 @@ static void command(struct function *function)
 
 	if (what == HW_CMD_PAGE_REQUEST) {
 		store64(machine, bar(function, HW_RESPONSE), 0);
-		vendor->page_request(function->unit, rid, pasid, iova, (unsigned int)data);
+		if (vendor->page_request)
+			vendor->page_request(function->unit, rid, pasid, iova, (unsigned int)data);
 	} else {
 		bool write = what == HW_CMD_WRITE;
 

@@ -6,6 +6,7 @@
  *   main.c       the machine: what it has, its threads, its report
  *   unit.c       a unit's thread, and the pace of its queue
  *   vtd.c        registers of a VT-d unit
+ *   smmuv3.c     registers of an SMMUv3
  *   function.c   the functions: DMA, configuration space, agents
  *   crashed.c    tables that a kernel has left, for a crash kernel to find
  *   msi.c        interrupts, by QEMU's qtest socket
@@ -67,6 +68,11 @@ struct vtd {
 	uint32_t raised;		/* bits of FSTS that the unit's thread shall show */
 };
 
+/* Registers of SMMUv3. */
+struct smmuv3 {
+	uint32_t gerror;
+};
+
 struct unit {
 	struct machine *machine;
 	const struct vendor *vendor;
@@ -91,6 +97,7 @@ struct unit {
 	pthread_mutex_t events;		/* of those who report a fault or a page request */
 	union {
 		struct vtd vtd;
+		struct smmuv3 smmuv3;
 	};
 };
 
@@ -100,6 +107,11 @@ struct vendor {
 	enum model_vendor model;
 	/* Waits for devices keep the commands behind them in the queue: see model_set_time(). */
 	bool waits_at_head;
+	/*
+	 * Functions that are there answer with ATS off, too, as drivers of this vendor expect:
+	 * SMMUv3's empties an ATC before it is enabled.
+	 */
+	bool off_answers;
 
 	/* Registers as they are at first, in memory that may be anything. */
 	void (*reset)(struct unit *unit);
@@ -120,7 +132,7 @@ struct vendor {
 	 */
 	bool (*model_fault)(struct unit *unit, const struct model_fault_record *fault);
 
-	/* By the threads that do DMA. */
+	/* By the threads that do DMA. @page_request: NULL where there are none. */
 	bool (*translates)(const struct unit *unit);
 	void (*report_fault)(struct unit *unit, unsigned int rid, uint64_t pasid, uint64_t iova,
 			     bool write);
@@ -164,11 +176,14 @@ extern const struct vendor vtd;
 /* As if the guest had set the root table, and translation on. */
 void vtd_set_root(struct unit *unit, uint64_t rtaddr);
 
+/* smmuv3.c */
+extern const struct vendor smmuv3;
+
 /* function.c */
 void function_reset(struct function *function);
 void control_reset(struct unit *unit);
-/* Counts an ATC command for it, by the state that it is in. */
-void function_count_atc(struct function *function);
+/* Counts an ATC command for it, by the state that it is in. Return: it is there, with ATS off. */
+bool function_count_atc(struct function *function);
 void function_response(struct function *function, unsigned int code);
 /* Polls all of a machine. */
 void *functions_thread(void *machine);
@@ -197,6 +212,7 @@ static inline void *guest(const struct machine *machine, uint64_t addr, size_t s
 {
 	static uint64_t nowhere[2];
 
+	addr -= machine->memory.start;
 	if (addr >= machine->memory.size || size > machine->memory.size - addr)
 		return nowhere;
 	return machine->memory.base + addr;

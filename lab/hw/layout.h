@@ -3,8 +3,9 @@
  * What the host's side, the guest's module and the guest's programs agree on.
  *
  * A machine's units and functions lie in a part of the guest's memory that its kernel
- * leaves alone (memmap=SIZE$BASE on the command line). All is little-endian; offsets are
- * from BASE. Unit u has the registers that its vendor defines, and PCI segment u + 1, bus 0.
+ * leaves alone (memmap=SIZE$BASE on the command line; a reserved region of the device tree).
+ * All is little-endian; offsets are from BASE. Unit u has the registers that its vendor
+ * defines, and PCI segment u + 1, bus 0.
  * A function's configuration space is a page of values, and a page of masks of the bits
  * that can be written; the slot is free where both IDs are 0.
  */
@@ -21,7 +22,9 @@
 #define HW_AT_MAGIC	0x0
 #define HW_AT_UNITS	0x4
 
-#define HW_REGISTERS(u)	(0x1000UL * (1 + (u)))
+#define HW_REGISTERS(u)	(0x1000UL * (1 + (u)))	/* VT-d */
+#define HW_SMMU_SIZE	0x20000UL
+#define HW_SMMU(u)	(0x600000UL + (u) * HW_SMMU_SIZE)	/* SMMUv3 */
 #define HW_CONFIG(u, s)	(0x100000UL + ((u) * HW_SLOTS + (s)) * 0x2000UL)
 #define HW_MASKS	0x1000		/* from a function's configuration space */
 /* Not 0: the space was written, and the function has not looked. A write waits for that. */
@@ -83,7 +86,18 @@
 #define HW_AGENT_TABLE	0x1000
 #define HW_AGENT_MAX	512
 
-/* BAR 0 of a unit's own function. A type is that of a command, bits 3:0. */
+/* Types of commands: those of VT-d's descriptors that do the same. */
+#define HW_TYPE_CONTEXT		1	/* a device's entry */
+#define HW_TYPE_IOTLB		2	/* second stage, or both */
+#define HW_TYPE_DEV_TLB		3	/* ATC, requests without PASID */
+#define HW_TYPE_OTHER		4	/* interrupts, prefetch */
+#define HW_TYPE_WAIT		5
+#define HW_TYPE_P_IOTLB		6	/* first stage */
+#define HW_TYPE_PASID		7	/* a PASID's entry */
+#define HW_TYPE_P_DEV_TLB	8	/* ATC, requests with PASID */
+#define HW_TYPE_PAGE_GRP	9
+
+/* BAR 0 of a unit's own function. */
 #define HW_LATENCY(t)	(0x000 + (t) * 8)	/* ns that a command of the type takes */
 #define HW_COUNT(t)	(0x080 + (t) * 8)	/* commands executed */
 #define HW_LOOK		0x100		/* 1: count what is stale now; 0 when done */
@@ -103,8 +117,8 @@
 #define HW_RESCUES	0x168		/* so often it did */
 #define HW_PING		0x170		/* 1: 0 when the unit has looked */
 #define HW_TIMEOUT	0x148		/* ns after which a device is given up */
-#define HW_TIMEOUTS	0x150		/* so far: ITE */
-#define HW_ERRORS	0x158		/* so far: IQE */
+#define HW_TIMEOUTS	0x150		/* so far: ITE, CERROR_ATC_INV_SYNC */
+#define HW_ERRORS	0x158		/* so far: IQE, CERROR_ILL */
 /* By slot. */
 #define HW_SILENT(s)	(0x200 + (s) * 8)	/* does not answer ATC commands */
 #define HW_ABSENT(s)	(0x300 + (s) * 8)	/* is not there any more */

@@ -5,15 +5,16 @@
  * The file says what there is; lab/hw.py makes it of a machine's TOML file:
  *
  *	{ "ram": path of the guest's memory, made here, "memory": its size,
- *	  "base": where the hardware is in it, "trace": path, "report": path,
- *	  "qtest": path of QEMU's socket, "vendor": "vtd", "crashed": "legacy" or "scalable",
+ *	  "start": its address, "base": that of the hardware in it, "trace": path,
+ *	  "report": path, "qtest": path of QEMU's socket, "vendor": "vtd" or "smmuv3",
+ *	  "crashed": "legacy" or "scalable",
  *	  "units": [ { "timeout_ms": 300, "latency_us": { "wait": 10, ... },
  *		       "functions": [ { "slot": 1, "ats": true, "pri": true, "pasid_bits": 20,
  *					"latency_us": 5 }, ... ] }, ... ] }
  *
- * "trace", "report" and "qtest" may be missing, and "vendor", which is "vtd" then. With
- * "crashed", a kernel has left its tables in that mode. It prints "ready" when a guest may
- * begin.
+ * "trace", "report" and "qtest" may be missing, "start", which is 0 then, and "vendor", which is
+ * "vtd". With "crashed", a kernel has left its tables in that mode. It prints "ready" when a
+ * guest may begin.
  * Exit codes: 0, 1 where something failed, 2 for a wrong file or usage.
  */
 #include <errno.h>
@@ -48,6 +49,7 @@ static const struct {
 	const struct vendor *vendor;
 } vendors[] = {
 	{ "vtd", &vtd },
+	{ "smmuv3", &smmuv3 },
 };
 
 void die(const char *format, ...)
@@ -130,7 +132,7 @@ static const struct vendor *find_vendor(const char *name, const char *path)
 	for (i = 0; i < sizeof(vendors) / sizeof(vendors[0]); i++)
 		if (!strcmp(vendors[i].name, name))
 			return vendors[i].vendor;
-	bad(path, "vendor: vtd");
+	bad(path, "vendor: vtd or smmuv3");
 }
 
 static void make_function(struct unit *unit, struct json_object *object, const char *path)
@@ -150,6 +152,8 @@ static void make_function(struct unit *unit, struct json_object *object, const c
 	if (!function->slot || function->slot >= HW_CONTROL_SLOT ||
 	    unit->functions[function->slot])
 		bad(path, "functions in slots 1 to 30, one in each");
+	if (function->can.pri && !unit->vendor->page_request)
+		bad(path, "no pri: these units take no page requests");
 	if (function->can.pasid_bits > 20)
 		bad(path, "pasid_bits up to 20");
 	pthread_mutex_init(&function->lock, NULL);
@@ -287,9 +291,11 @@ int main(int argc, char **argv)
 	}
 	ram = string(root, "ram");
 	machine.memory.size = number(root, "memory", 0);
+	machine.memory.start = number(root, "start", 0);
 	machine.base = number(root, "base", 0);
-	if (!ram || machine.memory.size < HW_SIZE ||
-	    machine.base > machine.memory.size - HW_SIZE || machine.base % MODEL_PAGE_SIZE)
+	if (!ram || machine.memory.size < HW_SIZE || machine.base < machine.memory.start ||
+	    machine.base - machine.memory.start > machine.memory.size - HW_SIZE ||
+	    machine.base % MODEL_PAGE_SIZE)
 		bad(argv[1], "ram, memory and base, which leaves 16 MiB up to the memory's end");
 	if (!json_object_object_get_ex(root, "units", &units) ||
 	    !json_object_array_length(units) || json_object_array_length(units) > HW_MAX_UNITS)

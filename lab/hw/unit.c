@@ -157,8 +157,10 @@ static bool consume(struct unit *unit)
 		complete(unit, &command);
 		return true;
 	}
-	if (command.atc)
-		function_count_atc(command.atc);
+	if (command.atc && function_count_atc(command.atc) && unit->vendor->off_answers) {
+		complete(unit, &command);
+		return true;
+	}
 	execute(unit, &command);
 	if (update_model(unit, &malformed) && malformed)
 		unit->held = false;

@@ -1,0 +1,239 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""
+lab/hw's SMMUv3 without a machine: this program is the guest, in the memory that both share,
+which begins at 1 GiB.
+
+usage: tests/hw_smmuv3.py HW ALIST
+
+Registers in the order in which a driver uses them, commands, their errors, a device that does
+not answer, faults. The trace of it all is read by alist replay.
+"""
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SPEC = importlib.util.spec_from_file_location("vtd", os.path.join(HERE, "hw.py"))
+vtd = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(vtd)
+check = vtd.check
+
+START, MEMORY = 1 << 30, vtd.MEMORY
+BASE = START + MEMORY // 2
+REGS, CONFIG, BARS = BASE + 0x600000, BASE + 0x100000, BASE + 0x800000
+IDR0, CR0, CR0ACK, GBPA, IRQ_CTRL, IRQ_CTRL_ACK = 0x0, 0x20, 0x24, 0x44, 0x50, 0x54
+GERROR, GERRORN, STRTAB, STRTAB_CFG = 0x60, 0x64, 0x80, 0x88
+CMDQ, PROD, CONS, EVTQ, EVTQ_PROD, EVTQ_CONS = 0x90, 0x98, 0x9c, 0xa0, 0x100a8, 0x100ac
+SMMUEN, EVTQEN, CMDQEN = 1, 4, 8
+LOG2 = 4
+QUEUE, EVENTS, STREAMS, STAGE2, DATA = (START + at for at in (0x10000, 0x18000, 0x20000, 0x30000,
+                                                              0x40000))
+SID = vtd.SLOT << 3
+CFGI_ALL, TLBI_ALL, TLBI_VMALL = (0x04, 31), (0x30, 0), (0x28 | 7 << 32, 0)
+ATC = (0x40 | SID << 32, 52)
+IOVA = 0x7000000000
+
+
+class Guest(vtd.Guest):
+    """A driver of an SMMUv3."""
+
+    def load(self, at, size=8):
+        """The memory begins at START."""
+        return super().load(at - START, size)
+
+    def store(self, at, value, size=8):
+        """The same."""
+        super().store(at - START, value, size)
+
+    def submit(self, *commands):
+        """Queues them, and a CMD_SYNC whose MSI is a word of its own: return: where."""
+        at = QUEUE + (self.tail + len(commands)) % (1 << LOG2) * 16
+        for low, high in (*commands, (0x46 | 1 << 12, at)):
+            place = QUEUE + self.tail % (1 << LOG2) * 16
+            self.store(place, low)
+            self.store(place + 8, high)
+            self.tail = (self.tail + 1) % (2 << LOG2)
+        self.store(REGS + PROD, self.tail, 4)
+        return at
+
+    def done(self, at):
+        """Has the CMD_SYNC been executed? Its opcode gives way to the MSI's data, 0."""
+        return self.wait(at, 0, 4) and self.wait(REGS + CONS, self.tail, 4)
+
+    def control(self, offset):
+        """A register of the unit's own function."""
+        return BARS + vtd.CONTROL * 0x4000 + offset
+
+    def bar(self, offset):
+        """A register of the function in SLOT."""
+        return BARS + vtd.SLOT * 0x4000 + offset
+
+    def config(self, offset):
+        """Of its configuration space."""
+        return CONFIG + vtd.SLOT * 0x2000 + offset
+
+    def acknowledge(self):
+        """The error."""
+        self.store(REGS + GERRORN, self.load(REGS + GERROR, 4), 4)
+
+
+def start(program, directory, **changes):
+    """See tests/hw.py."""
+    units = [{"timeout_ms": 50, "functions": [{"slot": vtd.SLOT, "ats": True, "pasid_bits": 20}]}]
+    return vtd.start(program, directory, **{"vendor": "smmuv3", "start": START, "base": BASE,
+                                            "units": units, **changes})
+
+
+def registers(guest):
+    """What a driver does first."""
+    check("both stages are there", guest.load(REGS + IDR0, 4) & 3 == 3)
+    check("a function that does no translation reaches all memory",
+          guest.dma(2, DATA, 0x1234) == (1, 0x1234) and guest.load(DATA) == 0x1234)
+    guest.store(REGS + GBPA, 1 << 31 | 1 << 20, 4)
+    check("GBPA.UPDATE goes by itself", guest.wait(REGS + GBPA, 1 << 20, 4))
+    guest.store(REGS + CMDQ, QUEUE | LOG2)
+    guest.store(REGS + EVTQ, EVENTS | LOG2)
+    # The queue's last entry, and wrapped: where a kernel may find it.
+    guest.tail = (1 << LOG2) + 15
+    for offset in (PROD, CONS):
+        guest.store(REGS + offset, guest.tail, 4)
+    guest.store(REGS + STRTAB, STREAMS)
+    guest.store(REGS + STRTAB_CFG, 8, 4)
+    guest.store(REGS + CR0, CMDQEN, 4)
+    check("CR0ACK says that the queue is on", guest.wait(REGS + CR0ACK, CMDQEN, 4))
+    check("a CMD_SYNC's MSI is written, and the head wraps",
+          guest.done(guest.submit(CFGI_ALL, TLBI_ALL)) and guest.load(REGS + CONS, 4) == 2)
+    guest.store(REGS + CR0, CMDQEN | EVTQEN | SMMUEN, 4)
+    check("CR0ACK says that it translates",
+          guest.wait(REGS + CR0ACK, CMDQEN | EVTQEN | SMMUEN, 4))
+    guest.store(REGS + IRQ_CTRL, 5, 4)
+    check("IRQ_CTRL_ACK follows", guest.wait(REGS + IRQ_CTRL_ACK, 5, 4))
+
+
+def translation(guest):
+    """Events, and a stage 2 of one page."""
+    check("without an STE there is a fault", guest.dma(1, IOVA)[0] == 2)
+    check("an event is queued", guest.wait(REGS + EVTQ_PROD, 1, 4) and
+          guest.load(EVENTS) == 0x10 | SID << 32 and guest.load(EVENTS + 8) >> 35 & 1 == 1 and
+          guest.load(EVENTS + 16) == IOVA, hex(guest.load(EVENTS)))
+    for _ in range(20):
+        guest.dma(1, IOVA)
+    check("no event beyond a full queue", guest.load(REGS + EVTQ_PROD, 4) == 1 << LOG2)
+    guest.store(REGS + EVTQ_CONS, 1 << LOG2, 4)
+
+    for level, shift in enumerate((39, 30, 21, 12)):
+        below = STAGE2 + (level + 1) * 4096 if shift > 12 else DATA
+        guest.store(STAGE2 + level * 4096 + (IOVA >> shift & 511) * 8,
+                    below | (3 if shift > 12 else 0x4c3))
+    ste = STREAMS + SID * 64
+    guest.store(ste + 8, 1 << 28)
+    guest.store(ste + 16, 7 | (16 | 2 << 6) << 32 | 1 << 51)
+    guest.store(ste + 24, STAGE2)
+    guest.store(ste, 6 << 1 | 1)
+    guest.store(DATA, 0x5678)
+    check("with one there is not", guest.dma(1, IOVA) == (1, 0x5678))
+    guest.store(STAGE2 + 3 * 4096 + (IOVA >> 12 & 511) * 8, 0)
+    check("a page that is gone is cached", guest.dma(1, IOVA)[0] == 1 and
+          guest.load(guest.bar(0x30)) == 1)
+    check("until it is invalidated", guest.done(guest.submit(TLBI_VMALL)) and
+          guest.dma(1, IOVA)[0] == 2)
+
+
+def errors(guest):
+    """A command that is malformed, and one that is refused."""
+    head = guest.tail
+    status = guest.submit((0xff, 0))
+    check("an unknown opcode is an error", guest.wait(REGS + GERROR, 1, 4) and
+          guest.load(REGS + CONS, 4) == head | 1 << 24)
+    time.sleep(0.01)
+    check("nothing goes on", guest.load(status, 4) != 0)
+    guest.acknowledge()
+    check("what is not mended is an error again", guest.wait(guest.control(vtd.ERRORS), 2) and
+          guest.wait(REGS + GERROR, 0, 4))
+    guest.store(QUEUE + head % (1 << LOG2) * 16, 0x46)
+    guest.acknowledge()
+    check("once it is mended the queue goes on", guest.done(status))
+
+    for offset, value in ((vtd.TYPES, 1 << 5), (vtd.SKIP, 1), (vtd.COUNT, 1), (vtd.TROUBLE, 1)):
+        guest.store(guest.control(offset), value)
+    check("one that is not meant is not refused", guest.done(guest.submit(TLBI_ALL)))
+    before = guest.load(REGS + GERROR, 4)
+    status = guest.submit(TLBI_ALL)
+    check("one that is meant is", guest.wait(REGS + GERROR, before ^ 1, 4) and
+          guest.load(guest.control(vtd.HITS)) == 1 and guest.load(status, 4) != 0)
+    guest.store(guest.control(vtd.PATIENCE), 20000000)
+    check("an error that nobody clears goes by itself",
+          guest.wait(guest.control(vtd.RESCUES), 1) and guest.wait(REGS + CONS, guest.tail, 4))
+    guest.store(guest.control(vtd.PATIENCE), 0)
+
+
+def silence(guest):
+    """A device that does not answer."""
+    check("a device with ATS off answers", guest.done(guest.submit(ATC)))
+    guest.store(guest.config(0x104), 1 << 31, 4)
+    check("a device with ATS answers", guest.done(guest.submit(ATC)))
+    guest.store(guest.control(vtd.SILENT + vtd.SLOT * 8), 1)
+    time.sleep(0.01)
+    before = guest.load(REGS + GERROR, 4)
+    status = guest.submit(ATC)
+    check("one that is silent is given up", guest.wait(REGS + GERROR, before ^ 1, 4))
+    check("the CMD_SYNC is at the head", guest.load(REGS + CONS, 4) ==
+          (guest.tail - 1) % (2 << LOG2) | 3 << 24 and guest.load(status, 4) != 0)
+    guest.acknowledge()
+    check("it is executed once that is acknowledged", guest.done(status))
+
+    # The device has been given up before a CMD_SYNC comes.
+    for offset, value in ((vtd.TYPES, 1 << 5), (vtd.SKIP, 0), (vtd.COUNT, 1), (vtd.TROUBLE, 2)):
+        guest.store(guest.control(offset), value)
+    before = guest.load(REGS + GERROR, 4)
+    status = guest.submit(ATC)
+    time.sleep(0.2)
+    check("without a CMD_SYNC nobody is told", guest.load(REGS + GERROR, 4) == before)
+    guest.store(guest.control(vtd.TROUBLE), 0)
+    check("the next one tells", guest.wait(REGS + GERROR, before ^ 1, 4))
+    guest.acknowledge()
+    check("and completes after that", guest.done(status))
+    guest.store(guest.control(vtd.SILENT + vtd.SLOT * 8), 0)
+    check("a device that answers again", guest.done(guest.submit(ATC)))
+
+
+def main():
+    """All of it, with one machine."""
+    program, alist = sys.argv[1:]
+    with tempfile.TemporaryDirectory(prefix="hw-", dir="/dev/shm") as directory:
+        for name, changes in {
+                "a base below the memory": {"base": START - 4096},
+                "page requests": {"units": [{"functions": [{"slot": 1, "pri": True}]}]},
+                "tables of a kernel that crashed": {"crashed": "legacy"}}.items():
+            process = start(program, directory, **changes)
+            error = process.communicate(timeout=20)[1].decode()
+            check(f"{name}: refused", process.returncode == 2 and "machine.json" in error, error)
+        process = start(program, directory)
+        check("it says when it is ready", process.stdout.readline() == b"ready\n")
+        guest = Guest(directory + "/ram")
+        for part in (registers, translation, errors, silence):
+            part(guest)
+        process.send_signal(signal.SIGTERM)
+        error = process.communicate(timeout=60)[1].decode()
+        check("it ends when it is told to", process.returncode == 0 and not error,
+              f"status {process.returncode}: {error}")
+        with open(directory + "/report", encoding="utf-8") as file:
+            unit = json.load(file)["units"][0]
+        check("the report counts", unit["timeouts"] == 2 and unit["errors"] == 3 and
+              unit["commands"]["dev_tlb"] == 5, unit)
+        done = subprocess.run([alist, "replay", directory + "/trace"], capture_output=True,
+                              check=False)
+        check("alist replay reads the trace", done.returncode == 0,
+              done.stdout.decode() + done.stderr.decode())
+    print(f"{len(vtd.failed)} failed")
+    return 1 if vtd.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
