@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """
 Hardware that QEMU has not: what a machine's [hw] table says becomes the file that lab/hw
-reads, a DMAR table, and the words that QEMU's and the kernel's command lines need.
+reads, a DMAR table or nodes of a device tree, and the words that QEMU's and the kernel's
+command lines need.
 
     [hw]
-    units = 2                     # VT-d units; each has a PCI segment, 1, 2, ...
+    vendor = "vtd"                # or "smmuv3", for arm64; so unless said
+    units = 2                     # each has a PCI segment, 1, 2, ...
     functions = 3                 # of each unit, in slots 1, 2, ...: 10ff:0001
     ats = true                    # what these have; so unless said
-    pri = true
+    pri = true                    # SMMUv3: false
     pasid_bits = 20
     timeout_ms = 300              # after which a device that does not answer is given up
     latency_us = { wait = 10 }    # by type of command: context, iotlb, dev_tlb, iec, wait,
@@ -36,8 +38,11 @@ MODULE = os.path.join(HERE, "pci")
 PROGRAM = os.path.join(PROJECT, "build", "release", "lab", "hw", "hw")
 
 SIZE = 16 << 20			# HW_SIZE of hw/layout.h
+SMMU_AT, SMMU_SIZE = 0x600000, 0x20000	# HW_SMMU, HW_SMMU_SIZE
 UNITS = 16
 SLOTS = 31
+# Where the guest's memory begins.
+START = {"vtd": 0, "smmuv3": 1 << 30}
 TYPES = {"context", "iotlb", "dev_tlb", "iec", "wait", "p_iotlb", "pasid", "p_dev_tlb",
          "page_grp"}
 FUNCTION = {"ats": True, "pri": True, "pasid_bits": 20}
@@ -79,7 +84,11 @@ def unit_of(table, where):
 
 def units_of(table, where):
     """All units of a machine's [hw] table."""
-    check(table, {**UNIT, "units": 0, "unit": [], "memory": 0, "crashed": ""}, where)
+    check(table, {**UNIT, "units": 0, "unit": [], "memory": 0, "crashed": "", "vendor": ""},
+          where)
+    if table.get("vendor", "vtd") not in START:
+        raise LabError(f"{where}: vendor: expected {' or '.join(START)}, "
+                       f"got {table['vendor']!r}")
     if table.get("crashed", "legacy") not in ("legacy", "scalable"):
         raise LabError(f"{where}: crashed: expected legacy or scalable, "
                        f"got {table['crashed']!r}")
@@ -108,6 +117,47 @@ def dmar(units, base):
     return bytes(table)
 
 
+def device_tree(units, base):
+    """
+    Nodes for QEMU's tree of the machine virt: SMMUs, and host bridges that name them, for
+    hw/pci/hwpci.c. Interrupts are messages to the GIC's frame for these.
+    """
+    nodes = []
+    for unit in range(units):
+        at = base + SMMU_AT + unit * SMMU_SIZE
+        nodes.append(f"""
+	hw_smmu{unit}: iommu@{at:x} {{
+		compatible = "arm,smmu-v3";
+		reg = <0x0 {at:#x} 0x0 {SMMU_SIZE:#x}>;
+		#iommu-cells = <1>;
+		dma-coherent;
+		msi-parent = <&{{/intc@8000000/v2m@8020000}}>;
+	}};
+
+	hwpci-{unit + 1} {{
+		compatible = "iommu-alist,hwpci";
+		linux,pci-domain = <{unit + 1}>;
+		iommu-map = <0x0 &hw_smmu{unit} 0x0 0x10000>;
+		ats-supported;
+		dma-coherent;
+	}};
+""")
+    return f"""
+/ {{
+	reserved-memory {{
+		#address-cells = <2>;
+		#size-cells = <2>;
+		ranges;
+
+		hw@{base:x} {{
+			reg = <0x0 {base:#x} 0x0 {SIZE:#x}>;
+			no-map;
+		}};
+	}};
+{''.join(nodes)}}};
+"""
+
+
 def build():
     """The program, with make, which knows what it needs."""
     run(["make", "-s", "-C", PROJECT, "build/release/lab/hw/hw"],
@@ -123,7 +173,8 @@ class Hardware:
         if self.memory < 128 << 20:
             raise LabError(f"{where}: memory: expected at least 128 (MiB)")
         self.crashed = {key: table[key] for key in ("crashed",) if key in table}
-        self.base = self.memory // 2
+        self.vendor = table.get("vendor", "vtd")
+        self.base = START[self.vendor] + self.memory // 2
         self.directory = directory
         self.trace = os.path.join(directory, "hw.trace")
         self.report = os.path.join(directory, "hw.json")
@@ -142,24 +193,32 @@ class Hardware:
 
     def append(self):
         """For the kernel's command line."""
-        return f"memmap={SIZE >> 20}M${self.base:#x} HW_BASE={self.base:#x}"
+        memmap = f"memmap={SIZE >> 20}M${self.base:#x} " if self.vendor == "vtd" else ""
+        return f"{memmap}HW_BASE={self.base:#x}"
+
+    def device_tree(self):
+        """What is added to the source of QEMU's tree; empty where there is none."""
+        return device_tree(len(self.units), self.base) if self.vendor == "smmuv3" else ""
 
     def qemu(self):
         """For QEMU's; the machine has no IOMMU of QEMU's own."""
-        return ["-machine", "q35,memory-backend=hw", "-object",
+        table = ["-machine", "q35", "-acpitable", f"file={self.directory}/dmar.bin"] \
+            if self.vendor == "vtd" else []
+        return [*table, "-machine", "memory-backend=hw", "-object",
                 f"memory-backend-file,id=hw,size={self.memory},share=on,"
                 f"mem-path={self.shared}/ram",
-                "-acpitable", f"file={self.directory}/dmar.bin",
                 "-qtest", f"unix:{self.shared}/qtest,server=on,wait=off", "-qtest-log", "none"]
 
     def __enter__(self):
         # Memory, not a disk; and short, because a socket is there, too.
         self.shared = tempfile.mkdtemp(prefix="iommu-hw-", dir="/dev/shm")
-        with open(os.path.join(self.directory, "dmar.bin"), "wb") as file:
-            file.write(dmar(len(self.units), self.base))
+        if self.vendor == "vtd":
+            with open(os.path.join(self.directory, "dmar.bin"), "wb") as file:
+                file.write(dmar(len(self.units), self.base))
         machine = os.path.join(self.directory, "machine.json")
         with open(machine, "w", encoding="utf-8") as file:
             json.dump({"ram": self.shared + "/ram", "qtest": self.shared + "/qtest",
+                       "vendor": self.vendor, "start": START[self.vendor],
                        "memory": self.memory, "base": self.base, "trace": self.trace,
                        "report": self.report, "units": self.units, **self.crashed}, file,
                       indent=1)

@@ -37,8 +37,10 @@ EDU_PROGRAMS = ["stale", "domain"]
 # VFIO takes no device on RISC-V.
 NOT_RISCV = {"unmap", "churn", "stale"}
 NOT_ARM = {"domain"}
-X86_ONLY = set(PROGRAMS) - {"init", "nvme", "killed"} - NOT_RISCV - NOT_ARM
-MISSING = {"x86-64": set(), "arm64": X86_ONLY | NOT_ARM, "riscv64": X86_ONLY | NOT_RISCV}
+# Of those for lab/hw, what SMMUv3 has, too.
+HW_ARM = {"hw_unmap", "hw_pasid", "hw_wait", "hw_error", "hw_silent", "hw_ats"}
+X86_ONLY = set(PROGRAMS) - {"init", "nvme", "killed"} - NOT_RISCV - NOT_ARM - HW_ARM
+MISSING = {"x86-64": set(), "arm64": X86_ONLY | NOT_ARM, "riscv64": X86_ONLY | NOT_RISCV | HW_ARM}
 
 # Where a machine finds the first serial port that is neither the console nor for what
 # programs print.
@@ -217,8 +219,9 @@ class Boot:
                    "-kernel", self.kernel.image, "-initrd", os.path.join(self.dir, "initrd"),
                    "-append", " ".join(append)]
         command = [word.replace("@DISK@", self.disk) for word in command]
-        if "device-tree" in self.machine:
-            command += ["-dtb", self._device_tree(command)]
+        nodes = self.hardware.device_tree() if self.hardware else ""
+        if nodes or "device-tree" in self.machine:
+            command += ["-dtb", self._device_tree(command, nodes)]
         if workload.get("in_turn"):
             command += ["-accel", "tcg,thread=single"]
         if workload.get("icount"):
@@ -229,10 +232,10 @@ class Boot:
             command += ["-D", os.path.join(self.dir, "trace")]
         return command
 
-    def _device_tree(self, command):
+    def _device_tree(self, command, nodes):
         """
         The tree that QEMU makes for this command line, with what the machine's file says put
-        in the place of what it says: each must be found once. Return: the file.
+        in the place of what it says: each must be found once; then the nodes. Return: the file.
         """
         where, dtc = command.index("-machine") + 1, os.path.join(self.kernel.obj,
                                                                  "scripts", "dtc", "dtc")
@@ -243,14 +246,14 @@ class Boot:
             run(self.tools.command(step), os.path.join(self.dir, "dtb.log"), "device tree")
         with open(text, encoding="utf-8") as file:
             source = file.read()
-        for change in self.machine["device-tree"]:
+        for change in self.machine.get("device-tree", []):
             if source.count(change["find"]) != 1:
                 raise LabError(f"machines/{self.machine['name']}.toml: QEMU's device tree has "
                                f"{change['find']!r} {source.count(change['find'])} times, "
                                "expected once")
             source = source.replace(change["find"], change["put"])
         with open(text, "w", encoding="utf-8") as file:
-            file.write(source)
+            file.write(source + nodes)
         run(self.tools.command([dtc, "-q", "-I", "dts", "-O", "dtb", "-o", tree, text]),
             os.path.join(self.dir, "dtb.log"), "device tree")
         return tree

@@ -151,6 +151,25 @@ void function_remove(struct function *function)
 	write_file(path, "1");
 }
 
+int hw_share(struct hardware *hw)
+{
+	int i;
+
+	for (i = 0; i < hw->functions; i++) {
+		struct function *function = &hw->function[i];
+
+		if (!try_attach(&function->device, &hw->space))
+			continue;
+		/* The first one of a unit is refused, if any is. */
+		if (errno != EINVAL || !function->unit ||
+		    function->unit == hw->function[i - 1].unit)
+			fail("%s: cannot attach: %s", function->device.bdf, strerror(errno));
+		hw->functions = i;
+		hw->units = function->unit;
+	}
+	return hw->units;
+}
+
 struct function *hw_first(struct hardware *hw, int unit)
 {
 	int i;

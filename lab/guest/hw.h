@@ -13,8 +13,8 @@
 
 /* Types of commands, for latencies, counts and troubles. */
 enum {
-	TYPE_CONTEXT = 1, TYPE_IOTLB, TYPE_DEV_TLB, TYPE_IEC, TYPE_WAIT, TYPE_P_IOTLB,
-	TYPE_PASID, TYPE_P_DEV_TLB, TYPE_PAGE_GRP,
+	TYPE_CONTEXT = HW_TYPE_CONTEXT, TYPE_IOTLB, TYPE_DEV_TLB, TYPE_IEC, TYPE_WAIT,
+	TYPE_P_IOTLB, TYPE_PASID, TYPE_P_DEV_TLB, TYPE_PAGE_GRP,
 };
 #define TYPES_ALL	0xffffu
 #define TYPES_ATC	(1u << TYPE_DEV_TLB | 1u << TYPE_P_DEV_TLB)
@@ -57,6 +57,11 @@ void function_take(struct hardware *hw, struct function *function, const char *b
 void function_remove(struct function *function);
 /* One that VFIO does not have: it keeps its kernel's domain. */
 void function_open(struct function *function, const char *bdf);
+/*
+ * Attaches all functions to one domain. Return: units that the kernel lets share it, from the
+ * first one on; the others, and what is behind them, are gone from @hw.
+ */
+int hw_share(struct hardware *hw);
 /* The first function of a unit. */
 struct function *hw_first(struct hardware *hw, int unit);
 

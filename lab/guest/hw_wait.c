@@ -6,7 +6,9 @@
  * alone says what its commands take; several that work at once must not take longer than the
  * slowest of them alone.
  */
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "hw.h"
 
@@ -56,6 +58,23 @@ static void attach_units(int first, int last)
 		attach(&hw_first(&hw, unit)->device, &hw.space);
 }
 
+/* Does the kernel let units share a domain? */
+static bool units_share(void)
+{
+	bool share;
+
+	domain_alloc(&hw.space, &hw_first(&hw, 0)->device);
+	attach(&hw_first(&hw, 0)->device, &hw.space);
+	share = !try_attach(&hw_first(&hw, 1)->device, &hw.space);
+	if (!share && errno != EINVAL)
+		fail("unit 1: cannot attach: %s", strerror(errno));
+	if (share)
+		detach(&hw_first(&hw, 1)->device);
+	detach(&hw_first(&hw, 0)->device);
+	domain_free(&hw.space);
+	return share;
+}
+
 static void detach_units(int first, int last)
 {
 	int unit;
@@ -94,6 +113,10 @@ int main(void)
 	alone = unmap_time(UINT64_MAX);
 	detach_units(0, 0);
 	report(1, false, alone, alone);
+	if (!units_share()) {
+		report_case("units behind one domain", "\"wrong_refused\": 1");
+		return 0;
+	}
 	for (units = 2; units <= hw.units; units *= 2) {
 		attach_units(0, units - 1);
 		set_latency(&hw, -1, COMMAND_NS);

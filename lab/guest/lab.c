@@ -257,14 +257,19 @@ void domain_free(struct space *space)
 	space->hwpt = 0;
 }
 
-void attach(struct device *device, const struct space *space)
+int try_attach(struct device *device, const struct space *space)
 {
 	struct vfio_device_attach_iommufd_pt attach = {
 		.argsz = sizeof(attach),
 		.pt_id = space->hwpt,
 	};
 
-	if (ioctl(device->fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach))
+	return ioctl(device->fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach);
+}
+
+void attach(struct device *device, const struct space *space)
+{
+	if (try_attach(device, space))
 		fail("%s: cannot attach: %s", device->bdf, strerror(errno));
 }
 

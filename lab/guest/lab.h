@@ -53,6 +53,7 @@ void space_open(struct space *space);
 void space_close(struct space *space);
 void domain_alloc(struct space *space, const struct device *first);
 void domain_free(struct space *space);
+int try_attach(struct device *device, const struct space *space);
 void attach(struct device *device, const struct space *space);
 void detach(struct device *device);
 int try_map(const struct space *space, void *memory, uint64_t iova, uint64_t size);

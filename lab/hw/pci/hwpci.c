@@ -5,7 +5,9 @@
  *	insmod hwpci.ko base=ADDRESS
  *
  * makes a segment for each unit. It has no logic but the masks of configuration space and the
- * wait for the function after a write; what answers is the program outside. Parameters do what a program cannot ask the kernel for:
+ * wait for the function after a write; what answers is the program outside. Where there is a
+ * device tree, the host bridge of segment N has the node /hwpci-N, so that the kernel finds its
+ * functions' IOMMU there. Parameters do what a program cannot ask the kernel for:
  *
  *	grace	a read runs synchronize_rcu() and gives the nanoseconds that it took
  *	gone	a function that the kernel shall take for disconnected
@@ -29,7 +31,10 @@
 #include <linux/ioport.h>
 #include <linux/ktime.h>
 #include <linux/module.h>
+#include <linux/of.h>
+#include <linux/of_platform.h>
 #include <linux/pci.h>
+#include <linux/platform_device.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/workqueue.h>
@@ -280,8 +285,11 @@ static const struct kernel_param_ops snoop_ops = { .set = snoop_set, .get = snoo
 module_param_cb(snoop, &snoop_ops, NULL, 0600);
 MODULE_PARM_DESC(snoop, "a function whose domain two callers tell to force snooping");
 
+/* bus->sysdata, of which x86 wants to have the beginning. */
 struct segment {
-	struct pci_sysdata sysdata;	/* bus->sysdata */
+#ifdef CONFIG_X86
+	struct pci_sysdata sysdata;
+#endif
 	struct resource window, busn;
 	void __iomem *config;
 };
@@ -290,8 +298,7 @@ static struct segment segments[HW_MAX_UNITS];
 
 static void __iomem *config_of(struct pci_bus *bus, unsigned int devfn)
 {
-	struct pci_sysdata *sysdata = bus->sysdata;
-	struct segment *segment = container_of(sysdata, struct segment, sysdata);
+	struct segment *segment = bus->sysdata;
 
 	if (bus->number || PCI_FUNC(devfn))
 		return NULL;
@@ -338,18 +345,35 @@ static int hwpci_write(struct pci_bus *bus, unsigned int devfn, int where, int s
 
 static struct pci_ops hwpci_ops = { .read = hwpci_read, .write = hwpci_write };
 
+/* The device that the device tree has for the bridge; the tree names the segment, too. */
+static struct device *parent_of(int number)
+{
+	struct platform_device *pdev;
+	struct device_node *node;
+	char path[16];
+
+	snprintf(path, sizeof(path), "/hwpci-%d", number);
+	node = of_find_node_by_path(path);
+	if (!node)
+		return NULL;
+	pdev = of_find_device_by_node(node);
+	of_node_put(node);
+	return pdev ? &pdev->dev : NULL;
+}
+
 static int segment_add(struct segment *segment, int unit)
 {
-	LIST_HEAD(resources);
-	struct pci_bus *bus;
+	struct pci_host_bridge *bridge;
 	int ret;
 
 	segment->config = ioremap(base + HW_CONFIG(unit, 0),
 				  HW_CONFIG(unit, HW_SLOTS) - HW_CONFIG(unit, 0));
 	if (!segment->config)
 		return -ENOMEM;
+#ifdef CONFIG_X86
 	segment->sysdata.domain = unit + 1;
 	segment->sysdata.node = NUMA_NO_NODE;
+#endif
 	segment->window.name = "hwpci BARs";
 	segment->window.flags = IORESOURCE_MEM;
 	segment->window.start = base + HW_BARS(unit);
@@ -361,18 +385,24 @@ static int segment_add(struct segment *segment, int unit)
 		iounmap(segment->config);
 		return ret;
 	}
-	pci_add_resource(&resources, &segment->window);
-	pci_add_resource(&resources, &segment->busn);
+	bridge = pci_alloc_host_bridge(0);
+	if (!bridge)
+		return -ENOMEM;
+	pci_add_resource(&bridge->windows, &segment->window);
+	pci_add_resource(&bridge->windows, &segment->busn);
+	bridge->dev.parent = parent_of(unit + 1);
+	bridge->sysdata = segment;
+	bridge->ops = &hwpci_ops;
 
 	pci_lock_rescan_remove();
-	bus = pci_scan_root_bus(NULL, 0, &hwpci_ops, &segment->sysdata, &resources);
-	if (bus) {
+	ret = pci_scan_root_bus_bridge(bridge);
+	if (!ret) {
 		/* BARs lie in memory that is reserved: they stay where they are. */
-		pci_bus_claim_resources(bus);
-		pci_bus_add_devices(bus);
+		pci_bus_claim_resources(bridge->bus);
+		pci_bus_add_devices(bridge->bus);
 	}
 	pci_unlock_rescan_remove();
-	return bus ? 0 : -ENODEV;
+	return ret;
 }
 
 static int __init hwpci_init(void)
