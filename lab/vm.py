@@ -42,6 +42,8 @@ HW_ARM = {"hw_unmap", "hw_pasid", "hw_wait", "hw_error", "hw_silent", "hw_ats"}
 X86_ONLY = set(PROGRAMS) - {"init", "nvme", "killed"} - NOT_RISCV - NOT_ARM - HW_ARM
 MISSING = {"x86-64": set(), "arm64": X86_ONLY | NOT_ARM, "riscv64": X86_ONLY | NOT_RISCV | HW_ARM}
 
+# The second serial port; of arm64's machines, those have one that have hardware of lab/hw.
+OUTPUTS = {"x86-64": "/dev/ttyS1", "arm64": "/dev/ttyAMA1"}
 # Where a machine finds the first serial port that is neither the console nor for what
 # programs print.
 PORTS = {"x86-64": "/dev/ttyS2", "arm64": "/dev/ttyS0", "riscv64": "/dev/ttyS1"}
@@ -201,8 +203,8 @@ class Boot:
         append = ["panic=-1 kunit.enable=0 no_timer_check no5lvl", self.machine["append"],
                   workload.get("append", "")]
         output = []
-        if self.kernel.arch == "x86-64":
-            append.append("LAB_OUTPUT=/dev/ttyS1")
+        if self.kernel.arch in OUTPUTS and (self.hardware or self.kernel.arch == "x86-64"):
+            append.append(f"LAB_OUTPUT={OUTPUTS[self.kernel.arch]}")
             output = ["-serial", "file:" + self.output]
         for name in self.workload.get("ports", []):
             path = os.path.join(self.dir, name)

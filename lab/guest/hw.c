@@ -151,6 +151,15 @@ void function_remove(struct function *function)
 	write_file(path, "1");
 }
 
+bool share(struct function *function, const struct space *space)
+{
+	if (!try_attach(&function->device, space))
+		return true;
+	if (errno != EINVAL)
+		fail("%s: cannot attach: %s", function->device.bdf, strerror(errno));
+	return false;
+}
+
 int hw_share(struct hardware *hw)
 {
 	int i;
@@ -158,12 +167,11 @@ int hw_share(struct hardware *hw)
 	for (i = 0; i < hw->functions; i++) {
 		struct function *function = &hw->function[i];
 
-		if (!try_attach(&function->device, &hw->space))
+		if (share(function, &hw->space))
 			continue;
 		/* The first one of a unit is refused, if any is. */
-		if (errno != EINVAL || !function->unit ||
-		    function->unit == hw->function[i - 1].unit)
-			fail("%s: cannot attach: %s", function->device.bdf, strerror(errno));
+		if (!function->unit || function->unit == hw->function[i - 1].unit)
+			fail("%s: cannot be attached", function->device.bdf);
 		hw->functions = i;
 		hw->units = function->unit;
 	}

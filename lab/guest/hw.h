@@ -57,6 +57,8 @@ void function_take(struct hardware *hw, struct function *function, const char *b
 void function_remove(struct function *function);
 /* One that VFIO does not have: it keeps its kernel's domain. */
 void function_open(struct function *function, const char *bdf);
+/* Attaches it. Return: false where the kernel refuses the domain behind its unit. */
+bool share(struct function *function, const struct space *space);
 /*
  * Attaches all functions to one domain. Return: units that the kernel lets share it, from the
  * first one on; the others, and what is behind them, are gone from @hw.

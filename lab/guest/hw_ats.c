@@ -165,16 +165,13 @@ static void controls(void)
 
 int main(void)
 {
-	int i;
-
 	hw_open(&hw, 2);
 	toggled = &hw.function[1];
 	mem = memory(PAGES * SZ_4K);
 	kept = memory(SZ_4K);
 	*kept = 0x77;
 	domain_alloc(&hw.space, &hw.function[0].device);
-	for (i = 0; i < hw.functions; i++)
-		attach(&hw.function[i].device, &hw.space);
+	hw_share(&hw);
 	map(&hw.space, kept, KEPT, SZ_4K);
 	pages = (struct churn){
 		.ioas = hw.space.ioas, .memory = mem, .iova = IOVA,

@@ -105,7 +105,6 @@ int main(void)
 	unsigned int positions, at, recovered = 0;
 	unsigned long before;
 	struct outcome out;
-	int i;
 
 	hw_open(&hw, 0);
 	kmsg = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
@@ -114,8 +113,7 @@ int main(void)
 	mem = memory(SZ_4K);
 	*mem = 0x1234;
 	domain_alloc(&hw.space, &hw.function[0].device);
-	for (i = 0; i < hw.functions; i++)
-		attach(&hw.function[i].device, &hw.space);
+	hw_share(&hw);
 
 	control_set(&hw, 0, HW_PATIENCE, PATIENCE_NS);
 

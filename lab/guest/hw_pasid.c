@@ -158,8 +158,9 @@ int main(void)
 	ioas2 = ioas_alloc(&hw);
 	hwpt = hwpt_alloc(&hw, &hw.function[0], ioas, IOMMU_HWPT_ALLOC_PASID);
 	hwpt2 = hwpt_alloc(&hw, &hw.function[0], ioas2, IOMMU_HWPT_ALLOC_PASID);
+	hw.space.hwpt = hwpt;
+	hw_share(&hw);
 	for (i = 0; i < hw.functions; i++) {
-		attach_to(&hw.function[i], hwpt);
 		for (p = 0; p < PASIDS; p++)
 			attach_pasid(&hw.function[i], FIRST_PASID + p, hwpt);
 	}

@@ -189,7 +189,7 @@ int main(void)
 	attach(&other->device, &innocent);
 	domain_alloc(&hw.space, &silent->device);
 	for (i = 0; i < hw.functions - 1; i++)
-		attach(&hw.function[i].device, &hw.space);
+		share(&hw.function[i], &hw.space);
 	control_set(&hw, 0, HW_TIMEOUT, TIMEOUT_NS);
 
 	before = measure("all devices answer", NULL, NULL);

@@ -6,9 +6,7 @@
  * alone says what its commands take; several that work at once must not take longer than the
  * slowest of them alone.
  */
-#include <errno.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "hw.h"
 
@@ -61,18 +59,16 @@ static void attach_units(int first, int last)
 /* Does the kernel let units share a domain? */
 static bool units_share(void)
 {
-	bool share;
+	bool shared;
 
 	domain_alloc(&hw.space, &hw_first(&hw, 0)->device);
 	attach(&hw_first(&hw, 0)->device, &hw.space);
-	share = !try_attach(&hw_first(&hw, 1)->device, &hw.space);
-	if (!share && errno != EINVAL)
-		fail("unit 1: cannot attach: %s", strerror(errno));
-	if (share)
+	shared = share(hw_first(&hw, 1), &hw.space);
+	if (shared)
 		detach(&hw_first(&hw, 1)->device);
 	detach(&hw_first(&hw, 0)->device);
 	domain_free(&hw.space);
-	return share;
+	return shared;
 }
 
 static void detach_units(int first, int last)
