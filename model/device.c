@@ -601,6 +601,13 @@ static void invalidate(struct context *context)
 	context->invalidated++;
 }
 
+static bool names_pasid(const struct model_iommu *iommu, const struct context *context,
+			bool any_pasid, uint32_t pasid)
+{
+	return any_pasid || context->pasid == pasid ||
+	       (!context->pasid && pasid == MODEL_NO_PASID && rid_is_pasid_0(iommu));
+}
+
 static void inv_dev_context(struct model_dev *dev, bool any_pasid, uint32_t pasid)
 {
 	struct context *context;
@@ -608,9 +615,7 @@ static void inv_dev_context(struct model_dev *dev, bool any_pasid, uint32_t pasi
 
 	for (i = 0; i < CONTEXT_BUCKETS; i++)
 		for (context = dev->contexts[i]; context; context = context->next)
-			if (any_pasid || context->pasid == pasid ||
-			    (!context->pasid && pasid == MODEL_NO_PASID &&
-			     rid_is_pasid_0(dev->iommu)))
+			if (names_pasid(dev->iommu, context, any_pasid, pasid))
 				invalidate(context);
 }
 
@@ -652,20 +657,38 @@ void model_inv_context(struct model_iommu *iommu, bool any_rid, uint32_t rid,
 	pthread_mutex_unlock(&iommu->lock);
 }
 
+struct tag_scope {
+	const struct model_iommu *iommu;
+	uint32_t tag;
+	bool any_pasid;
+	uint32_t pasid;
+};
+
 static void inv_tag(struct context *context, void *arg)
 {
-	const uint32_t *tag = arg;
+	const struct tag_scope *scope = arg;
 
 	/* One that is being fetched may get any tag. */
-	if (!context->is_cached || context->cached.tag == *tag)
+	if ((!context->is_cached || context->cached.tag == scope->tag) &&
+	    names_pasid(scope->iommu, context, scope->any_pasid, scope->pasid))
 		invalidate(context);
+}
+
+static void inv_tags(struct model_iommu *iommu, struct tag_scope scope)
+{
+	pthread_mutex_lock(&iommu->lock);
+	for_each_context(iommu, inv_tag, &scope);
+	pthread_mutex_unlock(&iommu->lock);
 }
 
 void model_inv_context_tag(struct model_iommu *iommu, uint32_t tag)
 {
-	pthread_mutex_lock(&iommu->lock);
-	for_each_context(iommu, inv_tag, &tag);
-	pthread_mutex_unlock(&iommu->lock);
+	inv_tags(iommu, (struct tag_scope){ iommu, tag, true, 0 });
+}
+
+void model_inv_context_tag_pasid(struct model_iommu *iommu, uint32_t tag, uint32_t pasid)
+{
+	inv_tags(iommu, (struct tag_scope){ iommu, tag, false, pasid });
 }
 
 /*

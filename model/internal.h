@@ -104,7 +104,7 @@ struct model_guest_ops {
 					  const struct hw_dir *dir, uint32_t pasid);
 };
 
-extern const struct model_guest_ops model_vtd_guest, model_smmuv3_guest;
+extern const struct model_guest_ops model_vtd_guest, model_smmuv3_guest, model_amd_guest;
 
 /*
  * Entries are of the mode of the context that they were made for. Combined ones,
@@ -141,5 +141,7 @@ void model_inv_context(struct model_iommu *iommu, bool any_rid, uint32_t rid,
 void model_inv_dir(struct model_iommu *iommu, bool any_rid, uint32_t rid);
 /* As above for the entries whose context has this tag (VT-d CC domain-selective). */
 void model_inv_context_tag(struct model_iommu *iommu, uint32_t tag);
+/* Of these, the entries of a PASID. */
+void model_inv_context_tag_pasid(struct model_iommu *iommu, uint32_t tag, uint32_t pasid);
 
 #endif /* MODEL_INTERNAL_H */

@@ -41,7 +41,7 @@ struct context {
 
 /*
  * What leads to the entries of a device's PASIDs, in a guest's memory: VT-d 9.3, 9.4, an
- * STE of SMMUv3.
+ * STE of SMMUv3, a DTE of AMD.
  */
 struct hw_dir {
 	bool present;

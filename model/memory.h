@@ -44,4 +44,11 @@ static inline void memory_store32(const struct model_memory *memory, uint64_t ad
 		__atomic_store_n((uint32_t *)memory_at(memory, addr), value, __ATOMIC_RELEASE);
 }
 
+static inline void memory_store64(const struct model_memory *memory, uint64_t addr,
+				  uint64_t value)
+{
+	if (memory_has(memory, addr, sizeof(value)))
+		__atomic_store_n((uint64_t *)memory_at(memory, addr), value, __ATOMIC_RELEASE);
+}
+
 #endif /* MODEL_MEMORY_H */

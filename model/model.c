@@ -38,6 +38,7 @@ static const struct model_ops *const vendors[MODEL_VENDORS] = {
 static const struct model_guest_ops *const guests[MODEL_VENDORS] = {
 	[MODEL_VTD] = &model_vtd_guest,
 	[MODEL_SMMUV3] = &model_smmuv3_guest,
+	[MODEL_AMD] = &model_amd_guest,
 };
 
 const char *model_vendor_name(enum model_vendor vendor)

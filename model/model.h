@@ -141,7 +141,7 @@ struct model_config {
 	 */
 	bool erratum;
 	/*
-	 * VT-d, SMMUv3: an IOMMU of a guest. Context entries are read from its memory, below
+	 * VT-d, SMMUv3, AMD: an IOMMU of a guest. Context entries are read from its memory, below
 	 * model_set_root() or the stream table, page tables have the format of the hardware,
 	 * and completion words are written there. The memory outlives the IOMMU. NULL: none
 	 * of this.
@@ -155,7 +155,8 @@ void model_iommu_destroy(struct model_iommu *iommu);
 enum model_vendor model_iommu_vendor(const struct model_iommu *iommu);
 /*
  * A guest's VT-d: what the driver set as root table (11.4.5 RTADDR_REG, the mode in bits
- * 11:10 included). It drops nothing from any cache.
+ * 11:10 included); AMD: as device table (3.4.1, the size in bits 8:0 included). It drops
+ * nothing from any cache.
  */
 void model_set_root(struct model_iommu *iommu, uint64_t root);
 

@@ -23,10 +23,11 @@ struct pt_table;
 
 enum pt_format {
 	PT_MODEL,		/* of a struct model_pt */
-	PT_VTD_FIRST,		/* VT-d 9.7 */
+	PT_VTD_FIRST,		/* VT-d 9.7; AMD's guest tables are the same */
 	PT_VTD_SECOND,		/* VT-d 9.8 */
 	PT_ARM_FIRST,		/* VMSAv8-64, granule 4 KiB: DDI 0487 D8.3 */
 	PT_ARM_SECOND,
+	PT_AMD_HOST,		/* AMD 2.2.3 */
 };
 
 struct pt_ref {
@@ -83,7 +84,7 @@ struct pt_walk pt_walk(const struct pt_root *root, uint64_t iova);
 struct pt_walk pt_walk_last(const struct pt_ref *last, uint64_t iova);
 /* The two for tables in a guest's memory; the ones above come here. */
 struct pt_walk pt_guest_walk(const struct pt_root *root, uint64_t iova);
-/* PT_VTD_SECOND: sets A and D in the leaf for @iova, if there is one that is writable. */
+/* PT_VTD_SECOND, PT_AMD_HOST: sets A and D in the leaf for @iova, if there is one that is writable. */
 void pt_guest_mark_dirty(const struct pt_root *root, uint64_t iova);
 struct pt_walk pt_guest_walk_last(const struct pt_ref *last, uint64_t iova);
 

@@ -10,6 +10,12 @@
  *       10): a leaf without it is not present. AP[2] (bit 7) makes a leaf of stage 1
  *       read-only, and APTable[1] (bit 62) all below a table; S2AP has a bit to read (6) and
  *       one to write (7). The contiguous hint and DBM are not used.
+ *   AMD (48882, 2.2.3), host tables   PR is bit 0, IR and IW are bits 61 and 62 of each level,
+ *       the address is in bits 51:12. NextLevel (11:9) is the level of the table that a table
+ *       entry points to, 0 of a leaf of the level's size, 7 of one whose size the lowest
+ *       clear bit of the address tells: that many entries are equal, each is taken for a
+ *       leaf of its own here. Entries that skip levels are not modelled: they are absent.
+ *       Guest tables are the CPU's.
  *
  * The S1 tables of a nest lie at addresses of the S2. They are read through the S2's
  * tables as these are at that moment: what hardware caches of that is not modelled.
@@ -34,6 +40,13 @@
 #define ARM_S2AP_R	BIT(6)
 #define ARM_S2AP_W	BIT(7)
 
+#define AMD_PRESENT	BIT(0)
+#define AMD_DIRTY	UINT64_C(0x60)	/* A and D */
+#define AMD_NEXT(entry)	((unsigned int)((entry) >> 9 & 7))
+#define AMD_NEXT_SIZED	7
+#define AMD_IR		BIT(61)
+#define AMD_IW		BIT(62)
+
 static bool is_arm(enum pt_format format)
 {
 	return format == PT_ARM_FIRST || format == PT_ARM_SECOND;
@@ -50,6 +63,8 @@ static bool is_leaf(enum pt_format format, uint64_t entry, unsigned int level)
 		return true;
 	if (level >= PT_LEAF_LEVELS)
 		return false;
+	if (format == PT_AMD_HOST)
+		return !AMD_NEXT(entry) || AMD_NEXT(entry) == AMD_NEXT_SIZED;
 	return is_arm(format) ? (entry & ARM_TYPE) == ARM_BLOCK : entry & VTD_LARGE;
 }
 
@@ -63,6 +78,25 @@ static bool arm_is_present(enum pt_format format, uint64_t entry, unsigned int l
 	       (entry & ARM_AF && (format == PT_ARM_FIRST || entry & ARM_S2AP_R));
 }
 
+static bool amd_is_present(uint64_t entry, unsigned int level)
+{
+	return entry & AMD_PRESENT && entry & (AMD_IR | AMD_IW) &&
+	       (is_leaf(PT_AMD_HOST, entry, level) || AMD_NEXT(entry) == level);
+}
+
+/* Where a leaf of @span, or all that are equal to it, begins. */
+static uint64_t leaf_address(enum pt_format format, uint64_t entry, uint64_t span,
+			     uint64_t iova)
+{
+	uint64_t addr = address_in(format, entry), size = span;
+
+	if (format == PT_AMD_HOST && AMD_NEXT(entry) == AMD_NEXT_SIZED) {
+		for (size = 2 * MODEL_PAGE_SIZE; addr & size / 2; size *= 2)
+			;
+	}
+	return (addr & ~(size - 1)) + iova % size;
+}
+
 static bool is_present(enum pt_format format, uint64_t entry, unsigned int level)
 {
 	switch (format) {
@@ -70,6 +104,8 @@ static bool is_present(enum pt_format format, uint64_t entry, unsigned int level
 		return entry & BIT(0);
 	case PT_VTD_SECOND:
 		return entry & (BIT(0) | VTD_WRITABLE);
+	case PT_AMD_HOST:
+		return amd_is_present(entry, level);
 	default:
 		return arm_is_present(format, entry, level);
 	}
@@ -85,6 +121,8 @@ static bool is_writable(enum pt_format format, uint64_t entry, unsigned int leve
 		return !(entry & (leaf ? ARM_AP_RO : ARM_APTABLE_RO));
 	case PT_ARM_SECOND:
 		return !leaf || entry & ARM_S2AP_W;
+	case PT_AMD_HOST:
+		return entry & AMD_IW;
 	default:
 		return entry & VTD_WRITABLE;
 	}
@@ -147,7 +185,7 @@ static struct pt_walk walk_from(struct pt_ref at, unsigned int level, uint64_t i
 			walk.present = true;
 			walk.writable = writable;
 			walk.size = span;
-			walk.paddr = (address_in(at.format, entry) & ~(span - 1)) + iova % span;
+			walk.paddr = leaf_address(at.format, entry, span, iova);
 			if (leaf) {
 				*leaf = entry;
 				*leaf_at = entry_at;
@@ -161,8 +199,9 @@ static struct pt_walk walk_from(struct pt_ref at, unsigned int level, uint64_t i
 
 static bool is_beyond(const struct pt_root *root, uint64_t iova)
 {
-	return !root->levels ||
-	       iova >> (MODEL_PAGE_SHIFT + root->levels * PT_LEVEL_SHIFT);
+	unsigned int bits = MODEL_PAGE_SHIFT + root->levels * PT_LEVEL_SHIFT;
+
+	return !root->levels || (bits < 64 && iova >> bits);
 }
 
 struct pt_walk pt_guest_walk(const struct pt_root *root, uint64_t iova)
@@ -178,7 +217,8 @@ void pt_guest_mark_dirty(const struct pt_root *root, uint64_t iova)
 
 	if (!is_beyond(root, iova) &&
 	    walk_from(root->top, root->levels, iova, &leaf, &at).writable)
-		memory_set_bits(root->top.memory, at, leaf, VTD_DIRTY);
+		memory_set_bits(root->top.memory, at, leaf,
+				root->top.format == PT_AMD_HOST ? AMD_DIRTY : VTD_DIRTY);
 }
 
 struct pt_walk pt_guest_walk_last(const struct pt_ref *last, uint64_t iova)

@@ -501,7 +501,7 @@ static void other_vendors_have_no_guests(void **state)
 		};
 		struct model_iommu *iommu = model_iommu_create(&config);
 
-		assert_int_equal(!!iommu, vendor == MODEL_VTD || vendor == MODEL_SMMUV3);
+		assert_int_equal(!!iommu, vendor != MODEL_RISCV);
 		model_iommu_destroy(iommu);
 	}
 }
