@@ -62,8 +62,9 @@ int main(void)
 	int i, status, left;
 	pid_t pid = start("60");
 
+	/* An instance begins enabled; it records from when the probes are there, too. */
 	snprintf(instance, sizeof(instance), TRACING "instances/alist-%d", pid);
-	for (i = 0; i < PATIENCE && !enabled(instance); i++)
+	for (i = 0; i < PATIENCE && !(probes() && enabled(instance)); i++)
 		usleep(100000);
 	if (i == PATIENCE) {
 		printf("FAIL alist record does not get to record\n");
