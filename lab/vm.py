@@ -46,7 +46,7 @@ MISSING = {"x86-64": set(), "arm64": X86_ONLY | NOT_ARM, "riscv64": X86_ONLY | N
 OUTPUTS = {"x86-64": "/dev/ttyS1", "arm64": "/dev/ttyAMA1"}
 # Where a machine finds the first serial port that is neither the console nor for what
 # programs print.
-PORTS = {"x86-64": "/dev/ttyS2", "arm64": "/dev/ttyS0", "riscv64": "/dev/ttyS1"}
+PORTS = {"x86-64": "/dev/ttyS2", "arm64": "/dev/port", "riscv64": "/dev/port"}
 
 # What a kernel prints when something is wrong, whatever its options are.
 SPLAT = re.compile(

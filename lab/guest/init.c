@@ -8,13 +8,15 @@
  * a line, too. Machines with one port have no LAB_OUTPUT=, and use the console. A line
  * "LAB run COMMAND" or "LAB exit STATUS COMMAND" stands around the output of each
  * command; "LAB done" stands at the end of a machine that came through. A command line
- * is words and blanks, nothing more.
+ * is words and blanks, nothing more. /dev/port is the serial port that is a PCI function, if
+ * there is one.
  *
  * "insmod FILE [PARAMETERS]", "sysctl FILE VALUE" and "mark VALUE" are done here: a program
  * for each would be longer. "/init COMMAND" does the same where a program is wanted.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,6 +56,21 @@ static void open_output(void)
 	dup2(fd, STDOUT_FILENO);
 	dup2(fd, STDERR_FILENO);
 	close(fd);
+}
+
+/* Which ttyS that is depends on what the kernel finds first. */
+static void link_port(void)
+{
+	char path[32], where[PATH_MAX];
+
+	for (int i = 0; i < 4; i++) {
+		snprintf(path, sizeof(path), "/sys/class/tty/ttyS%d", i);
+		if (!realpath(path, where) || !strstr(where, "/pci"))
+			continue;
+		if (symlink(strrchr(path, '/') + 1, "/dev/port"))
+			printf("LAB no /dev/port: %s\n", strerror(errno));
+		return;
+	}
 }
 
 static int insmod(const char *path, const char *parameters)
@@ -124,6 +141,7 @@ int main(int argc, char **argv)
 	}
 
 	open_output();
+	link_port();
 	list = fopen("/run.list", "re");
 	if (!list)
 		printf("LAB no run.list\n");
