@@ -375,6 +375,9 @@ static struct world_domain *domain_get(struct world *w, struct machine *m,
 
 static void probe_at(struct world *w, uint64_t iova)
 {
+	/* The first page of a range is its last one, too. */
+	if (w->nr_probes && w->probes[w->nr_probes - 1] == iova)
+		return;
 	if (w->nr_probes < PROBES_MAX)
 		w->probes[w->nr_probes++] = iova;
 	else
