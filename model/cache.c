@@ -23,7 +23,7 @@ static uint32_t *bucket_of(const struct cache *cache, const struct cache_key *ke
 	hash = (hash ^ hash >> 32 ^ key->tag) * UINT64_C(0x9e3779b97f4a7c15);
 	hash = (hash ^ hash >> 32 ^ key->vm_tag ^ (uint64_t)key->kind << 32) *
 	       UINT64_C(0x9e3779b97f4a7c15);
-	return &cache->buckets[(hash >> 32) % cache->room];
+	return &cache->buckets[hash >> 32 & (cache->room - 1)];
 }
 
 static struct cache_entry *find(const struct cache *cache,
@@ -92,6 +92,7 @@ void cache_remove(struct cache *cache, uint32_t i)
 
 static bool grow(struct cache *cache)
 {
+	/* A power of two: bucket_of() masks. */
 	uint32_t room = cache->room ? cache->room * 2 : 16;
 	struct cache_entry *entries;
 	uint32_t *buckets, i;
