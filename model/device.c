@@ -93,7 +93,8 @@ static void load_context(struct model_dev *dev, struct context *context)
 	struct hw_dir now;
 
 	if (!iommu->guest) {
-		context->fetched = context->memory;
+		if (!context->is_cached)
+			context->fetched = context->memory;
 		return;
 	}
 	now = iommu->guest->read_dir(iommu, dev->rid);
@@ -393,23 +394,26 @@ static struct cache_entry translate(struct model_dev *dev, struct context *conte
 				    uint64_t iova, struct model_access *access)
 {
 	struct model_iommu *iommu = dev->iommu;
-	struct hw_context hw = context->is_cached ?
-		context->cached : fetch_context(dev, context, &access->torn);
+	const struct hw_context *hw = &context->cached;
 	const struct cache_entry *found;
+	struct hw_context fetched;
 
 	access->source = MODEL_FROM_WALK;
-	access->stale = !same_context(&hw, &context->memory);
-	if (hw.mode != MODEL_BLOCKED || iommu->caches_absent) {
-		context->cached = hw;
-		context->is_cached = true;
+	if (!context->is_cached) {
+		fetched = fetch_context(dev, context, &access->torn);
+		hw = &fetched;
+		if (hw->mode != MODEL_BLOCKED || iommu->caches_absent) {
+			context->cached = fetched;
+			context->is_cached = true;
+		}
 	}
-	if (hw.mode == MODEL_BLOCKED)
+	access->stale = !same_context(hw, &context->memory);
+	if (hw->mode == MODEL_BLOCKED)
 		return (struct cache_entry){ .present = false };
 
-	found = cache_lookup(&iommu->iotlb, iotlb_key(iommu, &hw, context->pasid),
-			     iova);
+	found = cache_lookup(&iommu->iotlb, iotlb_key(iommu, hw, context->pasid), iova);
 	if (!found)
-		return walk_and_fill(iommu, context, &hw, iova, &access->stale);
+		return walk_and_fill(iommu, context, hw, iova, &access->stale);
 	access->source = MODEL_FROM_IOTLB;
 	access->stale |= !address_is_current(found, &context->memory, iova);
 	return *found;
