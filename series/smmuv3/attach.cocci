@@ -108,19 +108,6 @@ identifier smmu_domain, new_invs;
 	...
   }
 
-@arm_smmu_enable_ats@
-identifier master, pdev;
-@@
-  arm_smmu_enable_ats(struct arm_smmu_master *master)
-  {
-	...
-	pdev = to_pci_dev(master->dev);
-+
-+	/* If it was set aside, it gets its invalidations again. */
-+	iommu_attach_resume(&master->endpoint);
-	...
-  }
-
 @arm_smmu_attach_prepare@
 identifier flags;
 @@
@@ -131,6 +118,34 @@ identifier flags;
 	...
   }
 
+@arm_smmu_attach_prepare__export@
+@@
+  arm_smmu_attach_prepare(...) { ... }
++EXPORT_SYMBOL_IF_KUNIT(arm_smmu_attach_prepare);
+
+@arm_smmu_attach_dev__done@
+identifier state;
+@@
+  arm_smmu_attach_dev(...)
+  {
+	...
+	arm_smmu_attach_commit(&state);
+	mutex_unlock(&arm_smmu_asid_lock);
++	arm_smmu_attach_done(&state);
+	return 0;
+  }
+
+@arm_smmu_attach_dev_ste__done@
+identifier state;
+@@
+  arm_smmu_attach_dev_ste(...)
+  {
+	...
+	arm_smmu_attach_commit(&state);
+	mutex_unlock(&arm_smmu_asid_lock);
++	arm_smmu_attach_done(&state);
+	...
+  }
 
 @arm_smmu_blocking_set_dev_pasid@
 identifier state, master, old_domain, pasid;

@@ -22,12 +22,15 @@
  *   attach   add to the list, then write the STE or CD, then ATS on
  *   detach   write the STE or CD, invalidate the ATC, then delete; the last one of a group
  *            flushes the tag
- *   ATS off  no ATC of the master is used any more: disable them, fence, then ATS off in the
- *            device. The STE comes last, so that a device that is in use sees no UR.
+ *   ATS off  first in the device, then write the STE, so that a device that is in use sees no
+ *            UR; then as for a detach, and fence behind arm_smmu_asid_lock
  *
  * So an ASID or VMID that is on no list is clean, and needs no flush before it is used again.
  * As long as ATS is on, a command for what has just been detached does no harm, and detach
- * does not wait.
+ * does not wait. When ATS goes off, the master stays on the list until it is off: the ATC is in
+ * use as long, and what is unmapped has to leave it. A command that comes a moment too late
+ * finds an empty ATC, as does the one that the detach sends itself. When the attach returns,
+ * none comes any more.
  *
  * Behind which SMMUs a domain may be attached, arm_smmu_domain_check() says.
  *
@@ -274,29 +277,29 @@ void arm_smmu_master_domain_del(struct arm_smmu_master_domain *master_domain)
 EXPORT_SYMBOL_IF_KUNIT(arm_smmu_master_domain_del);
 
 /**
- * arm_smmu_master_disable_atc() - ATS is about to go off in a device
- * @master: The master, which is not attached with ATS any more, or is about not to be.
+ * arm_smmu_attach_done() - The end of an attach that may have turned ATS off
+ * @state: The attach, after arm_smmu_attach_commit().
  *
- * When this returns, no flush sends to the ATC. It waits for those that do, which takes
- * microseconds if the SMMU has no error.
+ * The device may be reset or removed next, so no flush sends to it any more when this returns.
+ * It waits for those that do, which takes microseconds if the SMMU has no error.
  *
- * Context: Process context, with arm_smmu_asid_lock held. Sleeps.
+ * Context: Process context, with the mutex of the device's group held, but not
+ * arm_smmu_asid_lock, which attaching other devices needs. Sleeps.
  */
-void arm_smmu_master_disable_atc(struct arm_smmu_master *master)
+void arm_smmu_attach_done(struct arm_smmu_attach_state *state)
 {
-	struct arm_smmu_master_domain *pos;
-	unsigned int i;
+	struct arm_smmu_master *master = state->master;
 
-	lockdep_assert_held(&arm_smmu_asid_lock);
-
-	list_for_each_entry(pos, &master->attachments, master_item)
-		for (i = 0; i < pos->num_elms; i++)
-			if (pos->elm[i].elm.using_atc)
-				iommu_attach_disable_atc(&pos->elm[i].elm);
-	/* Also for those that have been deleted: what was sent for them may be in flight. */
+	if (!state->ats_disabled)
+		return;
+	iommu_attach_fence(&master->smmu->fence);
+	if (!iommu_attach_is_aside(&master->endpoint))
+		return;
+	/* The next attach may turn ATS on, and finds the ATC empty. */
+	iommu_attach_resume(&master->endpoint);
 	iommu_attach_fence(&master->smmu->fence);
 }
-EXPORT_SYMBOL_IF_KUNIT(arm_smmu_master_disable_atc);
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_attach_done);
 
 /* Return: what of the SMMU does not fit to a stage 1 that is there, or NULL. */
 static const char *s1_misfit(struct arm_smmu_domain *smmu_domain, struct arm_smmu_device *smmu)

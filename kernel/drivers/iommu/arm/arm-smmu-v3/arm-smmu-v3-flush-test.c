@@ -12,6 +12,8 @@
 #include <linux/io-pgtable.h>
 #include <linux/iommu-alist.h>
 #include <linux/kthread.h>
+#include <linux/pci.h>
+#include <linux/pci-ats.h>
 
 #include "arm-smmu-v3.h"
 
@@ -280,13 +282,14 @@ static void flush_test_attach(struct kunit *test, struct fake *fake, u32 sid)
 /* With ATS off, after which the device may be reset */
 static void flush_test_detach(struct kunit *test, struct fake *fake, u32 sid)
 {
-	struct arm_smmu_master *master = flush_test_master(test, fake, sid, 1);
+	struct arm_smmu_attach_state state = {
+		.master = flush_test_master(test, fake, sid, 1),
+		.ats_disabled = true,
+	};
 
-	mutex_lock(&arm_smmu_asid_lock);
 	complete(&fake->detaching);
-	arm_smmu_master_disable_atc(master);
-	mutex_unlock(&arm_smmu_asid_lock);
-	flush_test_del(test, master, &fake->domain->domain, IOMMU_NO_PASID);
+	flush_test_del(test, state.master, &fake->domain->domain, IOMMU_NO_PASID);
+	arm_smmu_attach_done(&state);
 }
 
 static int flush_test_flush(void *arg)
@@ -572,6 +575,93 @@ static unsigned int flush_test_asked(struct fake *fake, u32 sid)
 			 FIELD_GET(CMDQ_ATC_0_SID, word) == sid;
 	}
 	return count;
+}
+
+/*
+ * ATS goes off
+ */
+
+#define ATS_CAP		0x100
+
+struct ats_off {
+	struct fake *fake;
+	struct pci_bus bus;
+	struct pci_dev pdev;
+	u16 ctrl;
+	unsigned int asked;	/* by the flush that runs while it goes off */
+};
+
+static int flush_test_ats_read(struct pci_bus *bus, unsigned int devfn, int where, int size,
+			       u32 *value)
+{
+	*value = container_of(bus, struct ats_off, bus)->ctrl;
+	return PCIBIOS_SUCCESSFUL;
+}
+
+/* ATS is about to go off: up to here, a flush has to reach the ATC. */
+static int flush_test_ats_write(struct pci_bus *bus, unsigned int devfn, int where, int size,
+				u32 value)
+{
+	struct ats_off *off = container_of(bus, struct ats_off, bus);
+
+	if (where == ATS_CAP + PCI_ATS_CTRL && off->ctrl & ~value & PCI_ATS_CTRL_ENABLE) {
+		flush_test_flush(off->fake);
+		off->asked = flush_test_atcs(off->fake, LEAVES);
+	}
+	off->ctrl = value;
+	return PCIBIOS_SUCCESSFUL;
+}
+
+static struct pci_ops flush_test_ats_ops = {
+	.read = flush_test_ats_read,
+	.write = flush_test_ats_write,
+};
+
+/* A device is on the list until its ATS is off, or it could keep what is unmapped meanwhile. */
+static void flush_test_ats_off(struct kunit *test)
+{
+	struct iommu_domain blocked = { .type = IOMMU_DOMAIN_BLOCKED };
+	struct fake *fake = flush_test_fake(test);
+	struct arm_smmu_attach_state state = {
+		.old_domain = &fake->domain->domain,
+		.master = flush_test_master(test, fake, LEAVES, 1),
+		.ssid = IOMMU_NO_PASID,
+	};
+	struct ats_off *off = kunit_kzalloc(test, sizeof(*off), GFP_KERNEL);
+	struct device *dev = state.master->dev;
+
+	if (!IS_ENABLED(CONFIG_PCI_ATS))
+		kunit_skip(test, "ATS cannot be turned off");
+	KUNIT_ASSERT_NOT_NULL(test, off);
+	off->fake = fake;
+	off->bus.ops = &flush_test_ats_ops;
+	off->pdev.bus = &off->bus;
+	off->pdev.ats_cap = ATS_CAP;
+	off->pdev.ats_enabled = 1;
+	off->ctrl = PCI_ATS_CTRL_ENABLE;
+	flush_test_attach(test, fake, LEAVES);
+	state.master->dev = &off->pdev.dev;
+	state.master->ats_enabled = true;
+
+	mutex_lock(&arm_smmu_asid_lock);
+	KUNIT_EXPECT_EQ(test, arm_smmu_attach_prepare(&state, &blocked), 0);
+	mutex_unlock(&arm_smmu_asid_lock);
+	KUNIT_EXPECT_FALSE(test, state.ats_enabled);
+	KUNIT_EXPECT_EQ(test, off->ctrl & PCI_ATS_CTRL_ENABLE, 0);
+	KUNIT_EXPECT_EQ(test, off->asked, 1);
+	state.master->dev = dev;
+
+	/* When the attach returns, it gets nothing, and may come back if it was silent. */
+	flush_test_del(test, state.master, &fake->domain->domain, IOMMU_NO_PASID);
+	iommu_attach_set_aside(&state.master->endpoint);
+	arm_smmu_attach_done(&state);
+	KUNIT_EXPECT_TRUE(test, iommu_attach_is_aside(&state.master->endpoint));
+	state.ats_disabled = true;
+	arm_smmu_attach_done(&state);
+	KUNIT_EXPECT_FALSE(test, iommu_attach_is_aside(&state.master->endpoint));
+	flush_test_flush(fake);
+	KUNIT_EXPECT_EQ(test, flush_test_atcs(fake, LEAVES), 1);
+	flush_test_free(fake);
 }
 
 /* One of several devices does not answer. It is found, and nobody else pays for it later. */
@@ -903,6 +993,7 @@ static struct kunit_case flush_test_cases[] = {
 	KUNIT_CASE(flush_test_substreams),
 	KUNIT_CASE(flush_test_again),
 	KUNIT_CASE(flush_test_opcodes),
+	KUNIT_CASE(flush_test_ats_off),
 	KUNIT_CASE(flush_test_silent),
 	KUNIT_CASE(flush_test_silent_named),
 	KUNIT_CASE(flush_test_shared),
