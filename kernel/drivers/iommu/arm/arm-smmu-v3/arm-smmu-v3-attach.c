@@ -32,6 +32,9 @@
  * finds an empty ATC, as does the one that the detach sends itself. When the attach returns,
  * none comes any more.
  *
+ * A device that does not answer ATC_INV is set aside: flushes leave it out. EATS in its STEs is
+ * cleared, so that what it has cached is of no use to it, until its ATS has been off.
+ *
  * Behind which SMMUs a domain may be attached, arm_smmu_domain_check() says.
  *
  * arm_smmu_asid_lock is held from the first change of a list to the last one of an attach. The
@@ -378,6 +381,100 @@ int arm_smmu_fence_init(struct arm_smmu_device *smmu)
 EXPORT_SYMBOL_IF_KUNIT(arm_smmu_fence_init);
 
 /*
+ * Devices that do not answer
+ */
+
+/*
+ * Guards the words of STEs, as a flush may have to clear EATS at any time. Writers of STEs hold
+ * it for as long as they look at and store words, and take no lock inside.
+ */
+DEFINE_RAW_SPINLOCK(arm_smmu_entry_lock);
+
+/**
+ * arm_smmu_block_silent() - Have what a device has cached refused, if it is set aside
+ * @master: The device, which stays: its group's mutex or the fence of its SMMU is held.
+ *
+ * Without EATS, the SMMU aborts the translation requests and the translated transactions of a
+ * stream (5.2). Who writes the STE later leaves EATS clear, as long as the device is aside.
+ *
+ * Context: Any context but NMI. Waits for the SMMU.
+ * Return: true if the device is set aside, and is refused.
+ */
+bool arm_smmu_block_silent(struct arm_smmu_master *master)
+{
+	struct arm_smmu_device *smmu = master->smmu;
+	struct arm_smmu_cmd cmd;
+	unsigned long flags;
+	unsigned int i;
+	__le64 *word;
+
+	if (likely(!iommu_attach_is_aside(&master->endpoint)))
+		return false;
+	for (i = 0; i < master->num_streams; i++) {
+		word = &arm_smmu_get_step_for_sid(smmu, master->streams[i].id)->data[1];
+		raw_spin_lock_irqsave(&arm_smmu_entry_lock, flags);
+		WRITE_ONCE(*word, *word & ~cpu_to_le64(STRTAB_STE_1_EATS));
+		raw_spin_unlock_irqrestore(&arm_smmu_entry_lock, flags);
+
+		cmd = arm_smmu_make_cmd_cfgi_ste(master->streams[i].id, true);
+		if (arm_smmu_cmdq_issue_cmdlist(smmu, arm_smmu_get_cmdq(smmu, &cmd), &cmd, 1,
+						true))
+			return false;
+	}
+	iommu_attach_blocked(&master->endpoint);
+	return true;
+}
+
+static bool set_aside(struct arm_smmu_master *master, u32 sid)
+{
+	if (!iommu_attach_is_aside(&master->endpoint)) {
+		iommu_attach_set_aside(&master->endpoint);
+		dev_err(master->smmu->dev,
+			"StreamID 0x%x does not answer ATC invalidations. ATS is refused until it has been off\n",
+			sid);
+	}
+	return arm_smmu_block_silent(master);
+}
+
+/**
+ * arm_smmu_atc_inv_master() - Invalidate the ATC of a device
+ * @master: The device.
+ * @ssid: The SSID whose entries go, or IOMMU_NO_PASID for all.
+ *
+ * When something is detached, no flush finds out later that the device does not answer. So it is
+ * set aside here. If its ATS is off it need not answer, and is not.
+ *
+ * Context: Process context, with arm_smmu_asid_lock held.
+ */
+void arm_smmu_atc_inv_master(struct arm_smmu_master *master, ioasid_t ssid)
+{
+	struct arm_smmu_device *smmu = master->smmu;
+	struct arm_smmu_atc_error error;
+	struct arm_smmu_cmdq *cmdq;
+	struct arm_smmu_cmd cmd;
+	unsigned int i;
+	u32 number;
+
+	if (arm_smmu_block_silent(master))
+		return;
+	for (i = 0; i < master->num_streams; i++) {
+		cmd = arm_smmu_make_cmd_atc_inv_all(master->streams[i].id, ssid);
+		cmdq = arm_smmu_get_cmdq(smmu, &cmd);
+		number = arm_smmu_cmdq_submit(smmu, cmdq, &cmd, 1, true);
+		if (!arm_smmu_cmdq_wait(smmu, cmdq, number) &&
+		    !arm_smmu_cmdq_atc_error(cmdq, arm_smmu_cmdq_number(number, -1), &error))
+			continue;
+		if (!master->ats_enabled)
+			return;
+		if (!set_aside(master, master->streams[i].id))
+			dev_err(smmu->dev,
+				"ATS cannot be refused. The device may still reach what was unmapped\n");
+		return;
+	}
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_atc_inv_master);
+
+/*
  * Flush
  */
 
@@ -558,14 +655,12 @@ static bool flush_set_aside(struct arm_smmu_flush *flush, struct arm_smmu_device
 			break;
 		}
 	}
-	if (endpoint && !iommu_attach_is_aside(endpoint)) {
-		iommu_attach_set_aside(endpoint);
-		dev_err(smmu->dev,
-			"StreamID 0x%x does not answer ATC invalidations, it gets no more of them\n",
-			sid);
-	}
 	iommu_attach_walk_end(&walk);
-	return endpoint;
+	if (!endpoint)
+		return false;
+	/* If it is not refused now, the next flush tries again, and fails. */
+	set_aside(container_of(endpoint, struct arm_smmu_master, endpoint), sid);
+	return true;
 }
 
 /* All CMD_SYNCs of the flush have completed: has one behind ATC_INVs failed? */
@@ -621,6 +716,7 @@ static int flush_wait(struct iommu_device *iommu_device, u64 cookie, void *arg)
 	return -EIO;
 }
 
+/* Of a target that is left out, too: the CPU that set its device aside may not be so far. */
 static void flush_silent(struct iommu_device *iommu_device, u64 atc, void *arg)
 {
 	flush_set_aside(arg, to_smmu(iommu_device), FIELD_GET(ATC_SID, atc));
@@ -632,6 +728,7 @@ static const struct iommu_attach_flush_ops arm_smmu_flush_list_ops = {
 	.submit = flush_submit,
 	.wait = flush_wait,
 	.silent = flush_silent,
+	.aside = flush_silent,
 	.wait_before_atc = true,
 };
 

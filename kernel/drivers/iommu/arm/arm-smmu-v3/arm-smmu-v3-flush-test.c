@@ -24,6 +24,7 @@
 #define LEAVES		0x0308		/* the device that is detached */
 #define STAYS		0x0410
 #define COMES		0x0518
+#define NR_STREAMS	0x0600
 
 /* How long a flush is held up, in milliseconds: a detach that does not wait for it returns. */
 #define HELD_UP_MS	20
@@ -158,6 +159,9 @@ static struct fake *flush_test_named(struct kunit *test, const char *name)
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, fake->smmu.dev);
 	mutex_init(&fake->smmu.streams_mutex);
 	fake->smmu.features = ARM_SMMU_FEAT_ATS;
+	fake->smmu.strtab_cfg.linear.table =
+		kunit_kcalloc(test, NR_STREAMS, sizeof(struct arm_smmu_ste), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, fake->smmu.strtab_cfg.linear.table);
 	KUNIT_ASSERT_EQ(test, arm_smmu_fence_init(&fake->smmu), 0);
 
 	flush_test_queue(test, fake, &fake->smmu.cmdq, &fake->reg);
@@ -664,17 +668,41 @@ static void flush_test_ats_off(struct kunit *test)
 	flush_test_free(fake);
 }
 
+static void flush_test_write_ste(struct arm_smmu_master *master)
+{
+	struct arm_smmu_ste ste = {};
+
+	ste.data[0] = cpu_to_le64(STRTAB_STE_0_V |
+				  FIELD_PREP(STRTAB_STE_0_CFG, STRTAB_STE_0_CFG_S2_TRANS));
+	ste.data[1] = cpu_to_le64(FIELD_PREP(STRTAB_STE_1_EATS, STRTAB_STE_1_EATS_TRANS));
+	arm_smmu_install_ste_for_dev(master, &ste);
+}
+
+static bool flush_test_eats(struct fake *fake, u32 sid)
+{
+	return fake->smmu.strtab_cfg.linear.table[sid].data[1] & cpu_to_le64(STRTAB_STE_1_EATS);
+}
+
+static unsigned int flush_test_cfgis(struct fake *fake, u32 sid)
+{
+	return flush_test_sent(fake, CMDQ_OP_CFGI_STE, CMDQ_CFGI_0_SID, sid);
+}
+
 /* One of several devices does not answer. It is found, and nobody else pays for it later. */
 static void flush_test_silent(struct kunit *test)
 {
 	struct fake *fake = flush_test_fake(test);
 	struct arm_smmu_master *leaves = flush_test_master(test, fake, LEAVES, 1);
 	struct arm_smmu_master *stays;
-	unsigned int asked, nr = 3, i;
+	unsigned int asked, cfgis, nr = 3, i;
 
-	for (i = 0; i < nr; i++)
+	for (i = 0; i < nr; i++) {
 		flush_test_attach(test, fake, STAYS + i);
+		flush_test_write_ste(flush_test_master(test, fake, STAYS + i, 1));
+	}
 	flush_test_attach(test, fake, LEAVES);
+	flush_test_write_ste(leaves);
+	cfgis = flush_test_cfgis(fake, LEAVES);
 	fake->smmu.impl_ops = &flush_test_silent_device;
 	flush_test_flush(fake);
 	KUNIT_EXPECT_EQ(test, flush_test_asked(fake, LEAVES), 1);
@@ -687,19 +715,68 @@ static void flush_test_silent(struct kunit *test)
 	for (i = 0; i < nr; i++) {
 		stays = flush_test_master(test, fake, STAYS + i, 1);
 		KUNIT_EXPECT_FALSE(test, iommu_attach_is_aside(&stays->endpoint));
+		KUNIT_EXPECT_TRUE(test, flush_test_eats(fake, STAYS + i));
 	}
+	/* What it has cached is refused, from now on and whoever writes the STE. */
+	KUNIT_EXPECT_FALSE(test, flush_test_eats(fake, LEAVES));
+	KUNIT_EXPECT_EQ(test, flush_test_cfgis(fake, LEAVES), cfgis + 1);
+	flush_test_write_ste(leaves);
+	KUNIT_EXPECT_FALSE(test, flush_test_eats(fake, LEAVES));
+	KUNIT_EXPECT_EQ(test, flush_test_cfgis(fake, LEAVES), cfgis + 1);
 
 	asked = flush_test_asked(fake, LEAVES);
 	flush_test_flush(fake);
 	KUNIT_EXPECT_EQ(test, flush_test_asked(fake, LEAVES), asked);
 	KUNIT_EXPECT_EQ(test, fake->other.nr_atc_errors, 2);
 	KUNIT_EXPECT_EQ(test, flush_test_asked(fake, STAYS), 4);
+	KUNIT_EXPECT_EQ(test, flush_test_cfgis(fake, LEAVES), cfgis + 1);
 
 	/* ATS is turned on in it anew. */
 	fake->silent = 0;
 	iommu_attach_resume(&leaves->endpoint);
+	flush_test_write_ste(leaves);
+	KUNIT_EXPECT_TRUE(test, flush_test_eats(fake, LEAVES));
 	flush_test_flush(fake);
 	KUNIT_EXPECT_EQ(test, flush_test_asked(fake, LEAVES), asked + 1);
+	flush_test_free(fake);
+}
+
+/* Somebody else has set it aside, and is not so far as to have it refused. */
+static void flush_test_silent_late(struct kunit *test)
+{
+	struct fake *fake = flush_test_fake(test);
+	struct arm_smmu_master *leaves = flush_test_master(test, fake, LEAVES, 1);
+
+	flush_test_attach(test, fake, LEAVES);
+	flush_test_write_ste(leaves);
+	iommu_attach_set_aside(&leaves->endpoint);
+	flush_test_flush(fake);
+	KUNIT_EXPECT_EQ(test, flush_test_atcs(fake, LEAVES), 0);
+	KUNIT_EXPECT_FALSE(test, flush_test_eats(fake, LEAVES));
+	flush_test_free(fake);
+}
+
+/* It does not answer what a detach sends: no flush would tell. */
+static void flush_test_silent_detach(struct kunit *test)
+{
+	struct fake *fake = flush_test_fake(test);
+	struct arm_smmu_master *leaves = flush_test_master(test, fake, LEAVES, 1);
+	unsigned int sync, i;
+
+	flush_test_write_ste(leaves);
+	for (i = 0; i < 2; i++) {
+		/* With ATS off it need not answer. */
+		leaves->ats_enabled = i;
+		sync = fake->reg + 1;
+		fake->smmu.cmdq.atc_errors[sync].number = sync | BIT(31);
+		arm_smmu_atc_inv_master(leaves, IOMMU_NO_PASID);
+		KUNIT_EXPECT_EQ(test, flush_test_atcs(fake, LEAVES), i + 1);
+		KUNIT_EXPECT_EQ(test, iommu_attach_is_aside(&leaves->endpoint), i);
+		KUNIT_EXPECT_EQ(test, flush_test_eats(fake, LEAVES), !i);
+	}
+	/* It is not asked again. */
+	arm_smmu_atc_inv_master(leaves, IOMMU_NO_PASID);
+	KUNIT_EXPECT_EQ(test, flush_test_atcs(fake, LEAVES), 2);
 	flush_test_free(fake);
 }
 
@@ -996,6 +1073,8 @@ static struct kunit_case flush_test_cases[] = {
 	KUNIT_CASE(flush_test_ats_off),
 	KUNIT_CASE(flush_test_silent),
 	KUNIT_CASE(flush_test_silent_named),
+	KUNIT_CASE(flush_test_silent_late),
+	KUNIT_CASE(flush_test_silent_detach),
 	KUNIT_CASE(flush_test_shared),
 	KUNIT_CASE(flush_test_fits),
 	KUNIT_CASE(flush_test_nest_parent),
