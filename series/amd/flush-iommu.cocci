@@ -32,6 +32,21 @@ identifier iommu, domain, ret, out;
 	...+>
   }
 
+@attach_device__braces@
+identifier dev_data, domain, ret;
+@@
+  attach_device(...)
+  {
+	<+...
+	ret = init_gcr3_table(dev_data, domain);
+-	if (ret) {
+-		goto out;
+-	}
++	if (ret)
++		goto out;
+	...+>
+  }
+
 @detach_device@
 identifier iommu, domain;
 @@

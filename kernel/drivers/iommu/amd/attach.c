@@ -62,7 +62,7 @@
 #define COOKIE_SEQ		GENMASK_ULL(31, 0)
 #define COOKIE_TIME		GENMASK_ULL(61, 32)
 #define COOKIE_ATC		BIT_ULL(62)
-#define COOKIE_FAILED		BIT_ULL(63)	/* not everything was queued */
+#define COOKIE_FULL		BIT_ULL(63)	/* not everything was queued, see flush_submit() */
 
 /* Looks at the number that was stored before a flush turns to the next IOMMU. */
 #define FLUSH_POLLS		16
@@ -87,8 +87,9 @@ struct amd_iommu_flush {
 	u64 address, last;		/* inclusive */
 	u32 flags;			/* of INVALIDATE_IOMMU_PAGES */
 	u32 began;			/* when a wait was longer than a moment, or 0 */
+	u32 asked;			/* when the first command for an ATC was built, if @atc */
 	bool atc;			/* of the commands since the last submission: */
-	bool failed;
+	bool full;
 	unsigned int nr;
 	struct iommu_cmd cmds[8];
 };
@@ -306,8 +307,9 @@ void amd_iommu_resume_device(struct iommu_dev_data *dev_data)
 static struct iommu_cmd *flush_slot(struct amd_iommu *iommu, struct amd_iommu_flush *flush)
 {
 	if (unlikely(flush->nr == ARRAY_SIZE(flush->cmds))) {
-		if (amd_iommu_queue(iommu, flush->cmds, flush->nr))
-			flush->failed = true;
+		/* If there is no room, all of the flush is sent again. */
+		if (!flush->full && amd_iommu_try_queue(iommu, flush->cmds, flush->nr))
+			flush->full = true;
 		flush->nr = 0;
 	}
 	return &flush->cmds[flush->nr++];
@@ -348,19 +350,6 @@ static void flush_iotlb(const struct iommu_attach_group *group, void *arg)
 	}
 }
 
-static void flush_atc(const struct iommu_attach_group *group, u64 atc, void *arg)
-{
-	struct amd_iommu *iommu = to_iommu(group->iommu_device);
-	bool nest = group->kind == IOMMU_ATTACH_NEST;
-	struct amd_iommu_flush *flush = arg;
-
-	build_inv_iotlb_pages(flush_slot(iommu, flush), FIELD_GET(ATC_DEVID, atc),
-			      FIELD_GET(ATC_QDEP, atc), nest ? 0 : flush->address,
-			      nest ? U64_MAX : flush->last, FIELD_GET(ATC_PASID, atc),
-			      atc & ATC_GN);
-	flush->atc = true;
-}
-
 static u32 flush_now(void)
 {
 	return (ktime_get_ns() >> 20) & FIELD_MAX(COOKIE_TIME);
@@ -371,25 +360,45 @@ static u32 flush_since(u32 then)
 	return (flush_now() - then) & FIELD_MAX(COOKIE_TIME);
 }
 
+static void flush_atc(const struct iommu_attach_group *group, u64 atc, void *arg)
+{
+	struct amd_iommu *iommu = to_iommu(group->iommu_device);
+	bool nest = group->kind == IOMMU_ATTACH_NEST;
+	struct amd_iommu_flush *flush = arg;
+
+	/* Now, not at the submission: that may come late, if there is no room. */
+	if (!flush->atc)
+		flush->asked = flush_now();
+	flush->atc = true;
+	build_inv_iotlb_pages(flush_slot(iommu, flush), FIELD_GET(ATC_DEVID, atc),
+			      FIELD_GET(ATC_QDEP, atc), nest ? 0 : flush->address,
+			      nest ? U64_MAX : flush->last, FIELD_GET(ATC_PASID, atc),
+			      atc & ATC_GN);
+}
+
+/*
+ * If there was no room for all of it, some may be queued. The cookie has the number that stands
+ * for that, and says that it is to be sent again.
+ */
 static u64 flush_submit(struct iommu_device *iommu_device, void *arg)
 {
 	struct amd_iommu *iommu = to_iommu(iommu_device);
 	struct amd_iommu_flush *flush = arg;
-	bool failed = flush->failed;
+	bool full = flush->full;
 	bool atc = flush->atc;
 	u64 cookie, seq;
 
-	if (amd_iommu_submit(iommu, flush->cmds, flush->nr, &seq)) {
-		failed = true;
-		seq = 0;
-	}
+	if (amd_iommu_try_submit(iommu, flush->cmds, full ? 0 : flush->nr, &seq))
+		full = true;
 	flush->nr = 0;
-	flush->failed = false;
+	flush->full = false;
 	flush->atc = false;
 	cookie = FIELD_PREP(COOKIE_SEQ, lower_32_bits(seq));
+	if (unlikely(full))
+		return cookie | COOKIE_FULL;
 	if (unlikely(atc))
-		cookie |= FIELD_PREP(COOKIE_TIME, flush_now()) | COOKIE_ATC;
-	return failed ? COOKIE_FAILED : cookie;
+		cookie |= FIELD_PREP(COOKIE_TIME, flush->asked) | COOKIE_ATC;
+	return cookie;
 }
 
 static bool flush_arrived(struct amd_iommu *iommu, u64 cookie)
@@ -403,14 +412,17 @@ static int flush_wait(struct iommu_device *iommu_device, u64 cookie, void *arg)
 	struct amd_iommu_flush *flush = arg;
 	bool arrived;
 	u32 took;
+	u64 seq;
 	int i;
 
-	if (unlikely(cookie & COOKIE_FAILED))
-		return -EIO;
 	for (i = 0; i < FLUSH_POLLS && !flush_arrived(iommu, cookie); i++)
 		cpu_relax();
-	if (likely(i < FLUSH_POLLS) && !(cookie & COOKIE_ATC))
+	if (likely(i < FLUSH_POLLS) && !(cookie & (COOKIE_ATC | COOKIE_FULL)))
 		return 0;
+
+	/* There may be no completion wait with that number yet. */
+	if (cookie & COOKIE_FULL && i == FLUSH_POLLS)
+		amd_iommu_try_submit(iommu, NULL, 0, &seq);
 
 	if (cookie & COOKIE_ATC) {
 		took = flush_since(FIELD_GET(COOKIE_TIME, cookie));
@@ -421,6 +433,11 @@ static int flush_wait(struct iommu_device *iommu_device, u64 cookie, void *arg)
 	}
 	/* It may have arrived before the clock was read. */
 	arrived = i < FLUSH_POLLS || flush_arrived(iommu, cookie);
+	if (arrived && cookie & COOKIE_FULL) {
+		/* The IOMMU goes on. */
+		flush->began = 0;
+		return -EBUSY;
+	}
 	if (arrived && (!(cookie & COOKIE_ATC) || took < FLUSH_LATE))
 		return 0;
 	/* The event log says which device was silent. If it is not one of ours, nothing is lost. */
@@ -468,7 +485,7 @@ static __always_inline void flush_init(struct amd_iommu_flush *flush, u64 addres
 	flush->flags = flags;
 	flush->began = 0;
 	flush->atc = false;
-	flush->failed = false;
+	flush->full = false;
 	flush->nr = 0;
 }
 

@@ -8,6 +8,7 @@
 #include <kunit/test.h>
 #include <linux/bitfield.h>
 #include <linux/iommu.h>
+#include <linux/timer.h>
 
 #include "amd_iommu.h"
 
@@ -486,6 +487,65 @@ static struct late {
 	struct fake *fake;
 } late;
 
+/* The IOMMU executes what is in the buffer, now and then. */
+static void late_room(struct timer_list *timer)
+{
+	struct amd_iommu *iommu = &late.fake->iommu;
+
+	raw_spin_lock(&iommu->lock);
+	writel(iommu->cmd_buf_tail, iommu->mmio_base + MMIO_CMD_HEAD_OFFSET);
+	WRITE_ONCE(late.fake->sem, iommu->cmd_sem_val);
+	raw_spin_unlock(&iommu->lock);
+	mod_timer(timer, jiffies + HZ / 50 + 1);
+}
+
+/*
+ * A flush that finds no room for all of its commands sends them again, all of them, and does
+ * not leave any behind: the last of them was waited for.
+ */
+static void attach_full(struct kunit *test)
+{
+	const struct iommu_cmd cmd = { .data = { 0, CMD_INV_DEV_ENTRY << 28 } };
+	struct context *ctx = test->priv;
+	struct fake *fake = ctx->fake[0];
+	unsigned int i, tail;
+
+	amd_iommu_np_cache = true;
+	link(test, &ctx->domain, 0, IOMMU_NO_PASID, 1, IOMMU_ATTACH_OWN);
+	fake->sem = 0;
+	late.fake = fake;
+	for (i = 0; i < CMD_BUFFER_ENTRIES - 12; i++)
+		KUNIT_ASSERT_EQ(test, amd_iommu_queue(&fake->iommu, &cmd, 1), 0);
+	timer_setup(&late.timer, late_room, 0);
+	mod_timer(&late.timer, jiffies + HZ / 50 + 1);
+	/* 52 pieces, of which 8 are queued at first. */
+	KUNIT_EXPECT_EQ(test, amd_iommu_domain_flush_pages(&ctx->domain, 0x1000, U64_MAX, 0), 0);
+	timer_shutdown_sync(&late.timer);
+	/* Behind those, a completion wait, and at the begin of the buffer all of them. */
+	tail = fake_tail(fake);
+	KUNIT_EXPECT_EQ(test, fake->buf[CMD_BUFFER_ENTRIES - 12 + 8].data[1] >> 28,
+			CMD_COMPL_WAIT);
+	KUNIT_EXPECT_EQ(test, (CMD_BUFFER_ENTRIES - 12 + 8 + 1 + 52 + 1) % CMD_BUFFER_ENTRIES,
+			tail);
+	KUNIT_EXPECT_EQ(test, fake->buf[tail - 1].data[1] >> 28, CMD_COMPL_WAIT);
+	KUNIT_EXPECT_EQ(test, READ_ONCE(fake->sem), fake->iommu.cmd_sem_val);
+}
+
+/* A full buffer that stays full is an error. */
+static void attach_full_stuck(struct kunit *test)
+{
+	const struct iommu_cmd cmd = { .data = { 0, CMD_INV_DEV_ENTRY << 28 } };
+	struct context *ctx = test->priv;
+	struct fake *fake = ctx->fake[0];
+	unsigned int i;
+
+	link(test, &ctx->domain, 0, IOMMU_NO_PASID, 1, IOMMU_ATTACH_OWN);
+	fake->sem = 0;
+	for (i = 0; i < CMD_BUFFER_ENTRIES - 1; i++)
+		KUNIT_ASSERT_EQ(test, amd_iommu_queue(&fake->iommu, &cmd, 1), 0);
+	KUNIT_EXPECT_EQ(test, amd_iommu_domain_flush_pages(&ctx->domain, 0, 0xfff, 0), -EIO);
+}
+
 /* As if a device had not answered for a second: what is queued completes after that. */
 static void late_done(struct timer_list *timer)
 {
@@ -529,6 +589,8 @@ static struct kunit_case attach_cases[] = {
 	KUNIT_CASE(attach_change_top),
 	KUNIT_CASE(attach_silent),
 	KUNIT_CASE(attach_aside),
+	KUNIT_CASE(attach_full),
+	KUNIT_CASE_SLOW(attach_full_stuck),
 	KUNIT_CASE_SLOW(attach_stuck),
 	KUNIT_CASE_SLOW(attach_late),
 	{}

@@ -11,6 +11,8 @@
  * commands, and only if the buffer takes them: numbers arrive in the order in which they were
  * taken, and a number that has arrived stands for all lower ones. need_sync says that the
  * last COMPLETION_WAIT in the buffer is not the last command.
+ *
+ * Nothing waits with iommu->lock held: a caller that finds no room drops it and tries again.
  */
 #define pr_fmt(fmt)	"AMD-Vi: " fmt
 
@@ -18,6 +20,12 @@
 #include <linux/once_lite.h>
 
 #include "amd_iommu.h"
+
+/*
+ * An IOMMU waits a second for a device that does not answer, as CONTROL_INV_TIMEOUT says, and
+ * executes no other command meanwhile. Several of its devices may be silent.
+ */
+#define QUEUE_TIMEOUT_US	(5 * USEC_PER_SEC)
 
 static void dump_commands(struct amd_iommu *iommu)
 {
@@ -36,23 +44,6 @@ static u32 room(struct amd_iommu *iommu)
 {
 	return (iommu->cmd_buf_head - iommu->cmd_buf_tail - sizeof(struct iommu_cmd)) %
 		CMD_BUFFER_SIZE;
-}
-
-static int wait_for_room(struct amd_iommu *iommu, u32 bytes)
-{
-	unsigned int tries = 0;
-
-	while (room(iommu) < bytes) {
-		/* The head was read some time ago: look before the first delay. */
-		if (tries)
-			udelay(1);
-		if (tries++ == LOOP_TIMEOUT) {
-			pr_err_ratelimited("No room in the command buffer\n");
-			return -EIO;
-		}
-		iommu->cmd_buf_head = readl(iommu->mmio_base + MMIO_CMD_HEAD_OFFSET);
-	}
-	return 0;
 }
 
 static void put_command(struct amd_iommu *iommu, const struct iommu_cmd *cmd)
@@ -76,8 +67,8 @@ static void put_completion_wait(struct amd_iommu *iommu, u64 seq)
 static int queue_commands(struct amd_iommu *iommu, const struct iommu_cmd *cmds,
 			  unsigned int n, u64 *seq)
 {
+	u32 bytes = (n + !!seq) * sizeof(*cmds);
 	unsigned int i;
-	int ret;
 
 	guard(raw_spinlock_irqsave)(&iommu->lock);
 
@@ -86,9 +77,15 @@ static int queue_commands(struct amd_iommu *iommu, const struct iommu_cmd *cmds,
 		return 0;
 	}
 
-	ret = wait_for_room(iommu, (n + !!seq) * sizeof(*cmds));
-	if (ret)
-		return ret;
+	if (room(iommu) < bytes) {
+		/* The head was read some time ago. */
+		iommu->cmd_buf_head = readl(iommu->mmio_base + MMIO_CMD_HEAD_OFFSET);
+		if (room(iommu) < bytes) {
+			if (seq)
+				*seq = iommu->cmd_sem_val + iommu->need_sync;
+			return -EBUSY;
+		}
+	}
 
 	for (i = 0; i < n; i++)
 		put_command(iommu, &cmds[i]);
@@ -103,6 +100,54 @@ static int queue_commands(struct amd_iommu *iommu, const struct iommu_cmd *cmds,
 	return 0;
 }
 
+static int queue_or_wait(struct amd_iommu *iommu, const struct iommu_cmd *cmds,
+			 unsigned int n, u64 *seq)
+{
+	int ret;
+
+	if (!read_poll_timeout_atomic(queue_commands, ret, !ret, 10, QUEUE_TIMEOUT_US, false,
+				      iommu, cmds, n, seq))
+		return 0;
+	pr_err_ratelimited("No room in the command buffer\n");
+	return -EIO;
+}
+
+/**
+ * amd_iommu_try_queue() - Queue commands if there is room
+ * @iommu: the IOMMU
+ * @cmds: the commands
+ * @n: how many there are: from 1 to a quarter of the buffer
+ *
+ * As amd_iommu_queue(), but does not wait.
+ *
+ * Context: Any. Takes iommu->lock.
+ * Return: 0, or -EBUSY if there is no room.
+ */
+int amd_iommu_try_queue(struct amd_iommu *iommu, const struct iommu_cmd *cmds, unsigned int n)
+{
+	return queue_commands(iommu, cmds, n, NULL);
+}
+
+/**
+ * amd_iommu_try_submit() - Queue commands to wait for if there is room
+ * @iommu: the IOMMU
+ * @cmds: the commands; NULL if @n is 0
+ * @n: how many there are: up to a quarter of the buffer
+ * @seq: where to put the number for amd_iommu_wait()
+ *
+ * As amd_iommu_submit(), but does not wait. If there is no room, @seq is the number that
+ * stands for what is in the buffer. If need_sync is set, it is the one that the next
+ * submission takes.
+ *
+ * Context: Any. Takes iommu->lock.
+ * Return: 0, or -EBUSY if there is no room.
+ */
+int amd_iommu_try_submit(struct amd_iommu *iommu, const struct iommu_cmd *cmds, unsigned int n,
+			 u64 *seq)
+{
+	return queue_commands(iommu, cmds, n, seq);
+}
+
 /**
  * amd_iommu_queue() - Queue commands that something else will wait for
  * @iommu: the IOMMU
@@ -111,12 +156,12 @@ static int queue_commands(struct amd_iommu *iommu, const struct iommu_cmd *cmds,
  *
  * Either all of the commands are queued, or none.
  *
- * Context: Any. Takes iommu->lock, and spins if the buffer is full, for up to 100 ms.
+ * Context: Any. Takes iommu->lock. If the buffer is full, spins without it, for some seconds.
  * Return: 0, or -EIO if the IOMMU does not make room.
  */
 int amd_iommu_queue(struct amd_iommu *iommu, const struct iommu_cmd *cmds, unsigned int n)
 {
-	return queue_commands(iommu, cmds, n, NULL);
+	return queue_or_wait(iommu, cmds, n, NULL);
 }
 
 /**
@@ -130,13 +175,13 @@ int amd_iommu_queue(struct amd_iommu *iommu, const struct iommu_cmd *cmds, unsig
  * that a COMPLETION_WAIT is not queued for already, none is queued. Either all is
  * queued, or nothing, and then no number is taken.
  *
- * Context: Any. Takes iommu->lock, and spins if the buffer is full, for up to 100 ms.
+ * Context: Any. Takes iommu->lock. If the buffer is full, spins without it, for some seconds.
  * Return: 0, or -EIO if the IOMMU does not make room.
  */
 int amd_iommu_submit(struct amd_iommu *iommu, const struct iommu_cmd *cmds, unsigned int n,
 		     u64 *seq)
 {
-	return queue_commands(iommu, cmds, n, seq);
+	return queue_or_wait(iommu, cmds, n, seq);
 }
 
 /**
@@ -144,7 +189,7 @@ int amd_iommu_submit(struct amd_iommu *iommu, const struct iommu_cmd *cmds, unsi
  * @iommu: the IOMMU
  * @seq: the number from amd_iommu_submit()
  *
- * Context: Any. Spins for up to 100 ms, with no lock of the IOMMU.
+ * Context: Any. Spins for up to five seconds, with no lock of the IOMMU.
  * Return: 0, or -EIO if the number does not arrive.
  */
 int amd_iommu_wait(struct amd_iommu *iommu, u64 seq)
@@ -152,7 +197,7 @@ int amd_iommu_wait(struct amd_iommu *iommu, u64 seq)
 	u64 done;
 
 	/* Numbers wrap, in theory. */
-	if (!read_poll_timeout_atomic(READ_ONCE, done, (s64)(done - seq) >= 0, 1, LOOP_TIMEOUT,
+	if (!read_poll_timeout_atomic(READ_ONCE, done, (s64)(done - seq) >= 0, 1, QUEUE_TIMEOUT_US,
 				      false, *iommu->cmd_sem))
 		return 0;
 
