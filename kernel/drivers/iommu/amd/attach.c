@@ -40,6 +40,7 @@
 
 #include <linux/bitfield.h>
 #include <linux/iommu-alist.h>
+#include <linux/iopoll.h>
 #include <linux/ktime.h>
 #include <linux/slab.h>
 
@@ -73,6 +74,9 @@
  */
 #define FLUSH_LATE		900
 #define FLUSH_TIMEOUT		5000
+
+/* How long an attach waits for the thread that reads the event log. */
+#define LOG_TIMEOUT_US		(100 * USEC_PER_MSEC)
 
 /* A flush that has left out a silent device is repeated: so often is it done at most. */
 #define FLUSH_TRIES		4
@@ -234,8 +238,13 @@ u16 amd_iommu_attachment_domid(const struct amd_iommu_attachment *attachment)
  * leave it out, and fail. Then the IOMMU is made to refuse its translated requests, and
  * flushes succeed again. That is done
  *
- *   by the one who reads the log, with dev_data->mutex held;
+ *   by the one who reads the log, with dev_data->mutex held, unless an attach or a detach
+ *   has the mutex;
  *   by each flush that has left the device out, in the IOMMU's fence.
+ *
+ * An attach lets the device in again. Nothing sends to a device between its detach and its
+ * attach, so events that are in the log by then are from before. The attach waits until they
+ * have been read, with the mutex held: that is why it is not waited for by the reader.
  *
  * amd_iommu_resume_device() holds the mutex and waits for the fence: the device cannot be let in
  * between its refusal and iommu_attach_blocked(). The bit that lets it in is written where
@@ -271,21 +280,38 @@ void amd_iommu_silent(struct amd_iommu *iommu, u16 devid)
 
 	if (!dev_data || iommu_attach_is_aside(&dev_data->endpoint))
 		return;
-	/* First, and without the mutex: a flush that a detach waits for may be waiting for it. */
 	iommu_attach_set_aside(&dev_data->endpoint);
 	pr_err("%04x:%02x:%02x.%d: no answer to an invalidation. ATS is refused until it is attached again\n",
 	       iommu->pci_seg->id, PCI_BUS_NUM(devid), PCI_SLOT(devid), PCI_FUNC(devid));
 
-	guard(mutex)(&dev_data->mutex);
+	if (!mutex_trylock(&dev_data->mutex))
+		return;
 	if (iommu_attach_is_aside(&dev_data->endpoint))
 		block_device(iommu, dev_data);
+	mutex_unlock(&dev_data->mutex);
+}
+
+/* Waits until what is in the event log now has been read. */
+static void wait_for_log(struct amd_iommu *iommu)
+{
+	u32 first = readl(iommu->mmio_base + MMIO_EVT_HEAD_OFFSET);
+	u32 tail = readl(iommu->mmio_base + MMIO_EVT_TAIL_OFFSET);
+	u32 size = amd_iommu_evtlog_size;
+	u32 head;
+
+	/* The thread does not run yet. */
+	if (!iommu->int_enabled)
+		return;
+	read_poll_timeout(readl, head, (head - first) % size >= (tail - first) % size, 100,
+			  LOG_TIMEOUT_US, false, iommu->mmio_base + MMIO_EVT_HEAD_OFFSET);
 }
 
 /**
  * amd_iommu_resume_device() - Give a device that was silent another chance
  * @dev_data: The device, which is about to be attached.
  *
- * Turning ATS on has emptied its ATC (PCI Express 6.0, 10.5.1.3).
+ * Call it when ATS has been turned on, which has emptied the ATC (PCI Express 6.0, 10.5.1.3),
+ * and before anything can send to the device.
  *
  * Context: Process context, with dev_data->mutex held. Sleeps.
  */
@@ -293,7 +319,10 @@ void amd_iommu_resume_device(struct iommu_dev_data *dev_data)
 {
 	struct amd_iommu *iommu = get_amd_iommu_from_dev_data(dev_data);
 
-	if (!dev_data->ats_enabled || !iommu_attach_is_aside(&dev_data->endpoint))
+	if (!dev_data->ats_enabled)
+		return;
+	wait_for_log(iommu);
+	if (!iommu_attach_is_aside(&dev_data->endpoint))
 		return;
 	iommu_attach_resume(&dev_data->endpoint);
 	/* Those that have left it out may be about to say that it is blocked. */

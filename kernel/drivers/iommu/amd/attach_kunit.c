@@ -482,10 +482,63 @@ static void attach_stuck(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, fake_tail(ctx->fake[1]), 2);
 }
 
+/* The one that reads the event log does not wait for an attach or a detach. */
+static void attach_silent_busy(struct kunit *test)
+{
+	struct context *ctx = test->priv;
+	struct iommu_dev_data *dev_data = &ctx->device[0]->dev_data;
+	struct dev_table_entry *dte = &ctx->fake[0]->dtes[DEVID(0)];
+
+	dev_data->ats_enabled = 1;
+	link(test, &ctx->domain, 0, IOMMU_NO_PASID, 1, IOMMU_ATTACH_OWN);
+	dte->data[1] = DTE_FLAG_IOTLB | 1;
+	mutex_lock(&dev_data->mutex);
+	amd_iommu_silent(&ctx->fake[0]->iommu, DEVID(0));
+	mutex_unlock(&dev_data->mutex);
+	KUNIT_EXPECT_TRUE(test, iommu_attach_is_aside(&dev_data->endpoint));
+
+	/* The next flush refuses the device. */
+	KUNIT_EXPECT_EQ(test, amd_iommu_domain_flush_pages(&ctx->domain, 0, 0xfff, 0), 0);
+	KUNIT_EXPECT_EQ(test, dte->data[1], 1);
+}
+
 static struct late {
 	struct timer_list timer;
 	struct fake *fake;
+	struct iommu_dev_data *dev_data;
 } late;
+
+/* As the thread that reads the event log: one event, about the device. */
+static void late_event(struct timer_list *timer)
+{
+	iommu_attach_set_aside(&late.dev_data->endpoint);
+	writel(EVTLOG_ENTRY_SIZE, late.fake->iommu.mmio_base + MMIO_EVT_HEAD_OFFSET);
+}
+
+/* An event that is in the log before an attach does not set the device aside after it. */
+static void attach_late_event(struct kunit *test)
+{
+	struct context *ctx = test->priv;
+	struct iommu_dev_data *dev_data = &ctx->device[0]->dev_data;
+	void __iomem *mmio = ctx->fake[0]->iommu.mmio_base;
+
+	late.fake = ctx->fake[0];
+	late.dev_data = dev_data;
+	late.fake->iommu.int_enabled = true;
+	dev_data->ats_enabled = 1;
+	writel(0, mmio + MMIO_EVT_HEAD_OFFSET);
+	writel(EVTLOG_ENTRY_SIZE, mmio + MMIO_EVT_TAIL_OFFSET);
+	timer_setup(&late.timer, late_event, 0);
+	mod_timer(&late.timer, jiffies + HZ / 50 + 1);
+	mutex_lock(&dev_data->mutex);
+	amd_iommu_resume_device(dev_data);
+	mutex_unlock(&dev_data->mutex);
+	while (timer_pending(&late.timer))
+		cpu_relax();
+	timer_shutdown_sync(&late.timer);
+	KUNIT_EXPECT_EQ(test, readl(mmio + MMIO_EVT_HEAD_OFFSET), EVTLOG_ENTRY_SIZE);
+	KUNIT_EXPECT_FALSE(test, iommu_attach_is_aside(&dev_data->endpoint));
+}
 
 /* The IOMMU executes what is in the buffer, now and then. */
 static void late_room(struct timer_list *timer)
@@ -589,6 +642,8 @@ static struct kunit_case attach_cases[] = {
 	KUNIT_CASE(attach_change_top),
 	KUNIT_CASE(attach_silent),
 	KUNIT_CASE(attach_aside),
+	KUNIT_CASE(attach_silent_busy),
+	KUNIT_CASE(attach_late_event),
 	KUNIT_CASE(attach_full),
 	KUNIT_CASE_SLOW(attach_full_stuck),
 	KUNIT_CASE_SLOW(attach_stuck),
