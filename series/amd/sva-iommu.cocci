@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// An mm that goes takes the tables of all its PASIDs out, and flushes once.
+// A PASID that goes, and an mm with all of its PASIDs, takes the table out and flushes the list.
 
 @amd_iommu_clear_gcr3@
+@@
+- int amd_iommu_clear_gcr3(...) { ... }
+
+@amd_iommu_set_gcr3@
 typedef ioasid_t, u64;
 @@
-  int amd_iommu_clear_gcr3(...) { ... }
+  int amd_iommu_set_gcr3(...) { ... }
 +
 + /* The caller flushes, and keeps the device. It need not hold the mutex of its group. */
 + void amd_iommu_zap_gcr3(struct iommu_dev_data *dev_data, ioasid_t pasid)

@@ -24,10 +24,10 @@ identifier domain, dev, pasid, pdom_dev_data, sva_pdom, dev_data, flags, ret, ou
   iommu_sva_set_dev_pasid(struct iommu_domain *domain, struct device *dev, ioasid_t pasid, ...)
   {
 -	struct pdom_dev_data *pdom_dev_data;
++	struct amd_iommu_attachment *attachment;
 	struct protection_domain *sva_pdom = to_pdomain(domain);
 	struct iommu_dev_data *dev_data = dev_iommu_priv_get(dev);
 -	unsigned long flags;
-+	struct amd_iommu_attachment *attachment;
 	int ret = -EINVAL;
 	...
 -	pdom_dev_data = kzalloc_obj(*pdom_dev_data);
@@ -73,7 +73,6 @@ typedef ioasid_t;
 +	attachment = amd_iommu_find_pasid(sva_pdom, dev_iommu_priv_get(dev), pasid);
 +	if (!attachment)
 +		return;
-+	/* Takes the table out, and flushes the PASID in the IOMMU and in the device. */
-+	amd_iommu_clear_gcr3(dev_iommu_priv_get(dev), pasid);
++	amd_iommu_domain_clear_pasid(sva_pdom, attachment);
 +	amd_iommu_unlink(sva_pdom, attachment);
   }

@@ -629,6 +629,23 @@ int amd_iommu_domain_wait(struct protection_domain *pdom)
 }
 
 /**
+ * amd_iommu_domain_clear_pasid() - A PASID is about to be unlinked
+ * @pdom: The SVA domain.
+ * @attachment: The attachment of the PASID.
+ *
+ * Takes the table out, and flushes the PASID in the IOMMU and in the device.
+ *
+ * Context: Process context, with the mutex of the device's group held.
+ */
+void amd_iommu_domain_clear_pasid(struct protection_domain *pdom,
+				  struct amd_iommu_attachment *attachment)
+{
+	amd_iommu_zap_gcr3(attachment->dev_data, attachment->elm.pasid);
+	attachment->dev_data->gcr3_info.pasid_cnt--;
+	amd_iommu_domain_flush_pages(pdom, 0, U64_MAX, CMD_INV_IOMMU_PAGES_PDE_MASK);
+}
+
+/**
  * amd_iommu_domain_clear_pasids() - The mm of an SVA domain goes
  * @pdom: The domain.
  *

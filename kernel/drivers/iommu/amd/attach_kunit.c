@@ -502,6 +502,29 @@ static void attach_silent_busy(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, dte->data[1], 1);
 }
 
+/* The flush of a PASID that goes refuses a silent device, too, as the pages are freed next. */
+static void attach_sva_silent(struct kunit *test)
+{
+	struct context *ctx = test->priv;
+	struct iommu_dev_data *dev_data = &ctx->device[0]->dev_data;
+	struct dev_table_entry *dte = &ctx->fake[0]->dtes[DEVID(0)];
+	struct amd_iommu_attachment *attachment;
+
+	ctx->other.domain.type = IOMMU_DOMAIN_SVA;
+	dev_data->ats_enabled = 1;
+	dev_data->gcr3_info.pasid_cnt = 1;
+	ctx->device[0]->gcr3[3] = GCR3_VALID;
+	attachment = link(test, &ctx->other, 0, 3, 20, IOMMU_ATTACH_OWN);
+	dte->data[1] = DTE_FLAG_IOTLB | 1;
+	iommu_attach_set_aside(&dev_data->endpoint);
+	amd_iommu_domain_clear_pasid(&ctx->other, attachment);
+	KUNIT_EXPECT_EQ(test, ctx->device[0]->gcr3[3], 0);
+	KUNIT_EXPECT_EQ(test, dev_data->gcr3_info.pasid_cnt, 0);
+	KUNIT_EXPECT_EQ(test, dte->data[1], 1);
+	KUNIT_EXPECT_EQ(test, count(ctx->fake[0], CMD_INV_IOMMU_PAGES), 2);
+	KUNIT_EXPECT_EQ(test, count(ctx->fake[0], CMD_INV_IOTLB_PAGES), 0);
+}
+
 static struct late {
 	struct timer_list timer;
 	struct fake *fake;
@@ -643,6 +666,7 @@ static struct kunit_case attach_cases[] = {
 	KUNIT_CASE(attach_silent),
 	KUNIT_CASE(attach_aside),
 	KUNIT_CASE(attach_silent_busy),
+	KUNIT_CASE(attach_sva_silent),
 	KUNIT_CASE(attach_late_event),
 	KUNIT_CASE(attach_full),
 	KUNIT_CASE_SLOW(attach_full_stuck),
