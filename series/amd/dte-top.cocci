@@ -70,15 +70,33 @@ typedef u32;
 	...
 	spin_lock_irqsave(&domain->lock, flags);
 	list_add(&dev_data->list, &domain->dev_list);
-+	old_domid = dte_domid(iommu, dev_data);
 +	set_dte_entry(iommu, dev_data, 0, 0);
 	spin_unlock_irqrestore(&domain->lock, flags);
 -	dev_update_dte(dev_data, true);
 +	flush_dte_entry(iommu, dev_data);
+	...
+  }
+
+@attach_device__crash@
+identifier dev, dev_data, domain, iommu, out;
+@@
+  attach_device(struct device *dev, struct protection_domain *domain)
+  {
+	...
+	struct amd_iommu *iommu = get_amd_iommu_from_dev_data(dev_data);
+	...
+	if (dev_data->domain != NULL) {
+		...
+		goto out;
+	}
 +
-+	/* A crash kernel replaces the domain IDs of the kernel before. */
-+	if (old_domid && old_domid != dte_domid(iommu, dev_data))
++	/* A crash kernel replaces the entry of the kernel before, and its domain ID. */
++	old_domid = dte_domid(iommu, dev_data);
++	if (old_domid) {
++		clear_dte_entry(iommu, dev_data);
++		flush_dte_entry(iommu, dev_data);
 +		amd_iommu_flush_tlb_domid(iommu, old_domid);
++	}
 	...
   }
 
