@@ -20,6 +20,7 @@ import subprocess
 
 import commands
 import hw
+import ivrs
 from kernels import ARCHES, CACHE, LAB, OUT, LabError, hash_files, run
 
 GUEST = os.path.join(LAB, "guest")
@@ -182,6 +183,13 @@ class Boot:
             directory = os.path.join(self.kernel.obj, os.path.basename(self.module[0]))
             lines += [f"file /{os.path.basename(path)} {path} 0644 0 0"
                       for path in glob.glob(os.path.join(directory, "*.ko"))]
+        if "ivrs" in self.machine:
+            path = os.path.join(self.dir, "ivrs")
+            with open(path, "wb") as file:
+                file.write(ivrs.table(self.machine["ivrs"]))
+            parts = ivrs.PATH.split("/")[1:-1]
+            lines += [f"dir /{'/'.join(parts[:i])} 0755 0 0" for i in range(1, len(parts) + 1)]
+            lines.append(f"file {ivrs.PATH} {path} 0644 0 0")
         for name in self.workload.get("selftests", []):
             lines.append(f"file /bin/{name} {self.kernel.obj}/selftests/{name} 0755 0 0")
         with open(os.path.join(self.dir, "run.list"), "w", encoding="utf-8") as file:
@@ -262,7 +270,7 @@ class Boot:
 
     def _key(self, kernel_stamp, guest_hash):
         content = [self.machine, self.workload, kernel_stamp, guest_hash,
-                   hash_files([os.path.abspath(__file__)])]
+                   hash_files([os.path.abspath(__file__), os.path.abspath(ivrs.__file__)])]
         if self.hardware:
             content.append(self.hardware.key())
         content = json.dumps(content, sort_keys=True)
