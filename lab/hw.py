@@ -1,21 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """
 Hardware that QEMU has not: what a machine's [hw] table says becomes the file that lab/hw
-reads, a DMAR table or nodes of a device tree, and the words that QEMU's and the kernel's
-command lines need.
+reads, a DMAR or IVRS table or nodes of a device tree, and the words that QEMU's and the
+kernel's command lines need.
 
     [hw]
-    vendor = "vtd"                # or "smmuv3", for arm64; so unless said
-    units = 2                     # each has a PCI segment, 1, 2, ...
+    vendor = "vtd"                # or "amd", or "smmuv3" for arm64; so unless said
+    units = 2                     # each has a PCI segment, 1, 2, ..., AMD-Vi's a bus, 80, 81, ...
     functions = 3                 # of each unit, in slots 1, 2, ...: 10ff:0001
     ats = true                    # what these have; so unless said
     pri = true                    # SMMUv3: false
     pasid_bits = 20
-    timeout_ms = 300              # after which a device that does not answer is given up
+    timeout_ms = 300              # after which a device that does not answer is given up;
+                                  # AMD-Vi: 1000, as its driver sets it
     latency_us = { wait = 10 }    # by type of command: context, iotlb, dev_tlb, iec, wait,
                                   # p_iotlb, pasid, p_dev_tlb, page_grp
     memory = 512                  # MiB of the machine
-    crashed = "legacy"            # or "scalable": a kernel has left translation on, in that
+    crashed = "legacy"            # VT-d; or "scalable": a kernel has left translation on, in that
                                   # mode, with tables of hw/layout.h's HW_LEFT
 
 A unit that differs has a table of its own, [[hw.unit]] in the order of the units, with the
@@ -39,15 +40,19 @@ PROGRAM = os.path.join(PROJECT, "build", "release", "lab", "hw", "hw")
 
 SIZE = 16 << 20			# HW_SIZE of hw/layout.h
 SMMU_AT, SMMU_SIZE = 0x600000, 0x20000	# HW_SMMU, HW_SMMU_SIZE
+AMD_AT, AMD_SIZE = 0x600000, 0x4000	# HW_AMD, HW_AMD_SIZE
+AMD_BUS, AMD_SLOT, AMD_EFR = 0x80, 8, 0x17000f000048da	# HW_AMD_BUS, HW_AMD_SLOT, HW_AMD_EFR
+SUBSYSTEM = 0x2c		# of a function's configuration space; bit 24 is set in QEMU's
 UNITS = 16
 SLOTS = 31
 # Where the guest's memory begins.
-START = {"vtd": 0, "smmuv3": 1 << 30}
+START = {"vtd": 0, "amd": 0, "smmuv3": 1 << 30}
 TYPES = {"context", "iotlb", "dev_tlb", "iec", "wait", "p_iotlb", "pasid", "p_dev_tlb",
          "page_grp"}
 FUNCTION = {"ats": True, "pri": True, "pasid_bits": 20}
 KINDS = {bool: "true or false", int: "a number", dict: "a table", list: "a list of tables",
          str: "a text"}
+DIFFERS = {"amd": {"timeout_ms": 1000}}
 UNIT = {"functions": 1, "timeout_ms": 300, "latency_us": {}, **FUNCTION}
 
 
@@ -89,6 +94,8 @@ def units_of(table, where):
     if table.get("vendor", "vtd") not in START:
         raise LabError(f"{where}: vendor: expected {' or '.join(START)}, "
                        f"got {table['vendor']!r}")
+    if "crashed" in table and table.get("vendor", "vtd") != "vtd":
+        raise LabError(f"{where}: crashed: expected with vendor vtd only")
     if table.get("crashed", "legacy") not in ("legacy", "scalable"):
         raise LabError(f"{where}: crashed: expected legacy or scalable, "
                        f"got {table['crashed']!r}")
@@ -97,7 +104,8 @@ def units_of(table, where):
     if not max(1, len(own)) <= number <= UNITS:
         raise LabError(f"{where}: units: expected 1 to {UNITS}, and one for each [[hw.unit]], "
                        f"got {number}")
-    common = {**UNIT, **{key: value for key, value in table.items() if key in UNIT}}
+    common = {**UNIT, **DIFFERS.get(table.get("vendor"), {}),
+              **{key: value for key, value in table.items() if key in UNIT}}
     units = []
     for index in range(number):
         mine = own[index] if index < len(own) else {}
@@ -106,15 +114,35 @@ def units_of(table, where):
     return units
 
 
+def acpi_table(name, revision, body):
+    """With the header that all of them have."""
+    table = bytearray(struct.pack("<4sIBB6s8sI4sI", name, 36 + len(body), revision, 0,
+                                  b"ALIST ", b"ALISTHW ", 1, b"LAB ", 1) + body)
+    table[9] = -sum(table) & 0xff
+    return bytes(table)
+
+
 def dmar(units, base):
     """The ACPI table that names the units: a segment each, all devices of it."""
     body = struct.pack("<BB10x", 47, 0)
     for unit in range(units):
         body += struct.pack("<HHBBHQ", 0, 16, 1, 0, unit + 1, base + 0x1000 * (1 + unit))
-    table = bytearray(struct.pack("<4sIBB6s8sI4sI", b"DMAR", 36 + len(body), 1, 0, b"ALIST ",
-                                  b"ALISTHW ", 1, b"LAB ", 1) + body)
-    table[9] = -sum(table) & 0xff
-    return bytes(table)
+    return acpi_table(b"DMAR", 1, body)
+
+
+def ivrs(units, base):
+    """
+    The same for AMD-Vi: a bus of segment 0 each. The driver reads the features here, and of
+    the unit's PCI function a word that says whether there is ATS: QEMU's subsystem ID does.
+    """
+    body = struct.pack("<I8x", 1 | 2 << 5 | 48 << 8 | 64 << 15)
+    for unit in range(units):
+        first = (AMD_BUS + unit) << 8
+        entries = struct.pack("<BHBBHB", 3, first, 0, 4, first | 0xff, 0)
+        body += struct.pack("<BBHHHQHHIQQ", 0x11, 0, 40 + len(entries), (AMD_SLOT + unit) << 3,
+                            SUBSYSTEM, base + AMD_AT + unit * AMD_SIZE, 0, 0, 0, AMD_EFR, 0)
+        body += entries
+    return acpi_table(b"IVRS", 2, body)
 
 
 def device_tree(units, base):
@@ -174,6 +202,7 @@ class Hardware:
             raise LabError(f"{where}: memory: expected at least 128 (MiB)")
         self.crashed = {key: table[key] for key in ("crashed",) if key in table}
         self.vendor = table.get("vendor", "vtd")
+        self.acpi = {"vtd": dmar, "amd": ivrs}.get(self.vendor)
         self.base = START[self.vendor] + self.memory // 2
         self.directory = directory
         self.trace = os.path.join(directory, "hw.trace")
@@ -193,7 +222,7 @@ class Hardware:
 
     def append(self):
         """For the kernel's command line."""
-        memmap = f"memmap={SIZE >> 20}M${self.base:#x} " if self.vendor == "vtd" else ""
+        memmap = f"memmap={SIZE >> 20}M${self.base:#x} " if self.acpi else ""
         return f"{memmap}HW_BASE={self.base:#x}"
 
     def device_tree(self):
@@ -202,9 +231,13 @@ class Hardware:
 
     def qemu(self):
         """For QEMU's; the machine has no IOMMU of QEMU's own."""
-        table = ["-machine", "q35", "-acpitable", f"file={self.directory}/dmar.bin"] \
-            if self.vendor == "vtd" else []
-        return [*table, "-machine", "memory-backend=hw", "-object",
+        machine = []
+        if self.acpi:
+            machine = ["-machine", "q35", "-acpitable", f"file={self.directory}/acpi.bin"]
+        if self.vendor == "amd":
+            for unit in range(len(self.units)):
+                machine += ["-device", f"edu,addr={AMD_SLOT + unit:#x}"]
+        return [*machine, "-machine", "memory-backend=hw", "-object",
                 f"memory-backend-file,id=hw,size={self.memory},share=on,"
                 f"mem-path={self.shared}/ram",
                 "-qtest", f"unix:{self.shared}/qtest,server=on,wait=off", "-qtest-log", "none"]
@@ -212,9 +245,9 @@ class Hardware:
     def __enter__(self):
         # Memory, not a disk; and short, because a socket is there, too.
         self.shared = tempfile.mkdtemp(prefix="iommu-hw-", dir="/dev/shm")
-        if self.vendor == "vtd":
-            with open(os.path.join(self.directory, "dmar.bin"), "wb") as file:
-                file.write(dmar(len(self.units), self.base))
+        if self.acpi:
+            with open(os.path.join(self.directory, "acpi.bin"), "wb") as file:
+                file.write(self.acpi(len(self.units), self.base))
         machine = os.path.join(self.directory, "machine.json")
         with open(machine, "w", encoding="utf-8") as file:
             json.dump({"ram": self.shared + "/ram", "qtest": self.shared + "/qtest",

@@ -26,6 +26,9 @@ FECTL, FRCD, IQERCD = 0x38, 0x800, 0xb0
 TE, SRTP, QIE = 1 << 31, 1 << 30, 1 << 26
 IQE, ITE, PPF = 1 << 4, 1 << 6, 1 << 1
 QUEUE, STATUS, DATA = 0x10000, 0x20000, 0x30000
+AMD, AMD_RID, LOG = BASE + 0x600000, 0x8008, 0x50000
+AMD_CONTROL, AMD_CMD_HEAD, AMD_CMD_TAIL = 0x18, 0x2000, 0x2008
+AMD_EVT_HEAD, AMD_EVT_TAIL, AMD_STATUS = 0x2010, 0x2018, 0x2020
 SLOT, CONTROL = 1, 31
 COMMAND, IOVA, PASID, VALUE, RESULT = 0x00, 0x08, 0x10, 0x18, 0x20
 TIMEOUT, SILENT, ABSENT, DEAD, RESET, LOOK = 0x148, 0x200, 0x300, 0x600, 0x700, 0x100
@@ -109,6 +112,131 @@ class Guest:
         return self.load(self.bar(RESULT)), self.load(self.bar(VALUE))
 
 
+class AmdGuest(Guest):
+    """The same behind an AMD-Vi unit; its slot is on bus 0x80."""
+
+    def submit(self, *commands):
+        """Queues them and a completion wait; return: where it stores 7."""
+        at = STATUS + self.tail * 8
+        self.store(at, 0)
+        for low, high in (*commands, (1 << 60 | at | 1, 7)):
+            self.store(QUEUE + self.tail * 16, low)
+            self.store(QUEUE + self.tail * 16 + 8, high)
+            self.tail = (self.tail + 1) % 512
+        self.store(AMD + AMD_CMD_TAIL, self.tail << 4, 4)
+        return at
+
+    def next_event(self):
+        """The oldest of the log; return: its code, device and address, or None."""
+        head = self.load(AMD + AMD_EVT_HEAD, 4)
+        if head == self.load(AMD + AMD_EVT_TAIL, 4):
+            return None
+        low, high = self.load(LOG + head), self.load(LOG + head + 8)
+        self.store(AMD + AMD_EVT_HEAD, (head + 16) % 0x2000, 4)
+        return low >> 60, low & 0xffff, high
+
+    def interrupt(self):
+        """What a handler does first; return: was there one?"""
+        if not self.wait(AMD + AMD_STATUS, 2, 4, 2):
+            return False
+        self.store(AMD + AMD_STATUS, 2, 4)
+        return self.wait(AMD + AMD_STATUS, 0, 4, 2)
+
+
+def amd_registers(guest):
+    """What a driver does first, and what it finds."""
+    check("AMD-Vi: a unit that is off translates nothing",
+          guest.dma(2, DATA, 0x1234) == (1, 0x1234) and guest.load(DATA) == 0x1234)
+    check("AMD-Vi: features", guest.load(AMD + 0x30) == hw.AMD_EFR)
+    guest.store(AMD, 0x40000 | 0x101)
+    guest.store(AMD + 0x08, QUEUE | 9 << 56)
+    guest.store(AMD + 0x10, LOG | 9 << 56)
+    guest.store(AMD + AMD_CONTROL, 1 | 1 << 2 | 1 << 12)
+    check("AMD-Vi: the status says what runs", guest.wait(AMD + AMD_STATUS, 0x18, 4, 0x18))
+    status = guest.submit((8 << 60, 0))
+    check("AMD-Vi: a completion wait stores its word", guest.wait(status, 7))
+    check("AMD-Vi: the head has come to the tail",
+          guest.wait(AMD + AMD_CMD_HEAD, guest.tail << 4, 4))
+    check("AMD-Vi: without tables there is a fault", guest.dma(1, 0x777000)[0] == 2)
+    check("AMD-Vi: the log says who, where and why", guest.interrupt() and
+          guest.next_event() == (2, AMD_RID, 0x777000))
+
+
+def amd_errors(guest):
+    """A command that is malformed, and one that is refused."""
+    at = QUEUE + guest.tail * 16
+    status = guest.submit((0xf << 60, 0))
+    check("AMD-Vi: an unknown command is an event with its address", guest.interrupt() and
+          guest.next_event() == (5, 0, at))
+    time.sleep(0.01)
+    check("AMD-Vi: nothing goes on, and the status says so", guest.load(status) == 0 and
+          guest.wait(AMD + AMD_STATUS, 0, 4, 0x10))
+    guest.store(AMD + AMD_CONTROL, 1 | 1 << 2)
+    guest.store(AMD + AMD_CMD_TAIL, 0, 4)
+    check("AMD-Vi: the buffer is off", guest.wait(AMD + AMD_STATUS, 0, 4, 0x10))
+    guest.store(AMD + AMD_CMD_HEAD, 0, 4)
+    guest.tail = 0
+    guest.store(AMD + AMD_CONTROL, 1 | 1 << 2 | 1 << 12)
+    check("AMD-Vi: enabled again, it goes on from the head that was set",
+          guest.wait(guest.submit((8 << 60, 0)), 7))
+
+    for offset, value in ((TYPES, 1 << 5), (COUNT, 1), (TROUBLE, 1)):
+        guest.store(guest.control(offset), value)
+    status = guest.submit((8 << 60, 0))
+    check("AMD-Vi: a command that is meant is refused", guest.wait(guest.control(ERRORS), 2) and
+          guest.interrupt() and guest.next_event()[0] == 5 and guest.load(status) == 0)
+    guest.store(guest.control(PATIENCE), 20000000)
+    check("AMD-Vi: without a driver that minds, it is left out",
+          guest.wait(guest.control(RESCUES), 1) and guest.wait(guest.submit(), 7))
+    guest.store(guest.control(PATIENCE), 0)
+
+
+def amd_silence(guest):
+    """A device that does not answer: the wait is late, and there is an event."""
+    guest.store(guest.config(0x104), 1 << 31, 4)
+    time.sleep(0.05)
+    atc = (4 << 60 | AMD_RID << 32 | AMD_RID, 0x7ffffffffffff001)
+    check("AMD-Vi: a device with ATS answers", guest.wait(guest.submit(atc), 7) and
+          guest.next_event() is None)
+    guest.store(guest.control(TIMEOUT), 200000000)
+    guest.store(guest.control(SILENT + SLOT * 8), 1)
+    time.sleep(0.05)
+    status = guest.submit(atc)
+    time.sleep(0.05)
+    check("AMD-Vi: the wait behind a silent device is late", guest.load(status) == 0)
+    check("AMD-Vi: it completes, and an event says who", guest.wait(status, 7) and
+          guest.interrupt() and guest.next_event()[:2] == (7, AMD_RID))
+    check("AMD-Vi: there is one event", guest.next_event() is None)
+    guest.store(guest.control(SILENT + SLOT * 8), 0)
+    time.sleep(0.05)
+    check("AMD-Vi: it answers again", guest.wait(guest.submit(atc), 7) and
+          guest.next_event() is None)
+    for _ in range(3):
+        guest.dma(1, 0x777000)
+    guest.store(AMD + AMD_CONTROL, 1 | 1 << 12)
+    guest.dma(1, 0x777000)
+    count = 0
+    while guest.next_event():
+        count += 1
+    check("AMD-Vi: what is off logs nothing", count == 3, count)
+
+
+def amd(program, alist, directory):
+    """Registers of AMD-Vi."""
+    process = start(program, directory, vendor="amd")
+    process.stdout.readline()
+    guest = AmdGuest(directory + "/ram")
+    for part in (amd_registers, amd_errors, amd_silence):
+        part(guest)
+    process.send_signal(signal.SIGTERM)
+    error = process.communicate(timeout=60)[1].decode()
+    check("AMD-Vi: it ends when it is told to", process.returncode == 0 and not error, error)
+    done = subprocess.run([alist, "replay", directory + "/trace"], capture_output=True,
+                          check=False)
+    check("AMD-Vi: alist replay reads the trace", done.returncode == 0,
+          done.stdout.decode() + done.stderr.decode())
+
+
 def start(program, directory, **changes):
     """The program with a file of its own; return: the process and the file's content."""
     machine = {"ram": directory + "/ram", "memory": MEMORY, "base": BASE,
@@ -171,6 +299,11 @@ def tables():
           struct.unpack_from("<I", table, 4)[0] == len(table) and
           [struct.unpack_from("<HQ", table, 48 + 16 * unit + 6) for unit in range(2)] ==
           [(1, REGS), (2, REGS + 0x1000)], table)
+    table = hw.ivrs(2, BASE)
+    check("the IVRS table is whole", table[:4] == b"IVRS" and sum(table) & 0xff == 0 and
+          struct.unpack_from("<I", table, 4)[0] == len(table) == 48 + 2 * 48 and
+          [struct.unpack_from("<BxHHHQ", table, 48 + 48 * unit) for unit in range(2)] ==
+          [(0x11, 48, 0x40, 0x2c, AMD), (0x11, 48, 0x48, 0x2c, AMD + 0x4000)], table)
 
 
 def registers(guest):
@@ -290,6 +423,7 @@ def main():
         tables()
         wrong_files(program, directory)
         crashed(program, directory)
+        amd(program, alist, directory)
         process = start(program, directory)
         check("it says when it is ready", process.stdout.readline() == b"ready\n")
         guest = Guest(directory + "/ram")

@@ -89,7 +89,10 @@ static volatile uint64_t *map_resource(const char *bdf)
 
 static void place(struct function *function, const char *bdf)
 {
-	function->unit = (int)strtoul(bdf, NULL, 16) - 1;
+	int domain = (int)strtoul(bdf, NULL, 16);
+	int bus = (int)strtoul(bdf + strlen("0000:"), NULL, 16);
+
+	function->unit = domain ? domain - 1 : bus - HW_AMD_BUS;
 	function->slot = (int)strtoul(bdf + strlen("0000:00:"), NULL, 16);
 }
 
@@ -125,7 +128,7 @@ void hw_open(struct hardware *hw, int max)
 	for (i = 0; i < n; i++) {
 		struct function *function = &hw->function[hw->functions];
 
-		of_unit = i && !strncmp(bdf[i], bdf[i - 1], 4) ? of_unit + 1 : 1;
+		of_unit = i && !strncmp(bdf[i], bdf[i - 1], strlen("0000:00")) ? of_unit + 1 : 1;
 		if (max && of_unit > max)
 			continue;
 		function_take(hw, function, bdf[i]);

@@ -7,6 +7,7 @@
  *   unit.c       a unit's thread, and the pace of its queue
  *   vtd.c        registers of a VT-d unit
  *   smmuv3.c     registers of an SMMUv3
+ *   amd.c        registers of an AMD-Vi unit
  *   function.c   the functions: DMA, configuration space, agents
  *   crashed.c    tables that a kernel has left, for a crash kernel to find
  *   msi.c        interrupts, by QEMU's qtest socket
@@ -73,6 +74,16 @@ struct smmuv3 {
 	uint32_t gerror;
 };
 
+/* Registers of AMD-Vi. */
+struct amd {
+	uint64_t root, buffer;		/* of the device table and of commands */
+	bool runs;
+	uint32_t shown_head;
+	uint32_t status;
+	uint32_t to_tell;		/* bits that an interrupt is to be sent for */
+	uint32_t raised;		/* atomically: bits that the unit's thread shall show */
+};
+
 struct unit {
 	struct machine *machine;
 	const struct vendor *vendor;
@@ -98,6 +109,7 @@ struct unit {
 	union {
 		struct vtd vtd;
 		struct smmuv3 smmuv3;
+		struct amd amd;
 	};
 };
 
@@ -112,6 +124,8 @@ struct vendor {
 	 * SMMUv3's empties an ATC before it is enabled.
 	 */
 	bool off_answers;
+	/* Of unit 0 in segment 0, and so on; 0: each unit has a segment of its own. */
+	unsigned int first_bus;
 
 	/* Registers as they are at first, in memory that may be anything. */
 	void (*reset)(struct unit *unit);
@@ -179,6 +193,9 @@ void vtd_set_root(struct unit *unit, uint64_t rtaddr);
 /* smmuv3.c */
 extern const struct vendor smmuv3;
 
+/* amd.c */
+extern const struct vendor amd;
+
 /* function.c */
 void function_reset(struct function *function);
 void control_reset(struct unit *unit);
@@ -195,6 +212,8 @@ uint64_t crashed_root(const struct unit *unit, bool scalable);
 /* msi.c */
 void msi_open(const char *path);
 void msi_send(uint32_t addr, uint32_t data);
+/* As the MSI capability of a function of QEMU's has it, in a slot of bus 0; if it is enabled. */
+void msi_send_for(unsigned int slot);
 
 /* trace.c */
 void trace_open(const char *path);
@@ -249,8 +268,9 @@ static inline bool replace32(const struct machine *machine, uint64_t addr, uint3
 /* What the unit knows a function by. */
 static inline unsigned int requester(const struct unit *unit, unsigned int slot)
 {
-	(void)unit;
-	return slot << 3;
+	unsigned int bus = unit->vendor->first_bus ? unit->vendor->first_bus + unit->index : 0;
+
+	return bus << 8 | slot << 3;
 }
 
 /* The function with this requester id, NULL where there is none. */

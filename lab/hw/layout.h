@@ -5,7 +5,9 @@
  * A machine's units and functions lie in a part of the guest's memory that its kernel
  * leaves alone (memmap=SIZE$BASE on the command line; a reserved region of the device tree).
  * All is little-endian; offsets are from BASE. Unit u has the registers that its vendor
- * defines, and PCI segment u + 1, bus 0.
+ * defines, and PCI segment u + 1, bus 0. With AMD-Vi, it has bus HW_AMD_BUS + u of segment 0:
+ * its own PCI function, which the driver needs before any module is there, must be in the same
+ * segment, and is one of QEMU's.
  * A function's configuration space is a page of values, and a page of masks of the bits
  * that can be written; the slot is free where both IDs are 0.
  */
@@ -21,10 +23,16 @@
 #define HW_MAGIC	0x31776861UL
 #define HW_AT_MAGIC	0x0
 #define HW_AT_UNITS	0x4
+#define HW_AT_BUS	0x8		/* of unit 0 in segment 0; 0: units have segments */
 
 #define HW_REGISTERS(u)	(0x1000UL * (1 + (u)))	/* VT-d */
 #define HW_SMMU_SIZE	0x20000UL
 #define HW_SMMU(u)	(0x600000UL + (u) * HW_SMMU_SIZE)	/* SMMUv3 */
+#define HW_AMD_SIZE	0x4000UL
+#define HW_AMD(u)	(0x600000UL + (u) * HW_AMD_SIZE)	/* AMD-Vi */
+#define HW_AMD_BUS	0x80
+#define HW_AMD_SLOT	0x8		/* unit 0's function of QEMU's on bus 0 */
+#define HW_AMD_EFR	0x17000f000048daULL	/* extended features, in the IVRS table, too */
 #define HW_CONFIG(u, s)	(0x100000UL + ((u) * HW_SLOTS + (s)) * 0x2000UL)
 #define HW_MASKS	0x1000		/* from a function's configuration space */
 /* Not 0: the space was written, and the function has not looked. A write waits for that. */

@@ -6,7 +6,8 @@
  *
  *	{ "ram": path of the guest's memory, made here, "memory": its size,
  *	  "start": its address, "base": that of the hardware in it, "trace": path,
- *	  "report": path, "qtest": path of QEMU's socket, "vendor": "vtd" or "smmuv3",
+ *	  "report": path, "qtest": path of QEMU's socket,
+ *	  "vendor": "vtd", "amd" or "smmuv3",
  *	  "crashed": "legacy" or "scalable",
  *	  "units": [ { "timeout_ms": 300, "latency_us": { "wait": 10, ... },
  *		       "functions": [ { "slot": 1, "ats": true, "pri": true, "pasid_bits": 20,
@@ -50,6 +51,7 @@ static const struct {
 } vendors[] = {
 	{ "vtd", &vtd },
 	{ "smmuv3", &smmuv3 },
+	{ "amd", &amd },
 };
 
 void die(const char *format, ...)
@@ -132,7 +134,7 @@ static const struct vendor *find_vendor(const char *name, const char *path)
 	for (i = 0; i < sizeof(vendors) / sizeof(vendors[0]); i++)
 		if (!strcmp(vendors[i].name, name))
 			return vendors[i].vendor;
-	bad(path, "vendor: vtd or smmuv3");
+	bad(path, "vendor: vtd, amd or smmuv3");
 }
 
 static void make_function(struct unit *unit, struct json_object *object, const char *path)
@@ -316,6 +318,7 @@ int main(int argc, char **argv)
 		vtd_set_root(machine.units[u],
 			     crashed_root(machine.units[u], !strcmp(path, "scalable")));
 	store32(&machine, machine.base + HW_AT_UNITS, machine.nr_units);
+	store32(&machine, machine.base + HW_AT_BUS, machine.vendor->first_bus);
 	store32(&machine, machine.base + HW_AT_MAGIC, HW_MAGIC);
 	path = string(root, "qtest");
 	if (path)

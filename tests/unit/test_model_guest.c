@@ -90,7 +90,7 @@ static void start(struct rig *rig, uint64_t mode)
 {
 	struct model_config config = { .vendor = MODEL_VTD, .memory = &rig->memory };
 
-	rig->memory = (struct model_memory){ calloc(1, SIZE), SIZE };
+	rig->memory = (struct model_memory){ calloc(1, SIZE), SIZE, 0 };
 	assert_non_null(rig->memory.base);
 	rig->iommu = model_iommu_create(&config);
 	assert_non_null(rig->iommu);
@@ -491,7 +491,7 @@ static void tables_outside_of_memory_are_empty(void **state)
 
 static void other_vendors_have_no_guests(void **state)
 {
-	struct model_memory memory = { NULL, 0 };
+	struct model_memory memory = { NULL, 0, 0 };
 	unsigned int vendor;
 
 	(void)state;

@@ -235,6 +235,13 @@ static void snoop_work(struct work_struct *work)
 	snooper->returned = readq(snooper->waits);
 }
 
+static int unit_of(struct pci_dev *pdev)
+{
+	int domain = pci_domain_nr(pdev->bus);
+
+	return domain ? domain - 1 : pdev->bus->number - HW_AMD_BUS;
+}
+
 static int snoop_set(const char *value, const struct kernel_param *kp)
 {
 	struct pci_dev *pdev = function_of(value);
@@ -248,7 +255,7 @@ static int snoop_set(const char *value, const struct kernel_param *kp)
 		pci_dev_put(pdev);
 		return -ENODEV;
 	}
-	waits = ioremap(base + HW_BAR(pci_domain_nr(pdev->bus) - 1, HW_CONTROL_SLOT) +
+	waits = ioremap(base + HW_BAR(unit_of(pdev), HW_CONTROL_SLOT) +
 			HW_COUNT(5), sizeof(u64));
 	if (!waits) {
 		pci_dev_put(pdev);
@@ -290,6 +297,7 @@ struct segment {
 #ifdef CONFIG_X86
 	struct pci_sysdata sysdata;
 #endif
+	int bus;
 	struct resource window, busn;
 	void __iomem *config;
 };
@@ -300,7 +308,7 @@ static void __iomem *config_of(struct pci_bus *bus, unsigned int devfn)
 {
 	struct segment *segment = bus->sysdata;
 
-	if (bus->number || PCI_FUNC(devfn))
+	if (bus->number != segment->bus || PCI_FUNC(devfn))
 		return NULL;
 	return segment->config + HW_CONFIG(0, PCI_SLOT(devfn)) - HW_CONFIG(0, 0);
 }
@@ -361,7 +369,8 @@ static struct device *parent_of(int number)
 	return pdev ? &pdev->dev : NULL;
 }
 
-static int segment_add(struct segment *segment, int unit)
+/* @first_bus: of the units in segment 0; 0: each has a segment of its own. */
+static int segment_add(struct segment *segment, int unit, int first_bus)
 {
 	struct pci_host_bridge *bridge;
 	int ret;
@@ -370,8 +379,9 @@ static int segment_add(struct segment *segment, int unit)
 				  HW_CONFIG(unit, HW_SLOTS) - HW_CONFIG(unit, 0));
 	if (!segment->config)
 		return -ENOMEM;
+	segment->bus = first_bus ? first_bus + unit : 0;
 #ifdef CONFIG_X86
-	segment->sysdata.domain = unit + 1;
+	segment->sysdata.domain = first_bus ? 0 : unit + 1;
 	segment->sysdata.node = NUMA_NO_NODE;
 #endif
 	segment->window.name = "hwpci BARs";
@@ -380,6 +390,8 @@ static int segment_add(struct segment *segment, int unit)
 	segment->window.end = base + HW_BARS(unit + 1) - 1;
 	segment->busn.name = "hwpci bus";
 	segment->busn.flags = IORESOURCE_BUS;
+	segment->busn.start = segment->bus;
+	segment->busn.end = segment->bus;
 	ret = insert_resource(&iomem_resource, &segment->window);
 	if (ret) {
 		iounmap(segment->config);
@@ -408,20 +420,21 @@ static int segment_add(struct segment *segment, int unit)
 static int __init hwpci_init(void)
 {
 	void __iomem *header = ioremap(base, PAGE_SIZE);
-	u32 magic, units;
+	u32 magic, units, first_bus;
 	int unit, ret = 0;
 
 	if (!header)
 		return -ENOMEM;
 	magic = readl(header + HW_AT_MAGIC);
 	units = readl(header + HW_AT_UNITS);
+	first_bus = readl(header + HW_AT_BUS);
 	iounmap(header);
 	if (magic != HW_MAGIC || units > HW_MAX_UNITS) {
 		pr_err("hwpci: no hardware at %#lx\n", base);
 		return -ENODEV;
 	}
 	for (unit = 0; unit < units && !ret; unit++)
-		ret = segment_add(&segments[unit], unit);
+		ret = segment_add(&segments[unit], unit, first_bus);
 	/* What is there stays: a root bus that was added has no way back here. */
 	if (ret)
 		pr_err("hwpci: segment %d: error %d\n", unit, ret);
