@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A device is there and does not answer: hw_silent
+ * A device is there and does not answer: hw_silent [MILLISECONDS]
  *
  * Functions of both units share a domain; one of them is silent, so that its unit gives it
- * up after a while (ITE). How often is it asked, and how long does an unmap take that has to
- * do with it? Meanwhile, those who have nothing to do with it must not wait for it: unmaps of
+ * up after a while: 4 s, or what the driver sets. How often is it asked, how long does an unmap
+ * take that has to do with it, and can the device use what it has cached when that has
+ * returned? Meanwhile, those who have nothing to do with it must not wait for it: unmaps of
  * another domain, whose functions are behind the other unit, and grace periods of RCU.
  *
  * How long these take is told in ticks. A tick is a millisecond's sleep on a CPU of its own and
@@ -16,7 +17,8 @@
 #include "hw.h"
 
 #define IOVA		0x40000000UL
-#define TIMEOUT_NS	4000000000UL
+#define PATTERN		0x4711UL
+#define TIMEOUT_MS	4000
 #define SILENT_MS	9000
 #define WELL_MS		1500
 #define TIMES		2	/* as long as when all is well is no delay */
@@ -98,8 +100,15 @@ static void *grace_periods(void *arg)
 	return NULL;
 }
 
+struct guilty {
+	struct longest longest;
+	struct function *silent;	/* NULL: there is none */
+	bool through;			/* it has read after its page's unmap */
+};
+
 static void *unmap_guilty(void *arg)
 {
+	struct guilty *guilty = arg;
 	unsigned long begun;
 	uint64_t began;
 
@@ -107,7 +116,9 @@ static void *unmap_guilty(void *arg)
 	begun = ticks;
 	began = now_ns();
 	unmap(&hw.space, IOVA, SZ_4K);
-	keep_longest(arg, now_ns() - began, begun);
+	keep_longest(&guilty->longest, now_ns() - began, begun);
+	if (guilty->silent)
+		guilty->through = dma_read(guilty->silent, PASID_NONE, IOVA).ok;
 	return NULL;
 }
 
@@ -124,13 +135,15 @@ static unsigned long bound(const struct longest *before, const struct longest *n
 static struct waits measure(const char *name, struct function *silent,
 			    const struct waits *before)
 {
-	struct longest guilty = { 0 };
+	struct guilty guilty = { .silent = silent };
 	struct waits waits = { 0 };
 	uint64_t asked, timeouts;
 	unsigned long unmap_bound;
 	pthread_t thread[4];
 
 	map(&hw.space, mem, IOVA, SZ_4K);
+	if (silent)
+		expect_data(silent, PASID_NONE, IOVA, PATTERN);
 	asked = control_get(&hw, 0, HW_ATC_COUNT(hw.function[0].slot));
 	timeouts = control_get(&hw, 0, HW_TIMEOUTS);
 	stop = false;
@@ -158,21 +171,37 @@ static struct waits measure(const char *name, struct function *silent,
 		    "\"unmap_ms\": %.0f, \"innocent_unmap_ms\": %.1f, \"grace_period_ms\": %.1f, "
 		    "\"innocent_unmap_ticks\": %lu, \"bound_innocent_unmap_ticks\": %lu, "
 		    "\"grace_period_ticks\": %lu, \"bound_grace_period_ticks\": %lu, "
-		    "\"unmap_ticks\": %lu",
-		    (unsigned long)asked, MAX_ASKED, (unsigned long)timeouts, guilty.ns / 1e6,
+		    "\"unmap_ticks\": %lu, \"stale_through\": %d",
+		    (unsigned long)asked, MAX_ASKED, (unsigned long)timeouts, guilty.longest.ns / 1e6,
 		    waits.unmap.ns / 1e6, waits.grace.ns / 1e6, waits.unmap.ticks,
 		    unmap_bound, waits.grace.ticks,
-		    bound(before ? &before->grace : NULL, &waits.grace), guilty.ticks);
+		    bound(before ? &before->grace : NULL, &waits.grace), guilty.longest.ticks,
+		    guilty.through);
 	/* What does wait for the device is seen to. */
 	if (silent)
 		report_case("the bound of an unmap, and one that does wait", "\"fired\": %d, "
-			    "\"bound\": %lu, \"ticks\": %lu", guilty.ticks > unmap_bound,
-			    unmap_bound, guilty.ticks);
+			    "\"bound\": %lu, \"ticks\": %lu", guilty.longest.ticks > unmap_bound,
+			    unmap_bound, guilty.longest.ticks);
 	return waits;
 }
 
-int main(void)
+/* What gets through when the device is never told is seen to. */
+static void control(struct function *function)
 {
+	bool through;
+
+	map(&hw.space, mem, IOVA, SZ_4K);
+	expect_data(function, PASID_NONE, IOVA, PATTERN);
+	lose(&hw, TYPES_ATC);
+	unmap(&hw.space, IOVA, SZ_4K);
+	through = dma_read(function, PASID_NONE, IOVA).ok;
+	lose_end(&hw);
+	report_case("ATC commands lost", "\"fired_through\": %d", through);
+}
+
+int main(int argc, char **argv)
+{
+	uint64_t timeout = argc > 1 ? number(argv[1]) : TIMEOUT_MS;
 	struct function *silent, *other;
 	struct waits before;
 	int i;
@@ -180,6 +209,7 @@ int main(void)
 	pin(0);
 	hw_open(&hw, 2);
 	mem = memory(SZ_4K);
+	*mem = PATTERN;
 	mem2 = memory(SZ_4K);
 	silent = hw_first(&hw, 0);
 	other = &hw.function[hw.functions - 1];
@@ -190,10 +220,11 @@ int main(void)
 	domain_alloc(&hw.space, &silent->device);
 	for (i = 0; i < hw.functions - 1; i++)
 		share(&hw.function[i], &hw.space);
-	control_set(&hw, 0, HW_TIMEOUT, TIMEOUT_NS);
+	control_set(&hw, 0, HW_TIMEOUT, timeout * 1000000);
 
 	before = measure("all devices answer", NULL, NULL);
 	measure("a device does not answer", silent, &before);
 	measure("all answer again", NULL, NULL);
+	control(&hw.function[1]);
 	return 0;
 }

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What an unmap waits for: hw_wait
+ * What an unmap waits for: hw_wait [MILLISECONDS]
  *
- * A domain over 1, 2, 4, .. units, each of which takes its time for each command. One unit
- * alone says what its commands take; several that work at once must not take longer than the
- * slowest of them alone.
+ * A domain over 1, 2, 4, .. units, each of which takes its time for each command: 40 ms, or what
+ * a driver has the patience for. One unit alone says what its commands take; several that work
+ * at once must not take longer than the slowest of them alone.
  */
 #include <stdio.h>
 
 #include "hw.h"
 
 #define IOVA		0x40000000UL
-#define COMMAND_NS	40000000
+#define COMMAND_MS	40
 #define SLOW		3		/* the last unit, times that */
 #define REPEATS		5		/* at least */
 #define MORE_REPEATS	15		/* after the last that was shorter by 1% */
@@ -19,6 +19,7 @@
 
 static struct hardware hw;
 static char *mem;
+static uint64_t command_ns = COMMAND_MS * 1000000UL;
 
 /*
  * The shortest of some, in ns: what else the host does makes them longer. While that is above
@@ -96,16 +97,18 @@ static void report(int units, bool slower, uint64_t took, uint64_t alone)
 		    took / 1e6, (double)took / alone, BOUND, slower ? "" : number);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	uint64_t alone, took;
 	int units;
 
+	if (argc > 1)
+		command_ns = number(argv[1]) * 1000000;
 	hw_open(&hw, 1);
 	mem = memory(SZ_4K);
 
 	attach_units(0, 0);
-	set_latency(&hw, -1, COMMAND_NS);
+	set_latency(&hw, -1, command_ns);
 	alone = unmap_time(UINT64_MAX);
 	detach_units(0, 0);
 	report(1, false, alone, alone);
@@ -115,7 +118,7 @@ int main(void)
 	}
 	for (units = 2; units <= hw.units; units *= 2) {
 		attach_units(0, units - 1);
-		set_latency(&hw, -1, COMMAND_NS);
+		set_latency(&hw, -1, command_ns);
 		took = unmap_time(BOUND * alone);
 		detach_units(0, units - 1);
 		report(units, false, took, alone);
@@ -124,12 +127,12 @@ int main(void)
 	/* One is slower than the others. */
 	units = hw.units;
 	attach_units(units - 1, units - 1);
-	set_latency(&hw, units - 1, SLOW * COMMAND_NS);
+	set_latency(&hw, units - 1, SLOW * command_ns);
 	alone = unmap_time(UINT64_MAX);
 	detach_units(units - 1, units - 1);
 	attach_units(0, units - 1);
-	set_latency(&hw, -1, COMMAND_NS);
-	set_latency(&hw, units - 1, SLOW * COMMAND_NS);
+	set_latency(&hw, -1, command_ns);
+	set_latency(&hw, units - 1, SLOW * command_ns);
 	took = unmap_time(BOUND * alone);
 	detach_units(0, units - 1);
 	report(units, true, took, alone);
