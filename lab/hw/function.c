@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "hw.h"
@@ -32,6 +33,7 @@
 
 #define RESET_NS		1000000
 #define AGENT_NICE		15
+#define AGENT_PAUSE_NS		30000
 #define TRACED_STALE		16	/* accesses of an agent; more say nothing new */
 
 static void set(const struct unit *unit, unsigned int slot, uint64_t at, uint32_t value,
@@ -270,6 +272,7 @@ static void *agent_thread(void *arg)
 	uint64_t iova = load64(machine, bar(function, HW_AGENT_IOVA));
 	uint64_t pasid = load64(machine, bar(function, HW_AGENT_PASID));
 	uint64_t pages = load64(machine, bar(function, HW_AGENT_PAGES));
+	const struct timespec pause = { .tv_nsec = AGENT_PAUSE_NS };
 	uint64_t what, random = function->slot + 1;
 	uint64_t done = 0, faults = 0, stale = 0;
 
@@ -304,6 +307,8 @@ static void *agent_thread(void *arg)
 		store64(machine, bar(function, HW_AGENT_FAULTS), faults);
 		store64(machine, bar(function, HW_AGENT_STALE), stale);
 		store64(machine, bar(function, HW_AGENT_DONE), done);
+		if (function->unit->vendor->agents_pause)
+			nanosleep(&pause, NULL);
 	}
 	store64(machine, bar(function, HW_AGENT_RUNS), 0);
 	return NULL;

@@ -126,6 +126,11 @@ struct vendor {
 	bool off_answers;
 	/* Of unit 0 in segment 0, and so on; 0: each unit has a segment of its own. */
 	unsigned int first_bus;
+	/*
+	 * Its driver gives a command up after a second. A command waits for accesses that have
+	 * begun, and the thread of an agent may not have a CPU for that long: agents pause.
+	 */
+	bool agents_pause;
 
 	/* Registers as they are at first, in memory that may be anything. */
 	void (*reset)(struct unit *unit);

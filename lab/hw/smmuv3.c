@@ -63,7 +63,10 @@
 #define SSID_BITS	20ULL
 #define SID_BITS	16ULL
 
-/* S2P, S1P, AArch64, COHACC, ATS, ASID16, MSI, SEV, VMID16, CD2L, little-endian, no stalls, 2 levels */
+/*
+ * S2P, S1P, AArch64, COHACC, ATS, ASID16, MSI, SEV, VMID16, CD2L, little-endian, no stalls,
+ * stream tables of two levels
+ */
 #define IDR0_VALUE	(BIT(0) | BIT(1) | 2 << 2 | BIT(4) | BIT(10) | BIT(12) | BIT(13) | \
 			 BIT(14) | BIT(18) | BIT(19) | 2 << 21 | BIT(24) | BIT(27))
 #define IDR1_VALUE	(CMDQ_LOG2 << 21 | EVTQ_LOG2 << 16 | SSID_BITS << 6 | SID_BITS)
@@ -318,6 +321,7 @@ const struct vendor smmuv3 = {
 	.model = MODEL_SMMUV3,
 	.waits_at_head = true,
 	.off_answers = true,
+	.agents_pause = true,
 	.reset = reset,
 	.update = update,
 	.fetch = fetch,
