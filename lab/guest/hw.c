@@ -404,8 +404,22 @@ uint32_t hwpt_alloc(const struct hardware *hw, const struct function *function, 
 	return alloc_hwpt(hw, &alloc);
 }
 
-uint32_t nest_alloc(const struct hardware *hw, const struct function *function,
-		    uint32_t parent, uint64_t table)
+uint32_t hw_type(const struct hardware *hw, const struct function *function)
+{
+	struct iommu_hw_info info = { .size = sizeof(info), .dev_id = function->device.id };
+
+	if (ioctl(hw->space.fd, IOMMU_GET_HW_INFO, &info))
+		fail("%s: no hardware information: %s", function->device.bdf, strerror(errno));
+	return info.out_data_type;
+}
+
+bool hw_blocks_silent(const struct hardware *hw, const struct function *function)
+{
+	return hw_type(hw, function) != IOMMU_HW_INFO_TYPE_ARM_SMMUV3;
+}
+
+static uint32_t vtd_nest_alloc(const struct hardware *hw, const struct function *function,
+			       uint32_t parent, uint64_t table)
 {
 	struct iommu_hwpt_vtd_s1 s1 = { .pgtbl_addr = table, .addr_width = 48 };
 	struct iommu_hwpt_alloc alloc = {
@@ -415,6 +429,55 @@ uint32_t nest_alloc(const struct hardware *hw, const struct function *function,
 	};
 
 	return alloc_hwpt(hw, &alloc);
+}
+
+/* A function is known to the guest before it is attached to a nest. */
+static bool make_vdevice(struct hardware *hw, const struct function *function, uint32_t parent)
+{
+	struct iommu_viommu_alloc viommu = {
+		.size = sizeof(viommu), .type = IOMMU_VIOMMU_TYPE_ARM_SMMUV3,
+		.dev_id = function->device.id, .hwpt_id = parent,
+	};
+	struct iommu_vdevice_alloc vdevice = {
+		.size = sizeof(vdevice), .dev_id = function->device.id, .virt_id = VSID(function),
+	};
+
+	if (!hw->viommu[function->unit]) {
+		if (ioctl(hw->space.fd, IOMMU_VIOMMU_ALLOC, &viommu)) {
+			if (errno == EINVAL && function->unit)
+				return false;
+			fail("%s: no vIOMMU: %s", function->device.bdf, strerror(errno));
+		}
+		hw->viommu[function->unit] = viommu.out_viommu_id;
+	}
+	vdevice.viommu_id = hw->viommu[function->unit];
+	if (ioctl(hw->space.fd, IOMMU_VDEVICE_ALLOC, &vdevice))
+		fail("%s: no vDEVICE: %s", function->device.bdf, strerror(errno));
+	return true;
+}
+
+static uint32_t smmuv3_nest_alloc(struct hardware *hw, const struct function *function,
+				  uint32_t parent, uint64_t cd)
+{
+	/* One CD: V, stage 1; ATS in full. IHI 0070, 5.2. */
+	struct iommu_hwpt_arm_smmuv3 ste = { .ste = { cd | 5 << 1 | 1, 1 << 28 } };
+	struct iommu_hwpt_alloc alloc = {
+		.dev_id = function->device.id, .data_type = IOMMU_HWPT_DATA_ARM_SMMUV3,
+		.data_len = sizeof(ste), .data_uptr = (uintptr_t)&ste,
+	};
+
+	if (!make_vdevice(hw, function, parent))
+		return 0;
+	alloc.pt_id = hw->viommu[function->unit];
+	return alloc_hwpt(hw, &alloc);
+}
+
+uint32_t nest_alloc(struct hardware *hw, const struct function *function, uint32_t parent,
+		    uint64_t table)
+{
+	if (hw_type(hw, function) == IOMMU_HW_INFO_TYPE_ARM_SMMUV3)
+		return smmuv3_nest_alloc(hw, function, parent, table);
+	return vtd_nest_alloc(hw, function, parent, table);
 }
 
 void object_free(const struct hardware *hw, uint32_t id)

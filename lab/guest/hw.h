@@ -37,6 +37,7 @@ struct hardware {
 	volatile uint64_t *control[HW_MAX_UNITS];
 	int units;
 	struct space space;		/* of /dev/iommu; its IOAS is the first one */
+	uint32_t viommu[HW_MAX_UNITS];	/* SMMUv3: of the nests; 0: none yet */
 };
 
 struct access {
@@ -123,8 +124,21 @@ struct agents churn_until_stale(struct hardware *hw, const struct churn *churn, 
 uint32_t ioas_alloc(const struct hardware *hw);
 uint32_t hwpt_alloc(const struct hardware *hw, const struct function *function, uint32_t pt,
 		    uint32_t flags);
-uint32_t nest_alloc(const struct hardware *hw, const struct function *function,
-		    uint32_t parent, uint64_t table);
+/* enum iommu_hw_info_type of the function's unit. */
+uint32_t hw_type(const struct hardware *hw, const struct function *function);
+/*
+ * Does a driver that sets a silent device aside block it, too? SMMUv3's does not yet: what the
+ * device does through its ATC is counted there, but not called stale.
+ */
+bool hw_blocks_silent(const struct hardware *hw, const struct function *function);
+/*
+ * @table: guest-physical; VT-d: the top table, of four levels; SMMUv3: the CD. Return: 0 where
+ * the kernel refuses the parent behind the function's unit.
+ */
+uint32_t nest_alloc(struct hardware *hw, const struct function *function, uint32_t parent,
+		    uint64_t table);
+/* SMMUv3: what a guest knows a function by. */
+#define VSID(function)	((uint64_t)(function)->slot << 3)
 void object_free(const struct hardware *hw, uint32_t id);
 void attach_to(struct function *function, uint32_t pt);
 void attach_pasid(struct function *function, uint32_t pasid, uint32_t pt);

@@ -6,6 +6,9 @@
  * and attached, which turns its ATS off and on in legacy mode, then removed and found again,
  * which does so in both modes. No ATC command may reach it while its ATS is off, and nothing
  * stale may be in its ATC when it is on again.
+ *
+ * SMMUv3's driver empties an ATC after it has disabled ATS, and before it enables it: functions
+ * answer with ATS off there, and such commands are counted, no more.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,6 +16,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+#include <linux/iommufd.h>
 
 #include "hw.h"
 
@@ -31,6 +36,7 @@ static char *mem;
 static uint64_t *kept;
 static struct churn pages;
 static volatile bool stop;
+static bool off_answers;
 
 static int config_open(int flags)
 {
@@ -127,9 +133,10 @@ static void beside(const char *name, void *(*toggle)(void *))
 	if (!toggles.times)
 		fail("%s: not once", name);
 	report_case(name, "\"stale\": %lu, \"stale_entries\": %lu, "
-		    "\"wrong_commands_with_ATS_off\": %lu, \"times\": %lu, "
+		    "\"%scommands_with_ATS_off\": %lu, \"times\": %lu, "
 		    "\"ATS_was_off_when_detached\": %lu", agents.stale, look(&hw),
-		    (unsigned long)(off() - commands), toggles.times, toggles.off);
+		    off_answers ? "" : "wrong_", (unsigned long)(off() - commands),
+		    toggles.times, toggles.off);
 }
 
 /* A kernel that asks until it is answered has to come to an end. */
@@ -167,6 +174,7 @@ int main(void)
 {
 	hw_open(&hw, 2);
 	toggled = &hw.function[1];
+	off_answers = hw_type(&hw, toggled) == IOMMU_HW_INFO_TYPE_ARM_SMMUV3;
 	mem = memory(PAGES * SZ_4K);
 	kept = memory(SZ_4K);
 	*kept = 0x77;

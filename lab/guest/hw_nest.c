@@ -8,6 +8,9 @@
  * page by the guest's address. Asked for alone, then beside DMA, then beside DMA and nests
  * that come and go; and the guest's own unmaps, by IOMMU_HWPT_INVALIDATE. If a unit refuses
  * that, the guest has to be told.
+ *
+ * SMMUv3: the nests of a unit have its vSMMU's VMID, all of them one ASID. A VMID is one unit's,
+ * so other units may be refused. The kernel does not tell a guest of a command that is refused.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -27,13 +30,26 @@
 #define FEW_ROUNDS	20
 #define PATTERN(page)	(0x5678000000000000UL + (page))
 
-#define PTE_FLAGS	7UL		/* present, writable, user */
+#define VTD_FLAGS	7UL		/* present, writable, user */
+#define ARM_TABLE	3UL
+#define ARM_LEAF	0x743UL		/* a page, user, inner shareable, accessed */
+#define ASID		1UL
+/* CD: 48 bits, TTB1 off, V, addresses of 48 bits, AArch64, R, A, ASET. IHI 0070, 5.4. */
+#define CD		(16UL | 1UL << 30 | 1UL << 31 | 5UL << 32 | 1UL << 41 | 7UL << 45 | \
+			 ASID << 48)
+#define CD_PAGE		4
 
 static struct hardware hw;
 static char *mem, *tables;
 static uint32_t ioas, parent, nest[64];
 static struct churn pages;
 static volatile bool stop;
+static bool smmuv3;
+
+static uint64_t leaf(unsigned int page)
+{
+	return (DATA + page * SZ_4K) | (smmuv3 ? ARM_LEAF : VTD_FLAGS);
+}
 
 static uint64_t *pte(unsigned int page)
 {
@@ -43,17 +59,21 @@ static uint64_t *pte(unsigned int page)
 /* Four levels for VA..: 0, 1, 0, and the pages from 0. */
 static void build_tables(void)
 {
+	uint64_t table = smmuv3 ? ARM_TABLE : VTD_FLAGS;
+	uint64_t *cd = (uint64_t *)(tables + CD_PAGE * SZ_4K);
 	unsigned int page;
 
-	*(uint64_t *)tables = (TABLES + SZ_4K) | PTE_FLAGS;
-	*((uint64_t *)(tables + SZ_4K) + (VA >> 30)) = (TABLES + 2 * SZ_4K) | PTE_FLAGS;
-	*(uint64_t *)(tables + 2 * SZ_4K) = (TABLES + 3 * SZ_4K) | PTE_FLAGS;
+	*(uint64_t *)tables = (TABLES + SZ_4K) | table;
+	*((uint64_t *)(tables + SZ_4K) + (VA >> 30)) = (TABLES + 2 * SZ_4K) | table;
+	*(uint64_t *)(tables + 2 * SZ_4K) = (TABLES + 3 * SZ_4K) | table;
 	for (page = 0; page < PAGES; page++)
-		*pte(page) = (DATA + page * SZ_4K) | PTE_FLAGS;
+		*pte(page) = leaf(page);
+	cd[0] = CD;
+	cd[1] = TABLES;
 }
 
 /* Return: 0 or an errno; how many entries were done in @done. */
-static int try_invalidate(uint32_t id, unsigned int page, unsigned int *done)
+static int vtd_try_invalidate(uint32_t id, unsigned int page, unsigned int *done)
 {
 	struct iommu_hwpt_vtd_s1_invalidate entry = {
 		.addr = VA + page * SZ_4K, .npages = 1,
@@ -70,11 +90,33 @@ static int try_invalidate(uint32_t id, unsigned int page, unsigned int *done)
 	return error;
 }
 
-static void invalidate(uint32_t id, unsigned int page)
+/* TLBI_NH_VA of the leaf, ATC_INV; the kernel knows the VMID. IHI 0070, 4.4.2, 4.5.1. */
+static void smmuv3_invalidate(const struct function *function, unsigned int page)
+{
+	struct iommu_viommu_arm_smmuv3_invalidate cmds[] = {
+		{ { 0x12 | ASID << 48, (VA + page * SZ_4K) | 1 } },
+		{ { 0x40 | VSID(function) << 32, VA + page * SZ_4K } },
+	};
+	struct iommu_hwpt_invalidate inv = {
+		.size = sizeof(inv), .hwpt_id = hw.viommu[function->unit],
+		.data_uptr = (uintptr_t)cmds, .entry_len = sizeof(cmds[0]), .entry_num = 2,
+		.data_type = IOMMU_VIOMMU_INVALIDATE_DATA_ARM_SMMUV3,
+	};
+
+	if (ioctl(hw.space.fd, IOMMU_HWPT_INVALIDATE, &inv) || inv.entry_num != 2)
+		fail("the nest's page is not invalidated: %u: %s", inv.entry_num, strerror(errno));
+}
+
+static void invalidate(int i, unsigned int page)
 {
 	unsigned int done;
-	int error = try_invalidate(id, page, &done);
+	int error;
 
+	if (smmuv3) {
+		smmuv3_invalidate(&hw.function[i], page);
+		return;
+	}
+	error = vtd_try_invalidate(nest[i], page, &done);
 	if (error || done != 1)
 		fail("the nest's page is not invalidated: %s", strerror(error));
 }
@@ -86,12 +128,12 @@ static void refused_by_a_unit(void)
 	unsigned long hits;
 
 	trouble(&hw, unit, HW_REFUSE, TYPES_IOTLB, 0, ALWAYS);
-	error = try_invalidate(nest[0], 0, &done);
+	error = vtd_try_invalidate(nest[0], 0, &done);
 	hits = control_get(&hw, unit, HW_TROUBLE_HITS);
 	trouble(&hw, unit, 0, 0, 0, 0);
 	report_case("a unit refuses the guest's invalidation", "\"wrong_done\": %u, "
 		    "\"wrong_told\": %d, \"fired\": %lu", done, error != EIO, hits);
-	invalidate(nest[0], 0);
+	invalidate(0, 0);
 }
 
 static unsigned long once(unsigned long *through)
@@ -157,11 +199,11 @@ static void own_unmap(void)
 	*pte(0) = 0;
 	before = look(&hw);
 	for (i = 0; i < hw.functions; i++)
-		invalidate(nest[i], 0);
+		invalidate(i, 0);
 	stale = look(&hw);
 	for (i = 0; i < hw.functions; i++)
 		through += dma_read(&hw.function[i], PASID_NONE, VA).ok;
-	*pte(0) = DATA | PTE_FLAGS;
+	*pte(0) = leaf(0);
 	unmap_in(&hw, ioas, DATA, PAGES * SZ_4K);
 	report_case("nest: the guest unmaps", "\"stale\": %lu, \"stale_through\": %lu, "
 		    "\"fired_before\": %lu", stale, through, before);
@@ -173,21 +215,31 @@ int main(void)
 	struct agents agents;
 	unsigned int page;
 	pthread_t thread;
-	int i;
+	int units, i;
 
 	hw_open(&hw, 0);
 	mem = memory(PAGES * SZ_4K);
-	tables = memory(4 * SZ_4K);
+	tables = memory((CD_PAGE + 1) * SZ_4K);
+	smmuv3 = hw_type(&hw, &hw.function[0]) == IOMMU_HW_INFO_TYPE_ARM_SMMUV3;
 	for (page = 0; page < PAGES; page++)
 		*(uint64_t *)(mem + page * SZ_4K) = PATTERN(page);
 	build_tables();
 	ioas = ioas_alloc(&hw);
-	map_in(&hw, ioas, tables, TABLES, 4 * SZ_4K);
+	map_in(&hw, ioas, tables, TABLES, (CD_PAGE + 1) * SZ_4K);
 	parent = hwpt_alloc(&hw, &hw.function[0], ioas, IOMMU_HWPT_ALLOC_NEST_PARENT);
+	units = hw.units;
 	for (i = 0; i < hw.functions; i++) {
-		nest[i] = nest_alloc(&hw, &hw.function[i], parent, TABLES);
+		nest[i] = nest_alloc(&hw, &hw.function[i], parent,
+				     TABLES + (smmuv3 ? CD_PAGE * SZ_4K : 0));
+		if (!nest[i]) {
+			hw.functions = i;
+			hw.units = hw.function[i].unit;
+			break;
+		}
 		attach_to(&hw.function[i], nest[i]);
 	}
+	report_case("units behind one parent", smmuv3 ? "\"refused\": %d" : "\"wrong_refused\": %d",
+		    units - hw.units);
 
 	pages = (struct churn){
 		.ioas = ioas, .memory = mem, .iova = DATA,
@@ -212,7 +264,8 @@ int main(void)
 		    look(&hw), moves);
 
 	own_unmap();
-	refused_by_a_unit();
+	if (!smmuv3)
+		refused_by_a_unit();
 	control("unmap of a parent, IOTLB commands lost", TYPES_IOTLB);
 	control("unmap of a parent, ATC commands lost", TYPES_ATC);
 	return 0;

@@ -142,15 +142,13 @@ static void pull_out(struct function *function)
 int main(void)
 {
 	uint64_t *kept;
-	int i;
 
 	hw_open(&hw, 0);
 	mem = memory(SZ_4K);
 	kept = memory(SZ_4K);
 	*kept = 0x77;
 	domain_alloc(&hw.space, &hw.function[0].device);
-	for (i = 0; i < hw.functions; i++)
-		attach(&hw.function[i].device, &hw.space);
+	hw_share(&hw);
 	map(&hw.space, kept, KEPT, SZ_4K);
 	control_set(&hw, 0, HW_TIMEOUT, TIMEOUT_NS);
 
