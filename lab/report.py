@@ -183,15 +183,17 @@ def cases_markdown(results):
 
 def chart_units(results):
     """
-    hw-units.svg: what an unmap over several units takes, by guest/hw_wait.c. Return: is there
-    one? Not without gnuplot, and not of what was not measured.
+    hw-units.svg: what an unmap over several units takes, by guest/hw_wait.c on the machine that
+    has most of them. Return: is there one? Not without gnuplot, and not of what was not measured.
     """
-    lines = {}
+    machines = {}
     for result in results:
         for case in result.get("cases", []):
             if "units" in case:
-                lines.setdefault(result["kernel"], []).append((case["units"],
-                                                               case["of_slowest"]))
+                machines.setdefault(result["machine"], {}).setdefault(
+                    result["kernel"], []).append((case["units"], case["of_slowest"]))
+    lines = max(machines.values(), default={},
+                key=lambda lines: max(max(points) for points in lines.values()))
     if not lines or not shutil.which("gnuplot"):
         return False
     name = os.path.join(OUT, "hw-units")
