@@ -90,6 +90,34 @@ def start(program, directory, **changes):
                                             "units": units, **changes})
 
 
+def tables():
+    """What lab/hw.py adds to a device tree, and to command lines."""
+    hw = vtd.hw
+    tree = hw.device_tree(2, BASE)
+    check("each SMMU has a node and registers of its own",
+          all(f"hw_smmu{unit}: iommu@{REGS + unit * 0x20000:x} {{" in tree and
+              f"reg = <0x0 {REGS + unit * 0x20000:#x} 0x0 0x20000>;" in tree
+              for unit in range(2)) and
+          "hw_smmu2" not in tree, tree)
+    check("each segment names its SMMU",
+          all(f"hwpci-{unit + 1} {{" in tree and f"iommu-map = <0x0 &hw_smmu{unit} 0x0 0x10000>;"
+              in tree and f"linux,pci-domain = <{unit + 1}>;" in tree for unit in range(2)), tree)
+    check("the hardware's memory is reserved",
+          f"hw@{BASE:x} {{" in tree and f"reg = <0x0 {BASE:#x} 0x0 0x1000000>;" in tree, tree)
+    hardware = hw.Hardware({"vendor": "smmuv3", "memory": 128}, "/nowhere", "machine.toml")
+    check("it lies in the guest's memory, which begins at 1 GiB",
+          hardware.base == START + (64 << 20) and
+          hardware.append() == f"HW_BASE={hardware.base:#x}" and
+          f"hw@{hardware.base:x}" in hardware.device_tree(), hardware.append())
+    check("VT-d has no device tree", not hw.Hardware({}, "/nowhere", "m.toml").device_tree())
+    try:
+        hw.units_of({"vendor": "x"}, "machine.toml")
+        check("an unknown vendor is refused", False)
+    except vtd.LabError as error:
+        check("an unknown vendor is refused", "machine.toml" in str(error) and
+              "vendor" in str(error), error)
+
+
 def registers(guest):
     """What a driver does first."""
     check("both stages are there", guest.load(REGS + IDR0, 4) & 3 == 3)
@@ -206,6 +234,7 @@ def silence(guest):
 def main():
     """All of it, with one machine."""
     program, alist = sys.argv[1:]
+    tables()
     with tempfile.TemporaryDirectory(prefix="hw-", dir="/dev/shm") as directory:
         for name, changes in {
                 "a base below the memory": {"base": START - 4096},
