@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * One domain over all units: hw_unmap
+ * One domain over all units: hw_unmap [second]
  *
- * Over the first one alone, where the kernel does not let units share a domain.
+ * Over the first one alone, where the kernel does not let units share a domain. "second": its
+ * page table is a second stage, which SMMUv3's units do not share.
  *
  * Every function reads what is mapped; after an unmap it gets a fault, and no cache has
  * anything of it. Then agents read as fast as they can while pages come and go, and count
@@ -12,6 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <linux/iommufd.h>
 
 #include "hw.h"
 
@@ -66,8 +69,9 @@ static void control(const char *name, unsigned int types)
 		    "\"lost\": %lu", stale, through, agents.stale, lost);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	bool second = argc > 1 && !strcmp(argv[1], "second");
 	unsigned long stale, through;
 	struct agents agents;
 	unsigned int page;
@@ -78,8 +82,13 @@ int main(void)
 	mem = memory(PAGES * SZ_4K);
 	for (page = 0; page < PAGES; page++)
 		*(uint64_t *)(mem + page * SZ_4K) = PATTERN(page);
-	domain_alloc(&hw.space, &hw.function[0].device);
-	report_case("units behind one domain", "\"wrong_refused\": %d", units - hw_share(&hw));
+	if (second)
+		hw.space.hwpt = hwpt_alloc(&hw, &hw.function[0], hw.space.ioas,
+					   IOMMU_HWPT_ALLOC_NEST_PARENT);
+	else
+		domain_alloc(&hw.space, &hw.function[0].device);
+	report_case("units behind one domain", second ? "\"refused\": %d" : "\"wrong_refused\": %d",
+		    units - hw_share(&hw));
 
 	pages = (struct churn){
 		.ioas = hw.space.ioas, .memory = mem, .iova = IOVA,
