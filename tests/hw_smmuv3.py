@@ -109,6 +109,14 @@ def tables():
           hardware.base == START + (64 << 20) and
           hardware.append() == f"HW_BASE={hardware.base:#x}" and
           f"hw@{hardware.base:x}" in hardware.device_tree(), hardware.append())
+    for longest, starved in ((None, False), (300, False), (301, True)):
+        with tempfile.TemporaryDirectory() as directory:
+            hardware = hw.Hardware({}, directory, "m.toml")
+            if longest:
+                with open(hardware.report, "w", encoding="utf-8") as file:
+                    json.dump({"units": [{"longest_ms": 1}, {"longest_ms": longest}]}, file)
+            check(f"{longest} ms without a look: {'' if starved else 'not '}starved",
+                  hardware.starved() == starved)
     check("VT-d has no device tree", not hw.Hardware({}, "/nowhere", "m.toml").device_tree())
     try:
         hw.units_of({"vendor": "x"}, "machine.toml")
@@ -255,7 +263,7 @@ def main():
         with open(directory + "/report", encoding="utf-8") as file:
             unit = json.load(file)["units"][0]
         check("the report counts", unit["timeouts"] == 2 and unit["errors"] == 3 and
-              unit["commands"]["dev_tlb"] == 5, unit)
+              unit["commands"]["dev_tlb"] == 5 and unit["longest_ms"] < 60000, unit)
         done = subprocess.run([alist, "replay", directory + "/trace"], capture_output=True,
                               check=False)
         check("alist replay reads the trace", done.returncode == 0,

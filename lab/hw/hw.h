@@ -104,6 +104,7 @@ struct unit {
 	unsigned int slot;		/* of the model's queue, the next one */
 	unsigned long faults;		/* of the model, that were seen */
 	uint64_t steps, timeout;	/* of the model's time */
+	uint64_t longest_ns;		/* between two looks at the guest: the host was busy */
 
 	pthread_mutex_t events;		/* of those who report a fault or a page request */
 	union {

@@ -265,8 +265,9 @@ static void report(struct machine *machine, const char *path)
 		for (t = 1; t < 10; t++)
 			fprintf(file, "%s\"%s\": %" PRIu64, t > 1 ? ", " : "", type_names[t],
 				control_load(unit, HW_COUNT(t)));
-		fprintf(file, "}, \"timeouts\": %" PRIu64 ", \"errors\": %" PRIu64 "}",
-			control_load(unit, HW_TIMEOUTS), control_load(unit, HW_ERRORS));
+		fprintf(file, "}, \"timeouts\": %" PRIu64 ", \"errors\": %" PRIu64
+			", \"longest_ms\": %" PRIu64 "}", control_load(unit, HW_TIMEOUTS),
+			control_load(unit, HW_ERRORS), unit->longest_ns / 1000000);
 	}
 	fprintf(file, "]}\n");
 	if (fclose(file))
