@@ -18,8 +18,8 @@
 #include "hw.h"
 
 #define PARAMETERS	"/sys/module/hwpci/parameters/"
-#define FUNCTION	"0001:00:02.0"
-#define WITHOUT_PRI	"0001:00:03.0"	/* an unbind drains no page requests */
+#define SLOT		2		/* of the first unit, as the next one */
+#define SLOT_WITHOUT_PRI 3		/* an unbind drains no page requests */
 #define PAGES		32
 #define ROUNDS		150
 #define AT		((char *)0x10000000000UL)
@@ -30,6 +30,14 @@
 
 static struct hardware hw;
 static struct function function;
+
+static void open_slot(int slot)
+{
+	char bdf[16];
+
+	snprintf(bdf, sizeof(bdf), "%.8s%02x.0", hw.function[0].device.bdf, slot);
+	function_open(&function, bdf);
+}
 
 static void map_pages(unsigned int first, unsigned int n)
 {
@@ -181,7 +189,7 @@ static void unbind_beside_exit(void)
 	struct child child;
 	pid_t pid;
 
-	function_open(&function, WITHOUT_PRI);
+	open_slot(SLOT_WITHOUT_PRI);
 	set_latency(&hw, function.unit, COMMAND_NS);
 	for (delay = 0; delay < DELAYS; delay++) {
 		child = start_child(false, &pid);
@@ -221,7 +229,7 @@ int main(void)
 	uint32_t pasid;
 
 	hw_open(&hw, 1);
-	function_open(&function, FUNCTION);
+	open_slot(SLOT);
 	pasid = in_a_child(true);
 	stale = look(&hw);
 	got = through(pasid);
