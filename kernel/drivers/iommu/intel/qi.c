@@ -26,7 +26,7 @@
  *
  *   A bad descriptor (IQE) is replaced by a wait descriptor that writes to a dummy word, and
  *   the queue goes on. The next wait descriptor identifies the submission: its waiter gets
- *   -EINVAL.
+ *   -EINVAL. A queue that stays where it is for QI_STUCK_NS is given up: all waiters get -EIO.
  *
  *   A device-TLB invalidation that times out (ITE) aborts the wait descriptors that have been
  *   fetched: their numbers are never written. Software completes them instead. Their waiters
@@ -56,6 +56,9 @@
 
 /* A batch that finds no room for so long is dropped, in nanoseconds. */
 #define QI_FULL_NS	(100 * NSEC_PER_USEC)
+
+/* For so long a replaced descriptor may be rejected again, in nanoseconds. */
+#define QI_STUCK_NS	NSEC_PER_SEC
 
 /* Reads of a status word in one look, and nanoseconds from one read of FSTS to the next. */
 #define QI_SPINS	64
@@ -251,6 +254,27 @@ static void qi_complete(struct intel_iommu *iommu, unsigned int end, u16 sid, in
 			     !sid && several ? -ETIMEDOUT : error);
 }
 
+/* Return: the number of the submission that @slot is in, or 0; @slot is its last one then. */
+static u32 qi_find_wait(struct intel_iommu *iommu, unsigned int *slot)
+{
+	while (*slot != iommu->qi->free_head && !qi_slot_waits(iommu, *slot))
+		*slot = qi_next(*slot);
+	return *slot != iommu->qi->free_head ? qi_slot_seq(iommu, *slot) : 0;
+}
+
+/*
+ * Is IQE still the one that has been handled? The hardware may take its time to clear it and to
+ * fetch the descriptor that is there now, above all if software emulates it.
+ */
+static bool qi_goes_on(struct intel_iommu *iommu)
+{
+	struct q_inval *qi = iommu->qi;
+	unsigned int slot = qi_head(iommu);
+
+	return slot == qi->bad_slot && qi_find_wait(iommu, &slot) == qi->bad_seq &&
+	       (s64)(local_clock() - qi->bad_since) < QI_STUCK_NS;
+}
+
 /* The hardware stays at a descriptor that it does not understand. */
 static void qi_drop_bad(struct intel_iommu *iommu)
 {
@@ -258,11 +282,9 @@ static void qi_drop_bad(struct intel_iommu *iommu)
 	unsigned int head = qi_head(iommu);
 	bool wide = ecap_smts(iommu->ecap);
 	unsigned int slot = head;
-	u32 seq = 0;
+	u32 seq = qi_find_wait(iommu, &slot);
 
-	while (slot != qi->free_head && !qi_slot_waits(iommu, slot))
-		slot = qi_next(slot);
-	if (head == qi->free_head || (head == qi->bad_slot && qi->seq == qi->bad_seq)) {
+	if (head == qi->bad_slot && seq == qi->bad_seq) {
 		/* It is not about descriptors, or not even a plain one is understood. */
 		pr_err_ratelimited("%s: invalidation queue does not recover\n", iommu->name);
 		qi_set_last_fault(qi, 0, -EIO);
@@ -270,13 +292,12 @@ static void qi_drop_bad(struct intel_iommu *iommu)
 		return;
 	}
 	qi->bad_slot = head;
-	qi->bad_seq = qi->seq;
+	qi->bad_seq = seq;
+	qi->bad_since = local_clock();
 	qi_set_last_fault(qi, 0, -EINVAL);
 
-	if (slot != qi->free_head) {
-		seq = qi_slot_seq(iommu, slot);
+	if (slot != qi->free_head)
 		qi_set_fault(qi, slot, seq, 0, -EINVAL);
-	}
 	if (slot == head)
 		qi_write(qi_slot(iommu, head), wide, qi_wait_qw0(seq),
 			 virt_to_phys(&qi->desc_status[head]));
@@ -312,14 +333,19 @@ static u16 qi_find_silent(struct intel_iommu *iommu, unsigned int head)
 static void qi_handle_faults(struct intel_iommu *iommu)
 {
 	struct q_inval *qi = iommu->qi;
-	u32 faults;
+	u32 cleared, faults;
 
 	lockdep_assert_held(&qi->q_lock);
 
 	WRITE_ONCE(qi->looked, local_clock());
-	faults = readl(iommu->reg + DMAR_FSTS_REG) & QI_FAULTS;
-	if (!faults)
+	cleared = readl(iommu->reg + DMAR_FSTS_REG) & QI_FAULTS;
+	if (!cleared)
 		return;
+	faults = cleared;
+	if (faults & DMA_FSTS_IQE && qi_goes_on(iommu))
+		faults &= ~DMA_FSTS_IQE;
+	if (!faults)
+		goto out;
 	qi_dump_fault(iommu, faults);
 	WRITE_ONCE(qi->errors, qi->errors + 1);
 	/* Pairs with the one in qi_poll(): before anything is completed. */
@@ -334,8 +360,9 @@ static void qi_handle_faults(struct intel_iommu *iommu)
 		qi_set_last_fault(qi, sid, -EAGAIN);
 		qi_complete(iommu, head, sid, -EAGAIN);
 	}
+out:
 	/* The queue goes on, in emulations only when the tail is written. */
-	qi_write_reg(iommu, DMAR_FSTS_REG, faults);
+	qi_write_reg(iommu, DMAR_FSTS_REG, cleared);
 	qi_tell_hardware(iommu);
 }
 

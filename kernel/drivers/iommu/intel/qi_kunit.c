@@ -41,6 +41,7 @@ struct fake {
 	bool no_sid;			/* ITE does not name the device */
 	bool no_drain;			/* page requests are not supported */
 	bool dead;			/* understands nothing */
+	unsigned int late;		/* so many writes of FSTS clear nothing */
 	bool busy;			/* others abort, and use slots again */
 	bool times_out;			/* at once, where a device does not answer */
 	unsigned int rejects;		/* so many descriptors, whatever they are */
@@ -133,7 +134,9 @@ static void fake_write(struct intel_iommu *iommu, unsigned int reg, u32 value)
 {
 	struct fake *fake = to_fake(iommu);
 
-	if (reg == DMAR_FSTS_REG)
+	if (reg == DMAR_FSTS_REG && fake->late)
+		fake->late--;
+	else if (reg == DMAR_FSTS_REG)
 		fake->fsts &= ~value;
 	if (reg == DMAR_IQT_REG) {
 		if (fake->busy && fake->tail != value >> qi_shift(iommu))
@@ -625,6 +628,33 @@ static void dead_queue_fails(struct kunit *test)
 	fake->dead = true;
 	for (i = 0; i < 3; i++)
 		expect_wait(test, submit(fake, ANSWERS, 0), -EIO, 0);
+}
+
+/* IQE is seen again until the hardware has taken what was written: that is no second error. */
+static void late_clear_is_waited_for(struct kunit *test)
+{
+	struct fake *fake = test->priv;
+	struct qi_batch batch;
+	unsigned int i;
+	u64 hit, other;
+	u16 silent;
+
+	for (i = 1; i < 4; i++) {
+		qi_batch_init(&batch);
+		add_iotlb(fake, &batch);
+		qi_batch_add(&fake->iommu, &batch, BAD_TYPE, 0);
+		add_iotlb(fake, &batch);
+		fake->late = 100;
+		hit = qi_batch_submit(&fake->iommu, &batch);
+		KUNIT_EXPECT_EQ(test, qi_poll(&fake->iommu, hit, &silent), -EINPROGRESS);
+		/* The queue is used meanwhile. */
+		other = submit(fake, ANSWERS, 0);
+		expect_wait(test, hit, -EINVAL, 0);
+		expect_wait(test, other, 0, 0);
+		KUNIT_EXPECT_EQ(test, fake->late, 0);
+		KUNIT_EXPECT_EQ(test, fake->qi.errors, i);
+	}
+	expect_works(test);
 }
 
 static void device_that_was_asked_alone(struct kunit *test)
@@ -1164,6 +1194,7 @@ static struct kunit_case queue_cases[] = {
 	CASE(full_queue_fails),
 	CASE(full_behind_a_pending_piece),
 	CASE(full_behind_a_complete_piece),
+	CASE(late_clear_is_waited_for),
 	CASE(dead_queue_fails),
 	CASE(dead_queue_is_not_busy_for_ever),
 	CASE(device_that_was_asked_alone),
