@@ -33,14 +33,14 @@ STACK_PATHS = [
     ["intel_iommu_tlb_sync", "cache_tag_flush_range", "cache_tag_flush_devtlb_psi",
      "qi_batch_add_pasid_dev_iotlb", "qi_batch_flush_descs", "qi_submit_sync"],
     # The list: commands are made; the batch gets full, and the queue is; a wait takes longer
-    # than a moment.
+    # than a moment, and looks for faults.
     ["intel_iommu_tlb_sync", "cache_tag_flush_range", "send_iotlb"],
     ["intel_iommu_tlb_sync", "cache_tag_flush_range", "send_piotlb"],
     ["intel_iommu_tlb_sync", "cache_tag_flush_range", "send_atc"],
     ["intel_iommu_tlb_sync", "cache_tag_flush_range", "qi_batch_queue", "qi_batch_submit",
-     "qi_wait_room"],
+     "qi_wait_room", "qi_look_for_faults"],
     ["intel_iommu_tlb_sync", "cache_tag_flush_range", "__iommu_attach_flush_slow", "flush_wait",
-     "qi_poll"],
+     "qi_poll", "qi_look_for_faults"],
 ]
 
 ARCHES = {

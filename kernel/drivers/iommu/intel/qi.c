@@ -330,18 +330,14 @@ static u16 qi_find_silent(struct intel_iommu *iommu, unsigned int head)
 	return several ? 0 : sid;
 }
 
-static void qi_handle_faults(struct intel_iommu *iommu)
+/* Out of line: waits look for faults where the stack is deepest. */
+static noinline void qi_handle_faults(struct intel_iommu *iommu, u32 cleared)
 {
 	struct q_inval *qi = iommu->qi;
-	u32 cleared, faults;
+	u32 faults = cleared;
 
 	lockdep_assert_held(&qi->q_lock);
 
-	WRITE_ONCE(qi->looked, local_clock());
-	cleared = readl(iommu->reg + DMAR_FSTS_REG) & QI_FAULTS;
-	if (!cleared)
-		return;
-	faults = cleared;
 	if (faults & DMA_FSTS_IQE && qi_goes_on(iommu))
 		faults &= ~DMA_FSTS_IQE;
 	if (!faults)
@@ -371,12 +367,16 @@ static void qi_look_for_faults(struct intel_iommu *iommu)
 {
 	struct q_inval *qi = iommu->qi;
 	unsigned long flags;
+	u32 faults;
 
 	if (local_clock() - READ_ONCE(qi->looked) < QI_FSTS_NS)
 		return;
 	if (!raw_spin_trylock_irqsave(&qi->q_lock, flags))
 		return;
-	qi_handle_faults(iommu);
+	WRITE_ONCE(qi->looked, local_clock());
+	faults = readl(iommu->reg + DMAR_FSTS_REG) & QI_FAULTS;
+	if (faults)
+		qi_handle_faults(iommu, faults);
 	raw_spin_unlock_irqrestore(&qi->q_lock, flags);
 }
 
