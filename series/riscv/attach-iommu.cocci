@@ -44,8 +44,42 @@ identifier queue, entry, entry_size, out_prod;
 -				    void *entry, size_t entry_size,
 -				    unsigned int *out_prod)
 + int riscv_iommu_queue_send(struct riscv_iommu_queue *queue, void *entry,
-+			     size_t entry_size, unsigned int *out_prod)
++			     size_t entry_size, unsigned int *out_prod, bool wait)
   { ... }
+
+@riscv_iommu_queue_send__full depends on riscv_iommu_queue_send@
+identifier queue, head, ret;
+@@
+  riscv_iommu_queue_send(struct riscv_iommu_queue *queue, ...)
+  {
+	<...
++	if (!wait && Q_ITEM(queue, riscv_iommu_queue_cons(queue)) == head)
++		return -EBUSY;
+	ret = riscv_iommu_queue_wait_for_space(queue, head);
+	...>
+  }
+
+@riscv_iommu_cmd_send depends on riscv_iommu_queue_send@
+expression list es;
+@@
+  riscv_iommu_cmd_send(...)
+  {
+	<...
+-	riscv_iommu_queue_send(es)
++	riscv_iommu_queue_send(es, true)
+	...>
+  }
+
+@riscv_iommu_cmd_sync depends on riscv_iommu_queue_send@
+expression list es;
+@@
+  riscv_iommu_cmd_sync(...)
+  {
+	<...
+-	riscv_iommu_queue_send(es)
++	riscv_iommu_queue_send(es, true)
+	...>
+  }
 
 @riscv_iommu_iotlb_inval_iommu@
 identifier iommu, pscid, tlbi;
@@ -56,6 +90,30 @@ identifier iommu, pscid, tlbi;
 + int riscv_iommu_iotlb_inval_iommu(struct riscv_iommu_device *iommu, int pscid,
 +				     const struct riscv_iommu_tlbi *tlbi)
   { ... }
+
+@riscv_iommu_iotlb_inval_iommu__sent depends on riscv_iommu_iotlb_inval_iommu@
+expression iommu, cmd;
+@@
+  riscv_iommu_iotlb_inval_iommu(...)
+  {
+	<...
+-	riscv_iommu_cmd_send(iommu, &cmd)
++	riscv_iommu_queue_send(&iommu->cmdq, &cmd, sizeof(cmd), NULL, false)
+	...>
+  }
+
+@riscv_iommu_iotlb_inval_iommu__fits depends on riscv_iommu_iotlb_inval_iommu@
+identifier iommu, tlbi;
+@@
+  riscv_iommu_iotlb_inval_iommu(struct riscv_iommu_device *iommu, int pscid,
+				const struct riscv_iommu_tlbi *tlbi)
+  {
+	<...
+-	if (tlbi->single.use_global)
++	if (tlbi->single.use_global || tlbi->single.num >= iommu->cmdq.mask)
+		goto global;
+	...>
+  }
 
 @riscv_iommu_iotlb_inval@
 @@

@@ -20,7 +20,7 @@
 +	if (sync_required) {
 		riscv_iommu_cmd_sync(iommu, RISCV_IOMMU_IOTINVAL_TIMEOUT);
 +
-+		/* From here on, nothing comes of the old contexts. */
++		/* Nothing comes of the old contexts any more, unless the IOMMU has stopped. */
 +	for (i = 0; i < fwspec->num_ids; i++) {
 +		dc = riscv_iommu_get_dc(iommu, fwspec->ids[i]);
 +		riscv_iommu_iodir_iotinval(iommu, false, dc->iohgatp, dc, NULL);

@@ -30,11 +30,14 @@
 /* Looks at the head of the queue before a flush turns to the next IOMMU. */
 #define FLUSH_POLLS		16
 
-/* As for all other commands: PCIe gives a device a minute to answer. */
+/* As for all other commands of the driver. */
 #define FLUSH_TIMEOUT_S		90
 
-/* A cookie of flush_submit(): not everything was queued. Else the index of the fence. */
-#define FLUSH_FAILED		BIT_ULL(63)
+/*
+ * A cookie of flush_submit() is the index of the fence. With this, there was no room for the
+ * commands or the fence, and the index is that of whatever was queued last.
+ */
+#define FLUSH_FULL		BIT_ULL(63)
 
 struct riscv_iommu_attachment {
 	struct iommu_attach_elm elm;
@@ -44,7 +47,7 @@ struct riscv_iommu_attachment {
 /* One flush, on the stack. */
 struct riscv_iommu_flush {
 	const struct riscv_iommu_tlbi *tlbi;
-	int error;		/* of the commands since the last submission */
+	bool full;		/* there was no room, since the last submission */
 	ktime_t deadline;	/* 0: no wait has been longer than a moment */
 };
 
@@ -125,12 +128,9 @@ int riscv_iommu_fence_init(struct riscv_iommu_device *iommu)
 static void flush_iotlb(const struct iommu_attach_group *group, void *arg)
 {
 	struct riscv_iommu_flush *flush = arg;
-	int ret;
 
-	ret = riscv_iommu_iotlb_inval_iommu(to_iommu(group->iommu_device), group->tag,
-					    flush->tlbi);
-	if (ret)
-		flush->error = ret;
+	if (riscv_iommu_iotlb_inval_iommu(to_iommu(group->iommu_device), group->tag, flush->tlbi))
+		flush->full = true;
 }
 
 static u64 flush_submit(struct iommu_device *iommu_device, void *arg)
@@ -138,14 +138,20 @@ static u64 flush_submit(struct iommu_device *iommu_device, void *arg)
 	struct riscv_iommu_device *iommu = to_iommu(iommu_device);
 	struct riscv_iommu_flush *flush = arg;
 	struct riscv_iommu_command cmd;
-	int error = flush->error;
+	bool full = flush->full;
 	unsigned int index;
 
-	flush->error = 0;
+	flush->full = false;
 	riscv_iommu_cmd_iofence(&cmd);
-	if (riscv_iommu_queue_send(&iommu->cmdq, &cmd, sizeof(cmd), &index) || error)
-		return FLUSH_FAILED;
+	if (full || riscv_iommu_queue_send(&iommu->cmdq, &cmd, sizeof(cmd), &index, false))
+		return FLUSH_FULL | (u32)(atomic_read(&iommu->cmdq.prod) - 1);
 	return index;
+}
+
+static bool flush_passed(struct riscv_iommu_device *iommu, u32 index, unsigned int *cons)
+{
+	*cons = riscv_iommu_queue_cons(&iommu->cmdq);
+	return (int)(*cons - index) > 0;
 }
 
 static int flush_wait(struct iommu_device *iommu_device, u64 cookie, void *arg)
@@ -153,30 +159,35 @@ static int flush_wait(struct iommu_device *iommu_device, u64 cookie, void *arg)
 	struct riscv_iommu_device *iommu = to_iommu(iommu_device);
 	struct riscv_iommu_flush *flush = arg;
 	const u32 index = cookie;
-	bool failed = cookie & FLUSH_FAILED;
-	unsigned int cons = 0;
+	unsigned int cons;
+	bool stuck;
 	int i;
 
-	for (i = 0; i < FLUSH_POLLS && !failed; i++) {
-		cons = riscv_iommu_queue_cons(&iommu->cmdq);
-		if ((int)(cons - index) > 0)
-			return 0;
+	for (i = 0; i < FLUSH_POLLS; i++) {
+		if (flush_passed(iommu, index, &cons))
+			break;
 		cpu_relax();
 	}
-	if (!failed) {
+	if (i == FLUSH_POLLS) {
 		if (!flush->deadline)
 			flush->deadline = ktime_add_ms(ktime_get(),
 						       FLUSH_TIMEOUT_S * MSEC_PER_SEC);
-		failed = riscv_iommu_queue_stopped(&iommu->cmdq, cons) ||
-			 ktime_after(ktime_get(), flush->deadline);
+		stuck = riscv_iommu_queue_stopped(&iommu->cmdq, cons) ||
+			ktime_after(ktime_get(), flush->deadline);
 		/* The queue may have stopped behind it. */
-		if ((int)(riscv_iommu_queue_cons(&iommu->cmdq) - index) > 0)
-			return 0;
+		if (!flush_passed(iommu, index, &cons)) {
+			if (!stuck)
+				return -EINPROGRESS;
+			dev_err_ratelimited(iommu->dev,
+					    "IOTLB not invalidated, entries may be stale\n");
+			return -EIO;
+		}
 	}
-	if (!failed)
-		return -EINPROGRESS;
-	dev_err_ratelimited(iommu->dev, "IOTLB not invalidated, entries may be stale\n");
-	return -EIO;
+	if (likely(!(cookie & FLUSH_FULL)))
+		return 0;
+	/* There is room now, and the IOMMU goes on. */
+	flush->deadline = 0;
+	return -EBUSY;
 }
 
 static const struct iommu_attach_flush_ops riscv_iommu_flush_ops = {
