@@ -52,9 +52,6 @@ ARCHES = {
                 "qemu": "qemu-system-riscv64", "image": "arch/riscv/boot/Image"},
 }
 
-# Architectures whose drivers have KUnit suites of their own: configs/alist-debug-*.config.
-SUITES = ["x86-64", "arm64"]
-
 
 class LabError(Exception):
     """What went wrong, for whoever called make."""
@@ -230,7 +227,8 @@ class Kernel:
         self.fragments = ["all", arch, *fragments]
         if kind == "alist":
             self.fragments.append("alist-debug" if "debug" in fragments else "alist")
-            if "debug" in fragments and arch in SUITES:
+            # KUnit suites of the drivers.
+            if "debug" in fragments:
                 self.fragments.append(f"alist-debug-{arch}")
         self.name = "-".join([kind, arch, *fragments])
         self.obj = os.path.join(CACHE, self.tools.mine("obj"), self.name)

@@ -19,6 +19,7 @@
  * when the head of the command queue has passed it (IOMMU specification 1.0, 3.1.2): its
  * index is all that a wait has to know, and nothing is held from queuing to waiting.
  */
+#include <kunit/visibility.h>
 #include <linux/device.h>
 #include <linux/iommu-alist.h>
 #include <linux/ktime.h>
@@ -30,8 +31,8 @@
 /* Looks at the head of the queue before a flush turns to the next IOMMU. */
 #define FLUSH_POLLS		16
 
-/* As for all other commands of the driver. */
-#define FLUSH_TIMEOUT_S		90
+/* As for all other commands of the driver. A variable for KUnit. */
+VISIBLE_IF_KUNIT unsigned int riscv_iommu_flush_timeout_s = 90;
 
 /*
  * A cookie of flush_submit() is the index of the fence. With this, there was no room for the
@@ -171,7 +172,7 @@ static int flush_wait(struct iommu_device *iommu_device, u64 cookie, void *arg)
 	if (i == FLUSH_POLLS) {
 		if (!flush->deadline)
 			flush->deadline = ktime_add_ms(ktime_get(),
-						       FLUSH_TIMEOUT_S * MSEC_PER_SEC);
+						       riscv_iommu_flush_timeout_s * MSEC_PER_SEC);
 		stuck = riscv_iommu_queue_stopped(&iommu->cmdq, cons) ||
 			ktime_after(ktime_get(), flush->deadline);
 		/* The queue may have stopped behind it. */
