@@ -131,28 +131,36 @@ bool profile_has_times(const struct profile *p)
 	return p->flush.nr || p->wait.nr;
 }
 
-static struct cost_row *row(struct profile *p, enum cost_table table, const char *name)
+/* The row of this name, or an empty one. Open addressing; sorted when all is read. */
+static struct cost_row *row_at(struct cost_row *rows, const char *name)
 {
-	struct cost_row *rows = p->rows[table];
 	unsigned int i, h = 2166136261u;
 	const char *s;
 
-	/* Open addressing over twice as many places; sorted when all is read. */
 	for (s = name; *s; s++)
 		h = (h ^ (unsigned char)*s) * 16777619u;
-	for (i = h % (2 * ROWS_MAX);; i = (i + 1) % (2 * ROWS_MAX)) {
-		if (!rows[i].name[0])
-			break;
-		if (!strcmp(rows[i].name, name))
+	for (i = h % (2 * ROWS_MAX);; i = (i + 1) % (2 * ROWS_MAX))
+		if (!rows[i].name[0] || !strcmp(rows[i].name, name))
 			return &rows[i];
+}
+
+static struct cost_row *row(struct profile *p, enum cost_table table, const char *text)
+{
+	char name[sizeof(p->rows[table]->name)];
+	struct cost_row *found;
+
+	/* As far as there is room for it: it is to be found again. */
+	snprintf(name, sizeof(name), "%s", text);
+	found = row_at(p->rows[table], name);
+	if (!found->name[0] && p->nr_rows[table] >= ROWS_MAX - 1) {
+		strcpy(name, "(others)");
+		found = row_at(p->rows[table], name);
 	}
-	if (p->nr_rows[table] == ROWS_MAX - 1)
-		return row(p, table, "(others)");
-	if (p->nr_rows[table] == ROWS_MAX)
-		return &rows[i];
-	p->nr_rows[table]++;
-	snprintf(rows[i].name, sizeof(rows[i].name), "%s", name);
-	return &rows[i];
+	if (!found->name[0]) {
+		p->nr_rows[table]++;
+		strcpy(found->name, name);
+	}
+	return found;
 }
 
 /* The slice of a time since the log began; all become twice as long when it is too late. */
