@@ -76,8 +76,8 @@ def refused(name, text, pattern, **kwargs):
           f'exit {out.returncode}: {out.stderr}')
 
 
-def shows(name, text, expression, *args):
-    out = run(text, '--json', *args, verb='show')
+def shows(name, text, expression, *args, verb='show'):
+    out = run(text, '--json', *args, verb=verb)
     d = json.loads(out.stdout.decode()) if not out.returncode else None
     check(name, d and eval(expression, {'d': d}), f'{out.returncode} {out.stderr} {d}')
 
@@ -362,6 +362,7 @@ def formats():
         'time differences': re.sub(r'(\d\.\d{6}:)', r'\1 (+10000)', body),
         'with TGIDs': body.replace('t-1 [000]', 't-1 (    1) [000]'),
         'without flags': body.replace(' d....', ''),
+        'a byte order mark': '\ufeff' + body,
         'CRLF': body.replace('\n', '\r\n'),
         'no pages in flush events': log(MAP, UNMAP,
                                         'cache_tag_flush_range: dmar0 dmar0[0] type iotlb did 4 '
@@ -371,6 +372,18 @@ def formats():
     }
     for name, text in variants.items():
         replays(name, text, one)
+    # What is in front of a line is no part of a task's name.
+    for name, prefix in {
+            'quoted with initials': 'JD> ', 'quoted by a bar': '> | ', 'dmesg -d': '[    1.0{} <    0.000001>] ',
+            'dmesg -e': '[Nov28 12:00] [  +0.0{}] ', 'dmesg -T': '[Sat Nov 28 12:00:0{} 2026] ',
+            'dmesg -x': 'kern  :warn  : [    1.0{}] ', 'dmesg with ISO dates': '2026-11-28T12:00:00,12345{}+01:00 ',
+            'a log of the console': '2026-11-28 12:00:00.12{} | [    1.0{}] ', 'grep -n': '{}:',
+            'several files of trace-cmd': '     trace.dat: '}.items():
+        text = ''.join(prefix.replace('{}', str(i)) + x + '\n' for i, x in enumerate(lines))
+        shows(name, text, '[x["name"] for x in d["by"]["task"]] == ["t"] and d["commands"]["iotlb"] == 1',
+              verb='cost')
+    shows('a task with a colon in its name', body.replace(' t-1', ' tmux: server-1'),
+          '[x["name"] for x in d["by"]["task"]] == ["tmux: server"]', verb='cost')
     replays('gzip', gzip.compress(body.encode()), one)
     replays('gzip from a pipe', gzip.compress(body.encode()), one, pipe=True)
     replays('gzip on standard input', gzip.compress(body.encode()), one, stdin=True)
@@ -398,6 +411,8 @@ def formats():
             env={'PATH': programs + ':' + os.environ['PATH']})
     refused('trace.dat from a pipe', b'\x17\x08\x44tracing6\0', r':1: .*pipe', pipe=True,
             env={'PATH': programs + ':' + os.environ['PATH']})
+    refused('perf.data on standard input', b'PERFILE2' + bytes(100), r'<stdin>:1: ', stdin=True)
+    refused('lz4', b'\x04\x22\x4d\x18' + bytes(100), r':1: .*lz4 -d')
     refused('perf.data', b'PERFILE2' + bytes(100), r':1: .*perf\.data.*perf script -i')
     refused('a line that is none, in a plain log, after a marker that says kernel:',
             log('tracing_mark_write: of this kernel: x', MAP) + 'what\n' + body, r':3: expected')
@@ -574,6 +589,18 @@ def linear():
     check('in linear time', times[1] < 16 * max(times[0], 0.05), times)
 
 
+def many():
+    """More tasks than a table has rows, and names that are longer than a row's."""
+    total = 'sum(x["unmaps"] for x in d["by"]["task"])'
+    for n, name in ((1500, 't{}'), (3, 'a' * 100 + '{}')):
+        text = log(*[x for _ in range(n) for x in (UNMAP, psi(4, 0x10000))], step=1e-5).splitlines()
+        text = ''.join(x.replace(' t-1 ', f' {name.format(i // 2)}-{i // 2 + 1} ') + '\n'
+                       for i, x in enumerate(text))
+        shows(f'{n} tasks {name}', text, f'{total} == d["unmaps"] == {n} and len(d["by"]["task"]) <= 1024 '
+              f'and ({n} < 1024 or d["by"]["task"][0]["name"] == "(others)") '
+              'and all(x["name"] for x in d["by"]["task"])', '--top', '1024', verb='cost')
+
+
 def examples():
     """What the manual pages show is what is printed, if not all of it."""
     logs = {'alist.txt': 'cost/vtd-nvme.txt.xz', '7.3.txt.xz': 'cost/vtd-nvme.txt.xz',
@@ -608,7 +635,7 @@ def bounded():
 print('KTAP version 1')
 try:
     for kind in (type_numbers, merges, atc_on_map, every_command, guesses, lazy, missing, formats, recorded, counts, names,
-                 manners, examples, linear, bounded):
+                 manners, examples, many, linear, bounded):
         kind()
 finally:
     shutil.rmtree(tmp)

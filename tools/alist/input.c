@@ -33,6 +33,7 @@ static const struct format {
 	{ "a perf.data of perf", "PERFILE2", 8, { NULL },
 	  "perf script -i perf.data > trace.txt" },
 	{ "a bzip2 file", "BZh", 3, { NULL }, "bzip2 -d" },
+	{ "an lz4 file", "\x04\x22\x4d\x18", 4, { NULL }, "lz4 -d" },
 	{ "an ELF file", "\x7f" "ELF", 4, { NULL }, "alist record" },
 };
 

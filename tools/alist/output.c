@@ -35,7 +35,7 @@ struct trace *alist_open(const char *path)
 	if (trace)
 		return trace;
 	if (error[0])
-		alist_error("%s:1: %s", path, error);
+		alist_error("%s:1: %s", strcmp(path, "-") ? path : "<stdin>", error);
 	else
 		alist_error("%s: cannot open: %s", path, strerror(errno));
 	return NULL;

@@ -16,6 +16,7 @@
  * on one CPU, fewer events than the header announced, an end in the middle of a line. A log
  * with a hole that nobody mentions would make a rebuilt machine a fiction.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -485,9 +486,63 @@ static void skip_syslog(struct cursor *c)
 	}
 }
 
+/* "2026-11-28T12:00:00,123456+01:00 ", "2026-11-28 12:00:00.123 " */
+static bool skip_date(struct cursor *c)
+{
+	struct cursor at = *c;
+	uint64_t n;
+
+	if (!decimal(&at, &n) || !literal(&at, "-") || !decimal(&at, &n) ||
+	    !literal(&at, "-") || !decimal(&at, &n) ||
+	    (!literal(&at, "T") && !literal(&at, " ")) ||
+	    !decimal(&at, &n) || !literal(&at, ":"))
+		return false;
+	while (at.p < at.end && *at.p != ' ')
+		at.p++;
+	*c = at;
+	return true;
+}
+
 /*
- * What mails and the kernel's log put in front: "> ", "[  438.308478] ", "[   T12] ",
- * "<6>", "Nov 28 12:00:00 host kernel: ".
+ * What dmesg puts there, with -d, -e and -T, too: "[  438.308478] ", "[   T12] ",
+ * "[    2.047119 <    0.000001>] ", "[  +0.000001] ", "[Sat Nov 28 12:00:00 2026] "
+ */
+static bool skip_bracket(struct cursor *c)
+{
+	struct cursor at = *c;
+	bool digit = false;
+
+	if (!literal(&at, "["))
+		return false;
+	for (; at.p < at.end && *at.p != ']'; at.p++) {
+		if (!isalnum((unsigned char)*at.p) && !strchr(" .:,+-<>", *at.p))
+			return false;
+		digit |= is_digit(*at.p);
+	}
+	if (!digit || !literal(&at, "]") || (at.p < at.end && *at.p != ' ' && *at.p != '['))
+		return false;
+	*c = at;
+	return true;
+}
+
+/* "12:", "trace.dat: " of grep and of trace-cmd report -i; not "tmux: ", which is a task. */
+static bool skip_source(struct cursor *c)
+{
+	struct cursor at = *c;
+	struct trace_text name;
+
+	if (!word(&at, ':', &name) || !literal(&at, ":") || at.p == at.end)
+		return false;
+	if (strspn(name.s, "0123456789") < name.len &&
+	    (*at.p != ' ' || !memchr(name.s, '.', name.len)))
+		return false;
+	*c = at;
+	return true;
+}
+
+/*
+ * What mails, the kernel's log and programs that print it put in front: "> ", "JD> ", "| ",
+ * "<6>", "kern  :warn  : ", "Nov 28 12:00:00 host kernel: ", and the above.
  */
 static bool skip_prefix(struct cursor *c)
 {
@@ -497,34 +552,28 @@ static bool skip_prefix(struct cursor *c)
 	skip_syslog(c);
 	for (;;) {
 		struct cursor at = *c;
+		size_t initials = 0;
 
 		skip_blanks(&at);
-		if (literal(&at, ">")) {
-			*c = at;
-			if (c->p < c->end && *c->p == ' ')
-				c->p++;
-			continue;
+		while (initials < 4 && at.p + initials < at.end &&
+		       isupper((unsigned char)at.p[initials]))
+			initials++;
+		if (at.p + initials < at.end && at.p[initials] == '>') {
+			at.p += initials + 1;
+		} else if (literal(&at, "kern ")) {
+			at.p = memmem(at.p, at.end - at.p, " : ", 3);
+			if (!at.p)
+				return c->p != start;
+			at.p += 3;
+		} else if (literal(&at, "<")) {
+			if (!decimal(&at, &n) || !literal(&at, ">"))
+				return c->p != start;
+		} else if (!literal(&at, "| ") && !skip_bracket(&at) && !skip_date(&at) &&
+			   !skip_source(&at)) {
+			return c->p != start;
 		}
-		if (literal(&at, "<") && decimal(&at, &n) && literal(&at, ">")) {
-			*c = at;
-			continue;
-		}
-		if (literal(&at, "[")) {
-			skip_blanks(&at);
-			literal(&at, "T");
-			literal(&at, "C");
-			if (decimal(&at, &n)) {
-				if (literal(&at, "."))
-					decimal(&at, &n);
-				if (literal(&at, "]") &&
-				    (at.p == at.end || *at.p == ' ' || *at.p == '[')) {
-					*c = at;
-					literal(c, " ");
-					continue;
-				}
-			}
-		}
-		return c->p != start;
+		*c = at;
+		literal(c, " ");
 	}
 }
 
@@ -870,6 +919,11 @@ int trace_next(struct trace *trace, struct trace_event *event)
 		event->line = trace->line;
 		if (!ret)
 			return at_log_end(trace);
+		/* A byte order mark. */
+		if (trace->line == 1 && line.len >= 3 && !memcmp(line.s, "\xef\xbb\xbf", 3)) {
+			line.s += 3;
+			line.len -= 3;
+		}
 		ret = parse_line(trace, &line, event);
 	} while (ret == -2);
 	return ret;
