@@ -358,6 +358,8 @@ def formats():
         'with levels': ''.join(f'<6>[    1.0] {x}\n' for x in latency.splitlines()),
         'timestamps in ns': re.sub(r'(\d\.\d{6}):', r'\g<1>123:', body),
         'x86-tsc': re.sub(r'\d\.(\d{6}):', r'77123\1:', body),
+        'the largest counts': ''.join(re.sub(r'\d\.\d{6}:', f'{2 ** 64 - 10 + i}:', x) + '\n'
+                                      for i, x in enumerate(lines)),
         'counter': ''.join(re.sub(r'\d\.\d{6}:', f'{i + 1}:', x) + '\n' for i, x in enumerate(lines)),
         'time differences': re.sub(r'(\d\.\d{6}:)', r'\1 (+10000)', body),
         'with TGIDs': body.replace('t-1 [000]', 't-1 (    1) [000]'),

@@ -45,9 +45,11 @@ static inline bool decimal(struct cursor *c, uint64_t *value)
 	uint64_t v = 0;
 
 	for (; p < c->end && is_digit(*p); p++) {
-		if (v > (UINT64_MAX - 9) / 10)
+		unsigned int digit = *p - '0';
+
+		if (v > (UINT64_MAX - digit) / 10)
 			return false;
-		v = v * 10 + (*p - '0');
+		v = v * 10 + digit;
 	}
 	if (p == c->p)
 		return false;
