@@ -179,6 +179,7 @@ json "times add up by task" \
 	'sum(r["flush_ns"] for r in d["by"]["task"]) == d["flush"]["sum_ns"]'
 expect "cost --html" 0 "$alist" cost --html "$recorded"
 printed "cost --html has charts" '<svg'
+printed "cost --html has the shares of cost" '>1\.28%<'
 if grep -qE 'https?:|src=|@import|url\(' "$tmp/out"; then
 	not_ok "cost --html fetches nothing" "no address"
 else

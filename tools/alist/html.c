@@ -243,16 +243,12 @@ static void tiles(FILE *out, const struct profile *p)
 	if (p->flush.nr) {
 		snprintf(note, sizeof(note), "of the time of one CPU; p99 %s",
 			 cost_time(p, times_quantile(&p->flush, 0.99), true, buf, sizeof(buf)));
-		snprintf(value, sizeof(value), "%s %%",
-			 cost_share(p, p->flush.sum, buf, sizeof(buf)));
-		tile(out, "In flushes", value, note);
+		tile(out, "In flushes", cost_share(p, p->flush.sum, value, sizeof(value)), note);
 	}
 	if (p->wait.nr) {
 		snprintf(note, sizeof(note), "of the time of one CPU; p99 %s",
 			 cost_time(p, times_quantile(&p->wait, 0.99), true, buf, sizeof(buf)));
-		snprintf(value, sizeof(value), "%s %%",
-			 cost_share(p, p->wait.sum, buf, sizeof(buf)));
-		tile(out, "In waits", value, note);
+		tile(out, "In waits", cost_share(p, p->wait.sum, value, sizeof(value)), note);
 	}
 	fputs("</div>\n", out);
 }
