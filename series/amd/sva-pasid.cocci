@@ -24,8 +24,8 @@ identifier domain, dev, pasid, pdom_dev_data, sva_pdom, dev_data, flags, ret, ou
   iommu_sva_set_dev_pasid(struct iommu_domain *domain, struct device *dev, ioasid_t pasid, ...)
   {
 -	struct pdom_dev_data *pdom_dev_data;
-+	struct amd_iommu_attachment *attachment;
 	struct protection_domain *sva_pdom = to_pdomain(domain);
++	struct amd_iommu_attachment *attachment;
 	struct iommu_dev_data *dev_data = dev_iommu_priv_get(dev);
 -	unsigned long flags;
 	int ret = -EINVAL;
