@@ -12,6 +12,9 @@
  *   S2               the domain       own    VMID   S2_IPA                 S12_VMALL
  *   nested           its parent       nest   VMID   S2_IPA, NH_ALL         S12_VMALL
  *
+ * The VMID of a nested domain is that of its vSMMU, for as long as there is one: the guest's own
+ * invalidations have it, too.
+ *
  * A change of the parent drops the S2 entries of the range and, behind a CMD_SYNC, all that was
  * made from them for stage 1: the parent does not know at which addresses that is.
  *
@@ -19,13 +22,15 @@
  * one. ATC_INV waits for the CMD_SYNC of the TLBIs, or the device could ask again and be given
  * what is about to go: commands between two CMD_SYNCs are not ordered (4.7.3).
  *
- *   attach   add to the list, then write the STE or CD, then ATS on
+ *   attach   add to the list, for stage 2 with the VMID that the domain has on this SMMU, or a
+ *            new one; then write the STE or CD, then ATS on
  *   detach   write the STE or CD, invalidate the ATC, then delete; the last one of a group
  *            flushes the tag
  *   ATS off  first in the device, then write the STE, so that a device that is in use sees no
  *            UR; then as for a detach, and fence behind arm_smmu_asid_lock
  *
- * So an ASID or VMID that is on no list is clean, and needs no flush before it is used again.
+ * So an ASID or VMID that is on no list is clean, and needs no flush before it is used again. The
+ * domain gives a VMID back then.
  * As long as ATS is on, a command for what has just been detached does no harm, and detach
  * does not wait. When ATS goes off, the master stays on the list until it is off: the ATC is in
  * use as long, and what is unmapped has to leave it. A command that comes a moment too late
@@ -41,6 +46,7 @@
  * list's lock is taken inside it. Flushes take neither.
  */
 #include <linux/bitfield.h>
+#include <linux/idr.h>
 #include <linux/io-pgtable.h>
 #include <linux/iommu-alist.h>
 #include <linux/ktime.h>
@@ -75,8 +81,6 @@ struct arm_smmu_flush {
 	size_t size;		/* 0: everything */
 	unsigned int granule;
 	bool leaf;
-	bool s2_sent;		/* since the last submission, for @s2_tag */
-	u64 s2_tag;
 	u32 first;		/* number of the first ATC_INV since then */
 	bool atc_sent;		/* @first is that */
 	unsigned int looks;
@@ -92,6 +96,20 @@ static struct arm_smmu_device *to_smmu(struct iommu_device *iommu_device)
 /*
  * Attach and detach
  */
+
+/**
+ * arm_smmu_vmid_alloc() - Find a free VMID
+ * @smmu: The SMMU. It gets the VMID back by ida_free(), when no TLB entry has it.
+ *
+ * Context: Process context. Sleeps.
+ * Return: The VMID; -ENOSPC or -ENOMEM.
+ */
+int arm_smmu_vmid_alloc(struct arm_smmu_device *smmu)
+{
+	/* 0 is for stage 2 bypass. */
+	return ida_alloc_range(&smmu->vmid_map, 1, (1 << smmu->vmid_bits) - 1, GFP_KERNEL);
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_vmid_alloc);
 
 /**
  * arm_smmu_master_domain_alloc() - Make an attachment
@@ -141,7 +159,7 @@ static void init_elm(struct arm_smmu_master_domain *master_domain, unsigned int 
 	elm->iommu_device = &master->smmu->iommu;
 	elm->fence = &master->smmu->fence;
 	elm->endpoint = &master->endpoint;
-	elm->tag = smmu_domain->stage == ARM_SMMU_DOMAIN_S2 ? smmu_domain->s2_cfg.vmid :
+	elm->tag = smmu_domain->stage == ARM_SMMU_DOMAIN_S2 ? master_domain->vmid :
 							      smmu_domain->cd.asid;
 	elm->atc = FIELD_PREP(ATC_SID, master->streams[i].id) |
 		   FIELD_PREP(ATC_SSID, master_domain->ssid);
@@ -152,13 +170,50 @@ static void init_elm(struct arm_smmu_master_domain *master_domain, unsigned int 
 	iommu_attach_elm_set_device(elm, master->dev);
 }
 
+/* Does the domain itself have this VMID, and nothing attached with it? Then it is given back. */
+static void put_vmid(struct arm_smmu_master_domain *master_domain)
+{
+	struct arm_smmu_domain *smmu_domain = to_smmu_domain_devices(master_domain->domain);
+	struct arm_smmu_device *smmu = master_domain->master->smmu;
+	u64 vmid;
+
+	if (smmu_domain->stage != ARM_SMMU_DOMAIN_S2 ||
+	    master_domain->domain->type == IOMMU_DOMAIN_NESTED)
+		return;
+	if (iommu_attach_find_tag(&smmu_domain->alist, &smmu->iommu, &vmid))
+		ida_free(&smmu->vmid_map, master_domain->vmid);
+}
+
+/* Return: 0, or as arm_smmu_vmid_alloc(). */
+static int get_vmid(struct arm_smmu_master_domain *master_domain)
+{
+	struct arm_smmu_domain *smmu_domain = to_smmu_domain_devices(master_domain->domain);
+	struct arm_smmu_device *smmu = master_domain->master->smmu;
+	u64 vmid;
+	int ret;
+
+	if (smmu_domain->stage != ARM_SMMU_DOMAIN_S2)
+		return 0;
+	if (master_domain->domain->type == IOMMU_DOMAIN_NESTED) {
+		vmid = to_smmu_nested_domain(master_domain->domain)->vsmmu->vmid;
+	} else if (iommu_attach_find_tag(&smmu_domain->alist, &smmu->iommu, &vmid)) {
+		ret = arm_smmu_vmid_alloc(smmu);
+		if (ret < 0)
+			return ret;
+		vmid = ret;
+	}
+	master_domain->vmid = vmid;
+	return 0;
+}
+
 /**
  * arm_smmu_master_domain_add() - Put an attachment on the list of its domain
  * @master_domain: The attachment. Neither STE nor CD name the domain yet.
  * @ats: The device is going to use its ATC.
  *
  * Context: Process context, with arm_smmu_asid_lock held. Sleeps.
- * Return: 0; -EINVAL if the domain enforces cache coherency and the device cannot; -ENOMEM.
+ * Return: 0; -EINVAL if the domain enforces cache coherency and the device cannot; -ENOMEM;
+ * -ENOSPC if the SMMU has no VMID left.
  * After an error the attachment is on no list, and is to be freed after a grace period.
  */
 int arm_smmu_master_domain_add(struct arm_smmu_master_domain *master_domain, bool ats)
@@ -171,13 +226,18 @@ int arm_smmu_master_domain_add(struct arm_smmu_master_domain *master_domain, boo
 
 	lockdep_assert_held(&arm_smmu_asid_lock);
 
+	ret = get_vmid(master_domain);
+	if (ret)
+		return ret;
 	for (i = 0; i < nr; i++)
 		init_elm(master_domain, i, ats);
 	/* An array of nothing but elements */
 	static_assert(sizeof(master_domain->elm[0]) == sizeof(struct iommu_attach_elm));
 	ret = iommu_attach_add_array(&smmu_domain->alist, &master_domain->elm[0].elm, nr);
-	if (ret < 0)
+	if (ret < 0) {
+		put_vmid(master_domain);
 		return ret;
+	}
 	master_domain->num_elms = nr;
 
 	/* Whoever turns it on later sees the attachment. */
@@ -186,6 +246,7 @@ int arm_smmu_master_domain_add(struct arm_smmu_master_domain *master_domain, boo
 	iommu_attach_unlock(&smmu_domain->alist);
 	if (enforced && !arm_smmu_master_canwbs(master)) {
 		del_elms(master_domain);
+		put_vmid(master_domain);
 		return -EINVAL;
 	}
 	/* A re-attach has two that are equal: the older one is found first. */
@@ -218,43 +279,18 @@ struct arm_smmu_master_domain *arm_smmu_find_master_domain(struct arm_smmu_maste
 }
 EXPORT_SYMBOL_IF_KUNIT(arm_smmu_find_master_domain);
 
-/* Is something attached behind this SMMU in the other way, as a nest or by itself? */
-static bool other_kind_attached(struct arm_smmu_domain *smmu_domain,
-				const struct iommu_attach_elm *elm)
-{
-	struct arm_smmu_attach_elm *pos;
-	bool found = false;
-
-	iommu_attach_lock(&smmu_domain->alist);
-	iommu_attach_for_each_locked(pos, &smmu_domain->alist, elm) {
-		if (pos->elm.iommu_device == elm->iommu_device && pos->elm.kind != elm->kind) {
-			found = true;
-			break;
-		}
-	}
-	iommu_attach_unlock(&smmu_domain->alist);
-	return found;
-}
-
-/* Nothing is attached any more in the way of @elm: nothing else flushes what that has left. */
+/* Nothing is attached any more with the tag of @elm: no flush takes what that has left. */
 static void flush_tag(struct arm_smmu_domain *smmu_domain, const struct iommu_attach_elm *elm)
 {
 	struct arm_smmu_device *smmu = to_smmu(elm->iommu_device);
 	struct arm_smmu_cmd cmd;
 
-	if (smmu_domain->stage != ARM_SMMU_DOMAIN_S2) {
+	if (smmu_domain->stage == ARM_SMMU_DOMAIN_S2)
+		cmd = arm_smmu_make_cmd_tlbi(CMDQ_OP_TLBI_S12_VMALL, 0, elm->tag);
+	else
 		cmd = arm_smmu_make_cmd_tlbi(smmu->features & ARM_SMMU_FEAT_E2H ?
 					     CMDQ_OP_TLBI_EL2_ASID : CMDQ_OP_TLBI_NH_ASID,
 					     elm->tag, 0);
-	} else if (!other_kind_attached(smmu_domain, elm)) {
-		cmd = arm_smmu_make_cmd_tlbi(CMDQ_OP_TLBI_S12_VMALL, 0, elm->tag);
-	} else if (elm->kind == IOMMU_ATTACH_NEST) {
-		/* What the parent's changes do not clear any more, the next nest must not find. */
-		cmd = arm_smmu_make_cmd_tlbi(CMDQ_OP_TLBI_NH_ALL, 0, elm->tag);
-	} else {
-		/* Flushes for the nests take all that there is. */
-		return;
-	}
 	arm_smmu_cmdq_issue_cmdlist(smmu, arm_smmu_get_cmdq(smmu, &cmd), &cmd, 1, true);
 }
 
@@ -273,8 +309,10 @@ void arm_smmu_master_domain_del(struct arm_smmu_master_domain *master_domain)
 
 	list_del(&master_domain->master_item);
 	/* The lock keeps others from attaching with the tag before it is clean. */
-	if (del_elms(master_domain) & IOMMU_ATTACH_GROUP_DOMAIN)
+	if (del_elms(master_domain) & IOMMU_ATTACH_GROUP_DOMAIN) {
 		flush_tag(smmu_domain, &master_domain->elm[0].elm);
+		put_vmid(master_domain);
+	}
 	kfree_rcu(master_domain, rcu);
 }
 EXPORT_SYMBOL_IF_KUNIT(arm_smmu_master_domain_del);
@@ -304,7 +342,18 @@ void arm_smmu_attach_done(struct arm_smmu_attach_state *state)
 }
 EXPORT_SYMBOL_IF_KUNIT(arm_smmu_attach_done);
 
-/* Return: what of the SMMU does not fit to a stage 1 that is there, or NULL. */
+/* Return: what of the SMMU does not fit to a page table, of any stage, or NULL. */
+static const char *any_misfit(const struct io_pgtable_cfg *cfg, struct arm_smmu_device *smmu)
+{
+	if (cfg->pgsize_bitmap & ~smmu->pgsize_bitmap)
+		return "page sizes";
+	if (cfg->oas > smmu->oas)
+		return "size of output addresses";
+	if (cfg->coherent_walk != !!(smmu->features & ARM_SMMU_FEAT_COHERENCY))
+		return "coherency of table walks";
+	return NULL;
+}
+
 static const char *s1_misfit(struct arm_smmu_domain *smmu_domain, struct arm_smmu_device *smmu)
 {
 	const struct io_pgtable_cfg *cfg =
@@ -312,17 +361,28 @@ static const char *s1_misfit(struct arm_smmu_domain *smmu_domain, struct arm_smm
 
 	if (!(smmu->features & ARM_SMMU_FEAT_TRANS_S1))
 		return "no stage 1";
-	if (cfg->pgsize_bitmap & ~smmu->pgsize_bitmap)
-		return "page sizes";
 	if (cfg->ias > (smmu->features & ARM_SMMU_FEAT_VAX ? 52 : 48))
 		return "size of input addresses";
-	if (cfg->oas > smmu->oas)
-		return "size of output addresses";
-	if (cfg->coherent_walk != !!(smmu->features & ARM_SMMU_FEAT_COHERENCY))
-		return "coherency of table walks";
 	if (cfg->quirks & IO_PGTABLE_QUIRK_ARM_HD && !(smmu->features & ARM_SMMU_FEAT_HD))
 		return "no dirty tracking";
-	return NULL;
+	return any_misfit(cfg, smmu);
+}
+
+/* The same for stage 2, whose input addresses are as wide as the output addresses of an SMMU. */
+static const char *s2_misfit(struct arm_smmu_domain *smmu_domain, struct arm_smmu_device *smmu)
+{
+	const struct io_pgtable_cfg *cfg =
+		&io_pgtable_ops_to_pgtable(smmu_domain->pgtbl_ops)->cfg;
+
+	if (!(smmu->features & ARM_SMMU_FEAT_TRANS_S2))
+		return "no stage 2";
+	if (smmu_domain->nest_parent && !(smmu->features & ARM_SMMU_FEAT_NESTING))
+		return "no nesting";
+	if (cfg->quirks & IO_PGTABLE_QUIRK_ARM_S2FWB && !(smmu->features & ARM_SMMU_FEAT_S2FWB))
+		return "no stage 2 control of memory attributes";
+	if (cfg->ias > smmu->oas)
+		return "size of input addresses";
+	return any_misfit(cfg, smmu);
 }
 
 /**
@@ -330,8 +390,8 @@ static const char *s1_misfit(struct arm_smmu_domain *smmu_domain, struct arm_smm
  * @smmu_domain: The domain: paging or SVA.
  * @smmu: The SMMU.
  *
- * It may behind the one that it was made for. The ASID is the same on all SMMUs, so stage 1 may
- * be shared by those that its page table suits. A VMID is one SMMU's.
+ * It may if the SMMU can do all that the page table needs. An ASID is the same on all SMMUs; a
+ * VMID is found at attach.
  *
  * Context: Any context.
  * Return: 0, or -EINVAL with a debug message that says what does not fit.
@@ -340,10 +400,8 @@ int arm_smmu_domain_check(struct arm_smmu_domain *smmu_domain, struct arm_smmu_d
 {
 	const char *misfit = NULL;
 
-	if (smmu_domain->smmu == smmu)
-		return 0;
 	if (smmu_domain->stage == ARM_SMMU_DOMAIN_S2)
-		misfit = "VMID";
+		misfit = s2_misfit(smmu_domain, smmu);
 	else if (smmu_domain->cd.asid >> smmu->asid_bits)
 		misfit = "size of ASIDs";
 	else if (smmu_domain->stage == ARM_SMMU_DOMAIN_S1)
@@ -352,8 +410,7 @@ int arm_smmu_domain_check(struct arm_smmu_domain *smmu_domain, struct arm_smmu_d
 		misfit = "no SVA";
 	if (!misfit)
 		return 0;
-	dev_dbg(smmu->dev, "a domain of %s does not fit: %s\n",
-		dev_name(smmu_domain->smmu->dev), misfit);
+	dev_dbg(smmu->dev, "the domain does not fit: %s\n", misfit);
 	return -EINVAL;
 }
 EXPORT_SYMBOL_IF_KUNIT(arm_smmu_domain_check);
@@ -541,13 +598,7 @@ static void flush_s2(struct arm_smmu_flush *flush, struct arm_smmu_device *smmu,
 {
 	struct arm_smmu_cmd cmd;
 
-	/* Own tags come first; a nest has the same one. */
-	if (!flush->s2_sent || flush->s2_tag != group->tag)
-		flush_add_tlbi(flush, smmu, CMDQ_OP_TLBI_S2_IPA, CMDQ_OP_TLBI_S12_VMALL, 0,
-			       group->tag);
-	flush->s2_sent = true;
-	flush->s2_tag = group->tag;
-
+	flush_add_tlbi(flush, smmu, CMDQ_OP_TLBI_S2_IPA, CMDQ_OP_TLBI_S12_VMALL, 0, group->tag);
 	/* S12_VMALL takes stage 1, too. */
 	if (group->kind != IOMMU_ATTACH_NEST || flush_is_whole(flush, smmu))
 		return;
@@ -629,7 +680,6 @@ static u64 flush_submit(struct iommu_device *iommu_device, void *arg)
 		 FIELD_PREP(COOKIE_QUEUE, cmds->cmdq->index);
 	cmds->num = 0;
 	cmds->cmdq = NULL;
-	flush->s2_sent = false;
 	flush->atc_sent = false;
 	flush->deadline = 0;
 	return cookie;
@@ -757,7 +807,6 @@ void arm_smmu_domain_inv_range(struct arm_smmu_domain *smmu_domain, unsigned lon
 	flush.size = size;
 	flush.granule = granule;
 	flush.leaf = leaf;
-	flush.s2_sent = false;
 	flush.atc_sent = false;
 	flush.looks = 0;
 	flush.deadline = 0;

@@ -9,6 +9,7 @@
 #include <kunit/test.h>
 #include <linux/cpumask.h>
 #include <linux/delay.h>
+#include <linux/idr.h>
 #include <linux/io-pgtable.h>
 #include <linux/iommu-alist.h>
 #include <linux/kthread.h>
@@ -20,7 +21,9 @@
 #define QUEUE_SHIFT	8
 
 /* Ids */
-#define TAG		7
+#define TAG		7	/* an ASID */
+#define VMID		1	/* the first one */
+#define VTAG		9	/* the VMID of a vSMMU */
 #define LEAVES		0x0308		/* the device that is detached */
 #define STAYS		0x0410
 #define COMES		0x0518
@@ -159,6 +162,8 @@ static struct fake *flush_test_named(struct kunit *test, const char *name)
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, fake->smmu.dev);
 	mutex_init(&fake->smmu.streams_mutex);
 	fake->smmu.features = ARM_SMMU_FEAT_ATS;
+	ida_init(&fake->smmu.vmid_map);
+	fake->smmu.vmid_bits = 8;
 	fake->smmu.strtab_cfg.linear.table =
 		kunit_kcalloc(test, NR_STREAMS, sizeof(struct arm_smmu_ste), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, fake->smmu.strtab_cfg.linear.table);
@@ -169,7 +174,6 @@ static struct fake *flush_test_named(struct kunit *test, const char *name)
 	fake->other.index = 1;
 	fake->domain = arm_smmu_domain_alloc();
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, fake->domain);
-	fake->domain->smmu = &fake->smmu;
 	fake->domain->domain.type = IOMMU_DOMAIN_UNMANAGED;
 	fake->domain->domain.pgsize_bitmap = SZ_4K;
 	fake->domain->cd.asid = TAG;
@@ -192,6 +196,7 @@ static void flush_test_free(struct fake *fake)
 			arm_smmu_master_domain_del(pos);
 	mutex_unlock(&arm_smmu_asid_lock);
 	arm_smmu_domain_free(fake->domain);
+	ida_destroy(&fake->smmu.vmid_map);
 }
 
 /* What has been sent: commands with this opcode, and an id at these bits. */
@@ -863,6 +868,8 @@ static void flush_test_fits(struct kunit *test)
 {
 	const u32 features = ARM_SMMU_FEAT_TRANS_S1 | ARM_SMMU_FEAT_COHERENCY | ARM_SMMU_FEAT_HD |
 			     ARM_SMMU_FEAT_VAX | ARM_SMMU_FEAT_SVA;
+	const u32 features2 = ARM_SMMU_FEAT_TRANS_S2 | ARM_SMMU_FEAT_COHERENCY |
+			      ARM_SMMU_FEAT_NESTING | ARM_SMMU_FEAT_S2FWB;
 	struct fake *other = flush_test_named(test, "arm-smmu-v3-other");
 	struct fake *fake = flush_test_fake(test);
 	struct arm_smmu_domain *domain = fake->domain;
@@ -908,11 +915,25 @@ static void flush_test_fits(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, arm_smmu_domain_check(domain, smmu), 0);
 	smmu->features = features & ~ARM_SMMU_FEAT_SVA;
 	KUNIT_EXPECT_EQ(test, arm_smmu_domain_check(domain, smmu), -EINVAL);
-	/* A VMID is that of one SMMU. */
+
+	/* And for stage 2, of which dirty tracking is not asked. */
 	domain->stage = ARM_SMMU_DOMAIN_S2;
-	smmu->features = features;
+	domain->nest_parent = true;
+	pgtable->cfg.ias = 44;
+	pgtable->cfg.quirks = IO_PGTABLE_QUIRK_ARM_S2FWB;
+	smmu->features = features2;
+	KUNIT_EXPECT_EQ(test, arm_smmu_domain_check(domain, smmu), 0);
+	for (without = 1; without && without <= features2; without <<= 1) {
+		smmu->features = features2 & ~without;
+		KUNIT_EXPECT_EQ(test, arm_smmu_domain_check(domain, smmu),
+				features2 & without ? -EINVAL : 0);
+	}
+	smmu->features = features2;
+	pgtable->cfg.ias = 48;
 	KUNIT_EXPECT_EQ(test, arm_smmu_domain_check(domain, smmu), -EINVAL);
-	KUNIT_EXPECT_EQ(test, arm_smmu_domain_check(domain, &fake->smmu), 0);
+	pgtable->cfg.ias = 44;
+	smmu->pgsize_bitmap = SZ_4K;
+	KUNIT_EXPECT_EQ(test, arm_smmu_domain_check(domain, smmu), -EINVAL);
 	flush_test_free(other);
 	flush_test_free(fake);
 }
@@ -961,54 +982,58 @@ static unsigned int nest_test_sent(struct nest_test *nest, u8 opcode, bool whole
 	return count;
 }
 
-static void nest_test_unmap(struct nest_test *nest, unsigned int clears, unsigned int ranges,
-			    unsigned int wholes)
+/* Which of the two tags are flushed, and the ATC for each */
+static void nest_test_unmap(struct nest_test *nest, unsigned int own, unsigned int nested)
 {
 	struct kunit *test = nest->test;
 	u32 first = nest->fake->reg;
 
 	arm_smmu_domain_inv_range(nest->fake->domain, SZ_1M, SZ_4K, SZ_4K, true);
 	KUNIT_EXPECT_GT(test, nest->fake->reg, first);
-	KUNIT_EXPECT_EQ(test, flush_test_sent(nest->fake, CMDQ_OP_TLBI_NH_ALL,
-					      CMDQ_TLBI_0_VMID, TAG), clears);
 	KUNIT_EXPECT_EQ(test, flush_test_sent(nest->fake, CMDQ_OP_TLBI_S2_IPA,
-					      CMDQ_TLBI_0_VMID, TAG), 1);
+					      CMDQ_TLBI_0_VMID, VMID), own);
+	KUNIT_EXPECT_EQ(test, flush_test_sent(nest->fake, CMDQ_OP_TLBI_S2_IPA,
+					      CMDQ_TLBI_0_VMID, VTAG), nested);
+	KUNIT_EXPECT_EQ(test, flush_test_sent(nest->fake, CMDQ_OP_TLBI_NH_ALL,
+					      CMDQ_TLBI_0_VMID, VTAG), nested);
+	KUNIT_EXPECT_EQ(test, flush_test_sent(nest->fake, CMDQ_OP_TLBI_NH_ALL,
+					      CMDQ_TLBI_0_VMID, VMID), 0);
 	KUNIT_EXPECT_EQ(test, flush_test_sent(nest->fake, CMDQ_OP_ATC_INV,
-					      CMDQ_ATC_0_SID, STAYS), ranges + wholes);
-	KUNIT_EXPECT_EQ(test, nest_test_sent(nest, CMDQ_OP_ATC_INV, true), wholes);
+					      CMDQ_ATC_0_SID, STAYS), own + nested);
+	KUNIT_EXPECT_EQ(test, nest_test_sent(nest, CMDQ_OP_ATC_INV, true), nested);
+}
+
+/* The last one with a tag goes: of the two, this one is cleared. */
+static void nest_test_leave(struct nest_test *nest, struct iommu_domain *from,
+			    struct iommu_domain *to, u16 tag)
+{
+	struct kunit *test = nest->test;
+
+	nest_test_move(nest, from, to);
+	KUNIT_EXPECT_EQ(test, flush_test_sent(nest->fake, CMDQ_OP_TLBI_S12_VMALL,
+					      CMDQ_TLBI_0_VMID, tag), 1);
+	KUNIT_EXPECT_EQ(test, nest_test_sent(nest, CMDQ_OP_TLBI_S12_VMALL, false), 1);
 }
 
 static void nest_test_run(struct nest_test *nest)
 {
-	struct kunit *test = nest->test;
 	struct iommu_domain *parent = &nest->fake->domain->domain;
 	struct iommu_domain *nested = &nest->nested.domain;
 
 	/* On the parent itself */
 	nest_test_move(nest, NULL, parent);
-	nest_test_unmap(nest, 0, 1, 0);
+	nest_test_unmap(nest, 1, 0);
 	/* In a nest */
-	nest_test_move(nest, parent, nested);
-	nest_test_unmap(nest, 1, 0, 1);
+	nest_test_leave(nest, parent, nested, VMID);
+	nest_test_unmap(nest, 0, 1);
 	/* And by itself, as another device of the parent would be */
 	nest_test_move(nest, NULL, parent);
-	nest_test_unmap(nest, 1, 1, 1);
+	nest_test_unmap(nest, 1, 1);
 
-	/* The last nest goes, and leaves nothing of its stage 1. */
-	nest_test_move(nest, nested, NULL);
-	KUNIT_EXPECT_EQ(test, nest_test_sent(nest, CMDQ_OP_TLBI_NH_ALL, false), 1);
-	nest_test_unmap(nest, 0, 1, 0);
-	/* By itself it goes while there is a nest: nothing is left that is not flushed. */
-	nest_test_move(nest, parent, nested);
-	KUNIT_EXPECT_EQ(test, nest_test_sent(nest, CMDQ_OP_TLBI_S12_VMALL, false), 0);
-	nest_test_unmap(nest, 1, 0, 1);
-	nest_test_move(nest, nested, parent);
-	KUNIT_EXPECT_EQ(test, nest_test_sent(nest, CMDQ_OP_TLBI_NH_ALL, false), 1);
-	/* The parent's tag goes, with all that has it. */
-	nest_test_move(nest, parent, NULL);
-	KUNIT_EXPECT_EQ(test, flush_test_sent(nest->fake, CMDQ_OP_TLBI_S12_VMALL,
-					      CMDQ_TLBI_0_VMID, TAG), 1);
-	KUNIT_EXPECT_EQ(test, nest_test_sent(nest, CMDQ_OP_TLBI_NH_ALL, false), 0);
+	/* The last nest goes, and leaves nothing of its own. */
+	nest_test_leave(nest, nested, NULL, VTAG);
+	nest_test_unmap(nest, 1, 0);
+	nest_test_leave(nest, parent, NULL, VMID);
 }
 
 /* What is made from S2 entries goes behind a CMD_SYNC; the flush waits for the last one only. */
@@ -1044,13 +1069,12 @@ static void flush_test_nest_parent(struct kunit *test)
 
 	KUNIT_ASSERT_NOT_NULL(test, nest);
 	fake->domain->stage = ARM_SMMU_DOMAIN_S2;
-	fake->domain->s2_cfg.vmid = TAG;
 	fake->domain->nest_parent = true;
 	nest->test = test;
 	nest->fake = fake;
 	nest->vsmmu.smmu = &fake->smmu;
 	nest->vsmmu.s2_parent = fake->domain;
-	nest->vsmmu.vmid = TAG;
+	nest->vsmmu.vmid = VTAG;
 	nest->nested.domain.type = IOMMU_DOMAIN_NESTED;
 	nest->nested.vsmmu = &nest->vsmmu;
 	nest->stream.id = STAYS;
@@ -1058,6 +1082,79 @@ static void flush_test_nest_parent(struct kunit *test)
 	nest_test_run(nest);
 	nest_test_order(nest);
 	flush_test_free(fake);
+}
+
+/* A VMID is the domain's while something is attached with it, on this SMMU. */
+static void flush_test_vmid(struct kunit *test)
+{
+	struct fake *fake = flush_test_fake(test);
+	struct arm_smmu_domain *domain = fake->domain;
+	struct arm_smmu_master *master = flush_test_master(test, fake, STAYS, 1);
+	struct arm_smmu_master *other = flush_test_master(test, fake, COMES, 1);
+	struct arm_smmu_master_domain *refused;
+
+	domain->stage = ARM_SMMU_DOMAIN_S2;
+	/* All but the last one are somebody else's. */
+	fake->smmu.vmid_bits = 2;
+	KUNIT_ASSERT_EQ(test, arm_smmu_vmid_alloc(&fake->smmu), 1);
+	KUNIT_ASSERT_EQ(test, arm_smmu_vmid_alloc(&fake->smmu), 2);
+
+	flush_test_add(test, master, &domain->domain, IOMMU_NO_PASID, false);
+	flush_test_add(test, other, &domain->domain, IOMMU_NO_PASID, false);
+	flush_test_flush(fake);
+	KUNIT_EXPECT_EQ(test, flush_test_sent(fake, CMDQ_OP_TLBI_S2_IPA, CMDQ_TLBI_0_VMID, 3), 1);
+	KUNIT_EXPECT_EQ(test, arm_smmu_vmid_alloc(&fake->smmu), -ENOSPC);
+	flush_test_del(test, master, &domain->domain, IOMMU_NO_PASID);
+	KUNIT_EXPECT_EQ(test, arm_smmu_vmid_alloc(&fake->smmu), -ENOSPC);
+	KUNIT_EXPECT_EQ(test, flush_test_sent(fake, CMDQ_OP_TLBI_S12_VMALL,
+					      CMDQ_TLBI_0_VMID, 3), 0);
+
+	/* It comes back clean, and an attach that cannot have one leaves nothing. */
+	flush_test_del(test, other, &domain->domain, IOMMU_NO_PASID);
+	KUNIT_EXPECT_EQ(test, flush_test_sent(fake, CMDQ_OP_TLBI_S12_VMALL,
+					      CMDQ_TLBI_0_VMID, 3), 1);
+	KUNIT_EXPECT_EQ(test, arm_smmu_vmid_alloc(&fake->smmu), 3);
+	mutex_lock(&arm_smmu_asid_lock);
+	refused = arm_smmu_master_domain_alloc(master, &domain->domain, IOMMU_NO_PASID);
+	KUNIT_ASSERT_NOT_NULL(test, refused);
+	KUNIT_EXPECT_EQ(test, arm_smmu_master_domain_add(refused, false), -ENOSPC);
+	KUNIT_EXPECT_NULL(test, arm_smmu_find_master_domain(master, &domain->domain,
+							    IOMMU_NO_PASID));
+	mutex_unlock(&arm_smmu_asid_lock);
+	kfree(refused);
+	flush_test_free(fake);
+}
+
+/* Each SMMU has a VMID of its own for a domain. */
+static void flush_test_shared_s2(struct kunit *test)
+{
+	struct arm_smmu_domain *domain;
+	struct fake *fake[2];
+	int i;
+
+	fake[0] = flush_test_fake(test);
+	fake[1] = flush_test_named(test, "arm-smmu-v3-other");
+	domain = fake[0]->domain;
+	domain->stage = ARM_SMMU_DOMAIN_S2;
+	KUNIT_ASSERT_EQ(test, arm_smmu_vmid_alloc(&fake[1]->smmu), VMID);
+	for (i = 0; i < 2; i++)
+		flush_test_add(test, flush_test_master(test, fake[i], STAYS + i, 1),
+			       &domain->domain, IOMMU_NO_PASID, false);
+	flush_test_flush(fake[0]);
+	for (i = 0; i < 2; i++) {
+		KUNIT_EXPECT_EQ(test, fake[i]->reg, 2);
+		KUNIT_EXPECT_EQ(test, flush_test_sent(fake[i], CMDQ_OP_TLBI_S2_IPA,
+						      CMDQ_TLBI_0_VMID, VMID + i), 1);
+	}
+	/* One goes: there, and nowhere else, its VMID is cleared and free. */
+	flush_test_del(test, fake[1]->masters[0], &domain->domain, IOMMU_NO_PASID);
+	KUNIT_EXPECT_EQ(test, fake[0]->reg, 2);
+	KUNIT_EXPECT_EQ(test, flush_test_sent(fake[1], CMDQ_OP_TLBI_S12_VMALL,
+					      CMDQ_TLBI_0_VMID, VMID + 1), 1);
+	KUNIT_EXPECT_EQ(test, arm_smmu_vmid_alloc(&fake[1]->smmu), VMID + 1);
+	KUNIT_EXPECT_EQ(test, arm_smmu_vmid_alloc(&fake[0]->smmu), VMID + 1);
+	for (i = 1; i >= 0; i--)
+		flush_test_free(fake[i]);
 }
 
 static struct kunit_case flush_test_cases[] = {
@@ -1078,6 +1175,8 @@ static struct kunit_case flush_test_cases[] = {
 	KUNIT_CASE(flush_test_shared),
 	KUNIT_CASE(flush_test_fits),
 	KUNIT_CASE(flush_test_nest_parent),
+	KUNIT_CASE(flush_test_vmid),
+	KUNIT_CASE(flush_test_shared_s2),
 	{}
 };
 
