@@ -22,6 +22,7 @@
 #define CONTROL_ID	"10ff:0002"
 #define PCI_COMMAND	4
 #define MEMORY_AND_MASTER	6
+#define MORE_ROUNDS	5000	/* of pages that come and go, for agents without a CPU */
 
 uint64_t now_ns(void)
 {
@@ -352,6 +353,9 @@ void agent_start(struct function *function, uint64_t pasid, uint64_t iova,
 	reg_set(function->bar, HW_AGENT_IOVA, iova);
 	reg_set(function->bar, HW_AGENT_PASID, pasid);
 	reg_set(function->bar, HW_AGENT_PAGES, pages);
+	/* Of the one before. */
+	reg_set(function->bar, HW_AGENT_DONE, 0);
+	reg_set(function->bar, HW_AGENT_FAULTS, 0);
 	reg_set(function->bar, HW_AGENT, what);
 	while (!agent_get(function, HW_AGENT_RUNS))
 		usleep(20);
@@ -559,16 +563,32 @@ static bool has_agent(const struct hardware *hw, int unit)
 	return unit == 0 || unit == hw->units - 1;
 }
 
+/* Has an access of an agent got through? What is done is counted after its faults are. */
+static bool got_through(struct hardware *hw)
+{
+	int unit;
+
+	for (unit = 0; unit < hw->units; unit++) {
+		struct function *function = hw_first(hw, unit);
+		uint64_t done = agent_get(function, HW_AGENT_DONE);
+
+		if (has_agent(hw, unit) && done > agent_get(function, HW_AGENT_FAULTS))
+			return true;
+	}
+	return false;
+}
+
 struct agents churn(struct hardware *hw, const struct churn *churn, int rounds)
 {
 	struct agents all = { 0 };
-	int unit;
+	int unit, more = MORE_ROUNDS;
 
 	for (unit = 0; unit < hw->units; unit++)
 		if (has_agent(hw, unit))
 			agent_start(hw_first(hw, unit), churn->pasid, churn->agent_iova,
 				    churn->pages, HW_CMD_READ);
-	while (rounds--) {
+	/* On a busy host, agents may not have come to it yet. */
+	while (rounds-- > 0 || (!got_through(hw) && more--)) {
 		unsigned int first = random_below(churn->pages);
 		unsigned int n = 1 + random_below(churn->pages - first);
 		uint64_t offset = first * SZ_4K;
