@@ -256,6 +256,7 @@ def wrong_files(program, directory):
     for name, changes in {"no RAM": {"ram": None}, "no unit": {"units": []},
                           "too many units": {"units": [{}] * 17}, "slot 0": {"units": slot},
                           "base beyond memory": {"base": MEMORY}, "no such mode": {"crashed": "x"},
+                          "no such mode of AMD-Vi": {"crashed": "legacy", "vendor": "amd"},
                           "no such vendor": {"vendor": "x"},
                           "latency of no type": {"units": [{"latency_us": {"x": 1}}]},
                           "too many PASIDs": {"units": [{"functions": [
@@ -286,6 +287,8 @@ def tables():
             ("too many units", {"units": 17}, "17"),
             ("fewer units than tables", {"units": 1, "unit": [{}, {}]}, "units"),
             ("a mode that there is not", {"crashed": "x"}, "crashed"),
+            ("a crashed kernel of AMD-Vi", {"crashed": "legacy", "vendor": "amd"}, "crashed"),
+            ("a vendor that there is not", {"vendor": "x"}, "vendor"),
             ("a function without a slot", {"unit": [{"function": [{}]}]}, "slot"),
             ("a slot that is the unit's own", {"unit": [{"function": [{"slot": 31}]}]}, "31")):
         try:
@@ -294,6 +297,9 @@ def tables():
         except LabError as error:
             check(f"{name} is refused", "machine.toml" in str(error) and word in str(error),
                   error)
+    units = hw.units_of({"vendor": "amd", "unit": [{}, {"timeout_ms": 7}]}, "x")
+    check("AMD-Vi waits for a device as its driver says",
+          [unit["timeout_ms"] for unit in units] == [1000, 7], units)
     table = hw.dmar(2, BASE)
     check("the DMAR table is whole", table[:4] == b"DMAR" and sum(table) & 0xff == 0 and
           struct.unpack_from("<I", table, 4)[0] == len(table) and
