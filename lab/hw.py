@@ -44,7 +44,8 @@ AMD_AT, AMD_SIZE = 0x600000, 0x4000	# HW_AMD, HW_AMD_SIZE
 AMD_BUS, AMD_SLOT, AMD_EFR = 0x80, 8, 0x17000f000048da	# HW_AMD_BUS, HW_AMD_SLOT, HW_AMD_EFR
 SUBSYSTEM = 0x2c		# of a function's configuration space; bit 24 is set in QEMU's
 UNITS = 16
-STARVED_MS = 300		# SMMUv3's driver waits for a second
+# A unit's thread has had no CPU for that long: drivers wait for a second, AMD-Vi's for 100 ms.
+STARVED_MS = {"vtd": 300, "smmuv3": 300, "amd": 30}
 SLOTS = 31
 # Where the guest's memory begins.
 START = {"vtd": 0, "amd": 0, "smmuv3": 1 << 30}
@@ -225,7 +226,8 @@ class Hardware:
         """Has a unit not looked at the guest for so long that its driver may have given up?"""
         try:
             with open(self.report, encoding="utf-8") as file:
-                return any(unit["longest_ms"] > STARVED_MS for unit in json.load(file)["units"])
+                return any(unit["longest_ms"] > STARVED_MS[self.vendor]
+                           for unit in json.load(file)["units"])
         except FileNotFoundError:
             return False
 

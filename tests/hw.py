@@ -300,6 +300,11 @@ def tables():
     units = hw.units_of({"vendor": "amd", "unit": [{}, {"timeout_ms": 7}]}, "x")
     check("AMD-Vi waits for a device as its driver says",
           [unit["timeout_ms"] for unit in units] == [1000, 7], units)
+    with tempfile.TemporaryDirectory() as directory:
+        hardware = hw.Hardware({"vendor": "amd"}, directory, "x")
+        with open(hardware.report, "w", encoding="utf-8") as file:
+            json.dump({"units": [{"longest_ms": 31}]}, file)
+        check("AMD-Vi's driver has less patience", hardware.starved())
     table = hw.dmar(2, BASE)
     check("the DMAR table is whole", table[:4] == b"DMAR" and sum(table) & 0xff == 0 and
           struct.unpack_from("<I", table, 4)[0] == len(table) and

@@ -412,6 +412,9 @@ uint32_t hw_type(const struct hardware *hw, const struct function *function)
 {
 	struct iommu_hw_info info = { .size = sizeof(info), .dev_id = function->device.id };
 
+	/* AMD-Vi: its driver turns PASIDs on when they are used, and iommufd warns until then. */
+	if (!strncmp(function->device.bdf, "0000:", strlen("0000:")))
+		return IOMMU_HW_INFO_TYPE_NONE;
 	if (ioctl(hw->space.fd, IOMMU_GET_HW_INFO, &info))
 		fail("%s: no hardware information: %s", function->device.bdf, strerror(errno));
 	return info.out_data_type;
