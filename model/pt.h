@@ -84,7 +84,7 @@ struct pt_walk pt_walk(const struct pt_root *root, uint64_t iova);
 struct pt_walk pt_walk_last(const struct pt_ref *last, uint64_t iova);
 /* The two for tables in a guest's memory; the ones above come here. */
 struct pt_walk pt_guest_walk(const struct pt_root *root, uint64_t iova);
-/* PT_VTD_SECOND, PT_AMD_HOST: sets A and D in the leaf for @iova, if there is one that is writable. */
+/* PT_VTD_SECOND, PT_AMD_HOST: sets A and D in the leaf for @iova, if one is there and writable. */
 void pt_guest_mark_dirty(const struct pt_root *root, uint64_t iova);
 struct pt_walk pt_guest_walk_last(const struct pt_ref *last, uint64_t iova);
 

@@ -84,14 +84,6 @@
 #define PPR_GN		(BIT(8) << 48)
 #define PPR_LAST	BIT(41)
 
-/*
- * Extended features, 3.4.9: page requests, no-execute, guest translation, INVALIDATE_ALL, 128-bit
- * entries of interrupt tables (without which the driver looks at no other features), host
- * tables of up to six levels, guest tables of four, GCR3 tables of two, PASIDs of 16 bits,
- * GIOV, accessed and dirty bits of host tables, enhanced page requests.
- */
-#define EFR_VALUE	HW_AMD_EFR
-
 static uint64_t reg(const struct unit *unit, uint64_t offset)
 {
 	return unit->machine->base + HW_AMD(unit->index) + offset;
@@ -115,7 +107,7 @@ static void write32(const struct unit *unit, uint64_t offset, uint32_t value)
 static void reset(struct unit *unit)
 {
 	memset(guest(unit->machine, reg(unit, 0), HW_AMD_SIZE), 0, HW_AMD_SIZE);
-	store64(unit->machine, reg(unit, EXT_FEATURES), EFR_VALUE);
+	store64(unit->machine, reg(unit, EXT_FEATURES), HW_AMD_EFR);
 	write32(unit, STATUS, STATUS_MARK);
 }
 

@@ -32,7 +32,14 @@
 #define HW_AMD(u)	(0x600000UL + (u) * HW_AMD_SIZE)	/* AMD-Vi */
 #define HW_AMD_BUS	0x80
 #define HW_AMD_SLOT	0x8		/* unit 0's function of QEMU's on bus 0 */
-#define HW_AMD_EFR	0x17000f000048daULL	/* extended features, in the IVRS table, too */
+/*
+ * Extended features (48882, 3.4.9), which the IVRS table has, too: page requests, no-execute,
+ * guest translation, INVALIDATE_IOMMU_ALL, 128-bit entries of interrupt tables (without which
+ * the driver takes no features from the table), host tables of up to six levels, guest tables
+ * of four, GCR3 tables of two, PASIDs of 16 bits, GIOV, accessed and dirty bits of host tables,
+ * enhanced page requests.
+ */
+#define HW_AMD_EFR	0x17000f000048daULL
 #define HW_CONFIG(u, s)	(0x100000UL + ((u) * HW_SLOTS + (s)) * 0x2000UL)
 #define HW_MASKS	0x1000		/* from a function's configuration space */
 /* Not 0: the space was written, and the function has not looked. A write waits for that. */
