@@ -20,17 +20,28 @@
  *		slow	the next flush stays at its first command until the next write to resume, or
  *			for SLOW_MS
  *	resume	anything
+ *
+ * Read from other files is what the last attach, detach or unmap took, where QEMU executes an
+ * instruction a nanosecond and nothing else went on:
+ *
+ *	instructions	in the function of the IOMMU core
+ *	irqsoff		in its longest section with interrupts off that begins or ends in RISC-V's
+ *			driver or in the list, if the module is loaded with irqsoff=1; that takes a
+ *			kernel with lockdep
  */
 #include <linux/debugfs.h>
 #include <linux/delay.h>
 #include <linux/ftrace.h>
 #include <linux/iommu.h>
+#include <linux/kallsyms.h>
 #include <linux/kprobes.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/pci.h>
 #include <linux/string.h>
+#include <linux/timex.h>
+#include <linux/tracepoint.h>
 
 #define SLOW_MS		20000
 
@@ -43,6 +54,35 @@
 static DEFINE_MUTEX(lock);
 static struct iommu_domain *domain;
 static int owner;
+
+static bool irqsoff;
+module_param(irqsoff, bool, 0);
+MODULE_PARM_DESC(irqsoff, "measure sections with interrupts off");
+
+static u64 took, longest;
+static struct task_struct *measured;
+
+static u64 ticks(void)
+{
+#ifdef CONFIG_RISCV
+	return csr_read(CSR_INSTRET);	/* one tick of get_cycles() is 100 instructions */
+#else
+	return get_cycles();
+#endif
+}
+
+static u64 begin(void)
+{
+	WRITE_ONCE(longest, 0);
+	WRITE_ONCE(measured, current);
+	return ticks();
+}
+
+static void end(u64 began)
+{
+	WRITE_ONCE(took, ticks() - began);
+	WRITE_ONCE(measured, NULL);
+}
 
 static struct pci_dev *find_device(const char *text)
 {
@@ -68,7 +108,12 @@ static int attach_group(struct device *dev, struct iommu_group *group)
 		if (!ret)
 			domain = new;
 	}
-	ret = ret ?: iommu_attach_group(domain, group);
+	if (!ret) {
+		u64 began = begin();
+
+		ret = iommu_attach_group(domain, group);
+		end(began);
+	}
 	if (ret)
 		iommu_group_release_dma_owner(group);
 	return ret;
@@ -85,7 +130,10 @@ static int set_attached(const char *text, bool attached)
 	} else if (attached) {
 		ret = attach_group(&pdev->dev, group);
 	} else {
+		u64 began = begin();
+
 		iommu_detach_group(domain, group);
+		end(began);
 		iommu_group_release_dma_owner(group);
 	}
 	iommu_group_put(group);
@@ -114,10 +162,70 @@ static int map_page(const char *text)
 static int unmap_range(const char *text)
 {
 	unsigned long iova, size;
+	size_t gone;
+	u64 began;
 
 	if (sscanf(text, "%lx %lx", &iova, &size) != 2)
 		return -EINVAL;
-	return iommu_unmap(domain, iova, size) == size ? 0 : -EIO;
+	began = begin();
+	gone = iommu_unmap(domain, iova, size);
+	end(began);
+	return gone == size ? 0 : -EIO;
+}
+
+/*
+ * Sections with interrupts off. There is one CPU, and one section at a time.
+ */
+static unsigned long places[2];
+static u64 off_since;
+
+/* In a function of the driver or of the list, whatever a compiler has appended to its name? */
+static bool is_ours(unsigned long address)
+{
+	char name[KSYM_SYMBOL_LEN];
+
+	sprint_symbol_no_offset(name, address);
+	return str_has_prefix(name, "riscv_iommu_") || str_has_prefix(name, "iommu_attach_");
+}
+
+static void interrupts_off(void *unused, unsigned long ip, unsigned long parent)
+{
+	if (READ_ONCE(measured) != current)
+		return;
+	places[0] = ip;
+	places[1] = parent;
+	off_since = ticks();
+}
+
+static void interrupts_on(void *unused, unsigned long ip, unsigned long parent)
+{
+	u64 off = off_since ? ticks() - off_since : 0;
+
+	off_since = 0;
+	if (READ_ONCE(measured) == current && off > longest &&
+	    (is_ours(places[0]) || is_ours(places[1]) || is_ours(ip) || is_ours(parent)))
+		WRITE_ONCE(longest, off);
+}
+
+static struct tracepoint *tp_off, *tp_on;
+
+static void find_tracepoint(struct tracepoint *tp, void *unused)
+{
+	if (!strcmp(tp->name, "irq_disable"))
+		tp_off = tp;
+	else if (!strcmp(tp->name, "irq_enable"))
+		tp_on = tp;
+}
+
+static int measure_irqsoff(void)
+{
+	int ret;
+
+	for_each_kernel_tracepoint(find_tracepoint, NULL);
+	if (!tp_off || !tp_on)
+		return -ENOENT;
+	ret = tracepoint_probe_register(tp_off, interrupts_off, NULL);
+	return ret ?: tracepoint_probe_register(tp_on, interrupts_on, NULL);
 }
 
 /*
@@ -235,7 +343,9 @@ static int __init domain_init(void)
 
 	for (what = 0; what < ARRAY_SIZE(names); what++)
 		debugfs_create_file(names[what], 0200, dir, (void *)what, &file_ops);
-	return 0;
+	debugfs_create_u64("instructions", 0400, dir, &took);
+	debugfs_create_u64("irqsoff", 0400, dir, &longest);
+	return irqsoff ? measure_irqsoff() : 0;
 }
 
 module_init(domain_init);

@@ -4,10 +4,15 @@
  * be had, or does not map what is asked for. All devices are QEMU's edu.
  *
  *	domain count		commands of attach, unmap and detach with 1, 2, 4, … devices
+ *	domain instructions	instructions of the same; an operation that an interrupt came into
+ *				is done again
+ *	domain irqsoff		instructions of their longest section with interrupts off
  *	domain stale [planted]	DMA to what was just unmapped, by devices whose IOMMU translates
  *	domain top		the page table grows under devices that use it
+ *	domain churn SECONDS	attaches and detaches beside unmaps and DMA
  *	domain illegal		a command is refused: who is told?
  *	domain release		devices are removed during a flush
+ *	domain remove		an IOMMU is
  *
  * QEMU translates on a bus by the IOMMU that was plugged in first. The first device is behind
  * that one, and does DMA.
@@ -29,6 +34,9 @@
 #define PCI		"/sys/bus/pci/devices/"
 #define FAR		0x10000000000UL	/* not in a table of three levels */
 #define OPS		5
+#define MANY_OPS	64	/* so that what is done once in many is in the mean */
+#define MAX_DISTURBED	1000
+#define REMOVAL_PAUSES	30	/* shorter than domain.ko's SLOW_MS */
 #define ROUNDS		8
 
 static const struct {
@@ -112,38 +120,95 @@ static void result(const char *op, const char *size, int n, int ops)
 	       counts.other);
 }
 
-static void count(void)
-{
-	char *page = memory(SZ_4K);
-	int n, i, op;
-	size_t s;
+/*
+ * What domain.ko has measured takes the place of commands where its file has a name.
+ */
+static const char *file;
+static uint64_t total, most;
+static int disturbed;
 
-	count_init();
+static uint64_t measured(void)
+{
+	char path[100], text[32];
+
+	snprintf(path, sizeof(path), DOMAIN "%s", file);
+	if (!read_file(path, text, sizeof(text)))
+		fail("%s: %s", path, strerror(errno));
+	return strtoull(text, NULL, 10);
+}
+
+static void reset(void)
+{
+	total = most = 0;
+	if (!file)
+		count_reset();
+}
+
+/* Return: false if an interrupt came into what was measured. */
+static bool take(void (*operation)(int), int i)
+{
+	uint64_t interrupts = interrupts_now(), value;
+
+	if (!file) {
+		count_begin();
+		operation(i);
+		count_end();
+		return true;
+	}
+	operation(i);
+	if (interrupts_now() != interrupts) {
+		if (++disturbed > MAX_DISTURBED)
+			fail("an interrupt comes into nearly every operation");
+		return false;
+	}
+	value = measured();
+	total += value;
+	if (value > most)
+		most = value;
+	return true;
+}
+
+static void print(const char *op, const char *size, int n, int ops)
+{
+	if (!file)
+		result(op, size, n, ops);
+	else if (ops)
+		printf("RESULT {\"workload\": \"%s%s%s\", \"n\": %d, \"ops\": %d, \"%s\": %llu}\n", op,
+		       *size ? "-" : "", size, n, ops, file,
+		       (unsigned long long)(strcmp(file, "irqsoff") ? total / ops : most));
+}
+
+static void unmap_one(int s)
+{
+	dom_unmap(IOVA, sizes[s].size);
+}
+
+/* Attaches and detaches are not done again for an interrupt: the mean is that of the others. */
+static void measure(void)
+{
+	int ops = file && strcmp(file, "irqsoff") ? MANY_OPS : OPS;
+	char *page = memory(SZ_4K);
+	int n, i, s, done;
+
+	if (!file)
+		count_init();
 	for (n = 1; n <= have; n *= 2) {
-		count_reset();
-		for (i = 0; i < n; i++) {
-			count_begin();
-			dom_attach(i);
-			count_end();
-		}
-		result("attach", "", n, n);
-		for (s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
-			count_reset();
-			for (op = 0; op < OPS; op++) {
+		reset();
+		for (i = 0, done = 0; i < n; i++)
+			done += take(dom_attach, i);
+		print("attach", "", n, done);
+		for (s = 0; s < (int)(sizeof(sizes) / sizeof(sizes[0])); s++) {
+			reset();
+			for (done = 0; done < ops;) {
 				dom_map(page, IOVA, sizes[s].size);
-				count_begin();
-				dom_unmap(IOVA, sizes[s].size);
-				count_end();
+				done += take(unmap_one, s);
 			}
-			result("unmap", sizes[s].name, n, OPS);
+			print("unmap", sizes[s].name, n, done);
 		}
-		count_reset();
-		for (i = 0; i < n; i++) {
-			count_begin();
-			dom_detach(i);
-			count_end();
-		}
-		result("detach", "", n, n);
+		reset();
+		for (i = 0, done = 0; i < n; i++)
+			done += take(dom_detach, i);
+		print("detach", "", n, done);
 		set("free", "");
 	}
 }
@@ -242,6 +307,71 @@ static void look_for_stale(bool planted)
 }
 
 /*
+ * Attaches and detaches beside unmaps
+ */
+
+static bool over;
+static unsigned long attaches;
+
+/* All but the first device come and go. */
+static void *come_and_go(void *unused)
+{
+	int i;
+
+	(void)unused;
+	while (!__atomic_load_n(&over, __ATOMIC_RELAXED)) {
+		for (i = 1; i < have; i++)
+			dom_attach(i);
+		for (i = 1; i < have; i++)
+			dom_detach(i);
+		attaches += have - 1;
+	}
+	return NULL;
+}
+
+static void churn(int seconds)
+{
+	unsigned char *page = memory(SZ_4K);
+	time_t end = time(NULL) + seconds;
+	unsigned long unmaps = 0;
+	pthread_t thread;
+	int i;
+
+	edu_open(bdf[0]);
+	dom_attach(0);
+	/* What the device will write from now on comes from here. */
+	memset(page, WRITTEN, SZ_4K);
+	dom_map(page, IOVA, SZ_4K);
+	dma(IOVA, EDU_BUFFER, false);
+	dom_unmap(IOVA, SZ_4K);
+	page_clear(page);
+	if (pthread_create(&thread, NULL, come_and_go, NULL))
+		fail("no thread");
+	for (; time(NULL) < end; unmaps++) {
+		dom_map(page, IOVA, SZ_4K);
+		device_writes();
+		expect_hit("hit", page);
+		dom_unmap(IOVA, SZ_4K);
+		device_writes();
+		expect_untouched("unmapped", page);
+		/* A transfer takes QEMU a tenth of a second. */
+		for (i = 0; i < MANY_OPS; i++) {
+			dom_map(page, IOVA + SZ_2M, SZ_64K);
+			dom_unmap(IOVA + SZ_2M, SZ_64K);
+		}
+	}
+	__atomic_store_n(&over, true, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+	dom_detach(0);
+	set("free", "");
+	printf("churn: %lu attaches and detaches, %lu unmaps\n", attaches, unmaps * (1 + MANY_OPS));
+	if (!attaches || !unmaps)
+		fail("one of the two stood still");
+	if (oracle.stale || oracle.missed)
+		fail("%lu stale pages, %lu transfers missed", oracle.stale, oracle.missed);
+}
+
+/*
  * A larger table
  */
 
@@ -336,11 +466,11 @@ static void *unmap_slowly(void *unused)
 	return NULL;
 }
 
-static void remove_device(int i)
+static void remove_function(const char *name)
 {
 	char path[100];
 
-	snprintf(path, sizeof(path), PCI "%s/remove", bdf[i]);
+	snprintf(path, sizeof(path), PCI "%s/remove", name);
 	write_file(path, "1");
 }
 
@@ -363,14 +493,67 @@ static void release(void)
 		fail("no thread");
 	nanosleep(&pause, NULL);
 	dom_detach(0);
-	remove_device(0);
+	remove_function(bdf[0]);
 	dom_detach(2);
-	remove_device(2);
+	remove_function(bdf[2]);
 	early = !__atomic_load_n(&flushed, __ATOMIC_RELAXED);
 	set("resume", "1");
 	pthread_join(thread, NULL);
 	printf("CASE {\"case\": \"devices are released during a flush\", \"released_first\": %d}\n",
 	       early);
+}
+
+static bool removed;
+
+static void *remove_iommu(void *iommu)
+{
+	remove_function(iommu);
+	__atomic_store_n(&removed, true, __ATOMIC_RELAXED);
+	return NULL;
+}
+
+/* A flush is sending to the IOMMU that is removed, which nobody is attached to any more. */
+static void remove_during_flush(void)
+{
+	const struct timespec pause = { .tv_nsec = 300000000 };
+	char path[100], link[200], *iommu, *page = memory(SZ_4K);
+	pthread_t unmaps, removes;
+	bool first;
+	ssize_t n;
+	int i;
+
+	/* …/riscv-iommu@0000:00:02.0 */
+	snprintf(path, sizeof(path), PCI "%s/iommu", bdf[0]);
+	n = readlink(path, link, sizeof(link) - 1);
+	if (n < 0)
+		fail("%s: %s", path, strerror(errno));
+	link[n] = '\0';
+	iommu = strrchr(link, '@');
+	if (!iommu)
+		fail("%s: %s does not name a PCI function", path, link);
+
+	dom_attach(0);
+	dom_map(page, IOVA, SZ_4K);
+	plant("slow");
+	if (pthread_create(&unmaps, NULL, unmap_slowly, NULL))
+		fail("no thread");
+	nanosleep(&pause, NULL);
+	dom_detach(0);
+	if (pthread_create(&removes, NULL, remove_iommu, iommu + 1))
+		fail("no thread");
+	for (i = 0; i < REMOVAL_PAUSES && !__atomic_load_n(&removed, __ATOMIC_RELAXED); i++)
+		nanosleep(&pause, NULL);
+	first = __atomic_load_n(&removed, __ATOMIC_RELAXED) &&
+		!__atomic_load_n(&flushed, __ATOMIC_RELAXED);
+	printf("CASE {\"case\": \"an IOMMU is removed during a flush\", \"wrong_removed_first\": %d}\n",
+	       first);
+	fflush(stdout);
+	set("resume", "1");
+	pthread_join(unmaps, NULL);
+	pthread_join(removes, NULL);
+	if (access(path, F_OK) != -1)
+		fail("%s: the IOMMU is still there", path);
+	set("free", "");
 }
 
 int main(int argc, char **argv)
@@ -379,17 +562,23 @@ int main(int argc, char **argv)
 	bool planted = argc == 3 && !strcmp(argv[2], "planted");
 
 	find();
-	if (!strcmp(what, "count") && argc == 2)
-		count();
+	if (argc == 2 && (!strcmp(what, "instructions") || !strcmp(what, "irqsoff")))
+		file = what;
+	if (file || (!strcmp(what, "count") && argc == 2))
+		measure();
 	else if (!strcmp(what, "stale") && (argc == 2 || planted))
 		look_for_stale(planted);
+	else if (!strcmp(what, "churn") && argc == 3)
+		churn(number(argv[2]));
 	else if (!strcmp(what, "top") && argc == 2)
 		grow();
 	else if (!strcmp(what, "illegal") && argc == 2)
 		refuse();
 	else if (!strcmp(what, "release") && argc == 2)
 		release();
+	else if (!strcmp(what, "remove") && argc == 2)
+		remove_during_flush();
 	else
-		fail("usage: domain count|stale [planted]|top|illegal|release");
+		fail("usage: domain count|instructions|irqsoff|stale [planted]|churn SECONDS|top|illegal|release|remove");
 	return 0;
 }

@@ -63,6 +63,9 @@ void unmap(const struct space *space, uint64_t iova, uint64_t size);
 
 bool find_function(const char *name, char *symbol, size_t size);
 
+/* All that the machine has had. */
+uint64_t interrupts_now(void);
+
 void count_mark(unsigned char value);
 
 void count_init(void);

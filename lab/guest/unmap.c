@@ -50,23 +50,6 @@ static uint64_t ticks_now(void)
 #endif
 }
 
-/* All that the machine has had. */
-static uint64_t interrupts_now(void)
-{
-	unsigned long long count = 0;
-	FILE *file = fopen("/proc/stat", "re");
-	char line[4096];
-
-	while (file && fgets(line, sizeof(line), file)) {
-		if (sscanf(line, "intr %llu", &count) == 1)
-			break;
-	}
-	if (!count)
-		fail("/proc/stat has no line \"intr\"");
-	fclose(file);
-	return count;
-}
-
 static void begin(void)
 {
 	if (what != INSTRUCTIONS) {
