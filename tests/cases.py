@@ -490,6 +490,19 @@ def recorded():
         costs(f'{name}: without BTF', plain,
               f'd["commands"]["iotlb"] == {iotlb} and d["wait"]["number"] == {sync} and '
               f'len(d["by"]["IOMMU"]) == 1 and "{iommu}" not in d["by"]["IOMMU"][0]["name"]')
+    # Its probes are breakpoints, whose events say that they are in an NMI.
+    whole = 'd["flush"]["number"] == 64 and d["wait"]["number"] == 77 and d["strict"] == d["unmaps"] == 48'
+    path = os.path.join(record, 'riscv-unmap.txt.xz')
+    costs('riscv-unmap: what QEMU was given', path,
+          'd["commands"] == dict(iotlb=317, atc=0, sync=77, config=12, other=0)')
+    costs('riscv-unmap: each flush and wait begins and ends', path, whole)
+    # One of an interrupt, in the middle of a flush, is no part of it.
+    text = lzma.open(path, 'rt').read().splitlines(keepends=True)
+    at = next(i for i, x in enumerate(text) if ' unmap: ' in x) + 2
+    time = re.search(r' ([0-9.]+): ', text[at])[1]
+    text.insert(at, f' init-53 [001] d.h.. {time}: unmap: IOMMU: iova=0x1000 - 0x2000 size=4096 unmapped_size=4096\n')
+    shows('riscv-unmap: with an unmap in an interrupt', ''.join(text),
+          'd["unmaps"] == 49 and d["by"]["task"][0]["name"] == "init"', verb='cost')
     if not shutil.which('trace-cmd'):
         return skipped('a trace.dat of trace-cmd', 'there is no trace-cmd')
     path = os.path.join(record, 'vtd-nvme.trace.dat')

@@ -51,7 +51,11 @@ struct trace {
 	uint64_t announced;		/* entries, by the header; 0: no word */
 	uint64_t entries;
 	uint64_t newest_ns;
-	uint64_t cpu_ns[CPUS_MAX];
+	struct {
+		uint64_t ns;
+		uint32_t pid;
+		enum trace_context context;
+	} cpu[CPUS_MAX];		/* the last event of each */
 
 	uint64_t overwritten;		/* entries, by the header: to be told */
 	char note[512];
@@ -654,7 +658,7 @@ static int finish_run(struct trace *trace)
 	trace->announced = 0;
 	trace->entries = 0;
 	trace->newest_ns = 0;
-	memset(trace->cpu_ns, 0, sizeof(trace->cpu_ns));
+	memset(trace->cpu, 0, sizeof(trace->cpu));
 	return 0;
 }
 
@@ -695,7 +699,7 @@ static int check_time(struct trace *trace, const struct trace_event *event)
 
 	if (event->cpu >= CPUS_MAX)
 		return fail(trace, "expected a CPU below %u", CPUS_MAX);
-	earliest = trace->cpu_ns[event->cpu];
+	earliest = trace->cpu[event->cpu].ns;
 	if (trace->clock == TRACE_SECONDS && trace->newest_ns > earliest + MERGE_SLACK_NS)
 		earliest = trace->newest_ns - MERGE_SLACK_NS;
 	if (event->ns < earliest)
@@ -703,10 +707,23 @@ static int check_time(struct trace *trace, const struct trace_event *event)
 			    "expected a time not before %llu.%09llu: events out of order",
 			    (unsigned long long)earliest / 1000000000,
 			    (unsigned long long)earliest % 1000000000);
-	trace->cpu_ns[event->cpu] = event->ns;
+	trace->cpu[event->cpu].ns = event->ns;
 	if (event->ns > trace->newest_ns)
 		trace->newest_ns = event->ns;
 	return 0;
+}
+
+/*
+ * Where a probe is a breakpoint, its event is one of an NMI by the flags, on RISC-V and x86.
+ * No driver flushes in an NMI: what the task did last on that CPU is what was probed.
+ */
+static void settle_context(struct trace *trace, struct trace_event *event)
+{
+	if (event->context == TRACE_NMI)
+		event->context = trace->cpu[event->cpu].pid == event->pid ?
+				 trace->cpu[event->cpu].context : TRACE_TASK;
+	trace->cpu[event->cpu].pid = event->pid;
+	trace->cpu[event->cpu].context = event->context;
 }
 
 /* " [1848:0x34:32]", what trace-cmd report --debug prints behind an event. */
@@ -758,6 +775,7 @@ static int parse_event(struct trace *trace, struct cursor *c,
 
 	if (check_time(trace, event))
 		return -1;
+	settle_context(trace, event);
 	trace->any_event = true;
 	trace->entries++;
 	event->type = TRACE_OTHER;
