@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A function in a process's own address space: hw_sva
+ * A function in a process's own address space: hw_sva [reset]
  *
  * A child binds its address space to a function and unmaps pages while an agent reads them by
  * their virtual addresses. Then it exits, bound as it is, with translations cached: the PASID
  * must be of no use to the function any more, before anybody unbinds it. Nobody else gets the
  * PASID until then. Other children are unbound while they exit, and their unit takes time for
  * what the exit has sent: when the unbind returns, nothing may be cached, either.
+ *
+ * reset: a child is at its end when its function is reset. The PASID, which the kernel attaches
+ * anew, must not get at an address space that goes.
  */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +31,7 @@
 #define DELAYS		12
 #define DELAY_MS	4
 #define REUSE_TRIES	50
+#define END_MS		60000
 
 static struct hardware hw;
 static struct function function;
@@ -115,8 +120,15 @@ static void unmap_beside_agent(uint32_t pasid)
 		    (unsigned long)agent_get(&function, HW_AGENT_DONE));
 }
 
-/* A child that is bound and about to exit. */
-static struct child start_child(bool agent, pid_t *pid_of)
+enum behaviour {
+	EXITS,
+	UNMAPS,			/* beside an agent, and exits then */
+	LINGERS,		/* at its end, until hwpci is told */
+	STAYS,
+};
+
+/* A child that is bound, and does that next. */
+static struct child start_child(enum behaviour behaviour, pid_t *pid_of)
 {
 	struct child child;
 	int pipes[2];
@@ -126,16 +138,20 @@ static struct child start_child(bool agent, pid_t *pid_of)
 		fail("no pipe");
 	pid = fork();
 	if (!pid) {
+		if (behaviour == LINGERS)
+			write_file(PARAMETERS "linger", "1");
 		child.pasid = bind_here();
 		map_pages(0, PAGES);
 		child.wrong = misread(child.pasid);
-		if (agent) {
+		if (behaviour == UNMAPS) {
 			unmap_beside_agent(child.pasid);
 			map_pages(0, PAGES);
 			must_be_0(misread(child.pasid));
 		}
 		if (write(pipes[1], &child, sizeof(child)) != sizeof(child))
 			fail("no pipe");
+		while (behaviour == STAYS)
+			pause();
 		_exit(0);
 	}
 	close(pipes[1]);
@@ -155,12 +171,12 @@ static void wait_for(pid_t child)
 }
 
 /* Return: the PASID of a process that is no more. */
-static uint32_t in_a_child(bool agent)
+static uint32_t in_a_child(enum behaviour behaviour)
 {
 	struct child child;
 	pid_t pid;
 
-	child = start_child(agent, &pid);
+	child = start_child(behaviour, &pid);
 	must_be_0(child.wrong);
 	wait_for(pid);
 	return child.pasid;
@@ -192,7 +208,7 @@ static void unbind_beside_exit(void)
 	open_slot(SLOT_WITHOUT_PRI);
 	set_latency(&hw, function.unit, COMMAND_NS);
 	for (delay = 0; delay < DELAYS; delay++) {
-		child = start_child(false, &pid);
+		child = start_child(EXITS, &pid);
 		sleep_ms(delay * DELAY_MS);
 		unbind();
 		stale += look(&hw);
@@ -209,13 +225,13 @@ static void unbind_beside_exit(void)
 /* @pasid: of a process that is no more, and not unbound. */
 static void pasid_is_kept(uint32_t pasid)
 {
-	uint32_t other = in_a_child(false);
+	uint32_t other = in_a_child(EXITS);
 	int reused = 0, tries;
 
 	unbind();
 	/* The last reference to the process's memory goes later. */
 	for (tries = 0; tries < REUSE_TRIES && !reused; tries++) {
-		reused = in_a_child(false) == pasid;
+		reused = in_a_child(EXITS) == pasid;
 		unbind();
 		sleep_ms(10);
 	}
@@ -223,14 +239,67 @@ static void pasid_is_kept(uint32_t pasid)
 		    "\"fired_reused_later\": %d", other == pasid, reused);
 }
 
-int main(void)
+/* By the kernel, which attaches what was attached. */
+static void reset(void)
+{
+	char path[100];
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/reset", function.device.bdf);
+	write_file(path, "1");
+}
+
+/*
+ * The function is reset while a child is at its end: the IOMMU has been told that the address
+ * space goes, will not be told again, and the pages are not freed yet. With a child that lives
+ * on, the same reset is shown to attach the PASID anew.
+ */
+static void reset_at_the_end(void)
+{
+	unsigned long got, live, stale;
+	struct child child;
+	char text[8];
+	int ms = 0;
+	pid_t pid;
+
+	open_slot(SLOT_WITHOUT_PRI);
+	child = start_child(LINGERS, &pid);
+	must_be_0(child.wrong);
+	while (read_file(PARAMETERS "linger", text, sizeof(text)) && !number(text)) {
+		if (ms++ == END_MS)
+			fail("the child does not end");
+		sleep_ms(1);
+	}
+	reset();
+	got = through(child.pasid);
+	write_file(PARAMETERS "linger", "0");
+	wait_for(pid);
+	stale = look(&hw);
+	got += through(child.pasid);
+	unbind();
+
+	child = start_child(STAYS, &pid);
+	reset();
+	live = through(child.pasid);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	unbind();
+	report_case("reset while a process that is bound exits", "\"stale\": %lu, "
+		    "\"stale_through\": %lu, \"fired_through_if_it_lives\": %lu", stale, got,
+		    live);
+}
+
+int main(int argc, char **argv)
 {
 	unsigned long stale, got;
 	uint32_t pasid;
 
 	hw_open(&hw, 1);
+	if (argc > 1 && !strcmp(argv[1], "reset")) {
+		reset_at_the_end();
+		return 0;
+	}
 	open_slot(SLOT);
-	pasid = in_a_child(true);
+	pasid = in_a_child(UNMAPS);
 	stale = look(&hw);
 	got = through(pasid);
 	report_case("a process that is bound exits", "\"stale\": %lu, \"stale_through\": %lu",
@@ -238,7 +307,7 @@ int main(void)
 	pasid_is_kept(pasid);
 
 	lose(&hw, TYPES_IOTLB | TYPES_ATC | 1u << TYPE_PASID);
-	pasid = in_a_child(false);
+	pasid = in_a_child(EXITS);
 	stale = look(&hw);
 	got = through(pasid);
 	lose_end(&hw);

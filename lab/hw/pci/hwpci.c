@@ -14,6 +14,9 @@
  *	sva	a function that the writer's address space is bound to; a read gives the PASID
  *		of the last one
  *	unbind	the same function: all of its bonds end
+ *	linger	1: the end of the writer's address space stops where bonds made later have been
+ *		told, and its pages are there still. It goes on when 0 is written. A read gives
+ *		whether it has come there
  *	back	a function that was removed is looked for again
  *	dma	a function that gets a page for DMA by its kernel's domain; a read gives the
  *		address that the function uses for it
@@ -30,6 +33,7 @@
 #include <linux/iommu.h>
 #include <linux/ioport.h>
 #include <linux/ktime.h>
+#include <linux/mmu_notifier.h>
 #include <linux/module.h>
 #include <linux/of.h>
 #include <linux/of_platform.h>
@@ -37,6 +41,7 @@
 #include <linux/platform_device.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
+#include <linux/wait.h>
 #include <linux/workqueue.h>
 
 #include "../layout.h"
@@ -142,6 +147,49 @@ static int unbind_set(const char *value, const struct kernel_param *kp)
 static const struct kernel_param_ops unbind_ops = { .set = unbind_set };
 module_param_cb(unbind, &unbind_ops, NULL, 0200);
 MODULE_PARM_DESC(unbind, "a function whose bonds end");
+
+/* Notifiers are called in the reverse order of their registration: this one is the last. */
+static DECLARE_WAIT_QUEUE_HEAD(linger_queue);
+static bool linger_came, linger_goes_on;
+
+static void linger_release(struct mmu_notifier *mn, struct mm_struct *mm)
+{
+	WRITE_ONCE(linger_came, true);
+	wait_event(linger_queue, READ_ONCE(linger_goes_on));
+}
+
+static const struct mmu_notifier_ops linger_notifier_ops = { .release = linger_release };
+static struct mmu_notifier linger_notifier = { .ops = &linger_notifier_ops };
+
+static int linger_set(const char *value, const struct kernel_param *kp)
+{
+	struct mm_struct *mm = linger_notifier.mm;
+	bool linger;
+	int ret;
+
+	ret = kstrtobool(value, &linger);
+	if (ret || linger == !!mm)
+		return ret ?: -EINVAL;
+	if (linger) {
+		linger_came = false;
+		linger_goes_on = false;
+		return mmu_notifier_register(&linger_notifier, current->mm);
+	}
+	WRITE_ONCE(linger_goes_on, true);
+	wake_up_all(&linger_queue);
+	mmu_notifier_unregister(&linger_notifier, mm);
+	linger_notifier.mm = NULL;
+	return 0;
+}
+
+static int linger_get(char *buffer, const struct kernel_param *kp)
+{
+	return sysfs_emit(buffer, "%d\n", READ_ONCE(linger_came));
+}
+
+static const struct kernel_param_ops linger_ops = { .set = linger_set, .get = linger_get };
+module_param_cb(linger, &linger_ops, NULL, 0600);
+MODULE_PARM_DESC(linger, "the end of the writer's address space stops until 0 is written");
 
 /* pci_rescan_bus() would give its BAR another place, and the hardware has only this one. */
 static int back_set(const char *value, const struct kernel_param *kp)
