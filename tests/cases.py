@@ -496,6 +496,9 @@ def recorded():
     costs('riscv-unmap: what QEMU was given', path,
           'd["commands"] == dict(iotlb=317, atc=0, sync=77, config=12, other=0)')
     costs('riscv-unmap: each flush and wait begins and ends', path, whole)
+    # A map frees tables and flushes in its middle: before the map is told, and after an unmap.
+    replays('riscv-unmap: the flush of a map is none of the unmap before it', lzma.open(path, 'rb').read(),
+            'd["flushes"] == 68 and d["recorded"]["sync"] == 77 and "nest-not-in-log" not in reasons')
     # One of an interrupt, in the middle of a flush, is no part of it.
     text = lzma.open(path, 'rt').read().splitlines(keepends=True)
     at = next(i for i, x in enumerate(text) if ' unmap: ' in x) + 2

@@ -943,7 +943,9 @@ static void on_attach(struct rebuild *r, struct context *c,
 /* The log says where flushes begin and end; functions that flush may call each other. */
 static void on_flush_begin(struct rebuild *r, struct context *c)
 {
-	if (!c->depth++ && c->op == OP_NONE && c->burst.nr)
+	bool other = c->op == OP_NONE || c->op == OP_UNMAP || c->op == OP_MAP;
+
+	if (!c->depth++ && other && c->burst.nr)
 		rebuild_settle(r, c, NULL);
 }
 
