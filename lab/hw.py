@@ -44,7 +44,7 @@ AMD_AT, AMD_SIZE = 0x600000, 0x4000	# HW_AMD, HW_AMD_SIZE
 AMD_BUS, AMD_SLOT, AMD_EFR = 0x80, 8, 0x17000f000048da	# HW_AMD_BUS, HW_AMD_SLOT, HW_AMD_EFR
 SUBSYSTEM = 0x2c		# of a function's configuration space; bit 24 is set in QEMU's
 UNITS = 16
-# A unit's thread has had no CPU for that long: drivers wait for a second, AMD-Vi's for 100 ms.
+# A unit's thread has had no CPU for that long: drivers wait for a second, stock's AMD-Vi for 100 ms.
 STARVED_MS = {"vtd": 300, "smmuv3": 300, "amd": 30}
 SLOTS = 31
 # Where the guest's memory begins.
