@@ -28,9 +28,9 @@ IQE, ITE, PPF = 1 << 4, 1 << 6, 1 << 1
 QUEUE, STATUS, DATA = 0x10000, 0x20000, 0x30000
 AMD, AMD_RID, LOG = BASE + 0x600000, 0x8008, 0x50000
 AMD_CONTROL, AMD_CMD_HEAD, AMD_CMD_TAIL = 0x18, 0x2000, 0x2008
-AMD_EVT_HEAD, AMD_EVT_TAIL, AMD_STATUS = 0x2010, 0x2018, 0x2020
+AMD_EVT_HEAD, AMD_EVT_TAIL, AMD_STATUS, AMD_PPR_TAIL = 0x2010, 0x2018, 0x2020, 0x2038
 SLOT, CONTROL = 1, 31
-COMMAND, IOVA, PASID, VALUE, RESULT = 0x00, 0x08, 0x10, 0x18, 0x20
+COMMAND, IOVA, PASID, VALUE, RESULT, RESPONSE = 0x00, 0x08, 0x10, 0x18, 0x20, 0x38
 TIMEOUT, SILENT, ABSENT, DEAD, RESET, LOOK = 0x148, 0x200, 0x300, 0x600, 0x700, 0x100
 TROUBLE, TYPES, SKIP, COUNT, HITS = 0x120, 0x128, 0x130, 0x138, 0x140
 ERRORS, PATIENCE, RESCUES, PING = 0x158, 0x160, 0x168, 0x170
@@ -221,12 +221,32 @@ def amd_silence(guest):
     check("AMD-Vi: what is off logs nothing", count == 3, count)
 
 
+def amd_page_requests(guest):
+    """Of a PASID: the log has them, and the command that answers reaches the function."""
+    iova, pasid, group = 0x123000, 0x10405, 17
+    guest.store(AMD + 0x38, LOG + 0x2000 | 9 << 56)
+    guest.store(AMD + AMD_CONTROL, 1 | 1 << 12 | 1 << 13)
+    check("AMD-Vi: the log of page requests runs", guest.wait(AMD + AMD_STATUS, 0x80, 4, 0x80))
+    for offset, value in ((IOVA, iova), (PASID, pasid), (VALUE, group), (COMMAND, 3)):
+        guest.store(guest.bar(offset), value)
+    check("AMD-Vi: a page request is logged", guest.wait(AMD + AMD_PPR_TAIL, 16, 4) and
+          guest.wait(AMD + AMD_STATUS, 0x40, 4, 0x40))
+    low, high = guest.load(LOG + 0x2000), guest.load(LOG + 0x2008)
+    check("AMD-Vi: it says who asks for what", high == iova and low >> 60 == 1 and
+          low & 0xffff == AMD_RID and low >> 32 & 0x1ff == group and low >> 41 & 1 and
+          (low >> 42 & 15) << 16 | low >> 16 & 0xffff == pasid and low >> 48 & 0x124 == 0x124,
+          hex(low))
+    answer = 7 << 60 | pasid << 32 | AMD_RID, 1 << 44 | group << 32 | 1 << 2
+    check("AMD-Vi: the function gets its answer", guest.wait(guest.submit(answer), 7) and
+          guest.load(guest.bar(RESPONSE)) == 2)
+
+
 def amd(program, alist, directory):
     """Registers of AMD-Vi."""
     process = start(program, directory, vendor="amd")
     process.stdout.readline()
     guest = AmdGuest(directory + "/ram")
-    for part in (amd_registers, amd_errors, amd_silence):
+    for part in (amd_registers, amd_errors, amd_silence, amd_page_requests):
         part(guest)
     process.send_signal(signal.SIGTERM)
     error = process.communicate(timeout=60)[1].decode()
