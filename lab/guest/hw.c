@@ -420,11 +420,6 @@ uint32_t hw_type(const struct hardware *hw, const struct function *function)
 	return info.out_data_type;
 }
 
-bool hw_blocks_silent(const struct hardware *hw, const struct function *function)
-{
-	return hw_type(hw, function) != IOMMU_HW_INFO_TYPE_ARM_SMMUV3;
-}
-
 static uint32_t vtd_nest_alloc(const struct hardware *hw, const struct function *function,
 			       uint32_t parent, uint64_t table)
 {

@@ -127,11 +127,6 @@ uint32_t hwpt_alloc(const struct hardware *hw, const struct function *function, 
 /* enum iommu_hw_info_type of the function's unit. */
 uint32_t hw_type(const struct hardware *hw, const struct function *function);
 /*
- * Does a driver that sets a silent device aside block it, too? SMMUv3's does not yet: what the
- * device does through its ATC is counted there, but not called stale.
- */
-bool hw_blocks_silent(const struct hardware *hw, const struct function *function);
-/*
  * @table: guest-physical; VT-d: the top table, of four levels; SMMUv3: the CD. Return: 0 where
  * the kernel refuses the parent behind the function's unit.
  */

@@ -180,13 +180,12 @@ static void report(const char *name, const struct waits *before, const struct wa
 		    "\"unmap_ms\": %.0f, \"innocent_unmap_ms\": %.1f, \"grace_period_ms\": %.1f, "
 		    "\"innocent_unmap_ticks\": %lu, \"bound_innocent_unmap_ticks\": %lu, "
 		    "\"grace_period_ticks\": %lu, \"bound_grace_period_ticks\": %lu, "
-		    "\"unmap_ticks\": %lu, \"%sthrough\": %d",
+		    "\"unmap_ticks\": %lu, \"stale_through\": %d",
 		    (unsigned long)waits->asked, MAX_ASKED, (unsigned long)waits->timeouts,
 		    waits->guilty.ns / 1e6, waits->unmap.ns / 1e6, waits->grace.ns / 1e6,
 		    waits->unmap.ticks, bound(before ? &before->unmap : NULL, &waits->unmap),
 		    waits->grace.ticks, bound(before ? &before->grace : NULL, &waits->grace),
-		    waits->guilty.ticks, hw_blocks_silent(&hw, &hw.function[0]) ? "stale_" : "",
-		    waits->through);
+		    waits->guilty.ticks, waits->through);
 }
 
 /* What does wait for the device is seen to. */
