@@ -4,8 +4,8 @@
 
 Usage: long.py ALIST MIB LOG...
 
-A log is repeated, with times that go on, into a pipe to replay and to cost. Each may take
-8 MiB. Speed is told, in megabytes of log a second of CPU, and not judged: 1024 MIB on a
+A log is repeated, with times that go on, into a pipe to replay and to cost; and one of more
+mappings than are remembered. Each may take 8 MiB. Speed is told, in megabytes of log a second of CPU, and not judged: 1024 MIB on a
 machine that does nothing else is what doc/cost.md has.
 """
 import lzma
@@ -13,6 +13,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 
 PEAK_KIB = 8192
 TIME = re.compile(rb' (\d+)\.(\d{6}): ')
@@ -52,8 +53,23 @@ def run(alist, verb, path, size):
     return done / 1e6, usage.ru_utime + usage.ru_stime, int(re.search(r'VmHWM:\s*(\d+)', status)[1]), code
 
 
+def mappings(path):
+    """A log of mappings of which only the last is unmapped."""
+    with open(path, 'w') as out:
+        for i in range(80000):
+            at = 0x100000 + i * 0x2000
+            out.write(f' t-1 [000] d.... 1.{i:06d}: map: IOMMU: iova=0x{at:x} - 0x{at + 4096:x} '
+                      f'paddr=0x{at ^ 0x3000:x} size=4096\n')
+        out.write(f' t-1 [000] d.... 1.080001: unmap: IOMMU: iova=0x{at:x} - 0x{at + 4096:x} size=4096 '
+                  f'unmapped_size=4096\n t-1 [000] d.... 1.080002: qi_submit: iotlb_inv dmar0: '
+                  f'0x400f2 0x{at | 0x40:x} 0x0 0x0\n')
+    return path
+
+
 def main():
     alist, mib, *logs = sys.argv[1:]
+    directory = tempfile.TemporaryDirectory()
+    logs.append(mappings(os.path.join(directory.name, 'mappings.txt')))
     bad = number = 0
     print('KTAP version 1')
     print(f'1..{2 * len(logs)}')

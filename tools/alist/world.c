@@ -23,7 +23,7 @@
 #include "mappings.h"
 #include "world.h"
 
-#define MAPPINGS_MAX	(1u << 16)		/* 6 MiB */
+#define MAPPINGS_MAX	(3u << 14)		/* 4.5 MiB */
 #define LEVELS		5		/* 57 bits */
 #define PAGE		MODEL_PAGE_SIZE
 /* Of a range that was not seen mapped, this much is, at either end. */
