@@ -56,3 +56,7 @@ identifier dev_data, domain;
 		return 0;
 	...
   }
+
+@iommu_flush_dte_sync@
+@@
+- static void iommu_flush_dte_sync(...) { ... }

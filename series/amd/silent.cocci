@@ -15,17 +15,6 @@ identifier dev_data, cmd, qdep;
 	...
   }
 
-@iommu_flush_dte_sync@
-identifier iommu, devid, cmd;
-@@
-- static void iommu_flush_dte_sync(struct amd_iommu *iommu, u16 devid)
-+ static int iommu_flush_dte_sync(struct amd_iommu *iommu, u16 devid)
-  {
-	...
--	amd_iommu_execute(iommu, &cmd, 1);
-+	return amd_iommu_execute(iommu, &cmd, 1);
-  }
-
 @attach_device@
 identifier dev_data, domain;
 @@
