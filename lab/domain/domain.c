@@ -21,13 +21,10 @@
  *			for SLOW_MS
  *	resume	anything
  *
- * Read from other files is what the last attach, detach or unmap took, where QEMU executes an
- * instruction a nanosecond and nothing else went on:
+ * Y is read from "held" once a flush stays there.
  *
- *	instructions	in the function of the IOMMU core
- *	irqsoff		in its longest section with interrupts off that begins or ends in RISC-V's
- *			driver or in the list, if the module is loaded with irqsoff=1; that takes a
- *			kernel with lockdep
+ * Read from "instructions" is what the function of the IOMMU core took in the last attach, detach
+ * or unmap, where QEMU executes an instruction a nanosecond and nothing else went on.
  */
 #include <linux/debugfs.h>
 #include <linux/delay.h>
@@ -41,7 +38,6 @@
 #include <linux/pci.h>
 #include <linux/string.h>
 #include <linux/timex.h>
-#include <linux/tracepoint.h>
 
 #define SLOW_MS		20000
 
@@ -55,12 +51,7 @@ static DEFINE_MUTEX(lock);
 static struct iommu_domain *domain;
 static int owner;
 
-static bool irqsoff;
-module_param(irqsoff, bool, 0);
-MODULE_PARM_DESC(irqsoff, "measure sections with interrupts off");
-
-static u64 took, longest;
-static struct task_struct *measured;
+static u64 took;
 
 static u64 ticks(void)
 {
@@ -69,19 +60,6 @@ static u64 ticks(void)
 #else
 	return get_cycles();
 #endif
-}
-
-static u64 begin(void)
-{
-	WRITE_ONCE(longest, 0);
-	WRITE_ONCE(measured, current);
-	return ticks();
-}
-
-static void end(u64 began)
-{
-	WRITE_ONCE(took, ticks() - began);
-	WRITE_ONCE(measured, NULL);
 }
 
 static struct pci_dev *find_device(const char *text)
@@ -109,10 +87,10 @@ static int attach_group(struct device *dev, struct iommu_group *group)
 			domain = new;
 	}
 	if (!ret) {
-		u64 began = begin();
+		u64 began = ticks();
 
 		ret = iommu_attach_group(domain, group);
-		end(began);
+		took = ticks() - began;
 	}
 	if (ret)
 		iommu_group_release_dma_owner(group);
@@ -130,10 +108,10 @@ static int set_attached(const char *text, bool attached)
 	} else if (attached) {
 		ret = attach_group(&pdev->dev, group);
 	} else {
-		u64 began = begin();
+		u64 began = ticks();
 
 		iommu_detach_group(domain, group);
-		end(began);
+		took = ticks() - began;
 		iommu_group_release_dma_owner(group);
 	}
 	iommu_group_put(group);
@@ -167,65 +145,10 @@ static int unmap_range(const char *text)
 
 	if (sscanf(text, "%lx %lx", &iova, &size) != 2)
 		return -EINVAL;
-	began = begin();
+	began = ticks();
 	gone = iommu_unmap(domain, iova, size);
-	end(began);
+	took = ticks() - began;
 	return gone == size ? 0 : -EIO;
-}
-
-/*
- * Sections with interrupts off. There is one CPU, and one section at a time.
- */
-static unsigned long places[2];
-static u64 off_since;
-
-/* In a function of the driver or of the list, whatever a compiler has appended to its name? */
-static bool is_ours(unsigned long address)
-{
-	char name[KSYM_SYMBOL_LEN];
-
-	sprint_symbol_no_offset(name, address);
-	return str_has_prefix(name, "riscv_iommu_") || str_has_prefix(name, "iommu_attach_");
-}
-
-static void interrupts_off(void *unused, unsigned long ip, unsigned long parent)
-{
-	if (READ_ONCE(measured) != current)
-		return;
-	places[0] = ip;
-	places[1] = parent;
-	off_since = ticks();
-}
-
-static void interrupts_on(void *unused, unsigned long ip, unsigned long parent)
-{
-	u64 off = off_since ? ticks() - off_since : 0;
-
-	off_since = 0;
-	if (READ_ONCE(measured) == current && off > longest &&
-	    (is_ours(places[0]) || is_ours(places[1]) || is_ours(ip) || is_ours(parent)))
-		WRITE_ONCE(longest, off);
-}
-
-static struct tracepoint *tp_off, *tp_on;
-
-static void find_tracepoint(struct tracepoint *tp, void *unused)
-{
-	if (!strcmp(tp->name, "irq_disable"))
-		tp_off = tp;
-	else if (!strcmp(tp->name, "irq_enable"))
-		tp_on = tp;
-}
-
-static int measure_irqsoff(void)
-{
-	int ret;
-
-	for_each_kernel_tracepoint(find_tracepoint, NULL);
-	if (!tp_off || !tp_on)
-		return -ENOENT;
-	ret = tracepoint_probe_register(tp_off, interrupts_off, NULL);
-	return ret ?: tracepoint_probe_register(tp_on, interrupts_on, NULL);
 }
 
 /*
@@ -344,8 +267,8 @@ static int __init domain_init(void)
 	for (what = 0; what < ARRAY_SIZE(names); what++)
 		debugfs_create_file(names[what], 0200, dir, (void *)what, &file_ops);
 	debugfs_create_u64("instructions", 0400, dir, &took);
-	debugfs_create_u64("irqsoff", 0400, dir, &longest);
-	return irqsoff ? measure_irqsoff() : 0;
+	debugfs_create_bool("held", 0400, dir, &sent);
+	return 0;
 }
 
 module_init(domain_init);

@@ -6,7 +6,6 @@
  *	domain count		commands of attach, unmap and detach with 1, 2, 4, … devices
  *	domain instructions	instructions of the same; an operation that an interrupt came into
  *				is done again
- *	domain irqsoff		instructions of their longest section with interrupts off
  *	domain stale [planted]	DMA to what was just unmapped, by devices whose IOMMU translates
  *	domain top		the page table grows under devices that use it
  *	domain churn SECONDS	attaches and detaches beside unmaps and DMA
@@ -121,35 +120,34 @@ static void result(const char *op, const char *size, int n, int ops)
 }
 
 /*
- * What domain.ko has measured takes the place of commands where its file has a name.
+ * Instructions, which domain.ko has measured, take the place of commands.
  */
-static const char *file;
-static uint64_t total, most;
+static bool instructions;
+static uint64_t total;
 static int disturbed;
 
 static uint64_t measured(void)
 {
-	char path[100], text[32];
+	char text[32];
 
-	snprintf(path, sizeof(path), DOMAIN "%s", file);
-	if (!read_file(path, text, sizeof(text)))
-		fail("%s: %s", path, strerror(errno));
+	if (!read_file(DOMAIN "instructions", text, sizeof(text)))
+		fail(DOMAIN "instructions: %s", strerror(errno));
 	return strtoull(text, NULL, 10);
 }
 
 static void reset(void)
 {
-	total = most = 0;
-	if (!file)
+	total = 0;
+	if (!instructions)
 		count_reset();
 }
 
 /* Return: false if an interrupt came into what was measured. */
 static bool take(void (*operation)(int), int i)
 {
-	uint64_t interrupts = interrupts_now(), value;
+	uint64_t interrupts = interrupts_now();
 
-	if (!file) {
+	if (!instructions) {
 		count_begin();
 		operation(i);
 		count_end();
@@ -161,21 +159,18 @@ static bool take(void (*operation)(int), int i)
 			fail("an interrupt comes into nearly every operation");
 		return false;
 	}
-	value = measured();
-	total += value;
-	if (value > most)
-		most = value;
+	total += measured();
 	return true;
 }
 
 static void print(const char *op, const char *size, int n, int ops)
 {
-	if (!file)
+	if (!instructions)
 		result(op, size, n, ops);
 	else if (ops)
-		printf("RESULT {\"workload\": \"%s%s%s\", \"n\": %d, \"ops\": %d, \"%s\": %llu}\n", op,
-		       *size ? "-" : "", size, n, ops, file,
-		       (unsigned long long)(strcmp(file, "irqsoff") ? total / ops : most));
+		printf("RESULT {\"workload\": \"%s%s%s\", \"n\": %d, \"ops\": %d, "
+		       "\"instructions\": %llu}\n", op, *size ? "-" : "", size, n, ops,
+		       (unsigned long long)(total / ops));
 }
 
 static void unmap_one(int s)
@@ -186,11 +181,11 @@ static void unmap_one(int s)
 /* Attaches and detaches are not done again for an interrupt: the mean is that of the others. */
 static void measure(void)
 {
-	int ops = file && strcmp(file, "irqsoff") ? MANY_OPS : OPS;
+	int ops = instructions ? MANY_OPS : OPS;
 	char *page = memory(SZ_4K);
 	int n, i, s, done;
 
-	if (!file)
+	if (!instructions)
 		count_init();
 	for (n = 1; n <= have; n *= 2) {
 		reset();
@@ -466,6 +461,16 @@ static void *unmap_slowly(void *unused)
 	return NULL;
 }
 
+/* Until the flush is held at its first command. */
+static void wait_held(void)
+{
+	const struct timespec pause = { .tv_nsec = 1000000 };
+	char text[8];
+
+	while (!read_file(DOMAIN "held", text, sizeof(text)) || text[0] != 'Y')
+		nanosleep(&pause, NULL);
+}
+
 static void remove_function(const char *name)
 {
 	char path[100];
@@ -480,7 +485,6 @@ static void remove_function(const char *name)
  */
 static void release(void)
 {
-	const struct timespec pause = { .tv_nsec = 300000000 };
 	char *page = memory(SZ_4K);
 	pthread_t thread;
 	bool early;
@@ -491,7 +495,7 @@ static void release(void)
 	plant("slow");
 	if (pthread_create(&thread, NULL, unmap_slowly, NULL))
 		fail("no thread");
-	nanosleep(&pause, NULL);
+	wait_held();
 	dom_detach(0);
 	remove_function(bdf[0]);
 	dom_detach(2);
@@ -537,7 +541,7 @@ static void remove_during_flush(void)
 	plant("slow");
 	if (pthread_create(&unmaps, NULL, unmap_slowly, NULL))
 		fail("no thread");
-	nanosleep(&pause, NULL);
+	wait_held();
 	dom_detach(0);
 	if (pthread_create(&removes, NULL, remove_iommu, iommu + 1))
 		fail("no thread");
@@ -562,9 +566,8 @@ int main(int argc, char **argv)
 	bool planted = argc == 3 && !strcmp(argv[2], "planted");
 
 	find();
-	if (argc == 2 && (!strcmp(what, "instructions") || !strcmp(what, "irqsoff")))
-		file = what;
-	if (file || (!strcmp(what, "count") && argc == 2))
+	instructions = argc == 2 && !strcmp(what, "instructions");
+	if (instructions || (!strcmp(what, "count") && argc == 2))
 		measure();
 	else if (!strcmp(what, "stale") && (argc == 2 || planted))
 		look_for_stale(planted);
@@ -579,6 +582,6 @@ int main(int argc, char **argv)
 	else if (!strcmp(what, "remove") && argc == 2)
 		remove_during_flush();
 	else
-		fail("usage: domain count|instructions|irqsoff|stale [planted]|churn SECONDS|top|illegal|release|remove");
+		fail("usage: domain count|instructions|stale [planted]|churn SECONDS|top|illegal|release|remove");
 	return 0;
 }
