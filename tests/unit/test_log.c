@@ -91,8 +91,8 @@ static void interrupts_are_told_from_tasks(void **state)
 	} cases[] = {
 		{ ".....", TRACE_TASK }, { "d....", TRACE_TASK },
 		{ "..s2.", TRACE_SOFTIRQ }, { "d.h..", TRACE_HARDIRQ },
-		{ "d.H..", TRACE_HARDIRQ }, { "d.Z1.", TRACE_NMI },
-		{ "dNh..", TRACE_HARDIRQ },
+		{ "d.H..", TRACE_HARDIRQ }, { "dNh..", TRACE_HARDIRQ },
+		{ "d.Z1.", TRACE_TASK },	/* a breakpoint in it */
 	};
 	struct trace *trace;
 	char text[256];
@@ -105,6 +105,24 @@ static void interrupts_are_told_from_tasks(void **state)
 		assert_int_equal(first(text, &trace).context, cases[i].context);
 		trace_close(trace);
 	}
+}
+
+/* A breakpoint is where the task was last on that CPU. */
+static void breakpoints_are_in_what_they_stop(void **state)
+{
+	struct trace_event event;
+	struct trace *trace;
+
+	(void)state;
+	first("dd-7 [001] d.h.. 1.0: " MAP "dd-7 [001] d.Z1. 2.0: " MAP
+	      "dd-7 [002] d.Z1. 3.0: " MAP "ls-8 [001] d.Z1. 4.0: " MAP, &trace);
+	assert_int_equal(trace_next(trace, &event), 1);
+	assert_int_equal(event.context, TRACE_HARDIRQ);
+	assert_int_equal(trace_next(trace, &event), 1);
+	assert_int_equal(event.context, TRACE_TASK);
+	assert_int_equal(trace_next(trace, &event), 1);
+	assert_int_equal(event.context, TRACE_TASK);
+	trace_close(trace);
 }
 
 static void assert_text(const struct trace_text *text, const char *expected)
@@ -432,6 +450,7 @@ int main(void)
 		cmocka_unit_test(task_names_hold_anything),
 		cmocka_unit_test(time_is_in_nanoseconds),
 		cmocka_unit_test(interrupts_are_told_from_tasks),
+		cmocka_unit_test(breakpoints_are_in_what_they_stop),
 		cmocka_unit_test(every_event_gives_its_fields),
 		cmocka_unit_test(lost_events_are_told),
 		cmocka_unit_test(runs_forget_the_time_before),

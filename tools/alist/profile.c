@@ -210,7 +210,7 @@ static struct running *running_of(struct collector *c, const struct trace_event 
 
 static const char *task_name(const struct trace_event *e, char *name, size_t size)
 {
-	if (e->context == TRACE_HARDIRQ || e->context == TRACE_NMI)
+	if (e->context == TRACE_HARDIRQ)
 		return "(interrupts)";
 	if (e->context == TRACE_SOFTIRQ)
 		return "(softirqs)";

@@ -48,7 +48,7 @@ enum trace_context {
 	TRACE_TASK,
 	TRACE_SOFTIRQ,
 	TRACE_HARDIRQ,
-	TRACE_NMI,
+	TRACE_NMI,		/* not of an event that trace_next() returns */
 };
 
 struct trace_text {
