@@ -534,11 +534,13 @@ static bool skip_source(struct cursor *c)
 {
 	struct cursor at = *c;
 	struct trace_text name;
+	size_t digits = 0;
 
 	if (!word(&at, ':', &name) || !literal(&at, ":") || at.p == at.end)
 		return false;
-	if (strspn(name.s, "0123456789") < name.len &&
-	    (*at.p != ' ' || !memchr(name.s, '.', name.len)))
+	while (digits < name.len && isdigit((unsigned char)name.s[digits]))
+		digits++;
+	if (digits < name.len && (*at.p != ' ' || !memchr(name.s, '.', name.len)))
 		return false;
 	*c = at;
 	return true;
