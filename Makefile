@@ -147,8 +147,8 @@ hw: setup
 		$(if $(APPEND),--append "$(APPEND)") $(if $(MODULE),--module "$(MODULE)") \
 		"$(KERNEL)" "$(INITRD)"
 
-## make check-kernel   the list in Linux 7.3: KUnit under UML, x86-64, arm64, riscv64; VT-d
-##               in the lab's short form; takes LINUX=dir QEMU=dir
+## make check-kernel   the list in Linux 7.3: KUnit under UML, x86-64, arm64, riscv64; the
+##               lab's short form; takes LINUX=dir QEMU=dir
 .PHONY: check-kernel
 check-kernel: setup lab-setup
 	@scripts/check-kernel
