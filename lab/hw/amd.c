@@ -15,8 +15,6 @@
  * Interrupts are those of the unit's PCI function, which is QEMU's: the driver wants one as
  * early as it finds the unit.
  */
-#include <string.h>
-
 #include "hw.h"
 
 #define DEV_TABLE	0x00
@@ -84,30 +82,9 @@
 #define PPR_GN		(BIT(8) << 48)
 #define PPR_LAST	BIT(41)
 
-static uint64_t reg(const struct unit *unit, uint64_t offset)
-{
-	return unit->machine->base + HW_AMD(unit->index) + offset;
-}
-
-static uint32_t read32(const struct unit *unit, uint64_t offset)
-{
-	return load32(unit->machine, reg(unit, offset));
-}
-
-static uint64_t read64(const struct unit *unit, uint64_t offset)
-{
-	return load64(unit->machine, reg(unit, offset));
-}
-
-static void write32(const struct unit *unit, uint64_t offset, uint32_t value)
-{
-	store32(unit->machine, reg(unit, offset), value);
-}
-
 static void reset(struct unit *unit)
 {
-	memset(guest(unit->machine, reg(unit, 0), HW_AMD_SIZE), 0, HW_AMD_SIZE);
-	store64(unit->machine, reg(unit, EXT_FEATURES), HW_AMD_EFR);
+	write64(unit, EXT_FEATURES, HW_AMD_EFR);
 	write32(unit, STATUS, STATUS_MARK);
 }
 
@@ -371,6 +348,8 @@ static void update(struct unit *unit)
 const struct vendor amd = {
 	.name = "ivhd",
 	.model = MODEL_AMD,
+	.registers = HW_AMD,
+	.size = HW_AMD_SIZE,
 	.waits_at_head = true,
 	.first_bus = HW_AMD_BUS,
 	.reset = reset,

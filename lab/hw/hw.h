@@ -118,6 +118,7 @@ struct unit {
 struct vendor {
 	const char *name;		/* of a unit, before its number */
 	enum model_vendor model;
+	uint64_t registers, size;	/* of layout.h */
 	/* Waits for devices keep the commands behind them in the queue: see model_set_time(). */
 	bool waits_at_head;
 	/*
@@ -133,7 +134,7 @@ struct vendor {
 	 */
 	bool agents_pause;
 
-	/* Registers as they are at first, in memory that may be anything. */
+	/* Registers as they are at first, where they are not 0. */
 	void (*reset)(struct unit *unit);
 	/* Takes what the guest has written, and shows what has come. Sets the tail. */
 	void (*update)(struct unit *unit);
@@ -269,6 +270,33 @@ static inline bool replace32(const struct machine *machine, uint64_t addr, uint3
 {
 	return __atomic_compare_exchange_n((uint32_t *)guest(machine, addr, 4), &old, value,
 					   false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
+/* The unit's registers. */
+static inline uint64_t reg(const struct unit *unit, uint64_t offset)
+{
+	return unit->machine->base + unit->vendor->registers +
+	       unit->index * unit->vendor->size + offset;
+}
+
+static inline uint32_t read32(const struct unit *unit, uint64_t offset)
+{
+	return load32(unit->machine, reg(unit, offset));
+}
+
+static inline uint64_t read64(const struct unit *unit, uint64_t offset)
+{
+	return load64(unit->machine, reg(unit, offset));
+}
+
+static inline void write32(const struct unit *unit, uint64_t offset, uint32_t value)
+{
+	store32(unit->machine, reg(unit, offset), value);
+}
+
+static inline void write64(const struct unit *unit, uint64_t offset, uint64_t value)
+{
+	store64(unit->machine, reg(unit, offset), value);
 }
 
 /* What the unit knows a function by. */

@@ -25,11 +25,13 @@
 #define HW_AT_UNITS	0x4
 #define HW_AT_BUS	0x8		/* of unit 0 in segment 0; 0: units have segments */
 
-#define HW_REGISTERS(u)	(0x1000UL * (1 + (u)))	/* VT-d */
+/* Registers of unit 0, and how many bytes a unit has of them: VT-d, SMMUv3, AMD-Vi. */
+#define HW_VTD		0x1000UL
+#define HW_VTD_SIZE	0x1000UL
+#define HW_SMMU		0x600000UL
 #define HW_SMMU_SIZE	0x20000UL
-#define HW_SMMU(u)	(0x600000UL + (u) * HW_SMMU_SIZE)	/* SMMUv3 */
+#define HW_AMD		0x600000UL
 #define HW_AMD_SIZE	0x4000UL
-#define HW_AMD(u)	(0x600000UL + (u) * HW_AMD_SIZE)	/* AMD-Vi */
 #define HW_AMD_BUS	0x80
 #define HW_AMD_SLOT	0x8		/* unit 0's function of QEMU's on bus 0 */
 /*

@@ -195,6 +195,8 @@ static void make_unit(struct machine *machine, struct json_object *object, const
 	if (!unit->iommu)
 		die("no unit: %s", strerror(errno));
 	machine->units[unit->index] = unit;
+	/* The memory may be anything. */
+	memset(guest(machine, reg(unit, 0), unit->vendor->size), 0, unit->vendor->size);
 	unit->vendor->reset(unit);
 	control_reset(unit);
 	unit->control = model_dev_create(unit->iommu, requester(unit, HW_CONTROL_SLOT), false);

@@ -12,8 +12,6 @@
  * acknowledged the error: the driver writes a CMD_SYNC over it (7.1). The model has the queue's
  * other error, a device that does not answer, at its own CMD_SYNC.
  */
-#include <string.h>
-
 #include "hw.h"
 
 #define IDR0		0x00
@@ -87,29 +85,8 @@ enum {
 #define EVENT_SSV	BIT(11)
 #define EVENT_READ	BIT(35)		/* of word 1 */
 
-static uint64_t reg(const struct unit *unit, uint64_t offset)
-{
-	return unit->machine->base + HW_SMMU(unit->index) + offset;
-}
-
-static uint32_t read32(const struct unit *unit, uint64_t offset)
-{
-	return load32(unit->machine, reg(unit, offset));
-}
-
-static uint64_t read64(const struct unit *unit, uint64_t offset)
-{
-	return load64(unit->machine, reg(unit, offset));
-}
-
-static void write32(const struct unit *unit, uint64_t offset, uint32_t value)
-{
-	store32(unit->machine, reg(unit, offset), value);
-}
-
 static void reset(struct unit *unit)
 {
-	memset(guest(unit->machine, reg(unit, 0), HW_SMMU_SIZE), 0, HW_SMMU_SIZE);
 	write32(unit, IDR0, IDR0_VALUE);
 	write32(unit, IDR1, IDR1_VALUE);
 	write32(unit, IDR3, IDR3_VALUE);
@@ -319,6 +296,8 @@ static bool model_fault(struct unit *unit, const struct model_fault_record *faul
 const struct vendor smmuv3 = {
 	.name = "smmu",
 	.model = MODEL_SMMUV3,
+	.registers = HW_SMMU,
+	.size = HW_SMMU_SIZE,
 	.waits_at_head = true,
 	.off_answers = true,
 	.agents_pause = true,

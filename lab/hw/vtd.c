@@ -100,34 +100,8 @@
 			 19ULL << 35 | BIT(40) | BIT(42) | BIT(43) | BIT(45) |	\
 			 BIT(46) | BIT(47) | BIT(48) | BIT(49))
 
-static uint64_t reg(const struct unit *unit, uint64_t offset)
-{
-	return unit->machine->base + HW_REGISTERS(unit->index) + offset;
-}
-
-static uint32_t read32(const struct unit *unit, uint64_t offset)
-{
-	return load32(unit->machine, reg(unit, offset));
-}
-
-static uint64_t read64(const struct unit *unit, uint64_t offset)
-{
-	return load64(unit->machine, reg(unit, offset));
-}
-
-static void write32(const struct unit *unit, uint64_t offset, uint32_t value)
-{
-	store32(unit->machine, reg(unit, offset), value);
-}
-
-static void write64(const struct unit *unit, uint64_t offset, uint64_t value)
-{
-	store64(unit->machine, reg(unit, offset), value);
-}
-
 static void reset(struct unit *unit)
 {
-	memset(guest(unit->machine, reg(unit, 0), 0x1000), 0, 0x1000);
 	write32(unit, VER, 0x60);
 	write64(unit, CAP, CAP_VALUE);
 	write64(unit, ECAP, ECAP_VALUE);
@@ -430,6 +404,8 @@ static void update(struct unit *unit)
 const struct vendor vtd = {
 	.name = "dmar",
 	.model = MODEL_VTD,
+	.registers = HW_VTD,
+	.size = HW_VTD_SIZE,
 	.reset = reset,
 	.update = update,
 	.fetch = fetch,
