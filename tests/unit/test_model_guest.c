@@ -5,22 +5,8 @@
  * The guest is an array. Its driver is this file: it writes root, context, PASID and page
  * tables as D51397, chapter 9, has them, by hand, and sends descriptors.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "model_guest.h"
 
-#include <cmocka.h>
-
-#include <stdlib.h>
-#include <string.h>
-
-#include "model.h"
-
-#define NONE		MODEL_NO_PASID
-#define PAGE		MODEL_PAGE_SIZE
-#define PAGE_BIT(n)	(UINT64_C(1) << (n))
-#define SIZE		(UINT64_C(4) << 20)
 #define SLOT		2
 #define RID		(SLOT << 3)
 #define OTHER_RID	0x80		/* its context is in the upper half */
@@ -41,23 +27,6 @@ enum {
 #define AT(page)	((uint64_t)(page) * PAGE)
 #define S1_FLAGS	7UL
 #define S2_FLAGS	3UL
-
-struct rig {
-	struct model_memory memory;
-	struct model_iommu *iommu;
-	struct model_dev *dev;
-};
-
-static uint64_t *word(struct rig *rig, uint64_t addr)
-{
-	assert_true(addr < SIZE);
-	return (uint64_t *)(rig->memory.base + addr);
-}
-
-static void put(struct rig *rig, uint64_t addr, uint64_t value)
-{
-	*word(rig, addr) = value;
-}
 
 /* One path of four tables to the page @to. */
 static void map_path(struct rig *rig, const uint64_t *tables, uint64_t addr, uint64_t to,
@@ -88,23 +57,8 @@ static void map_s2(struct rig *rig, uint64_t addr, uint64_t to)
 
 static void start(struct rig *rig, uint64_t mode)
 {
-	struct model_config config = { .vendor = MODEL_VTD, .memory = &rig->memory };
-
-	rig->memory = (struct model_memory){ calloc(1, SIZE), SIZE, 0 };
-	assert_non_null(rig->memory.base);
-	rig->iommu = model_iommu_create(&config);
-	assert_non_null(rig->iommu);
-	rig->dev = model_dev_create(rig->iommu, RID, true);
-	assert_non_null(rig->dev);
+	rig_start(rig, MODEL_VTD, 0, RID);
 	model_set_root(rig->iommu, AT(ROOT) | mode);
-}
-
-static void stop(struct rig *rig)
-{
-	assert_int_equal(model_faults(rig->iommu, NULL), 0);
-	model_dev_destroy(rig->dev);
-	model_iommu_destroy(rig->iommu);
-	free(rig->memory.base);
 }
 
 /* A scalable-mode context entry, and the tables of PASIDs below it. */
@@ -112,7 +66,7 @@ static void put_scalable(struct rig *rig)
 {
 	put(rig, AT(ROOT), AT(CONTEXT) | 1);
 	put(rig, AT(ROOT) + 8, AT(UPPER_CONTEXT) | 1);
-	put(rig, AT(CONTEXT) + RID * 32, AT(DIRECTORY) | PAGE_BIT(2) | 1);
+	put(rig, AT(CONTEXT) + RID * 32, AT(DIRECTORY) | BIT(2) | 1);
 	put(rig, AT(UPPER_CONTEXT), AT(DIRECTORY) | 1);
 	put(rig, AT(DIRECTORY), AT(PASIDS) | 1);
 	put(rig, AT(DIRECTORY) + 8, AT(MORE_PASIDS) | 1);
@@ -128,15 +82,6 @@ static void put_pasid(struct rig *rig, uint32_t pasid, uint64_t type, uint64_t f
 }
 
 enum { FIRST = 1, SECOND, NESTED };
-
-static void send(struct rig *rig, uint64_t low, uint64_t high)
-{
-	unsigned int entries = model_queue_entries(rig->iommu), head = model_head(rig->iommu);
-	uint64_t cmd[MODEL_CMD_WORDS] = { low, high };
-
-	memcpy(model_queue(rig->iommu) + head * MODEL_CMD_WORDS, cmd, sizeof(cmd));
-	model_doorbell(rig->iommu, (head + 1) % entries);
-}
 
 static void flush_context(struct rig *rig)
 {
@@ -163,63 +108,31 @@ static void flush_atc(struct rig *rig)
 	send(rig, 0x3 | (uint64_t)RID << 32, 0x7ffffffffffff001);
 }
 
-static struct model_access dma_by(struct model_dev *dev, uint32_t pasid, bool write)
-{
-	struct model_access access;
-
-	model_dma(dev, pasid, IOVA + 0x18, write, &access);
-	return access;
-}
-
-static void expect(struct rig *rig, uint32_t pasid, uint64_t paddr)
-{
-	struct model_access access = dma_by(rig->dev, pasid, true);
-
-	assert_false(access.fault);
-	assert_false(access.stale);
-	assert_int_equal(access.paddr, paddr + 0x18);
-	assert_int_equal(model_stale_entries(rig->iommu), 0);
-}
-
-static void expect_fault(struct rig *rig, uint32_t pasid)
-{
-	struct model_access access = dma_by(rig->dev, pasid, false);
-
-	assert_true(access.fault);
-	assert_false(access.stale);
-}
-
-static void expect_stale(struct rig *rig, uint32_t pasid)
-{
-	assert_true(dma_by(rig->dev, pasid, false).stale);
-	assert_true(model_stale_entries(rig->iommu) > 0);
-}
-
 static void first_stage_by_pasid(void **state)
 {
 	struct rig rig;
 
 	(void)state;
 	start(&rig, SCALABLE);
-	expect_fault(&rig, NONE);
+	expect_fault(&rig, NONE, IOVA);
 	put_scalable(&rig);
-	expect_fault(&rig, PASID);
+	expect_fault(&rig, PASID, IOVA);
 	map_s1(&rig, IOVA, DATA);
 	put_pasid(&rig, 0, FIRST, 0);
 	put_pasid(&rig, PASID, FIRST, 0);
-	expect(&rig, NONE, DATA);
-	expect(&rig, PASID, DATA);
-	expect_fault(&rig, PASID + 1);
+	expect(&rig, NONE, IOVA, DATA);
+	expect(&rig, PASID, IOVA, DATA);
+	expect_fault(&rig, PASID + 1, IOVA);
 	/* PDTS 0: 128 entries of the directory. */
-	expect_fault(&rig, 128 * 64);
+	expect_fault(&rig, 128 * 64, IOVA);
 
 	put(&rig, AT(S1_1), 0);
-	expect_stale(&rig, PASID);
+	expect_stale(&rig, PASID, IOVA);
 	flush_pasid_iotlb(&rig, PASID);
-	expect_fault(&rig, PASID);
-	expect_stale(&rig, NONE);
+	expect_fault(&rig, PASID, IOVA);
+	expect_stale(&rig, NONE, IOVA);
 	flush_pasid_iotlb(&rig, 0);
-	expect_fault(&rig, NONE);
+	expect_fault(&rig, NONE, IOVA);
 	assert_int_equal(model_stale_entries(rig.iommu), 0);
 	stop(&rig);
 }
@@ -235,12 +148,12 @@ static void upper_half_of_the_bus_has_a_context_table_of_its_own(void **state)
 	map_s1(&rig, IOVA, DATA);
 	put_pasid(&rig, 0, FIRST, 0);
 	upper = model_dev_create(rig.iommu, OTHER_RID, true);
-	assert_false(dma_by(upper, NONE, false).fault);
+	assert_false(dma_by(upper, NONE, IOVA, false).fault);
 	put(&rig, AT(ROOT) + 8, 0);
 	send(&rig, 0x11, 0);
 	send(&rig, 0x37, 0);
-	assert_true(dma_by(upper, NONE, false).fault);
-	expect(&rig, NONE, DATA);
+	assert_true(dma_by(upper, NONE, IOVA, false).fault);
+	expect(&rig, NONE, IOVA, DATA);
 	model_dev_destroy(upper);
 	stop(&rig);
 }
@@ -254,19 +167,19 @@ static void requests_without_pasid_are_those_of_pasid_0(void **state)
 	put_scalable(&rig);
 	map_s1(&rig, IOVA, DATA);
 	put_pasid(&rig, 0, FIRST, 0);
-	expect(&rig, 0, DATA);
-	assert_int_equal(dma_by(rig.dev, NONE, false).source, MODEL_FROM_IOTLB);
+	expect(&rig, 0, IOVA, DATA);
+	assert_int_equal(dma_by(rig.dev, NONE, IOVA, false).source, MODEL_FROM_IOTLB);
 	put(&rig, AT(S1_1), 0);
 	flush_pasid_iotlb(&rig, 0);
-	expect_fault(&rig, 0);
-	expect_fault(&rig, NONE);
+	expect_fault(&rig, 0, IOVA);
+	expect_fault(&rig, NONE, IOVA);
 
 	/* The entry goes, and so does its copy. */
 	put(&rig, AT(PASIDS), 0);
-	expect_stale(&rig, 0);
+	expect_stale(&rig, 0, IOVA);
 	flush_pasid_cache(&rig, 0);
-	expect_fault(&rig, 0);
-	expect_fault(&rig, NONE);
+	expect_fault(&rig, 0, IOVA);
+	expect_fault(&rig, NONE, IOVA);
 	assert_int_equal(model_stale_entries(rig.iommu), 0);
 	stop(&rig);
 }
@@ -281,26 +194,26 @@ static void legacy_mode_has_context_entries_alone(void **state)
 	put(&rig, AT(CONTEXT) + RID * 16 + 8, DID << 8 | 2);
 	put(&rig, AT(CONTEXT) + RID * 16, AT(S2_TOP) | 1);
 	map_s2(&rig, IOVA, DATA);
-	expect(&rig, NONE, DATA);
-	expect_fault(&rig, PASID);
+	expect(&rig, NONE, IOVA, DATA);
+	expect_fault(&rig, PASID, IOVA);
 
 	/* TT 0: translation requests are refused; ATS is of no use. */
 	model_dev_set_ats(rig.dev, true);
 	flush_iotlb(&rig);
-	expect(&rig, NONE, DATA);
+	expect(&rig, NONE, IOVA, DATA);
 	assert_int_equal(model_cached(rig.iommu, MODEL_FROM_ATC), 0);
 	*word(&rig, AT(CONTEXT) + RID * 16) |= 1 << 2;
-	expect_stale(&rig, NONE);
+	expect_stale(&rig, NONE, IOVA);
 	flush_context(&rig);
 	flush_iotlb(&rig);
-	expect(&rig, NONE, DATA);
+	expect(&rig, NONE, IOVA, DATA);
 	assert_int_equal(model_cached(rig.iommu, MODEL_FROM_ATC), 1);
 
 	put(&rig, AT(S2_1), 0);
 	flush_iotlb(&rig);
-	expect_stale(&rig, NONE);
+	expect_stale(&rig, NONE, IOVA);
 	flush_atc(&rig);
-	expect_fault(&rig, NONE);
+	expect_fault(&rig, NONE, IOVA);
 	stop(&rig);
 }
 
@@ -313,28 +226,28 @@ static void context_and_pasid_entries_are_cached_apart(void **state)
 	put_scalable(&rig);
 	map_s1(&rig, IOVA, DATA);
 	put_pasid(&rig, PASID, FIRST, 0);
-	expect(&rig, PASID, DATA);
+	expect(&rig, PASID, IOVA, DATA);
 
 	/* The PASID's entry goes: a context invalidation does not help. */
 	put(&rig, AT(MORE_PASIDS) + PASID % 64 * 64, 0);
 	flush_context(&rig);
-	expect_stale(&rig, PASID);
+	expect_stale(&rig, PASID, IOVA);
 	flush_pasid_cache(&rig, PASID);
 	flush_pasid_iotlb(&rig, PASID);
-	expect_fault(&rig, PASID);
+	expect_fault(&rig, PASID, IOVA);
 	assert_int_equal(model_stale_entries(rig.iommu), 0);
 
 	/* The context entry goes: the other one does not help. */
 	put_pasid(&rig, PASID, FIRST, 0);
-	expect(&rig, PASID, DATA);
+	expect(&rig, PASID, IOVA, DATA);
 	put(&rig, AT(CONTEXT) + RID * 32, 0);
 	send(&rig, 0x37, 0);
 	flush_pasid_iotlb(&rig, PASID);
-	expect_stale(&rig, PASID);
+	expect_stale(&rig, PASID, IOVA);
 	flush_context(&rig);
 	send(&rig, 0x37, 0);
 	flush_pasid_iotlb(&rig, PASID);
-	expect_fault(&rig, PASID);
+	expect_fault(&rig, PASID, IOVA);
 	assert_int_equal(model_stale_entries(rig.iommu), 0);
 	stop(&rig);
 }
@@ -362,25 +275,25 @@ static void nest_is_read_through_its_parent(void **state)
 	(void)state;
 	start_nest(&rig, 0);
 	model_dev_set_ats(rig.dev, true);
-	expect(&rig, NONE, DATA);
+	expect(&rig, NONE, IOVA, DATA);
 	assert_int_equal(model_cached(rig.iommu, MODEL_FROM_ATC), 1);
 
 	/* The parent's page goes: IOTLB under the nest's tag, and the ATC. */
 	put(&rig, AT(S2_1), 0);
-	expect_stale(&rig, NONE);
+	expect_stale(&rig, NONE, IOVA);
 	flush_iotlb(&rig);
-	expect_stale(&rig, NONE);
+	expect_stale(&rig, NONE, IOVA);
 	flush_atc(&rig);
-	expect_fault(&rig, NONE);
+	expect_fault(&rig, NONE, IOVA);
 	assert_int_equal(model_stale_entries(rig.iommu), 0);
 
 	/* Without the page of a table there is no translation, either. */
 	put(&rig, AT(S2_1), DATA | S2_FLAGS);
-	expect(&rig, NONE, DATA);
+	expect(&rig, NONE, IOVA, DATA);
 	put(&rig, AT(S2_LOW_1) + S1_2 * 8, 0);
 	flush_iotlb(&rig);
 	flush_atc(&rig);
-	expect_fault(&rig, NONE);
+	expect_fault(&rig, NONE, IOVA);
 	stop(&rig);
 }
 
@@ -398,9 +311,9 @@ static void large_leaves_and_read_only_ones(void **state)
 	model_dma(rig.dev, NONE, IOVA + 0x123008, false, &access);
 	assert_false(access.fault);
 	assert_int_equal(access.paddr, DATA + 0x123008);
-	assert_true(dma_by(rig.dev, NONE, true).fault);
+	assert_true(dma_by(rig.dev, NONE, IOVA, true).fault);
 	/* Beyond what four levels have. */
-	model_dma(rig.dev, NONE, PAGE_BIT(48), false, &access);
+	model_dma(rig.dev, NONE, BIT(48), false, &access);
 	assert_true(access.fault);
 	stop(&rig);
 }
@@ -416,39 +329,39 @@ static void writes_mark_pages_dirty_once(void **state)
 
 	(void)state;
 	start_nest(&rig, 0);
-	expect(&rig, NONE, DATA);
+	expect(&rig, NONE, IOVA, DATA);
 	assert_int_equal(leaf(&rig), 0);	/* SSADE is off */
-	put_pasid(&rig, 0, NESTED, PAGE_BIT(9));
+	put_pasid(&rig, 0, NESTED, BIT(9));
 	/* It is on, and the hardware does not know. */
-	expect_stale(&rig, NONE);
-	dma_by(rig.dev, NONE, true);
+	expect_stale(&rig, NONE, IOVA);
+	dma_by(rig.dev, NONE, IOVA, true);
 	assert_int_equal(leaf(&rig), 0);
 	flush_pasid_cache(&rig, 0);
 	flush_iotlb(&rig);
 
-	assert_false(dma_by(rig.dev, NONE, false).fault);
+	assert_false(dma_by(rig.dev, NONE, IOVA, false).fault);
 	assert_int_equal(leaf(&rig), 0);	/* a read */
-	expect(&rig, NONE, DATA);
+	expect(&rig, NONE, IOVA, DATA);
 	assert_int_equal(leaf(&rig), 0x300);
 	*word(&rig, AT(S2_1)) &= ~UINT64_C(0x300);
-	expect(&rig, NONE, DATA);
+	expect(&rig, NONE, IOVA, DATA);
 	assert_int_equal(leaf(&rig), 0);	/* what is cached has been marked */
 	flush_iotlb(&rig);
-	expect(&rig, NONE, DATA);
+	expect(&rig, NONE, IOVA, DATA);
 	assert_int_equal(leaf(&rig), 0x300);
 
 	/* A device that may write has been given the right to: a read marks. */
 	model_dev_set_ats(rig.dev, true);
 	*word(&rig, AT(S2_1)) &= ~UINT64_C(0x300);
 	flush_iotlb(&rig);
-	assert_false(dma_by(rig.dev, NONE, false).fault);
+	assert_false(dma_by(rig.dev, NONE, IOVA, false).fault);
 	assert_int_equal(leaf(&rig), 0x300);
 	*word(&rig, AT(S2_1)) &= ~UINT64_C(0x300);
 	flush_iotlb(&rig);
-	expect(&rig, NONE, DATA);		/* from the ATC */
+	expect(&rig, NONE, IOVA, DATA);		/* from the ATC */
 	assert_int_equal(leaf(&rig), 0);
 	flush_atc(&rig);
-	expect(&rig, NONE, DATA);
+	expect(&rig, NONE, IOVA, DATA);
 	assert_int_equal(leaf(&rig), 0x300);
 	stop(&rig);
 }
@@ -477,15 +390,15 @@ static void tables_outside_of_memory_are_empty(void **state)
 	(void)state;
 	start(&rig, SCALABLE);
 	model_set_root(rig.iommu, SIZE | SCALABLE);
-	expect_fault(&rig, NONE);
+	expect_fault(&rig, NONE, IOVA);
 	model_set_root(rig.iommu, AT(ROOT) | SCALABLE);
 	put_scalable(&rig);
 	put(&rig, AT(DIRECTORY), SIZE | 1);
-	expect_fault(&rig, NONE);
+	expect_fault(&rig, NONE, IOVA);
 	put(&rig, AT(DIRECTORY), AT(PASIDS) | 1);
 	put_pasid(&rig, 0, FIRST, 0);
 	put(&rig, AT(S1_TOP), (UINT64_C(1) << 51) | 1);
-	expect_fault(&rig, NONE);
+	expect_fault(&rig, NONE, IOVA);
 	stop(&rig);
 }
 

@@ -5,22 +5,8 @@
  * The guest is an array. Its driver is this file: it writes DTEs, GCR3 tables and page tables
  * as sections 2.2.2, 2.2.3 and 2.2.6 of 48882 have them, by hand, and sends commands.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "model_guest.h"
 
-#include <cmocka.h>
-
-#include <stdlib.h>
-#include <string.h>
-
-#include "model.h"
-
-#define NONE		MODEL_NO_PASID
-#define PAGE		MODEL_PAGE_SIZE
-#define BIT(n)		(UINT64_C(1) << (n))
-#define SIZE		(UINT64_C(4) << 20)
 #define RID		UINT64_C(0x108)
 #define DOMAIN		UINT64_C(9)
 #define OTHER_DOMAIN	UINT64_C(10)
@@ -42,51 +28,10 @@ enum {
 #define SIZED		(LEAF | UINT64_C(7) << 9)
 #define PRESENT		UINT64_C(3)	/* of guest tables: and writable */
 
-struct rig {
-	struct model_memory memory;
-	struct model_iommu *iommu;
-	struct model_dev *dev;
-};
-
-static uint64_t *word(struct rig *rig, uint64_t addr)
-{
-	assert_true(addr < SIZE);
-	return (uint64_t *)(rig->memory.base + addr);
-}
-
-static void put(struct rig *rig, uint64_t addr, uint64_t value)
-{
-	*word(rig, addr) = value;
-}
-
 static void start(struct rig *rig)
 {
-	struct model_config config = { .vendor = MODEL_AMD, .memory = &rig->memory };
-
-	rig->memory = (struct model_memory){ .base = calloc(1, SIZE), .size = SIZE };
-	assert_non_null(rig->memory.base);
-	rig->iommu = model_iommu_create(&config);
-	assert_non_null(rig->iommu);
-	rig->dev = model_dev_create(rig->iommu, RID, true);
-	assert_non_null(rig->dev);
+	rig_start(rig, MODEL_AMD, 0, RID);
 	model_set_root(rig->iommu, AT(DEVICES) | 2);
-}
-
-static void stop(struct rig *rig)
-{
-	assert_int_equal(model_faults(rig->iommu, NULL), 0);
-	model_dev_destroy(rig->dev);
-	model_iommu_destroy(rig->iommu);
-	free(rig->memory.base);
-}
-
-static void send(struct rig *rig, uint64_t low, uint64_t high)
-{
-	unsigned int entries = model_queue_entries(rig->iommu), head = model_head(rig->iommu);
-	uint64_t cmd[2] = { low, high };
-
-	memcpy(model_queue(rig->iommu) + head * 2, cmd, sizeof(cmd));
-	model_doorbell(rig->iommu, (head + 1) % entries);
 }
 
 static void inv_dte(struct rig *rig)
@@ -145,32 +90,6 @@ static void map_guest(struct rig *rig, uint64_t iova, uint64_t to)
 		    (level ? AT(GUEST_4 + 4 - level) : to) | PRESENT);
 }
 
-static struct model_access dma(struct rig *rig, uint32_t pasid, uint64_t iova, bool write)
-{
-	struct model_access access;
-
-	model_dma(rig->dev, pasid, iova + 0x18, write, &access);
-	return access;
-}
-
-static void expect(struct rig *rig, uint32_t pasid, uint64_t iova, uint64_t paddr)
-{
-	struct model_access access = dma(rig, pasid, iova, true);
-
-	assert_false(access.fault);
-	assert_false(access.stale);
-	assert_int_equal(access.paddr, paddr + 0x18);
-	assert_int_equal(model_stale_entries(rig->iommu), 0);
-}
-
-static void expect_fault(struct rig *rig, uint32_t pasid, uint64_t iova)
-{
-	struct model_access access = dma(rig, pasid, iova, false);
-
-	assert_true(access.fault);
-	assert_false(access.stale);
-}
-
 static void host_tables_translate(void **state)
 {
 	struct rig rig;
@@ -186,7 +105,7 @@ static void host_tables_translate(void **state)
 	expect_fault(&rig, 5, IOVA);
 	expect_fault(&rig, NONE, IOVA + BIT(48));
 	put(&rig, AT(HOST_1) + (IOVA >> 12 & 511) * 8, 0);
-	assert_true(dma(&rig, NONE, IOVA, false).stale);
+	assert_true(dma_by(rig.dev, NONE, IOVA, false).stale);
 	assert_int_equal(model_stale_entries(rig.iommu), 1);
 	inv_pages(&rig, DOMAIN, 0, 0);
 	expect_fault(&rig, NONE, IOVA);
@@ -218,8 +137,8 @@ static void leaves_have_sizes_and_permissions(void **state)
 	start(&rig);
 	put_host_dte(&rig, 4, AT(HOST_4));
 	map_host(&rig, IOVA, DATA, READ_ONLY);
-	assert_false(dma(&rig, NONE, IOVA, false).fault);
-	assert_true(dma(&rig, NONE, IOVA, true).fault);
+	assert_false(dma_by(rig.dev, NONE, IOVA, false).fault);
+	assert_true(dma_by(rig.dev, NONE, IOVA, true).fault);
 	inv_pages(&rig, DOMAIN, 0, 0);
 
 	/* 16 KiB: two 1 bits of what would be the address, one less than those of the size. */
@@ -254,7 +173,7 @@ static void dtes_are_cached_until_they_are_invalidated(void **state)
 	map_host(&rig, IOVA, DATA, LEAF);
 	expect(&rig, NONE, IOVA, DATA);
 	put_dte(&rig, 1, OTHER_DOMAIN, 0);
-	assert_true(dma(&rig, NONE, IOVA, false).stale);
+	assert_true(dma_by(rig.dev, NONE, IOVA, false).stale);
 	inv_dte(&rig);
 	expect_fault(&rig, NONE, IOVA);
 	/* Beyond the device table there is none. */
@@ -285,9 +204,9 @@ static void guest_tables_go_by_pasid(void **state)
 
 	/* A PASID's command has nothing to do with another one. */
 	put(&rig, AT(GUEST_1) + (IOVA >> 12 & 511) * 8, 0);
-	assert_true(dma(&rig, PASID, IOVA, false).stale);
+	assert_true(dma_by(rig.dev, PASID, IOVA, false).stale);
 	inv_pages(&rig, DOMAIN, 0, GN);
-	assert_true(dma(&rig, PASID, IOVA, false).stale);
+	assert_true(dma_by(rig.dev, PASID, IOVA, false).stale);
 	expect_fault(&rig, NONE, IOVA);
 	inv_pages(&rig, DOMAIN, PASID, GN);
 	expect_fault(&rig, PASID, IOVA);
@@ -309,11 +228,11 @@ static void gcr3_entries_are_cached_until_page_directories_go(void **state)
 	expect(&rig, 5, IOVA, DATA);
 	put(&rig, AT(GCR3_LOW) + 5 * 8, 0);
 	inv_pages(&rig, DOMAIN, 5, GN);
-	assert_true(dma(&rig, 5, IOVA, false).stale);
+	assert_true(dma_by(rig.dev, 5, IOVA, false).stale);
 	inv_pages(&rig, DOMAIN, 6, GN | PDE);
-	assert_true(dma(&rig, 5, IOVA, false).stale);
+	assert_true(dma_by(rig.dev, 5, IOVA, false).stale);
 	inv_pages(&rig, OTHER_DOMAIN, 5, GN | PDE);
-	assert_true(dma(&rig, 5, IOVA, false).stale);
+	assert_true(dma_by(rig.dev, 5, IOVA, false).stale);
 	inv_pages(&rig, DOMAIN, 5, GN | PDE);
 	expect_fault(&rig, 5, IOVA);
 	stop(&rig);
@@ -383,7 +302,7 @@ static void writes_are_marked_where_the_dte_says_so(void **state)
 	*word(&rig, AT(DEVICES) + RID * 32) |= 3 << 7;
 	inv_dte(&rig);
 	inv_pages(&rig, DOMAIN, 0, 0);
-	dma(&rig, NONE, IOVA, false);
+	dma_by(rig.dev, NONE, IOVA, false);
 	assert_int_equal(*word(&rig, leaf), DATA | LEAF);
 	expect(&rig, NONE, IOVA, DATA);
 	assert_int_equal(*word(&rig, leaf), DATA | LEAF | BIT(5) | BIT(6));

@@ -6,23 +6,9 @@
  * and page tables as IHI 0070, chapter 5, and DDI 0487, D8.3, have them, by hand, and sends
  * commands.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "model_guest.h"
 
-#include <cmocka.h>
-
-#include <stdlib.h>
-#include <string.h>
-
-#include "model.h"
-
-#define NONE		MODEL_NO_PASID
-#define PAGE		MODEL_PAGE_SIZE
-#define BIT(n)		(UINT64_C(1) << (n))
 #define START		UINT64_C(0x40000000)
-#define SIZE		(UINT64_C(4) << 20)
 #define SID		0x110		/* the second table of STEs */
 #define ASID		UINT64_C(9)
 #define OTHER_ASID	UINT64_C(11)
@@ -51,23 +37,6 @@ enum {
 #define S2_LEAF		(BIT(10) | BIT(7) | BIT(6) | 3)
 
 enum { ABORT = 0, BYPASS = 4, S1, S2, NESTED };
-
-struct rig {
-	struct model_memory memory;
-	struct model_iommu *iommu;
-	struct model_dev *dev;
-};
-
-static uint64_t *word(struct rig *rig, uint64_t addr)
-{
-	assert_true(addr >= START && addr - START < SIZE);
-	return (uint64_t *)(rig->memory.base + (addr - START));
-}
-
-static void put(struct rig *rig, uint64_t addr, uint64_t value)
-{
-	*word(rig, addr) = value;
-}
 
 /* One path of four tables to the page @to; where the S1 of a nest has them, *@as. */
 static void map_path(struct rig *rig, const uint64_t *tables, const uint64_t *as, uint64_t addr,
@@ -118,37 +87,13 @@ static void put_cd(struct rig *rig, uint64_t at, uint64_t asid, uint64_t top)
 
 static void start(struct rig *rig)
 {
-	struct model_config config = { .vendor = MODEL_SMMUV3, .memory = &rig->memory };
-
-	rig->memory = (struct model_memory){ calloc(1, SIZE), SIZE, START };
-	assert_non_null(rig->memory.base);
-	rig->iommu = model_iommu_create(&config);
-	assert_non_null(rig->iommu);
-	rig->dev = model_dev_create(rig->iommu, SID, true);
-	assert_non_null(rig->dev);
+	rig_start(rig, MODEL_SMMUV3, START, SID);
 	model_reg_write(rig->iommu, STRTAB_BASE, (uint32_t)AT(STRTAB));
 	model_reg_write(rig->iommu, STRTAB_BASE + 4, (uint32_t)(AT(STRTAB) >> 32));
 	model_reg_write(rig->iommu, STRTAB_CFG, BIT(16) | SPLIT << 6 | LOG2SIZE);
 	put(rig, AT(STRTAB) + (SID >> SPLIT) * 8, AT(STES) | (SPLIT + 1));
 	put(rig, AT(CD_L1), AT(CDS) | 1);
 	put(rig, AT(CD_L1) + (SSID >> 10) * 8, AT(MORE_CDS) | 1);
-}
-
-static void stop(struct rig *rig)
-{
-	assert_int_equal(model_faults(rig->iommu, NULL), 0);
-	model_dev_destroy(rig->dev);
-	model_iommu_destroy(rig->iommu);
-	free(rig->memory.base);
-}
-
-static void send(struct rig *rig, uint64_t low, uint64_t high)
-{
-	unsigned int entries = model_queue_entries(rig->iommu), head = model_head(rig->iommu);
-	uint64_t cmd[2] = { low, high };
-
-	memcpy(model_queue(rig->iommu) + head * 2, cmd, sizeof(cmd));
-	model_doorbell(rig->iommu, (head + 1) % entries);
 }
 
 static void cfgi_ste(struct rig *rig)
@@ -176,60 +121,28 @@ static void tlbi_s12_vmall(struct rig *rig)
 	send(rig, 0x28 | VMID << 32, 0);
 }
 
-static struct model_access dma(struct rig *rig, uint32_t pasid, bool write)
-{
-	struct model_access access;
-
-	model_dma(rig->dev, pasid, IOVA + 0x18, write, &access);
-	return access;
-}
-
-static void expect(struct rig *rig, uint32_t pasid, uint64_t paddr)
-{
-	struct model_access access = dma(rig, pasid, true);
-
-	assert_false(access.fault);
-	assert_false(access.stale);
-	assert_int_equal(access.paddr, paddr + 0x18);
-	assert_int_equal(model_stale_entries(rig->iommu), 0);
-}
-
-static void expect_fault(struct rig *rig, uint32_t pasid)
-{
-	struct model_access access = dma(rig, pasid, false);
-
-	assert_true(access.fault);
-	assert_false(access.stale);
-}
-
-static void expect_stale(struct rig *rig, uint32_t pasid)
-{
-	assert_true(dma(rig, pasid, false).stale);
-	assert_true(model_stale_entries(rig->iommu) > 0);
-}
-
 static void first_stage_by_substream(void **state)
 {
 	struct rig rig;
 
 	(void)state;
 	start(&rig);
-	expect_fault(&rig, NONE);
+	expect_fault(&rig, NONE, IOVA);
 	put_ste(&rig, S1, two_levels(AT(CD_L1)), 2);
 	map_s1(&rig, IOVA, DATA, S1_LEAF);
 	map_path(&rig, other_tables, other_tables, IOVA, DATA + PAGE, S1_LEAF);
 	put_cd(&rig, AT(CDS), ASID, AT(S1_TOP));
 	put_cd(&rig, AT(MORE_CDS) + (SSID - 1024) * 64, OTHER_ASID, AT(OTHER_TOP));
-	expect(&rig, NONE, DATA);
-	expect(&rig, SSID, DATA + PAGE);
-	expect_fault(&rig, 1);
+	expect(&rig, NONE, IOVA, DATA);
+	expect(&rig, SSID, IOVA, DATA + PAGE);
+	expect_fault(&rig, 1, IOVA);
 	/* CD 0 is for transactions without SubstreamID; beyond S1CDMax there is none. */
-	expect_fault(&rig, 0);
-	expect_fault(&rig, 1 << 20);
+	expect_fault(&rig, 0, IOVA);
+	expect_fault(&rig, 1 << 20, IOVA);
 
 	put(&rig, AT(S1_1) + (IOVA >> 12 & 511) * 8, 0);
-	expect_stale(&rig, NONE);
-	assert_false(dma(&rig, SSID, false).stale);
+	expect_stale(&rig, NONE, IOVA);
+	assert_false(dma_by(rig.dev, SSID, IOVA, false).stale);
 	stop(&rig);
 }
 
@@ -243,15 +156,15 @@ static void without_ssid0_requests_without_substream_are_terminated(void **state
 	put_cd(&rig, AT(CDS), ASID, AT(S1_TOP));
 	put_cd(&rig, AT(CDS) + 3 * 64, ASID, AT(S1_TOP));
 	put_ste(&rig, S1, two_levels(AT(CD_L1)), 0);
-	expect_fault(&rig, NONE);
-	expect(&rig, 3, DATA);
+	expect_fault(&rig, NONE, IOVA);
+	expect(&rig, 3, IOVA, DATA);
 	/* Then a PASID 0 has CD 0. */
-	expect(&rig, 0, DATA);
+	expect(&rig, 0, IOVA, DATA);
 	/* One CD, that is all: no SubstreamIDs. */
 	put_ste(&rig, S1, AT(CDS), 0);
 	cfgi_ste(&rig);
-	expect(&rig, NONE, DATA);
-	expect_fault(&rig, 3);
+	expect(&rig, NONE, IOVA, DATA);
+	expect_fault(&rig, 3, IOVA);
 	stop(&rig);
 }
 
@@ -263,22 +176,22 @@ static void stream_tables_are_linear_or_of_two_levels(void **state)
 	start(&rig);
 	put_ste(&rig, S2, 0, 0);
 	map_s2(&rig, IOVA, DATA);
-	expect(&rig, NONE, DATA);
-	expect_fault(&rig, 1);
+	expect(&rig, NONE, IOVA, DATA);
+	expect_fault(&rig, 1, IOVA);
 
 	/* A span that does not reach the STE. */
 	put(&rig, AT(STRTAB) + (SID >> SPLIT) * 8, AT(STES) | 5);
 	cfgi_ste(&rig);
-	expect_fault(&rig, NONE);
+	expect_fault(&rig, NONE, IOVA);
 	put(&rig, AT(STRTAB) + (SID >> SPLIT) * 8, 0);
-	expect_fault(&rig, NONE);
+	expect_fault(&rig, NONE, IOVA);
 
 	model_reg_write(rig.iommu, STRTAB_BASE, (uint32_t)(AT(STES) - (SID & ~0xff) * 64));
 	model_reg_write(rig.iommu, STRTAB_CFG, LOG2SIZE);
-	expect(&rig, NONE, DATA);
+	expect(&rig, NONE, IOVA, DATA);
 	model_reg_write(rig.iommu, STRTAB_CFG, SPLIT);
 	cfgi_ste(&rig);
-	expect_fault(&rig, NONE);
+	expect_fault(&rig, NONE, IOVA);
 	stop(&rig);
 }
 
@@ -294,25 +207,25 @@ static void stes_and_cds_are_cached_until_they_are_invalidated(void **state)
 	put_cd(&rig, AT(MORE_CDS), OTHER_ASID, AT(OTHER_TOP));
 	put_ste(&rig, S1, AT(CDS), 0);
 	model_dev_set_ats(rig.dev, false);
-	expect(&rig, NONE, DATA);
+	expect(&rig, NONE, IOVA, DATA);
 
 	put_cd(&rig, AT(CDS), OTHER_ASID, AT(OTHER_TOP));
-	expect_stale(&rig, NONE);
+	expect_stale(&rig, NONE, IOVA);
 	cfgi_cd(&rig, 0);
-	expect(&rig, NONE, DATA + PAGE);
+	expect(&rig, NONE, IOVA, DATA + PAGE);
 
 	/* Another STE: CFGI_CD alone finds the CD by way of the old one. */
 	put_cd(&rig, AT(MORE_CDS), ASID, AT(S1_TOP));
 	put_ste(&rig, S1, AT(MORE_CDS), 0);
 	cfgi_cd(&rig, 0);
-	expect_stale(&rig, NONE);
+	expect_stale(&rig, NONE, IOVA);
 	cfgi_ste(&rig);
-	expect(&rig, NONE, DATA);
+	expect(&rig, NONE, IOVA, DATA);
 
 	put_ste(&rig, ABORT, 0, 0);
-	expect_stale(&rig, NONE);
+	expect_stale(&rig, NONE, IOVA);
 	send(&rig, 0x04, 31);
-	expect_fault(&rig, NONE);
+	expect_fault(&rig, NONE, IOVA);
 	stop(&rig);
 }
 
@@ -340,33 +253,33 @@ static void nest_is_read_through_its_parent(void **state)
 	start(&rig);
 	put_nest(&rig);
 	model_dev_set_ats(rig.dev, false);
-	expect(&rig, NONE, DATA);
+	expect(&rig, NONE, IOVA, DATA);
 
 	/* The data's page moves: the combined entry takes NH_ALL, the one of S2 S2_IPA. */
 	map_s2(&rig, IPA + 2 * STATUS * PAGE, DATA + PAGE);
-	expect_stale(&rig, NONE);
+	expect_stale(&rig, NONE, IOVA);
 	send(&rig, 0x2a | VMID << 32, IPA + 2 * STATUS * PAGE);
-	expect_stale(&rig, NONE);
+	expect_stale(&rig, NONE, IOVA);
 	tlbi_nh_all(&rig);
-	expect(&rig, NONE, DATA + PAGE);
+	expect(&rig, NONE, IOVA, DATA + PAGE);
 
 	/* The guest's own change. */
 	put(&rig, AT(S1_1) + (IOVA >> 12 & 511) * 8, 0);
-	expect_stale(&rig, NONE);
+	expect_stale(&rig, NONE, IOVA);
 	tlbi_asid(&rig, ASID, VMID);
-	expect_fault(&rig, NONE);
+	expect_fault(&rig, NONE, IOVA);
 
 	/* Nobody else's ASID. */
 	map_s1(&rig, IOVA, IPA + 2 * STATUS * PAGE, S1_LEAF);
 	put(&rig, AT(S1_2) + (IOVA >> 21 & 511) * 8, (AT(S1_1) - START + IPA) | TABLE);
 	put(&rig, AT(S1_3) + (IOVA >> 30 & 511) * 8, (AT(S1_2) - START + IPA) | TABLE);
 	put(&rig, AT(S1_TOP) + (IOVA >> 39 & 511) * 8, (AT(S1_3) - START + IPA) | TABLE);
-	expect(&rig, NONE, DATA + PAGE);
+	expect(&rig, NONE, IOVA, DATA + PAGE);
 	put(&rig, AT(S1_1) + (IOVA >> 12 & 511) * 8, 0);
 	tlbi_asid(&rig, ASID, VMID + 1);
-	expect_stale(&rig, NONE);
+	expect_stale(&rig, NONE, IOVA);
 	tlbi_asid(&rig, ASID, VMID);
-	expect_fault(&rig, NONE);
+	expect_fault(&rig, NONE, IOVA);
 	stop(&rig);
 }
 
@@ -378,12 +291,12 @@ static void without_its_parents_page_a_nest_has_no_cd(void **state)
 	start(&rig);
 	put_nest(&rig);
 	put(&rig, AT(S2_LOW_1) + ((IPA + CDS * PAGE) >> 12 & 511) * 8, 0);
-	expect_fault(&rig, NONE);
+	expect_fault(&rig, NONE, IOVA);
 	/* An S2 of levels that SL0 does not say. */
 	put_nest(&rig);
 	put(&rig, AT(STES) + (SID & 0xff) * 64 + 16, VMID | UINT64_C(16) << 32);
 	cfgi_ste(&rig);
-	expect_fault(&rig, NONE);
+	expect_fault(&rig, NONE, IOVA);
 	stop(&rig);
 }
 
@@ -396,39 +309,39 @@ static void leaves_have_sizes_and_permissions(void **state)
 	put_ste(&rig, S1, AT(CDS), 0);
 	put_cd(&rig, AT(CDS), ASID, AT(S1_TOP));
 	map_s1(&rig, IOVA, DATA, S1_READ_ONLY);
-	assert_false(dma(&rig, NONE, false).fault);
-	assert_true(dma(&rig, NONE, true).fault);
+	assert_false(dma_by(rig.dev, NONE, IOVA, false).fault);
+	assert_true(dma_by(rig.dev, NONE, IOVA, true).fault);
 
 	/* APTable, without access flag, reserved type, a block where there is none. */
 	map_s1(&rig, IOVA, DATA, S1_LEAF);
 	put(&rig, AT(S1_2) + (IOVA >> 21 & 511) * 8, AT(S1_1) | BIT(62) | TABLE);
 	tlbi_asid(&rig, ASID, VMID);
-	assert_false(dma(&rig, NONE, false).fault);
-	assert_true(dma(&rig, NONE, true).fault);
+	assert_false(dma_by(rig.dev, NONE, IOVA, false).fault);
+	assert_true(dma_by(rig.dev, NONE, IOVA, true).fault);
 	map_s1(&rig, IOVA, DATA, 3);
 	tlbi_asid(&rig, ASID, VMID);
-	expect_fault(&rig, NONE);
+	expect_fault(&rig, NONE, IOVA);
 	map_s1(&rig, IOVA, DATA, BIT(10) | 1);
-	expect_fault(&rig, NONE);
+	expect_fault(&rig, NONE, IOVA);
 	tlbi_asid(&rig, ASID, VMID);
 	put(&rig, AT(S1_TOP) + (IOVA >> 39 & 511) * 8, START | BIT(10) | 1);
-	expect_fault(&rig, NONE);
+	expect_fault(&rig, NONE, IOVA);
 
 	/* A block of 2 MiB. */
 	tlbi_asid(&rig, ASID, VMID);
 	map_s1(&rig, IOVA, DATA, S1_LEAF);
 	put(&rig, AT(S1_2) + (IOVA >> 21 & 511) * 8, DATA | BIT(10) | 1);
-	expect(&rig, NONE, DATA);
+	expect(&rig, NONE, IOVA, DATA);
 
 	put_ste(&rig, S2, 0, 0);
 	cfgi_ste(&rig);
 	tlbi_s12_vmall(&rig);
 	map_path(&rig, s2_tables, s2_tables, IOVA, DATA, BIT(10) | BIT(6) | 3);
-	assert_false(dma(&rig, NONE, false).fault);
-	assert_true(dma(&rig, NONE, true).fault);
+	assert_false(dma_by(rig.dev, NONE, IOVA, false).fault);
+	assert_true(dma_by(rig.dev, NONE, IOVA, true).fault);
 	tlbi_s12_vmall(&rig);
 	map_path(&rig, s2_tables, s2_tables, IOVA, DATA, BIT(10) | BIT(7) | 3);
-	expect_fault(&rig, NONE);
+	expect_fault(&rig, NONE, IOVA);
 	stop(&rig);
 }
 
@@ -449,15 +362,15 @@ static void what_is_not_modelled_blocks(void **state)
 	map_s1(&rig, IOVA, DATA, S1_LEAF);
 	put_cd(&rig, AT(CDS), ASID, AT(S1_TOP));
 	put_ste(&rig, BYPASS, 0, 0);
-	expect_fault(&rig, NONE);
+	expect_fault(&rig, NONE, IOVA);
 	put_ste(&rig, S1, AT(CDS), 0);
 	cfgi_ste(&rig);
-	expect(&rig, NONE, DATA);
+	expect(&rig, NONE, IOVA, DATA);
 	for (i = 0; i < sizeof(cds) / sizeof(cds[0]); i++) {
 		put(&rig, AT(CDS), cds[i] | ASID << 48);
 		cfgi_cd(&rig, 0);
 		tlbi_asid(&rig, ASID, VMID);
-		expect_fault(&rig, NONE);
+		expect_fault(&rig, NONE, IOVA);
 	}
 	stop(&rig);
 }
@@ -471,13 +384,13 @@ static void eats_decides_about_the_atc(void **state)
 	put_ste(&rig, S2, 0, 0);
 	map_s2(&rig, IOVA, DATA);
 	model_dev_set_ats(rig.dev, true);
-	expect(&rig, NONE, DATA);
+	expect(&rig, NONE, IOVA, DATA);
 	assert_int_equal(model_cached(rig.iommu, MODEL_FROM_ATC), 1);
 	send(&rig, 0x40 | (uint64_t)SID << 32, 52);
 	assert_int_equal(model_cached(rig.iommu, MODEL_FROM_ATC), 0);
 	put(&rig, AT(STES) + (SID & 0xff) * 64 + 8, 0);
 	cfgi_ste(&rig);
-	expect(&rig, NONE, DATA);
+	expect(&rig, NONE, IOVA, DATA);
 	assert_int_equal(model_cached(rig.iommu, MODEL_FROM_ATC), 0);
 	stop(&rig);
 }
