@@ -241,6 +241,22 @@ def amd_page_requests(guest):
           guest.load(guest.bar(RESPONSE)) == 2)
 
 
+def end(process, who=""):
+    """The program is told to end."""
+    process.send_signal(signal.SIGTERM)
+    error = process.communicate(timeout=60)[1].decode()
+    check(who + "it ends when it is told to", process.returncode == 0 and not error,
+          f"status {process.returncode}: {error}")
+
+
+def replay(alist, directory, who=""):
+    """The trace that it has left is read."""
+    done = subprocess.run([alist, "replay", directory + "/trace"], capture_output=True,
+                          check=False)
+    check(who + "alist replay reads the trace", done.returncode == 0,
+          done.stdout.decode() + done.stderr.decode())
+
+
 def amd(program, alist, directory):
     """Registers of AMD-Vi."""
     process = start(program, directory, vendor="amd")
@@ -248,13 +264,8 @@ def amd(program, alist, directory):
     guest = AmdGuest(directory + "/ram")
     for part in (amd_registers, amd_errors, amd_silence, amd_page_requests):
         part(guest)
-    process.send_signal(signal.SIGTERM)
-    error = process.communicate(timeout=60)[1].decode()
-    check("AMD-Vi: it ends when it is told to", process.returncode == 0 and not error, error)
-    done = subprocess.run([alist, "replay", directory + "/trace"], capture_output=True,
-                          check=False)
-    check("AMD-Vi: alist replay reads the trace", done.returncode == 0,
-          done.stdout.decode() + done.stderr.decode())
+    end(process, "AMD-Vi: ")
+    replay(alist, directory, "AMD-Vi: ")
 
 
 def start(program, directory, **changes):
@@ -460,19 +471,13 @@ def main():
         guest = Guest(directory + "/ram")
         for part in (registers, faults, errors, silence):
             part(guest)
-        process.send_signal(signal.SIGTERM)
-        error = process.communicate(timeout=60)[1].decode()
-        check("it ends when it is told to", process.returncode == 0 and not error,
-              f"status {process.returncode}: {error}")
+        end(process)
         check("the memory is gone", not os.path.exists(directory + "/ram"))
         with open(directory + "/report", encoding="utf-8") as file:
             unit = json.load(file)["units"][0]
         check("the report counts", unit["timeouts"] == 2 and unit["errors"] == 3 and
               unit["commands"]["wait"] > 5, unit)
-        done = subprocess.run([alist, "replay", directory + "/trace"], capture_output=True,
-                              check=False)
-        check("alist replay reads the trace", done.returncode == 0,
-              done.stdout.decode() + done.stderr.decode())
+        replay(alist, directory)
     print(f"{len(failed)} failed")
     return 1 if failed else 0
 

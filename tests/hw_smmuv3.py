@@ -12,8 +12,6 @@ not answer, faults. The trace of it all is read by alist replay.
 import importlib.util
 import json
 import os
-import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -256,18 +254,12 @@ def main():
         guest = Guest(directory + "/ram")
         for part in (registers, translation, errors, silence):
             part(guest)
-        process.send_signal(signal.SIGTERM)
-        error = process.communicate(timeout=60)[1].decode()
-        check("it ends when it is told to", process.returncode == 0 and not error,
-              f"status {process.returncode}: {error}")
+        vtd.end(process)
         with open(directory + "/report", encoding="utf-8") as file:
             unit = json.load(file)["units"][0]
         check("the report counts", unit["timeouts"] == 2 and unit["errors"] == 3 and
               unit["commands"]["dev_tlb"] == 5 and unit["longest_ms"] < 60000, unit)
-        done = subprocess.run([alist, "replay", directory + "/trace"], capture_output=True,
-                              check=False)
-        check("alist replay reads the trace", done.returncode == 0,
-              done.stdout.decode() + done.stderr.decode())
+        vtd.replay(alist, directory)
     print(f"{len(vtd.failed)} failed")
     return 1 if vtd.failed else 0
 
