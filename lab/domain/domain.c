@@ -30,7 +30,6 @@
 #include <linux/delay.h>
 #include <linux/ftrace.h>
 #include <linux/iommu.h>
-#include <linux/kallsyms.h>
 #include <linux/kprobes.h>
 #include <linux/mm.h>
 #include <linux/module.h>

@@ -538,7 +538,7 @@ static bool skip_source(struct cursor *c)
 
 	if (!word(&at, ':', &name) || !literal(&at, ":") || at.p == at.end)
 		return false;
-	while (digits < name.len && isdigit((unsigned char)name.s[digits]))
+	while (digits < name.len && is_digit(name.s[digits]))
 		digits++;
 	if (digits < name.len && (*at.p != ' ' || !memchr(name.s, '.', name.len)))
 		return false;
