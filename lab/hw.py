@@ -31,6 +31,7 @@ import struct
 import subprocess
 import tempfile
 
+import acpi
 from kernels import LAB, OUT, PROJECT, LabError, hash_files, run
 
 HERE = os.path.join(LAB, "hw")
@@ -116,20 +117,12 @@ def units_of(table, where):
     return units
 
 
-def acpi_table(name, revision, body):
-    """With the header that all of them have."""
-    table = bytearray(struct.pack("<4sIBB6s8sI4sI", name, 36 + len(body), revision, 0,
-                                  b"ALIST ", b"ALISTHW ", 1, b"LAB ", 1) + body)
-    table[9] = -sum(table) & 0xff
-    return bytes(table)
-
-
 def dmar(units, base):
     """The ACPI table that names the units: a segment each, all devices of it."""
     body = struct.pack("<BB10x", 47, 0)
     for unit in range(units):
         body += struct.pack("<HHBBHQ", 0, 16, 1, 0, unit + 1, base + 0x1000 * (1 + unit))
-    return acpi_table(b"DMAR", 1, body)
+    return acpi.table(b"DMAR", 1, body)
 
 
 def ivrs(units, base):
@@ -144,7 +137,7 @@ def ivrs(units, base):
         body += struct.pack("<BBHHHQHHIQQ", 0x11, 0, 40 + len(entries), (AMD_SLOT + unit) << 3,
                             SUBSYSTEM, base + AMD_AT + unit * AMD_SIZE, 0, 0, 0, AMD_EFR, 0)
         body += entries
-    return acpi_table(b"IVRS", 2, body)
+    return acpi.table(b"IVRS", 2, body)
 
 
 def device_tree(units, base):

@@ -8,6 +8,8 @@ Numbers are those of the I/O Virtualization Technology specification, 48882, 5.2
 """
 import struct
 
+import acpi
+
 # In the initial file system, which must begin with an archive that is not compressed.
 PATH = "/kernel/firmware/acpi/ivrs.aml"
 
@@ -30,8 +32,4 @@ def table(names):
                         0, 0, 0, features, 0) + entries
     # 40 bits of virtual and of physical addresses, as QEMU's.
     body = struct.pack("<IQ", 0x00012801, 0) + block
-    header = struct.pack("<4sIBB6s8sI4sI", b"IVRS", 36 + len(body), 1, 0, b"BOCHS ", b"BXPC    ",
-                         2, b"LAB ", 1)
-    whole = bytearray(header + body)
-    whole[9] = -sum(whole) & 0xff
-    return bytes(whole)
+    return acpi.table(b"IVRS", 1, body, (b"BOCHS ", b"BXPC    ", 2))

@@ -18,6 +18,7 @@ import shlex
 import struct
 import subprocess
 
+import acpi
 import commands
 import hw
 import ivrs
@@ -271,7 +272,8 @@ class Boot:
 
     def _key(self, kernel_stamp, guest_hash):
         content = [self.machine, self.workload, kernel_stamp, guest_hash,
-                   hash_files([os.path.abspath(__file__), os.path.abspath(ivrs.__file__)])]
+                   hash_files([os.path.abspath(module) for module in
+                               (__file__, ivrs.__file__, acpi.__file__)])]
         if self.hardware:
             content.append(self.hardware.key())
         content = json.dumps(content, sort_keys=True)
