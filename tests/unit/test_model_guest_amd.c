@@ -73,6 +73,14 @@ static void map_host(struct rig *rig, uint64_t iova, uint64_t to, uint64_t leaf)
 	put(rig, AT(HOST_1) + (iova >> 12 & 511) * 8, to | leaf);
 }
 
+/* With one page of host tables. */
+static void start_host(struct rig *rig)
+{
+	start(rig);
+	put_host_dte(rig, 4, AT(HOST_4));
+	map_host(rig, IOVA, DATA, LEAF);
+}
+
 /* The address of the GCR3 table is in three pieces. */
 static void put_guest_dte(struct rig *rig, uint64_t gcr3, int giov, uint64_t glx)
 {
@@ -168,9 +176,7 @@ static void dtes_are_cached_until_they_are_invalidated(void **state)
 	struct rig rig;
 
 	(void)state;
-	start(&rig);
-	put_host_dte(&rig, 4, AT(HOST_4));
-	map_host(&rig, IOVA, DATA, LEAF);
+	start_host(&rig);
 	expect(&rig, NONE, IOVA, DATA);
 	put_dte(&rig, 1, OTHER_DOMAIN, 0);
 	assert_true(dma_by(rig.dev, NONE, IOVA, false).stale);
@@ -273,9 +279,7 @@ static void the_dte_decides_about_the_atc(void **state)
 	struct rig rig;
 
 	(void)state;
-	start(&rig);
-	put_host_dte(&rig, 4, AT(HOST_4));
-	map_host(&rig, IOVA, DATA, LEAF);
+	start_host(&rig);
 	model_dev_set_ats(rig.dev, true);
 	expect(&rig, NONE, IOVA, DATA);
 	assert_int_equal(model_cached(rig.iommu, MODEL_FROM_ATC), 1);
@@ -294,9 +298,7 @@ static void writes_are_marked_where_the_dte_says_so(void **state)
 	struct rig rig;
 
 	(void)state;
-	start(&rig);
-	put_host_dte(&rig, 4, AT(HOST_4));
-	map_host(&rig, IOVA, DATA, LEAF);
+	start_host(&rig);
 	expect(&rig, NONE, IOVA, DATA);
 	assert_int_equal(*word(&rig, leaf), DATA | LEAF);
 	*word(&rig, AT(DEVICES) + RID * 32) |= 3 << 7;
@@ -328,9 +330,7 @@ static void invalidate_all_is_all(void **state)
 	struct rig rig;
 
 	(void)state;
-	start(&rig);
-	put_host_dte(&rig, 4, AT(HOST_4));
-	map_host(&rig, IOVA, DATA, LEAF);
+	start_host(&rig);
 	expect(&rig, NONE, IOVA, DATA);
 	put_dte(&rig, 0, 0, 0);
 	put(&rig, AT(HOST_1) + (IOVA >> 12 & 511) * 8, 0);
