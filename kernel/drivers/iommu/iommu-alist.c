@@ -1786,6 +1786,16 @@ flush_next_group(struct iommu_attach_cursor *groups, const struct iommu_device *
 }
 
 /*
+ * The highest number of the ATC targets that a pass sends to: later ones get a pass of their own.
+ * Not if there are several lists, whose IOTLB part completes before the lookup.
+ */
+static u64 flush_until(const struct iommu_attach_flush *flush,
+		       const struct iommu_attach_list *alist)
+{
+	return flush->several ? (u64)atomic64_read_acquire(&alist->atc_seq) : flush->until;
+}
+
+/*
  * Repeats the commands of a pass, or the part of them in @what, for one IOMMU, whose fence is
  * held. Return: false if there is nothing left to send.
  */
@@ -1802,7 +1812,7 @@ static bool flush_again(struct iommu_attach_flush *flush, struct iommu_attach_li
 
 	rcu_read_lock();
 	/* Targets up to this number are in groups of the table that is loaded next. */
-	until = atomic64_read_acquire(&alist->atc_seq);
+	until = flush_until(flush, alist);
 	__iommu_attach_load(alist, &groups);
 	atcs = groups;
 	while ((group = flush_next_group(&groups, iommu_device))) {
@@ -1953,7 +1963,7 @@ static int flush_singly(struct iommu_attach_flush *flush, struct iommu_attach_li
 	struct iommu_device *iommu_device = flush_iommu(sent);
 	struct flush_search search = {
 		.after = flush->after,
-		.until = atomic64_read_acquire(&alist->atc_seq),
+		.until = flush_until(flush, alist),
 	};
 	struct flush_tries tries;
 	int ret = 0, error;
@@ -2221,6 +2231,6 @@ int iommu_attach_flush_lists(struct iommu_attach_list *const *lists, unsigned in
 	} stack __uninitialized;
 
 	return nr ? __iommu_attach_flush(&stack.flush, lists, nr, ops, arg, stack.sent,
-					 FLUSH_WINDOW, stack.of) : 0;
+					 FLUSH_WINDOW, nr > 1 ? stack.of : NULL) : 0;
 }
 EXPORT_SYMBOL_GPL(iommu_attach_flush_lists);

@@ -2569,6 +2569,38 @@ static void rule_13_aborts_of_a_search_are_borne_within_reason(struct kunit *tes
 	world->script_at = 0;
 }
 
+/*
+ * Meanwhile a target is added, which gets its command in a pass of its own, or needs none. Those
+ * that are sent again are sent without it.
+ */
+static void rule_13_newcomer_is_not_sent_again(struct kunit *test)
+{
+	struct world *world = new_world(test, 32);
+	struct iommu_attach_list *alist = &world->list[0];
+	struct thing *thing;
+	u32 round, search, at;
+
+	add(world, alist, 0, 1, 5);
+	/* IOTLB, ATC, submit; the wait that says so; in a search, the IOTLB command again. */
+	for (round = 0; round < 4; round++) {
+		search = round % 2;
+		world->script_first = search ? -ETIMEDOUT : -EAGAIN;
+		/* Several lists, of which there is one. */
+		world->record.lists = round > 1 ? &alist : NULL;
+		world->record.nr_lists = 1;
+		for (at = 3; at <= 4 + 3 * search; at++) {
+			thing = new_thing(world, alist, 0, 1, 6);
+			flush_beside(world, alist, 0, at, hook_attach, thing);
+			KUNIT_EXPECT_EQ(test, world->record.error, 0);
+			EXPECT_FAULT(&world->record, alist, FINE, "round %u, call %u", round, at);
+			unmark_all(world);
+			detach(world, thing);
+		}
+	}
+	world->record.lists = NULL;
+	world->script_first = 0;
+}
+
 /* Nothing was submitted, so that it is no try. */
 static void rule_13_full_queue_is_not_counted(struct kunit *test)
 {
@@ -4579,6 +4611,7 @@ static struct kunit_case alist_test_cases[] = {
 	KUNIT_CASE(rule_13_only_what_failed_is_sent_again),
 	KUNIT_CASE(rule_13_only_the_list_that_failed_is_sent_again),
 	KUNIT_CASE(rule_13_aborts_are_borne_within_reason),
+	KUNIT_CASE(rule_13_newcomer_is_not_sent_again),
 	KUNIT_CASE(rule_13_tries_begin_anew_when_a_device_was_set_aside),
 	KUNIT_CASE(rule_13_tries_end_whatever_is_set_aside),
 	KUNIT_CASE(rule_13_full_queue_is_not_counted),
