@@ -123,7 +123,7 @@ EXPORT_TRACEPOINT_SYMBOL_GPL(iommu_alist_flush);
 
 /*
  * How often a flush sends again to an IOMMU that aborts its commands. The count starts over
- * when a device is set aside, since that device explains the abort.
+ * when a device behind that IOMMU is set aside, since that device explains the abort.
  */
 #define FLUSH_RETRIES	16
 
@@ -1630,30 +1630,30 @@ void iommu_attach_endpoint_init(struct iommu_attach_endpoint *endpoint)
 }
 EXPORT_SYMBOL_GPL(iommu_attach_endpoint_init);
 
-/* How many times a device was set aside. */
-static atomic_t nr_set_aside;
-
 /*
  * Changes the state only from @from, as two callers may come in any order; @aside == 0, the
- * way back, is possible from any state. Return: true if the state has changed.
+ * way back, is possible from any state.
  */
-static bool endpoint_set(struct iommu_attach_endpoint *endpoint, u64 from, u64 aside)
+static void endpoint_set(struct iommu_attach_endpoint *endpoint, u64 from, u64 aside)
 {
 	u64 state = aside ?: IOMMU_ATTACH_LIVE;
 	struct iommu_attach_elm *elm;
 	unsigned long flags;
-	bool changed;
 
 	raw_spin_lock_irqsave(&endpoint->lock, flags);
-	changed = endpoint->aside == from || !aside;
-	if (changed) {
+	if (endpoint->aside == from || !aside) {
+		/* All attachments of a device are behind one IOMMU. */
+		if (aside == IOMMU_ATTACH_SILENT && !list_empty(&endpoint->elms)) {
+			elm = list_first_entry(&endpoint->elms, struct iommu_attach_elm,
+					       endpoint_item);
+			atomic_inc(&elm->fence->nr_aside);
+		}
 		WRITE_ONCE(endpoint->aside, aside);
 		list_for_each_entry(elm, &endpoint->elms, endpoint_item)
 			atomic64_set_release(&elm->slots->slot[elm->slot],
 					     target_value(elm) | state);
 	}
 	raw_spin_unlock_irqrestore(&endpoint->lock, flags);
-	return changed;
 }
 
 /**
@@ -1670,8 +1670,7 @@ static bool endpoint_set(struct iommu_attach_endpoint *endpoint, u64 from, u64 a
  */
 void iommu_attach_set_aside(struct iommu_attach_endpoint *endpoint)
 {
-	if (endpoint_set(endpoint, 0, IOMMU_ATTACH_SILENT))
-		atomic_inc(&nr_set_aside);
+	endpoint_set(endpoint, 0, IOMMU_ATTACH_SILENT);
 }
 EXPORT_SYMBOL_GPL(iommu_attach_set_aside);
 
@@ -1833,38 +1832,38 @@ static bool flush_again(struct iommu_attach_flush *flush, struct iommu_attach_li
 	return sending;
 }
 
-/* How often a flush has sent to each IOMMU again. */
+/* How often a flush has sent to an IOMMU again, since a device was set aside behind it. */
 struct flush_tries {
-	int set_aside;
-	u8 renewed;			/* how often, since a device was set aside */
-	u8 nr[FLUSH_WINDOW];
+	u8 nr;
+	u8 nr_aside;
 };
 
-static void tries_begin(struct flush_tries *tries)
+static void tries_begin(struct flush_tries *tries, const struct iommu_attach_sent *sent)
 {
-	memset(tries, 0, sizeof(*tries));
-	tries->set_aside = atomic_read(&nr_set_aside);
+	tries->nr = 0;
+	tries->nr_aside = atomic_read(&__iommu_attach_fence_of(sent->entered)->nr_aside);
 }
 
 /* Is @error a reason to send @what again, and is a try left? */
-static bool tries_left(struct flush_tries *tries, u32 i, int error, u32 what)
+static bool tries_left(struct iommu_attach_flush *flush, struct flush_tries *tries,
+		       const struct iommu_attach_sent *sent, int error, u32 what)
 {
-	int set_aside = atomic_read(&nr_set_aside);
+	const u8 nr_aside = atomic_read(&__iommu_attach_fence_of(sent->entered)->nr_aside);
 
+	/* Nothing was sent, so nothing is sent again. */
 	if (error == -EBUSY)
 		return true;
 	/* Without ATC commands, the unanswered command was that of another flush. */
 	if (error != -EAGAIN && (error != -ETIMEDOUT || what & IOMMU_ATTACH_SEND_ATC))
 		return false;
 	/* A device that is reset and set aside again and again is no reason to go on. */
-	if (tries->set_aside != set_aside && tries->renewed < U8_MAX) {
-		tries->set_aside = set_aside;
-		tries->renewed++;
-		memset(tries->nr, 0, sizeof(tries->nr));
+	if (tries->nr_aside != nr_aside && flush->renewed < U8_MAX) {
+		flush->renewed++;
+		tries_begin(tries, sent);
 	}
-	if (tries->nr[i] == FLUSH_RETRIES)
+	if (tries->nr == FLUSH_RETRIES)
 		return false;
-	tries->nr[i]++;
+	tries->nr++;
 	return true;
 }
 
@@ -1882,12 +1881,12 @@ static int flush_iotlb_again(struct iommu_attach_flush *flush,
 	struct flush_tries tries;
 	int error;
 
-	tries_begin(&tries);
+	tries_begin(&tries, sent);
 	do {
 		if (!what || !flush_again(flush, alist, sent, what))
 			return 0;
 		error = flush_wait(flush, sent);
-	} while (tries_left(&tries, 0, error, what));
+	} while (tries_left(flush, &tries, sent, error, what));
 	return error;
 }
 
@@ -1969,7 +1968,7 @@ static int flush_singly(struct iommu_attach_flush *flush, struct iommu_attach_li
 	int ret = 0, error;
 	u64 atc;
 
-	tries_begin(&tries);
+	tries_begin(&tries, sent);
 	for (;;) {
 		rcu_read_lock();
 		if (!flush_next_target(&search, alist, iommu_device, IOMMU_ATTACH_LIVE)) {
@@ -1982,7 +1981,7 @@ static int flush_singly(struct iommu_attach_flush *flush, struct iommu_attach_li
 		rcu_read_unlock();
 
 		error = flush_wait(flush, sent);
-		if (tries_left(&tries, 0, error, IOMMU_ATTACH_SEND_ATC))
+		if (tries_left(flush, &tries, sent, error, IOMMU_ATTACH_SEND_ATC))
 			continue;
 		if (error == -ETIMEDOUT)
 			flush_tell(flush, iommu_device, atc);
@@ -1992,7 +1991,7 @@ static int flush_singly(struct iommu_attach_flush *flush, struct iommu_attach_li
 		search.after = search.number;
 		/* If the IOMMU aborts everything, the tries are used up. */
 		if (error != -EAGAIN)
-			tries_begin(&tries);
+			tries_begin(&tries, sent);
 	}
 	flush->silent |= search.silent;
 	return ret;
@@ -2055,11 +2054,12 @@ int __iommu_attach_flush_slow(struct iommu_attach_flush *flush,
 			      struct iommu_attach_sent *sent, u32 nr, int error)
 {
 	u32 waiting = nr, i;	/* those with a silent device are behind them */
-	struct flush_tries tries;
+	struct flush_tries tries[FLUSH_WINDOW];
 	bool known = true;
 	int ret = 0;
 
-	tries_begin(&tries);
+	for (i = 0; i < nr; i++)
+		tries_begin(&tries[i], &sent[i]);
 	while (waiting) {
 		for (i = 0; i < waiting;) {
 			struct iommu_device *iommu_device = flush_iommu(&sent[i]);
@@ -2073,7 +2073,7 @@ int __iommu_attach_flush_slow(struct iommu_attach_flush *flush,
 				i++;
 				continue;
 			}
-			if (tries_left(&tries, i, error, flush->what)) {
+			if (tries_left(flush, &tries[i], &sent[i], error, flush->what)) {
 				if (flush_again(flush, alist, &sent[i], flush->what)) {
 					i++;
 					continue;
@@ -2083,7 +2083,7 @@ int __iommu_attach_flush_slow(struct iommu_attach_flush *flush,
 
 			flush_leave(&sent[i]);
 			flush_move(flush, sent, i, --waiting);
-			tries.nr[i] = tries.nr[waiting];
+			tries[i] = tries[waiting];
 			if (error == -ETIMEDOUT && flush->what & IOMMU_ATTACH_SEND_ATC) {
 				sent[waiting].iommu_device = iommu_device;
 				*flush_list(flush, waiting) = alist;

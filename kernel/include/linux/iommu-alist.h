@@ -106,6 +106,7 @@ struct iommu_attach_fence {
 	/* private: a flush enters one of the pair, the one that is @cur then */
 	struct iommu_attach_fence_ctr __percpu *pair[2];
 	struct iommu_device *iommu_device;	/* set by the list */
+	atomic_t nr_aside;		/* devices ever set aside behind it */
 	/* private: @lock guards what follows */
 	raw_spinlock_t lock;
 	u8 state;			/* of the round that is under way */
@@ -394,7 +395,7 @@ static inline void iommu_attach_elm_set_device(struct iommu_attach_elm *elm,
  *	-EAGAIN
  *	  It was aborted through no fault of its own, or the driver knows the device at
  *	  fault and has set it aside: the flush sends to this IOMMU again, a limited number
- *	  of times unless a device has been set aside meanwhile.
+ *	  of times unless a device behind it has been set aside meanwhile.
  *	-ETIMEDOUT
  *	  An ATC command may not have been answered, and the hardware does not report which
  *	  device failed to answer: the flush sends to one target after the other, see
@@ -940,6 +941,7 @@ struct iommu_attach_flush {
 	u8 what;			/* of the pass */
 	bool several;			/* lists */
 	bool silent;			/* one is left out that may use stale translations */
+	u8 renewed;			/* times that the tries of the pass were */
 	struct iommu_attach_count count;
 };
 
@@ -1149,6 +1151,7 @@ __iommu_attach_flush_set(struct iommu_attach_flush *flush, struct iommu_attach_l
 	flush->after = after;
 	flush->what = what;
 	flush->several = false;
+	flush->renewed = 0;
 }
 
 /*

@@ -2626,10 +2626,24 @@ struct aborter {
 	u32 nr_aside;
 };
 
-/* Behind an IOMMU that nothing is attached to. */
+#define NR_ABORTERS	40
+
 static struct iommu_attach_endpoint *aborted_endpoint(u32 i)
 {
 	return &fake_endpoints[9 + i / NR_ENDPOINTS][i % NR_ENDPOINTS];
+}
+
+/* They are of another domain. */
+static void add_aborters(struct world *world, u32 iommu)
+{
+	struct thing *thing;
+	u32 i;
+
+	for (i = 0; i < NR_ABORTERS; i++) {
+		thing = new_thing(world, &world->list[3], iommu, 9, 100 + i);
+		thing->nest.s1.endpoint = aborted_endpoint(i);
+		attach(world, thing);
+	}
 }
 
 static void hook_abort_and_set_aside(struct record *record)
@@ -2644,35 +2658,58 @@ static void hook_abort_and_set_aside(struct record *record)
 	if (event->error == -EAGAIN)
 		iommu_attach_set_aside(aborted_endpoint(aborter->nr_aside++));
 	else if (record->nr_answers == aborter->from)
-		record->world->hardware[0].aborts = 40;
+		record->world->hardware[0].aborts = NR_ABORTERS;
 }
 
 static void rule_13_tries_begin_anew_when_a_device_was_set_aside(struct kunit *test)
 {
-	struct world *world = new_world(test, 64);
+	struct world *world = new_world(test, 128);
 	struct iommu_attach_list *alist = &world->list[0];
 	struct aborter aborter;
 	u32 from;
 
 	add(world, alist, 0, 1, 5);
+	add_aborters(world, 0);
 	world->record.hook_data = &aborter;
 	world->script_error = -ETIMEDOUT;
 	/* Of the flush; of its search, the IOTLB command again; the target by itself. */
 	for (from = 0; from < 3; from++) {
 		aborter = (struct aborter){ .from = from };
-		world->hardware[0].aborts = from ? 0 : 40;
+		world->hardware[0].aborts = from ? 0 : NR_ABORTERS;
 		world->script_at = from ? 1 : 0;
 		world->record.hook = hook_abort_and_set_aside;
 		world->record.hook_at = 1;
 		flush_into(&world->record, alist, 0);
 		world->record.hook = NULL;
 		KUNIT_EXPECT_EQ_MSG(test, world->record.error, 0, "from wait %u", from);
-		KUNIT_EXPECT_EQ(test, aborter.nr_aside, 40);
+		KUNIT_EXPECT_EQ(test, aborter.nr_aside, NR_ABORTERS);
 		KUNIT_EXPECT_EQ(test, count_of(&world->record, CALL_SUBMIT), from ? 43 : 41);
 		while (aborter.nr_aside--)
 			iommu_attach_resume(aborted_endpoint(aborter.nr_aside));
 	}
 	world->script_at = 0;
+}
+
+/* Those behind one IOMMU explain nothing that another one aborts. */
+static void rule_13_tries_are_those_of_an_iommu(struct kunit *test)
+{
+	struct world *world = new_world(test, 128);
+	struct iommu_attach_list *alist = &world->list[0];
+	struct aborter aborter = {};
+
+	add(world, alist, 0, 1, 5);
+	add_aborters(world, 1);
+	world->record.hook_data = &aborter;
+	world->hardware[0].aborts = NR_ABORTERS;
+	world->record.hook = hook_abort_and_set_aside;
+	world->record.hook_at = 1;
+	flush_into(&world->record, alist, 0);
+	world->record.hook = NULL;
+	KUNIT_EXPECT_EQ(test, world->record.error, -EAGAIN);
+	KUNIT_EXPECT_EQ(test, aborter.nr_aside, 17);
+	KUNIT_EXPECT_EQ(test, count_of(&world->record, CALL_SUBMIT), 17);
+	while (aborter.nr_aside--)
+		iommu_attach_resume(aborted_endpoint(aborter.nr_aside));
 }
 
 /* The same device each time; it comes back, and is set aside anew, each time. */
@@ -2701,6 +2738,7 @@ static void rule_13_tries_end_whatever_is_set_aside(struct kunit *test)
 	u32 back;
 
 	add(world, alist, 0, 1, 5);
+	add_aborters(world, 0);
 	world->record.hook_data = &aborter;
 	for (back = 0; back < 2; back++) {
 		aborter = (struct aborter){ .from = back };
@@ -4613,6 +4651,7 @@ static struct kunit_case alist_test_cases[] = {
 	KUNIT_CASE(rule_13_aborts_are_borne_within_reason),
 	KUNIT_CASE(rule_13_newcomer_is_not_sent_again),
 	KUNIT_CASE(rule_13_tries_begin_anew_when_a_device_was_set_aside),
+	KUNIT_CASE(rule_13_tries_are_those_of_an_iommu),
 	KUNIT_CASE(rule_13_tries_end_whatever_is_set_aside),
 	KUNIT_CASE(rule_13_full_queue_is_not_counted),
 	KUNIT_CASE_SLOW(rule_05_emptied_between_windows),
