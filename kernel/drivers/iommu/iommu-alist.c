@@ -88,6 +88,16 @@
  *   smp_mb() in pass, flush_leave          smp_mb() in fence_idle
  *   count the leave                        let the device go
  *
+ * In the next one, a flush that has left a silent device out finds it blocked when it ends, or
+ * back, or gone. What the device has cached is refused, or gone too, before the flush returns.
+ * A device that is back fetches nothing stale: the fence after resume waits for the flush.
+ *
+ *   flush                                  block, resume, delete
+ *   -----                                  ---------------------
+ *   atomic64_read_acquire() of the slot    have the IOMMU refuse what is cached
+ *     in next_target: not silent           atomic64_set_release() in endpoint_set
+ *   return 0: the page is used anew
+ *
  *   walk; flush without ATC                drain
  *   -----------------------                -----
  *   rcu_read_lock()                        clear users
@@ -1662,8 +1672,9 @@ static void endpoint_set(struct iommu_attach_endpoint *endpoint, u64 from, u64 a
  *
  * No flush that begins after this sends to the device, for any domain or PASID, including
  * later attachments. Such a flush returns -ETIMEDOUT, since the device may still use its
- * cached translations, until the driver has made the IOMMU refuse them and has called
- * iommu_attach_blocked(). The attachments stay on their lists and are deleted as usual.
+ * cached translations, unless the driver has made the IOMMU refuse them and has called
+ * iommu_attach_blocked() when it ends. The attachments stay on their lists and are deleted as
+ * usual.
  *
  * Context: Any context but NMI, such as &iommu_attach_flush_ops.wait and
  * &iommu_attach_flush_ops.silent.
@@ -1691,8 +1702,9 @@ EXPORT_SYMBOL_GPL(iommu_attach_blocked);
 
 /**
  * iommu_attach_resume() - A device that was set aside is back
- * @endpoint: The device. Its ATC is empty: it has been reset, or the driver
- *	invalidates it, after this call and before the IOMMU answers it again.
+ * @endpoint: The device. Its ATC is empty, since it has been reset; or its IOMMU refuses
+ *	what is in it, and the driver invalidates it, after this call and before the IOMMU
+ *	answers it again.
  *
  * Before the reset, call iommu_attach_fence(): a flush that has sent to the device may be
  * about to set it aside once more.
@@ -1966,7 +1978,7 @@ static int flush_singly(struct iommu_attach_flush *flush, struct iommu_attach_li
 	};
 	struct flush_tries tries;
 	int ret = 0, error;
-	u64 atc;
+	u64 atc, told = 0;		/* the number of the target that was reported last */
 
 	tries_begin(&tries, sent);
 	for (;;) {
@@ -1974,6 +1986,13 @@ static int flush_singly(struct iommu_attach_flush *flush, struct iommu_attach_li
 		if (!flush_next_target(&search, alist, iommu_device, IOMMU_ATTACH_LIVE)) {
 			rcu_read_unlock();
 			break;
+		}
+		if (search.number == told) {
+			rcu_read_unlock();
+			/* The driver has not set it aside. */
+			ret = ret ?: -ETIMEDOUT;
+			search.after = told;
+			continue;
 		}
 		atc = search.value & ~IOMMU_ATTACH_STATE;
 		flush->ops->atc(search.group, atc, flush->arg);
@@ -1983,15 +2002,20 @@ static int flush_singly(struct iommu_attach_flush *flush, struct iommu_attach_li
 		error = flush_wait(flush, sent);
 		if (tries_left(flush, &tries, sent, error, IOMMU_ATTACH_SEND_ATC))
 			continue;
-		if (error == -ETIMEDOUT)
+		/* If the IOMMU aborts everything, the tries are used up. */
+		if (error != -EAGAIN)
+			tries_begin(&tries, sent);
+		if (error == -ETIMEDOUT) {
 			flush_tell(flush, iommu_device, atc);
+			told = search.number;
+			/* If it is set aside now, it is left out. */
+			search.silent = true;
+			continue;
+		}
 		ret = ret ?: error;
 		if (error && !is_of_some(error))
 			break;
 		search.after = search.number;
-		/* If the IOMMU aborts everything, the tries are used up. */
-		if (error != -EAGAIN)
-			tries_begin(&tries, sent);
 	}
 	flush->silent |= search.silent;
 	return ret;
@@ -2131,11 +2155,17 @@ static bool flush_next_silent(struct flush_search *search, struct iommu_attach_l
 	return there;
 }
 
-/* Calls the driver for each target that a flush has left out. */
-void __iommu_attach_flush_aside(struct iommu_attach_list *const *lists, u32 nr_lists,
+/*
+ * Some targets were silent, and so left out. Calls the driver for those that still are, and
+ * looks again: the others are blocked, or back, or gone, and can use nothing stale, see Barriers.
+ *
+ * Return: 0, or -ETIMEDOUT if one is silent even then.
+ */
+int __iommu_attach_flush_aside(struct iommu_attach_list *const *lists, u32 nr_lists,
 				const struct iommu_attach_flush_ops *ops, void *arg)
 {
 	struct iommu_attach_sent sent = {};
+	bool silent = false;
 	u32 i;
 
 	for (i = 0; i < nr_lists; i++) {
@@ -2143,11 +2173,16 @@ void __iommu_attach_flush_aside(struct iommu_attach_list *const *lists, u32 nr_l
 			.until = atomic64_read_acquire(&lists[i]->atc_seq),
 		};
 
-		while (flush_next_silent(&search, lists[i], &sent)) {
+		while (ops->aside && flush_next_silent(&search, lists[i], &sent)) {
 			ops->aside(flush_iommu(&sent), search.value & ~IOMMU_ATTACH_STATE, arg);
 			flush_leave(&sent);
 		}
+		search.after = 0;
+		rcu_read_lock();
+		silent |= flush_next_target(&search, lists[i], NULL, IOMMU_ATTACH_SILENT);
+		rcu_read_unlock();
 	}
+	return silent ? -ETIMEDOUT : 0;
 }
 EXPORT_SYMBOL_GPL(__iommu_attach_flush_aside);
 
@@ -2196,8 +2231,8 @@ EXPORT_SYMBOL_GPL(__iommu_attach_pass_many);
  *
  * Context: Any context but NMI. Takes no lock (on 32 bits atomic64_t may), does not sleep,
  * does not allocate; waits for hardware outside of RCU read-side sections.
- * Return: 0; -ETIMEDOUT if a device did not answer, or is set aside and not blocked; or
- * what &iommu_attach_flush_ops.wait returned for the first IOMMU that failed.
+ * Return: 0; -ETIMEDOUT if a device did not answer, or was set aside, and is not blocked when
+ * the flush ends; or what &iommu_attach_flush_ops.wait returned for the first IOMMU that failed.
  */
 int iommu_attach_flush(struct iommu_attach_list *alist,
 		       const struct iommu_attach_flush_ops *ops, void *arg)

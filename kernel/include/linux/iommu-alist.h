@@ -391,7 +391,8 @@ static inline void iommu_attach_elm_set_device(struct iommu_attach_elm *elm,
  *	  It has not completed yet.
  *	-EBUSY
  *	  There was no room, and nothing has been submitted: the flush sends to this
- *	  IOMMU again, without a limit. If the queue has stopped, return another error.
+ *	  IOMMU again, without a limit. Return it once there is room; if the queue has
+ *	  stopped, return another error.
  *	-EAGAIN
  *	  It was aborted through no fault of its own, or the driver knows the device at
  *	  fault and has set it aside: the flush sends to this IOMMU again, a limited number
@@ -405,11 +406,12 @@ static inline void iommu_attach_elm_set_device(struct iommu_attach_elm *elm,
  *
  * @silent: An ATC target did not answer a command that was sent by itself; its IOMMU's
  *	fence is held, so the device still exists. The driver sets the device aside with
- *	iommu_attach_set_aside(). Optional.
- * @aside: An ATC target was left out because its device is set aside and not blocked; the
- *	fence is held. The CPU that set it aside may not have blocked it yet, and cannot be
- *	waited for. So here, too, the driver makes the IOMMU refuse the device and calls
- *	iommu_attach_blocked(). This flush fails anyway; the next one succeeds. Optional.
+ *	iommu_attach_set_aside(), else the flush fails. Optional.
+ * @aside: Called when everything has been sent and waited for. An ATC target was left out,
+ *	or did not answer, and its device is set aside and not blocked; the fence is held. The
+ *	CPU that set it aside may not have blocked it yet, and cannot be waited for. So here,
+ *	too, the driver makes the IOMMU refuse the device and calls iommu_attach_blocked(). If
+ *	a device is still not blocked then, the flush fails. Optional.
  * @wait_before_nest: The hardware needs the commands for own tags to have
  *	completed before those for the tags of nests are sent.
  * @wait_before_atc: The hardware needs the IOTLB commands to have completed
@@ -965,8 +967,8 @@ static inline void __iommu_attach_flush_release(void) {}
 int __iommu_attach_flush_slow(struct iommu_attach_flush *flush,
 			      struct iommu_attach_sent *sent, u32 nr, int error);
 int __iommu_attach_pass_many(struct iommu_attach_flush *flush);
-void __iommu_attach_flush_aside(struct iommu_attach_list *const *lists, u32 nr_lists,
-				const struct iommu_attach_flush_ops *ops, void *arg);
+int __iommu_attach_flush_aside(struct iommu_attach_list *const *lists, u32 nr_lists,
+			       const struct iommu_attach_flush_ops *ops, void *arg);
 void __iommu_attach_flush_account(struct iommu_attach_list *alist,
 				  const struct iommu_attach_count *count, int error);
 void __iommu_attach_fence_enter(struct iommu_attach_sent *sent, u32 nr);
@@ -1288,10 +1290,9 @@ __iommu_attach_flush(struct iommu_attach_flush *flush,
 	if (unlikely(flush->silent)) {
 		if (nr_lists == 1)
 			flush->alist = alist;
-		if (ops->aside)
-			__iommu_attach_flush_aside(nr_lists == 1 ? &flush->alist : lists,
+		error = __iommu_attach_flush_aside(nr_lists == 1 ? &flush->alist : lists,
 						   nr_lists, ops, arg);
-		ret = ret ?: -ETIMEDOUT;
+		ret = ret ?: error;
 	}
 #if IS_ENABLED(CONFIG_IOMMU_ALIST_DEBUGFS)
 	__iommu_attach_flush_account(alist, &flush->count, ret);

@@ -106,7 +106,7 @@ enum {
 	ATC_WAITS	= BIT(1),	/* wait_before_atc */
 	NR_MODES	= 4,		/* of these two */
 	WITHOUT_ATC	= BIT(2),	/* hardware without ATS */
-	LEAVE_SILENT	= BIT(3),	/* the driver sets no device aside */
+	LEAVE_SILENT	= BIT(3),	/* the driver sets no device aside, and blocks none */
 	NAMELESS	= BIT(4),	/* nor is it told which one is silent */
 	JUST_A_WALK	= BIT(5),	/* nothing is sent */
 	INLINE		= BIT(6),	/* a flush that is compiled into its caller */
@@ -418,7 +418,8 @@ static void note_aside(struct iommu_device *iommu_device, u64 atc, void *arg)
 	KUNIT_EXPECT_FALSE(record->world->test, fence_is_idle(n));
 	KUNIT_EXPECT_EQ(record->world->test, state_of(record->world, n, atc)->aside,
 			IOMMU_ATTACH_SILENT);
-	block(record->world, n, atc);
+	if (!(record->mode & LEAVE_SILENT))
+		block(record->world, n, atc);
 }
 
 static void begin_record(struct record *record, u32 mode)
@@ -744,8 +745,7 @@ static enum fault judge_error(const struct record *record,
 		error = failure(record, fact->alist, fact->iommu_device);
 		state = fact_state(record, fact);
 		if (!error && fact->using_atc && !(record->mode & WITHOUT_ATC) &&
-		    (state->was_aside ? state->was_aside == IOMMU_ATTACH_SILENT :
-					state->dead))
+		    (state->aside ? state->aside == IOMMU_ATTACH_SILENT : state->dead))
 			error = -ETIMEDOUT;
 		expected |= error && record->error == error;
 		must |= error && !fact->beside && !fact->atc_beside;

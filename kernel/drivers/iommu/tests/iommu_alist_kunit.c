@@ -3177,7 +3177,10 @@ static void hook_resume(struct record *record)
 	resume(record->world, 0, 5);
 }
 
-/* At any call of a flush: it is sent to or not, but a flush that leaves it out tells. */
+/*
+ * At any call of a flush: it is sent to or not, but a flush that leaves it out tells, unless
+ * it comes back before the end, with an empty ATC.
+ */
 static void rule_14_aside_beside_flush(struct kunit *test)
 {
 	struct world *world = new_world(test, 16);
@@ -3204,7 +3207,7 @@ static void rule_14_aside_beside_flush(struct kunit *test)
 						world->record.event[i].value == 5;
 				KUNIT_EXPECT_LE(test, sent, 1);
 				KUNIT_EXPECT_EQ_MSG(test, world->record.error,
-						    sent ? 0 : -ETIMEDOUT,
+						    sent || back ? 0 : -ETIMEDOUT,
 						    "mode %u, call %u", mode, at);
 				unmark_all(world);
 				resume(world, 0, 5);
@@ -3240,7 +3243,7 @@ static void rule_14_silent_newcomer_fails_no_flush(struct kunit *test)
 	unmark_all(world);
 }
 
-/* Once for each device that is blocked then: the next flush succeeds. */
+/* Once for each device that is blocked then. */
 static void rule_14_what_is_left_out_can_be_blocked(struct kunit *test)
 {
 	struct world *world = new_world(test, 16);
@@ -3260,7 +3263,7 @@ static void rule_14_what_is_left_out_can_be_blocked(struct kunit *test)
 			set_aside(world, 0, 6);
 			set_aside(world, 1, 3);
 			flush_lists_into(&world->record, lists, nr, mode | TELL_ASIDE);
-			KUNIT_EXPECT_EQ(test, world->record.error, -ETIMEDOUT);
+			KUNIT_EXPECT_EQ(test, world->record.error, 0);
 			KUNIT_EXPECT_EQ(test, world->record.nr_aside, 1 + nr);
 			flush_lists_into(&world->record, lists, nr, mode | TELL_ASIDE);
 			KUNIT_EXPECT_EQ(test, world->record.error, 0);
@@ -3271,6 +3274,81 @@ static void rule_14_what_is_left_out_can_be_blocked(struct kunit *test)
 			}
 		}
 		verify(world, lists[0]);
+	}
+}
+
+static void hook_block(struct record *record)
+{
+	block(record->world, 0, 5);
+}
+
+/* What is blocked when a flush ends uses nothing stale, whoever has found and blocked it. */
+static void rule_13_blocked_device_fails_no_flush(struct kunit *test)
+{
+	struct world *world = new_world(test, 16);
+	struct iommu_attach_list *alist = &world->list[0];
+	struct record *record = &world->record;
+	u32 mode, at, nr;
+
+	add(world, alist, 0, 1, 5);
+	add(world, alist, 0, 1, 6);
+	add(world, alist, 1, 1, 4);
+	for (mode = 0; mode < NR_MODES; mode++) {
+		/* The flush itself finds it, and the driver has it blocked. */
+		state_of(world, 0, 5)->dead = true;
+		flush_into(record, alist, mode | TELL_ASIDE);
+		EXPECT_FAULT(record, alist, FINE, "mode %u", mode);
+		KUNIT_EXPECT_EQ(test, record->error, 0);
+		KUNIT_EXPECT_EQ(test, count_of(record, CALL_SILENT), 1);
+		KUNIT_EXPECT_EQ(test, record->nr_aside, 1);
+		resume(world, 0, 5);
+		/* The driver does not set it aside. */
+		flush_into(record, alist, mode | TELL_ASIDE | LEAVE_SILENT);
+		EXPECT_FAULT(record, alist, FINE, "mode %u", mode);
+		KUNIT_EXPECT_EQ(test, record->error, -ETIMEDOUT);
+		KUNIT_EXPECT_EQ(test, record->nr_aside, 0);
+		state_of(world, 0, 5)->dead = false;
+		/* It was, but cannot be blocked. */
+		set_aside(world, 0, 5);
+		flush_into(record, alist, mode | TELL_ASIDE | LEAVE_SILENT);
+		EXPECT_FAULT(record, alist, FINE, "mode %u", mode);
+		KUNIT_EXPECT_EQ(test, record->error, -ETIMEDOUT);
+		KUNIT_EXPECT_EQ(test, record->nr_aside, 1);
+		resume(world, 0, 5);
+
+		/* Another one blocks it, beside any call. */
+		nr = count_flush_calls(world, alist, mode);
+		for (at = 1; at < nr; at++) {
+			set_aside(world, 0, 5);
+			flush_beside(world, alist, mode, at, hook_block, NULL);
+			EXPECT_FAULT(record, alist, FINE, "mode %u, call %u", mode, at);
+			KUNIT_EXPECT_EQ(test, record->error, 0);
+			resume(world, 0, 5);
+		}
+	}
+}
+
+/* That one device is blocked says nothing about another one. */
+static void rule_13_silent_device_beside_a_blocked_one(struct kunit *test)
+{
+	struct world *world = new_world(test, 16);
+	struct iommu_attach_list *alist = &world->list[0];
+	u32 mode, i;
+
+	/* The last one has no endpoint. */
+	for (i = 5; i < 8; i++)
+		add(world, alist, 0, 1, i);
+	state_of(world, 0, 5)->dead = true;
+	state_of(world, 0, 7)->dead = true;
+	for (mode = 0; mode < NR_MODES; mode++) {
+		for (i = 0; i < 2; i++) {
+			flush_into(&world->record, alist, mode | TELL_ASIDE);
+			EXPECT_FAULT(&world->record, alist, FINE, "mode %u", mode);
+			KUNIT_EXPECT_EQ(test, world->record.error, -ETIMEDOUT);
+			KUNIT_EXPECT_EQ(test, count_of(&world->record, CALL_SILENT), 2 - i);
+			KUNIT_EXPECT_EQ(test, world->record.nr_aside, !i);
+		}
+		resume(world, 0, 5);
 	}
 }
 
@@ -4665,6 +4743,8 @@ static struct kunit_case alist_test_cases[] = {
 	KUNIT_CASE(rule_14_aside_beside_flush),
 	KUNIT_CASE(rule_14_silent_newcomer_fails_no_flush),
 	KUNIT_CASE(rule_14_what_is_left_out_can_be_blocked),
+	KUNIT_CASE(rule_13_blocked_device_fails_no_flush),
+	KUNIT_CASE(rule_13_silent_device_beside_a_blocked_one),
 	KUNIT_CASE(rule_14_walk_leaves_out_what_is_set_aside),
 	KUNIT_CASE_PARAM(rule_15_fence_waits_for_who_was_there, seed_gen_params),
 	KUNIT_CASE(rule_15_fence_does_not_wait_for_rcu),
