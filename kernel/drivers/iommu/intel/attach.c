@@ -67,7 +67,7 @@
 #define ATC_QDEP	GENMASK_ULL(56, 52)
 #define ATC_EXTRA_INVAL	BIT_ULL(57)	/* the device needs the command twice */
 
-/* How often a flush is tried, see flush_failed(). */
+/* How often a flush tries what an IOMMU has rejected, or to have a device refused. */
 #define FLUSH_TRIES	4
 
 /* An attachment, and one to a nested domain. Both begin in the same way. */
@@ -425,8 +425,8 @@ int domain_enable_atc(struct device *dev)
  * Silent devices
  *
  * A device that does not answer device-TLB invalidations is first set aside: flushes leave it
- * out, and fail. That takes no wait, and may be done anywhere. Then the IOMMU is made to refuse
- * it, which takes three invalidations, and flushes succeed again. That is done
+ * out. That takes no wait, and may be done anywhere. Then the IOMMU is made to refuse it, which
+ * takes three invalidations; a flush that ends before that fails. It is done
  *
  *   by each flush that finds the device silent or has left it out, in the IOMMU's fence;
  *   on detach and attach, with the group's mutex held.
@@ -640,6 +640,7 @@ struct intel_flush {
 	bool map;			/* something has been mapped, nothing unmapped */
 	bool ih;			/* only leaves have changed */
 	bool entries;			/* what points to the page table has changed */
+	u8 rejects;			/* by any IOMMU */
 	u64 began;			/* nanoseconds, if latency is sampled */
 	struct qi_batch batch;
 };
@@ -819,6 +820,18 @@ static __always_inline u64 flush_submit(struct iommu_device *iommu_device, void 
 	return qi_batch_submit(iommu, &flush->batch);
 }
 
+/* Not done yet, or failed. Return: what the list is to make of it. */
+static noinline int flush_error(struct intel_flush *flush, struct intel_iommu *iommu, u16 silent,
+				int error)
+{
+	if (silent)
+		intel_iommu_silent(iommu, silent);
+	/* The descriptor has been dropped. When it is sent again, it may come through. */
+	if (error == -EINVAL && ++flush->rejects < FLUSH_TRIES)
+		return -EAGAIN;
+	return error;
+}
+
 static __always_inline int flush_wait(struct iommu_device *iommu_device, u64 cookie, void *arg)
 {
 	struct intel_iommu *iommu = to_iommu(iommu_device);
@@ -827,8 +840,8 @@ static __always_inline int flush_wait(struct iommu_device *iommu_device, u64 coo
 	int ret;
 
 	ret = qi_poll(iommu, cookie, &silent);
-	if (unlikely(silent))
-		intel_iommu_silent(iommu, silent);
+	if (unlikely(ret))
+		ret = flush_error(flush, iommu, silent, ret);
 	if (unlikely(flush->began) && ret != -EINPROGRESS)
 		dmar_latency_update(iommu, DMAR_LATENCY_INV_IOTLB,
 				    ktime_get_ns() - flush->began);
@@ -848,9 +861,10 @@ static struct device_domain_info *atc_device(struct iommu_device *iommu_device, 
 static void flush_aside(struct iommu_device *iommu_device, u64 atc, void *arg)
 {
 	struct device_domain_info *info = atc_device(iommu_device, atc);
+	int tries = FLUSH_TRIES;
 
-	if (info)
-		block_device(info);
+	while (info && tries-- && !block_device(info))
+		;
 }
 
 static void flush_silent(struct iommu_device *iommu_device, u64 atc, void *arg)
@@ -899,29 +913,19 @@ static void flush_init(struct intel_flush *flush, struct dmar_domain *domain,
 	flush->map = false;
 	flush->ih = false;
 	flush->entries = false;
+	flush->rejects = 0;
 	flush->began = 0;
 	qi_batch_init(&flush->batch);
 }
 
-/*
- * What may come through is flushed again: a silent device that was left out is blocked by now,
- * and an IOMMU may have rejected a descriptor once. Aborts were repeated by the list. The rest
- * is reported: few callers can return it.
- */
-static noinline int flush_failed(struct intel_flush *flush,
-				 const struct iommu_attach_flush_ops *ops, int error)
+/* Few callers can return it. */
+static noinline void flush_failed(const struct intel_flush *flush, int error)
 {
-	int tries;
-
-	for (tries = 1; tries < FLUSH_TRIES && (error == -ETIMEDOUT || error == -EINVAL); tries++)
-		error = iommu_attach_flush(&flush->domain->alist, ops, flush);
-	if (error)
-		pr_err_ratelimited("Invalidation of 0x%lx-0x%lx failed: %d. Devices may still %s\n",
-				   flush->start, flush->end, error,
-				   flush->entries ? "use old PASID entries" :
-				   flush->map ? "not reach what was mapped" :
-						"reach what was unmapped");
-	return error;
+	pr_err_ratelimited("Invalidation of 0x%lx-0x%lx failed: %d. Devices may still %s\n",
+			   flush->start, flush->end, error,
+			   flush->entries ? "use old PASID entries" :
+			   flush->map ? "not reach what was mapped" :
+					"reach what was unmapped");
 }
 
 /**
@@ -945,7 +949,7 @@ int cache_tag_flush_range(struct dmar_domain *domain, unsigned long start,
 	flush.ih = ih;
 	ret = iommu_attach_flush_inline(&domain->alist, &intel_unmap_ops, &flush);
 	if (unlikely(ret))
-		ret = flush_failed(&flush, &intel_unmap_ops, ret);
+		flush_failed(&flush, ret);
 	return ret;
 }
 
@@ -973,7 +977,7 @@ int cache_tag_flush_range_np(struct dmar_domain *domain, unsigned long start,
 	flush.map = true;
 	ret = iommu_attach_flush(&domain->alist, &intel_map_ops, &flush);
 	if (unlikely(ret))
-		ret = flush_failed(&flush, &intel_map_ops, ret);
+		flush_failed(&flush, ret);
 	return ret;
 }
 
@@ -997,7 +1001,7 @@ static int flush_entries(struct dmar_domain *domain)
 	flush.entries = true;
 	ret = iommu_attach_flush(&domain->alist, &intel_unmap_ops, &flush);
 	if (unlikely(ret))
-		ret = flush_failed(&flush, &intel_unmap_ops, ret);
+		flush_failed(&flush, ret);
 	return ret;
 }
 
