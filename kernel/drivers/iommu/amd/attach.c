@@ -78,9 +78,6 @@
 /* How long an attach waits for the thread that reads the event log. */
 #define LOG_TIMEOUT_US		(100 * USEC_PER_MSEC)
 
-/* A flush that has left out a silent device is repeated: so often is it done at most. */
-#define FLUSH_TRIES		4
-
 struct amd_iommu_attachment {
 	struct iommu_attach_elm elm;
 	struct iommu_dev_data *dev_data;	/* never freed */
@@ -235,8 +232,8 @@ u16 amd_iommu_attachment_domid(const struct amd_iommu_attachment *attachment)
  *
  * A device that does not answer INVALIDATE_IOTLB_PAGES in time is named in the event log (2.5.8),
  * and the completion wait is late. The one who reads the log sets the device aside: flushes
- * leave it out, and fail. Then the IOMMU is made to refuse its translated requests, and
- * flushes succeed again. That is done
+ * leave it out. Then the IOMMU is made to refuse its translated requests; a flush that ends
+ * before that fails. It is done
  *
  *   by the one who reads the log, with dev_data->mutex held, unless an attach or a detach
  *   has the mutex;
@@ -518,20 +515,6 @@ static __always_inline void flush_init(struct amd_iommu_flush *flush, u64 addres
 	flush->nr = 0;
 }
 
-/* A flush that has left out a silent device has it blocked: the next one succeeds. */
-static noinline int flush_failed(struct protection_domain *pdom, struct amd_iommu_flush *flush,
-				 int error)
-{
-	int tries;
-
-	for (tries = 1; error == -ETIMEDOUT && tries < FLUSH_TRIES; tries++)
-		error = iommu_attach_flush(&pdom->alist, &amd_iommu_unmap_ops, flush);
-	if (error)
-		pr_err_ratelimited("Invalidation of %#llx-%#llx failed: %d. Devices may still reach what was unmapped\n",
-				   flush->address, flush->last, error);
-	return error;
-}
-
 /**
  * amd_iommu_domain_flush_pages() - Invalidate what caches have of a domain
  * @pdom: The domain.
@@ -551,8 +534,9 @@ int amd_iommu_domain_flush_pages(struct protection_domain *pdom, u64 address, u6
 	flush_init(&flush, address, last, flags);
 	ret = iommu_attach_flush_inline(&pdom->alist, &amd_iommu_unmap_ops, &flush);
 	if (unlikely(ret))
-		return flush_failed(pdom, &flush, ret);
-	return 0;
+		pr_err_ratelimited("Invalidation of %#llx-%#llx failed: %d. Devices may still reach what was unmapped\n",
+				   address, last, ret);
+	return ret;
 }
 
 /**
