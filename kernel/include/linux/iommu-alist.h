@@ -1248,6 +1248,7 @@ __iommu_attach_flush(struct iommu_attach_flush *flush,
 	const u32 own = IOMMU_ATTACH_SEND_OWN;
 	const u32 all = own | nest;
 	struct iommu_attach_list *alist = lists[0];
+	bool atcs = false;
 	int ret = 0, error;
 	u64 after;
 
@@ -1273,21 +1274,23 @@ __iommu_attach_flush(struct iommu_attach_flush *flush,
 	if (with_atc) {
 		/* Targets that were added in between get a pass of their own. */
 		after = flush->until;
-		if (__iommu_attach_load_atcs(alist, &flush->until) &&
-		    unlikely(flush->until != after)) {
+		atcs = __iommu_attach_load_atcs(alist, &flush->until);
+		if (atcs && unlikely(flush->until != after)) {
 			__iommu_attach_flush_set(flush, alist, ops, arg, IOMMU_ATTACH_SEND_ATC,
 						 after);
 			error = __iommu_attach_pass_many(flush);
 			ret = ret ?: error;
 		}
 	} else if (ops->atc) {
-		if (__iommu_attach_load_atcs(alist, &flush->until) || nr_lists > 1) {
+		atcs = __iommu_attach_load_atcs(alist, &flush->until) || nr_lists > 1;
+		if (atcs) {
 			error = __iommu_attach_pass(flush, lists, nr_lists, ops, arg,
 						    IOMMU_ATTACH_SEND_ATC, 0, sent, room, of);
 			ret = ret ?: error;
 		}
 	}
-	if (unlikely(flush->silent)) {
+	/* Without ATC users, those that were left out are gone. */
+	if (atcs && unlikely(flush->silent)) {
 		if (nr_lists == 1)
 			flush->alist = alist;
 		error = __iommu_attach_flush_aside(nr_lists == 1 ? &flush->alist : lists,
