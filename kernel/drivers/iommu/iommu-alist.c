@@ -2162,7 +2162,7 @@ static bool flush_next_silent(struct flush_search *search, struct iommu_attach_l
  * Return: 0, or -ETIMEDOUT if one is silent even then.
  */
 int __iommu_attach_flush_aside(struct iommu_attach_list *const *lists, u32 nr_lists,
-				const struct iommu_attach_flush_ops *ops, void *arg)
+			       const struct iommu_attach_flush_ops *ops, void *arg)
 {
 	struct iommu_attach_sent sent = {};
 	bool silent = false;
