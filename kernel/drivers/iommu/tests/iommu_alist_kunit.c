@@ -2962,6 +2962,13 @@ static void pitfall_33_search_goes_on_behind_an_abort(struct kunit *test)
 					    from);
 		resume(world, 0, 3);
 	}
+	/* The IOTLB command, which is sent again first, times out each time. */
+	world->hardware[0].error = -ETIMEDOUT;
+	flush_into(record, alist, LEAVE_SILENT);
+	world->hardware[0].error = 0;
+	KUNIT_EXPECT_EQ(test, record->error, -ETIMEDOUT);
+	KUNIT_EXPECT_EQ(test, count_of(record, CALL_SUBMIT), 1 + 17 + 4);
+	KUNIT_EXPECT_EQ(test, count_of(record, CALL_SILENT), 4);
 }
 
 /* What is told of a device that another flush has sent to is no error of this one. */
