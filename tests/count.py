@@ -19,6 +19,8 @@ WORD = r'(0x[0-9a-fA-F]+)'
 AT = r'[ \t:/]'
 QI = re.compile(rf'{AT}qi_submit: +[^ ]+ [^ ]+: {WORD} {WORD} {WORD} {WORD}')
 AMD = re.compile(rf'{AT}amdcmd: .*\bd0={WORD} d1={WORD}')
+# Several, with a completion wait behind them or what is there already.
+AMDS = re.compile(rf'{AT}amdcmd: .*\biommu={WORD} .*\bn=(\d+) wait={WORD} c={{(.*)}}')
 SMMU = re.compile(rf'{AT}smmucmd: .*\bop=(\d+) n=(\d+) sync=(\d)')
 RISCV = re.compile(rf'{AT}riscvcmd: .*\bd0={WORD} d1={WORD}')
 KINDS = ('iotlb', 'atc', 'config', 'other', 'sync')
@@ -52,6 +54,7 @@ def riscv(word):
 def count(path):
     counts = dict.fromkeys(KINDS, 0)
     waits = True
+    unwaited = {}
     for line in (lzma.open if path.endswith('.xz') else open)(path, 'rt', errors='replace'):
         if ' cache_tag_' in line:
             waits = False
@@ -60,6 +63,14 @@ def count(path):
             waits = False
         elif m := AMD.search(line):
             counts[amd(int(m[2], 16))] += 1
+        elif m := AMDS.search(line):
+            n, wait, words = int(m[2]), int(m[3], 16), m[4].split(',')
+            for i in range(n):
+                counts[amd(int(words[2 * i], 16) >> 32)] += 1
+            if wait and (n or unwaited.get(m[1])):
+                counts['sync'] += 1
+            if wait or n:
+                unwaited[m[1]] = not wait
         elif m := SMMU.search(line):
             if int(m[2]):
                 counts[smmu(int(m[1]))] += int(m[2])

@@ -186,6 +186,23 @@ static void every_event_gives_its_fields(void **state)
 	assert_int_equal(e.cmd.words[1], 0x5ffffa002);
 	trace_close(t);
 
+	e = first(AT("1.0") "amdcmd: (queue_commands+0x4/0x2b0) iommu=0xffff88800046c000 op=3 n=2 wait=0xffffc9000003fcd8 c={0x3000000300000001,0x5ffffa002,0x4000000000000018,0x7,0x5,0x6}\n", &t);
+	assert_int_equal(e.type, TRACE_AMD);
+	assert_text(&e.cmd.iommu, "0xffff88800046c000");
+	assert_int_equal(e.cmd.n, 2);
+	assert_true(e.cmd.sync);
+	assert_int_equal(e.cmd.words[1], 0x5ffffa002);
+	assert_int_equal(e.cmd.words[2], 0x4000000000000018);
+	trace_close(t);
+
+	/* What is read at no address is anything. */
+	e = first(AT("1.0") "amdcmd: (x) iommu=0x1 op=9 n=0 wait=0x0 c={0x1,0x2}\n", &t);
+	assert_int_equal(e.type, TRACE_AMD);
+	assert_int_equal(e.cmd.n, 0);
+	assert_false(e.cmd.sync);
+	assert_int_equal(e.cmd.nr_words, 0);
+	trace_close(t);
+
 	e = first(AT("1.0") "smmucmd: (ffff80008054c0b0) op=18 n=3 sync=1 smmu=0xffff000000f9f080 c0=0x1000000000012 c1=0xfffbe701\n", &t);
 	assert_int_equal(e.type, TRACE_SMMU);
 	assert_int_equal(e.cmd.n, 3);
@@ -328,6 +345,9 @@ static void broken_logs_are_refused_with_their_line(void **state)
 		{ AT("1.0") "qi_submit: iotlb_inv dmar0: 0x1 0x2 0x3\n", 1, "'qi_submit:" },
 		{ AT("1.0") "qi_submit: iotlb_inv dmar0: 0x1 0x2 0x3 0x12345678901234567\n", 1, "'qi_submit:" },
 		{ AT("1.0") "amdcmd: (x) op=2 iommu=0x1 d0=0x0 d1=0x30000003 d2=0x0 d3=0x0\n", 1, "'amdcmd:" },
+		{ AT("1.0") "amdcmd: (x) iommu=0x1 op=2 n=1 wait=0x0 c={0x3000000300000001,0x0}\n", 1, "'amdcmd:" },
+		{ AT("1.0") "amdcmd: (x) iommu=0x1 op=3 n=1 c={0x3000000300000001,0x0}\n", 1, "'amdcmd:" },
+		{ AT("1.0") "amdcmd: (x) iommu=0x1 op=3 n=1 wait=0x0\n", 1, "'amdcmd:" },
 		{ AT("1.0") "smmucmd: (x) op=18 n=1 sync=2 smmu=0x1 c0=0x0 c1=0x0\n", 1, "'smmucmd:" },
 	};
 	size_t i;

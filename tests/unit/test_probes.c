@@ -196,6 +196,30 @@ static void functions_before_6_10_are_known(void **state)
 	assert_string_equal(warned, "");
 }
 
+/* Drivers that have their attachments on a list submit by other functions. */
+static void drivers_on_the_list_are_known(void **state)
+{
+	(void)state;
+	assert_true(probe("AMD-Vi", "queue_commands amd_iommu_wait amd_iommu_domain_flush_map "
+			  "amd_iommu_domain_flush_pages", false));
+	assert_has(defined, "p:g/amdcmd queue_commands iommu=$arg1 op=+4($arg2):b4@28/32 n=$arg3:u32 wait=$arg4:x64 c=+0($arg2):x64[16]\n");
+	assert_has(defined, "p:g/flush_begin amd_iommu_domain_flush_map \n");
+	assert_has(defined, "p:g/wait_begin amd_iommu_wait iommu=$arg1\n");
+	assert_string_equal(warned, "");
+	/* Some other driver's. */
+	probe("AMD-Vi", "queue_commands __iommu_queue_command_sync", false);
+	assert_has(defined, "p:g/amdcmd __iommu_queue_command_sync ");
+	assert_lacks(defined, "queue_commands ");
+	probe("AMD-Vi", "", false);
+	assert_has(warned, "lack commands");
+
+	assert_true(probe("SMMUv3", "arm_smmu_cmdq_issue_cmdlist arm_smmu_cmdq_submit "
+			  SMMU_FLUSHES, false));
+	assert_has(defined, "p:g/smmucmd arm_smmu_cmdq_submit smmu=$arg1 op=");
+	assert_lacks(defined, "smmucmd arm_smmu_cmdq_issue_cmdlist");
+	assert_string_equal(warned, "");
+}
+
 static int make_dir(void **state)
 {
 	(void)state;
@@ -225,6 +249,7 @@ int main(void)
 		cmocka_unit_test(parts_of_functions_are_none),
 		cmocka_unit_test(the_function_itself_is_preferred_to_its_copy),
 		cmocka_unit_test(functions_before_6_10_are_known),
+		cmocka_unit_test(drivers_on_the_list_are_known),
 	};
 
 	return cmocka_run_group_tests(tests, make_dir, remove_dir);

@@ -91,6 +91,15 @@ static void add_amd(struct log *log, const char *who, uint64_t w0, uint64_t w1)
 	    (unsigned int)w1, (unsigned int)(w1 >> 32));
 }
 
+/* @n: up to two; what is behind them is what is in memory there. */
+static void add_amd_batch(struct log *log, const char *who, unsigned int n, bool wait,
+			  uint64_t a0, uint64_t a1, uint64_t b0, uint64_t b1)
+{
+	add(log, who, "amdcmd: (x) iommu=0xa op=%u n=%u wait=0x%x c={0x%" PRIx64 ",0x%" PRIx64
+	    ",0x%" PRIx64 ",0x%" PRIx64 ",0x1000000000000000,0x0}", (unsigned int)(a0 >> 60), n,
+	    wait ? 0xbeef : 0, a0, a1, b0, b1);
+}
+
 static void add_smmu(struct log *log, const char *who, unsigned int op, bool sync,
 		     uint64_t c0, uint64_t c1)
 {
@@ -104,7 +113,7 @@ struct outcome {
 	unsigned int steps[STEP_KINDS];
 	unsigned long stale, faults, unmapped;
 	uint32_t reasons;
-	struct burst_count list;
+	struct burst_count list, recorded;
 	unsigned int last_members;	/* of the domain of the last flush */
 	size_t last_ranges;
 	/* Withhold a command of this class from the @withhold'th flush. */
@@ -160,6 +169,7 @@ static struct outcome run_text(const struct log *log, unsigned int withhold,
 			fail_msg("%s", trace_error(trace));
 		assert_int_equal(rebuild_event(rebuild, more ? &event : NULL), 0);
 	} while (more);
+	out.recorded = rebuild_recorded(rebuild);
 	for (i = 0; unknown && i < UNKNOWN_KINDS; i++)
 		unknown[i] = rebuild_unknown(rebuild, i);
 	world_destroy(out.world, rebuild_machine(rebuild));
@@ -420,6 +430,39 @@ static void amd_flush_claims_pending_devices(void **state)
 	assert_int_equal(unknown[UNKNOWN_ATTACHMENT], 1);
 }
 
+/* As a driver that has its attachments on a list submits. */
+static void amd_batches_are_what_single_commands_are(void **state)
+{
+	unsigned long unknown[UNKNOWN_KINDS];
+	struct log log = { 0 };
+	struct outcome out;
+
+	(void)state;
+	add_amd_attach(&log, 0x18);
+	add_amd_attach(&log, 0x20);
+	add_map_and_unmap(&log, TASK, 0x10000000, 0x1000);
+	add_amd_batch(&log, TASK, 2, true, AMD_PAGE(12, 0x10000000), AMD_ATC(0x20, 0x10000000));
+	/* Behind a completion wait, another one is none. */
+	add_amd_batch(&log, TASK, 0, true, 0, 0, 0, 0);
+	out = run_text(&log, 0, MODEL_IOTLB, unknown);
+	assert_int_equal(out.last_members, 2);
+	assert_int_equal(out.reasons, 0);
+	assert_int_equal(out.list.atc, 1);
+	assert_int_equal(out.list.sync, 1);
+	assert_int_equal(out.recorded.iotlb, 1);
+	assert_int_equal(out.recorded.atc, 1);
+	assert_int_equal(out.recorded.config, 2);
+	assert_int_equal(out.recorded.sync, 3);
+
+	memset(&log, 0, sizeof(log));
+	add_amd_batch(&log, TASK, 1, false, AMD_DEV(0x18), 0, 0);
+	add_amd_batch(&log, TASK, 0, true, 0, 0, 0, 0);
+	add_amd_batch(&log, TASK, 0, true, 0, 0, 0, 0);
+	out = run_text(&log, 0, MODEL_IOTLB, unknown);
+	assert_int_equal(out.recorded.config, 1);
+	assert_int_equal(out.recorded.sync, 1);
+}
+
 static void amd_detach_tells_where_the_device_was(void **state)
 {
 	unsigned long unknown[UNKNOWN_KINDS];
@@ -674,6 +717,7 @@ int main(void)
 		cmocka_unit_test(other_ranges_are_another_flush),
 		cmocka_unit_test(lazy_unmaps_wait_for_a_flush_of_everything),
 		cmocka_unit_test(amd_flush_claims_pending_devices),
+		cmocka_unit_test(amd_batches_are_what_single_commands_are),
 		cmocka_unit_test(amd_detach_tells_where_the_device_was),
 		cmocka_unit_test(amd_devices_that_stay_keep_their_tag),
 		cmocka_unit_test(pending_devices_go_to_the_task_that_attached_them),

@@ -188,29 +188,6 @@ static bool parse_instance(struct cursor *c, struct trace_event *event, const ch
 	return text_in(c, other, &event->cmd.iommu);
 }
 
-/* "(where) op=N iommu=0x.. d0=0x.. d1=0x.. d2=0x.. d3=0x.." */
-static bool parse_amd(struct cursor *c, struct trace_event *event)
-{
-	uint64_t d[4], op;
-
-	if (!only_fields(*c) || !parse_instance(c, event, "iommu") ||
-	    !number_in(c, "d0", &d[0]) || !number_in(c, "d1", &d[1]) ||
-	    !number_in(c, "d2", &d[2]) || !number_in(c, "d3", &d[3]))
-		return false;
-	if ((d[0] | d[1] | d[2] | d[3]) > UINT32_MAX)
-		return false;
-	/* Said twice, so that a probe that reads the wrong memory is found out. */
-	if (!number_in(c, "op", &op) || op != d[1] >> 28)
-		return false;
-	event->cmd.op = op;
-	event->cmd.n = 1;
-	event->cmd.nr_words = 2;
-	event->cmd.sync = false;
-	event->cmd.words[0] = d[0] | d[1] << 32;
-	event->cmd.words[1] = d[2] | d[3] << 32;
-	return true;
-}
-
 /* "c={0x..,0x..,..}": two words a command, perhaps of more than were submitted */
 static bool parse_array(const struct cursor *c, struct trace_event *event)
 {
@@ -226,6 +203,54 @@ static bool parse_array(const struct cursor *c, struct trace_event *event)
 	} while (literal(&at, ","));
 	event->cmd.nr_words = nr;
 	return nr && !(nr & 1) && literal(&at, "}") && word_ends(&at);
+}
+
+/*
+ * "n=N wait=0x.. op=N c={..}": of no commands, what is read of them is nothing. A pointer to
+ * where the number of the completion wait goes: NULL if there is none.
+ */
+static bool parse_amd_batch(struct cursor *c, struct trace_event *event)
+{
+	uint64_t wait, op;
+
+	if (!number32_in(c, "n", &event->cmd.n) || event->cmd.n > TRACE_COMMANDS_MAX ||
+	    !number_in(c, "wait", &wait))
+		return false;
+	event->cmd.sync = wait;
+	event->cmd.op = 0;
+	event->cmd.nr_words = 0;
+	if (!event->cmd.n)
+		return true;
+	if (!parse_array(c, event) || !number_in(c, "op", &op) || op != event->cmd.words[0] >> 60)
+		return false;
+	event->cmd.op = op;
+	return true;
+}
+
+/* "(where) op=N iommu=0x.. d0=0x.. d1=0x.. d2=0x.. d3=0x..", or a batch */
+static bool parse_amd(struct cursor *c, struct trace_event *event)
+{
+	uint64_t d[4], op;
+
+	if (!only_fields(*c) || !parse_instance(c, event, "iommu"))
+		return false;
+	if (!number_in(c, "d0", &d[0]))
+		return parse_amd_batch(c, event);
+	if (!number_in(c, "d1", &d[1]) || !number_in(c, "d2", &d[2]) ||
+	    !number_in(c, "d3", &d[3]))
+		return false;
+	if ((d[0] | d[1] | d[2] | d[3]) > UINT32_MAX)
+		return false;
+	/* Said twice, so that a probe that reads the wrong memory is found out. */
+	if (!number_in(c, "op", &op) || op != d[1] >> 28)
+		return false;
+	event->cmd.op = op;
+	event->cmd.n = 1;
+	event->cmd.nr_words = 2;
+	event->cmd.sync = false;
+	event->cmd.words[0] = d[0] | d[1] << 32;
+	event->cmd.words[1] = d[2] | d[3] << 32;
+	return true;
 }
 
 /* "(where) op=N n=N sync=N smmu=0x.. c0=0x.. c1=0x.." or "c={..}" */
@@ -331,7 +356,8 @@ const struct event_form event_forms[] = {
 	  "KIND IOMMU: and four 0x.. words", false },
 	{ "prq_report", "intel_iommu", TRACE_QUIET, parse_nothing, "text", false },
 	{ "amdcmd", NULL, TRACE_AMD, parse_amd,
-	  "op=N iommu=0x.. d0=0x.. d1=0x.. d2=0x.. d3=0x.., op in the top bits of d1", false },
+	  "op=N iommu=0x.. d0=0x.. d1=0x.. d2=0x.. d3=0x.., op in the top bits of d1, or n=N wait=0x.. c={..}",
+	  false },
 	{ "smmucmd", NULL, TRACE_SMMU, parse_smmu,
 	  "op=N n=N sync=0|1 smmu=0x.. c0=0x.. c1=0x.., op in the low bits of c0", false },
 	{ "riscvcmd", NULL, TRACE_RISCV, parse_riscv, "iommu=0x.. d0=0x.. d1=0x..", false },

@@ -16,6 +16,7 @@
 #define AT_FIRST	0x0U		/* at the first of its functions that there is */
 #define AT_ALL		0x1U		/* at each of them */
 #define LEADING		0x2U		/* reads no argument behind one that may be constant */
+#define INSTEAD		0x4U		/* if the one before it in the table has no function */
 
 /* A probe, and what the log lacks without it. */
 struct probe {
@@ -30,43 +31,54 @@ struct probe {
 
 /*
  * What is read of arguments: AMD commands are four words of 32 bits, the opcode on top of
- * the second; SMMUv3 and RISC-V commands two of 64 bits. SMMUv3 submits an array.
+ * the second; SMMUv3 and RISC-V commands two of 64 bits. SMMUv3 submits an array, and so does
+ * AMD where the driver has its attachments on a list: up to eight, with a completion wait behind
+ * them unless the pointer for its number is NULL.
  */
-#define AMD_WORDS	"op=+4($arg2):b4@28/32 d0=+0($arg2):x32 d1=+4($arg2):x32 d2=+8($arg2):x32 d3=+12($arg2):x32"
+#define AMD_OP		"op=+4($arg2):b4@28/32 "
+#define AMD_WORDS	AMD_OP "d0=+0($arg2):x32 d1=+4($arg2):x32 d2=+8($arg2):x32 d3=+12($arg2):x32"
+#define AMD_BATCH	AMD_OP "n=$arg3:u32 wait=$arg4:x64 c=+0($arg2):x64[16]"
 #define SMMU_WORDS	"op=+0($arg3):b8@0/64 n=$arg4:s32 sync=$arg5:u8 c0=+0($arg3):x64 c1=+8($arg3):x64 c=+0($arg3):x64[16]"
 #define RISCV_WORDS	"d0=+0($arg2):x64 d1=+8($arg2):x64"
 
+/*
+ * Some functions are those of a driver that has its attachments on a list (iommu-alist.h). It
+ * waits for commands of a flush in the flush, for all IOMMUs in turn: a probe of waits sees
+ * the other waits only.
+ */
 static const struct probe vtd_probes[] = {
 	{ "flush_begin", "flush_end",
 	  { "cache_tag_flush_range", "cache_tag_flush_all", "cache_tag_flush_range_np" }, AT_ALL,
 	  NULL, "", "begin and end of flushes" },
+	/* Before 6.10. */
+	{ "flush_begin", "flush_end",
+	  { "intel_iommu_tlb_sync", "intel_flush_iotlb_all", "intel_iommu_flush_iotlb_all" },
+	  AT_ALL | INSTEAD, NULL, "", "begin and end of flushes" },
 	{ "wait_begin", "wait_end", { "qi_submit_sync" }, AT_FIRST,
 	  "name=iommu->name:string", "iommu=$arg1", "begin and end of completion waits" },
 	{ 0 },
-};
-
-/* Before 6.10. */
-static const struct probe vtd_old_flush = {
-	"flush_begin", "flush_end",
-	{ "intel_iommu_tlb_sync", "intel_flush_iotlb_all", "intel_iommu_flush_iotlb_all" }, AT_ALL,
-	NULL, "", "begin and end of flushes",
 };
 
 static const struct probe amd_probes[] = {
 	{ "amdcmd", NULL, { "__iommu_queue_command_sync", "iommu_queue_command_sync" }, AT_FIRST,
 	  "iommu=$arg1 name=iommu->iommu.dev->kobj.name:string " AMD_WORDS,
 	  "iommu=$arg1 " AMD_WORDS, "commands" },
+	{ "amdcmd", NULL, { "queue_commands" }, INSTEAD,
+	  "iommu=$arg1 name=iommu->iommu.dev->kobj.name:string " AMD_BATCH,
+	  "iommu=$arg1 " AMD_BATCH, "commands" },
 	{ "flush_begin", "flush_end",
-	  { "amd_iommu_domain_flush_pages", "amd_iommu_flush_iotlb_all", "amd_iommu_iotlb_sync" },
+	  { "amd_iommu_domain_flush_pages", "amd_iommu_domain_flush_map",
+	    "amd_iommu_flush_iotlb_all", "amd_iommu_iotlb_sync" },
 	  AT_ALL, NULL, "", "begin and end of flushes" },
-	{ "wait_begin", "wait_end", { "iommu_completion_wait" }, AT_FIRST,
+	{ "wait_begin", "wait_end", { "iommu_completion_wait", "amd_iommu_wait" }, AT_FIRST,
 	  "iommu=$arg1 name=iommu->iommu.dev->kobj.name:string", "iommu=$arg1",
 	  "begin and end of completion waits" },
 	{ 0 },
 };
 
 static const struct probe smmuv3_probes[] = {
-	{ "smmucmd", NULL, { "arm_smmu_cmdq_issue_cmdlist" }, AT_FIRST,
+	/* The second calls the first, where both are there. */
+	{ "smmucmd", NULL, { "arm_smmu_cmdq_submit", "arm_smmu_cmdq_issue_cmdlist" }, AT_FIRST,
 	  "smmu=$arg1 name=smmu->iommu.dev->kobj.name:string " SMMU_WORDS,
 	  "smmu=$arg1 " SMMU_WORDS, "commands" },
 	{ "flush_begin", "flush_end",
@@ -91,10 +103,10 @@ static const struct probe riscv_probes[] = {
 };
 
 const struct vendor_probes probes_vendors[PROBES_VENDORS] = {
-	{ "VT-d", "dmar", "intel_iommu", vtd_probes, &vtd_old_flush },
-	{ "AMD-Vi", "ivhd", NULL, amd_probes, NULL },
-	{ "SMMUv3", "smmu3", NULL, smmuv3_probes, NULL },
-	{ "RISC-V", "riscv-iommu", NULL, riscv_probes, NULL },
+	{ "VT-d", "dmar", "intel_iommu", vtd_probes },
+	{ "AMD-Vi", "ivhd", NULL, amd_probes },
+	{ "SMMUv3", "smmu3", NULL, smmuv3_probes },
+	{ "RISC-V", "riscv-iommu", NULL, riscv_probes },
 };
 
 int probes_write(const char *path, const char *text, bool append)
@@ -252,19 +264,16 @@ bool probes_add(const struct probes_place *place, const struct vendor_probes *ve
 {
 	struct symbols symbols = { 0 };
 	const struct probe *probe;
-	bool any = false;
+	bool any = false, found = false;
 
 	for (probe = vendor->probes; probe->event; probe++)
 		want_symbols(&symbols, probe);
-	if (vendor->old_flush)
-		want_symbols(&symbols, vendor->old_flush);
 	read_symbols(place, &symbols);
 	for (probe = vendor->probes; probe->event; probe++) {
-		if (add_probe(place, &symbols, probe) ||
-		    (vendor->old_flush && !strcmp(probe->event, "flush_begin") &&
-		     add_probe(place, &symbols, vendor->old_flush)))
-			any = true;
-		else
+		if (!(probe->flags & INSTEAD) || !found)
+			found = add_probe(place, &symbols, probe);
+		any |= found;
+		if (!found && !(probe[1].flags & INSTEAD))
 			place->warn("warning: the log will lack %s: there is nothing to probe in this kernel",
 				    probe->without);
 	}

@@ -15,7 +15,6 @@ struct vendor_probes {
 	const char *sysfs;		/* how its instances begin in /sys/class/iommu */
 	const char *events;		/* of tracefs; NULL: none */
 	const struct probe *probes;
-	const struct probe *old_flush;	/* if there are none of the functions of flush_begin */
 };
 
 #define PROBES_VENDORS	4

@@ -918,8 +918,12 @@ static void on_commands(struct rebuild *r, struct context *c,
 		memcpy(cmd.words, e->cmd.words + i * words, words * sizeof(*cmd.words));
 		on_command(r, c, &cmd, e);
 	}
-	if (e->cmd.sync && !r->ret)
+	/* AMD's driver does not queue two completion waits in turn: one stands for both. */
+	if (e->cmd.sync && !r->ret &&
+	    (vendor != MODEL_AMD || e->cmd.n || m->iommus[iommu].unwaited))
 		on_wait(r, c, iommu);
+	if (e->cmd.n || e->cmd.sync)
+		m->iommus[iommu].unwaited = !e->cmd.sync;
 }
 
 static void on_attach(struct rebuild *r, struct context *c,

@@ -71,6 +71,7 @@ struct machine_domain {
 struct machine_iommu {
 	char name[64];			/* as in the log */
 	char label[64];			/* the same, or iommuN in place of a pointer */
+	bool unwaited;			/* AMD: its last command is no completion wait */
 };
 
 struct machine {
