@@ -73,12 +73,15 @@ static bool end(void)
 
 /*
  * Pairs irq_disable with the next irq_enable of the same CPU, and takes the longest
- * pair that is a flush's: one of the two was called from a function of the driver's
- * invalidation queue or of a list of attachments.
+ * pair that is a flush's: one of the two was called from a function of the driver
+ * or of a list of attachments.
  */
 static uint64_t longest_irqsoff(void)
 {
-	static const char * const ours[] = { "qi_", "cache_tag_", "iommu_attach_", "intel_" };
+	static const char * const ours[] = {
+		"iommu_attach_", "qi_", "cache_tag_", "intel_",
+		"amd_iommu_", "queue_commands", "iommu_completion_wait",
+	};
 	FILE *file = fopen(TRACING "trace", "re");
 	uint64_t off = 0, longest = 0;
 	bool is_ours = false;
