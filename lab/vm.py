@@ -41,7 +41,7 @@ NOT_RISCV = {"unmap", "churn", "stale"}
 NOT_ARM = {"domain"}
 # Of those for lab/hw, what SMMUv3 has, too.
 HW_ARM = {"hw_unmap", "hw_nest", "hw_pasid", "hw_wait", "hw_error", "hw_silent", "hw_ats",
-          "hw_reset", "hw_aside"}
+          "hw_reset", "hw_aside", "hw_sva"}
 X86_ONLY = set(PROGRAMS) - {"init", "nvme", "killed"} - NOT_RISCV - NOT_ARM - HW_ARM
 MISSING = {"x86-64": set(), "arm64": X86_ONLY | NOT_ARM, "riscv64": X86_ONLY | NOT_RISCV | HW_ARM}
 
