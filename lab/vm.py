@@ -33,7 +33,8 @@ DISK_SIZE = "64M"
 # for hardware of lab/hw.
 HW_PROGRAMS = ["hw_unmap", "hw_nest", "hw_pasid", "hw_wait", "hw_error", "hw_silent", "hw_reset",
                "hw_dirty", "hw_fault", "hw_sva", "hw_crash", "hw_aside", "hw_ats"]
-PROGRAMS = ["init", "nvme", "killed", "unmap", "churn", "stale", "watch", "domain", *HW_PROGRAMS]
+PROGRAMS = ["init", "nvme", "killed", "unmap", "churn", "stale", "watch", "domain", "order",
+            *HW_PROGRAMS]
 # For QEMU's edu.
 EDU_PROGRAMS = ["stale", "domain"]
 # VFIO takes no device on RISC-V.
@@ -42,8 +43,10 @@ NOT_ARM = {"domain"}
 # Of those for lab/hw, what SMMUv3 has, too.
 HW_ARM = {"hw_unmap", "hw_nest", "hw_pasid", "hw_wait", "hw_error", "hw_silent", "hw_ats",
           "hw_reset", "hw_aside", "hw_sva"}
-X86_ONLY = set(PROGRAMS) - {"init", "nvme", "killed"} - NOT_RISCV - NOT_ARM - HW_ARM
-MISSING = {"x86-64": set(), "arm64": X86_ONLY | NOT_ARM, "riscv64": X86_ONLY | NOT_RISCV | HW_ARM}
+ARM_ONLY = {"order"}
+X86_ONLY = set(PROGRAMS) - {"init", "nvme", "killed"} - NOT_RISCV - NOT_ARM - HW_ARM - ARM_ONLY
+MISSING = {"x86-64": ARM_ONLY, "arm64": X86_ONLY | NOT_ARM,
+           "riscv64": X86_ONLY | NOT_RISCV | HW_ARM | ARM_ONLY}
 
 # The second serial port; of arm64's machines, those have one that have hardware of lab/hw.
 OUTPUTS = {"x86-64": "/dev/ttyS1", "arm64": "/dev/ttyAMA1"}
