@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A unit refuses commands: hw_error [MILLISECONDS | skipped]
+ * A unit refuses commands: hw_error [MILLISECONDS]
  *
  * For each position among the commands that an unmap sends to one unit, the unit refuses the
  * one there, once: the queue stops with an invalidation queue error. The unmap has to come
@@ -13,9 +13,6 @@
  *
  * With MILLISECONDS, the driver has no cure for an error (AMD-Vi's): an unmap gives up after less
  * than that, and the unit leaves out what it has refused when they are over.
- *
- * "skipped": the driver skips what is refused, and its log has the command (SMMUv3's). What has
- * stayed cached is shown, and the log has to have each command.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -30,12 +27,11 @@
 #define MAX_POSITIONS	16
 #define MAX_AGAIN	20
 #define REPORT		"Invalidation of 0x"
-#define SKIPPED		"skipping command in error state"
 
 static struct hardware hw;
 static uint64_t *mem;
 static int kmsg;
-static bool cured = true, skipped;
+static bool cured = true;
 
 static unsigned long sent(int unit)
 {
@@ -59,7 +55,7 @@ static unsigned long reports(void)
 		if (size <= 0)
 			continue;
 		record[size] = 0;
-		n += strstr(record, skipped ? SKIPPED : REPORT) != NULL;
+		n += strstr(record, REPORT) != NULL;
 	}
 	return n;
 }
@@ -120,8 +116,7 @@ int main(int argc, char **argv)
 	unsigned long before;
 	struct outcome out;
 
-	skipped = argc > 1 && !strcmp(argv[1], "skipped");
-	if (argc > 1 && !skipped) {
+	if (argc > 1) {
 		cured = false;
 		patience = number(argv[1]);
 	}
@@ -149,22 +144,17 @@ int main(int argc, char **argv)
 		out = unmap_in_trouble(TYPES_ALL, at, 1);
 		recovered += !out.reports && !out.entries;
 		snprintf(name, sizeof(name), "command %u of %u is refused", at + 1, positions);
-		if (skipped)
-			report_case(name, "\"wrong_hangs\": %lu, \"wrong_not_in_the_log\": %d, "
-				    "\"cached\": %lu, \"errors\": %lu", out.hangs,
-				    out.reports != out.errors, out.entries, out.errors);
-		else
-			report_case(name, "\"wrong_hangs\": %lu, \"stale\": %lu, "
-				    "\"stale_through\": %lu, \"reported\": %lu, \"errors\": %lu",
-				    out.hangs, out.reports ? 0 : out.entries,
-				    out.reports ? 0 : out.through, out.reports, out.errors);
+		report_case(name, "\"wrong_hangs\": %lu, \"stale\": %lu, \"stale_through\": %lu, "
+			    "\"reported\": %lu, \"errors\": %lu", out.hangs,
+			    out.reports ? 0 : out.entries, out.reports ? 0 : out.through,
+			    out.reports, out.errors);
 	}
 	/* On a busy host an error may outlast a few tries, see doc/hw.md; not each time. */
-	for (at = 0; cured && !skipped && at < MAX_AGAIN && !recovered; at++) {
+	for (at = 0; cured && at < MAX_AGAIN && !recovered; at++) {
 		out = unmap_in_trouble(TYPES_ALL, at % positions, 1);
 		recovered += !out.reports && !out.entries;
 	}
-	if (cured && !skipped)
+	if (cured)
 		report_case("what is refused once is sent again", "\"wrong_never\": %d, "
 			    "\"times\": %u", !recovered, recovered);
 	out = unmap_in_trouble(TYPES_ATC | TYPES_IOTLB, 0, ALWAYS);

@@ -40,6 +40,9 @@
  * A device that does not answer ATC_INV is set aside: flushes leave it out. EATS in its STEs is
  * cleared, so that what it has cached is of no use to it, until its ATS has been off.
  *
+ * The SMMU leaves out a command that is illegal. A flush that had it sends again, and fails if
+ * that does not help.
+ *
  * Behind which SMMUs a domain may be attached, arm_smmu_domain_check() says.
  *
  * arm_smmu_asid_lock is held from the first change of a list to the last one of an attach. The
@@ -61,12 +64,14 @@
 #define ATC_SSID	GENMASK_ULL(51, 32)
 
 /*
- * A cookie of flush_submit(): the number of the command behind the CMD_SYNC, its queue, and
- * from ATC_INVs how many commands there are from the first one up to it.
+ * A cookie of flush_submit(): the number of the command behind the CMD_SYNC, its queue, and how
+ * many commands there are from the first one up to it. Those of others may be among them, but
+ * not from ATC_INVs.
  */
 #define COOKIE_NUMBER	GENMASK_ULL(30, 0)
 #define COOKIE_QUEUE	GENMASK_ULL(46, 31)
-#define COOKIE_SPAN	GENMASK_ULL(63, 47)
+#define COOKIE_SPAN	GENMASK_ULL(62, 47)
+#define COOKIE_ATC	BIT_ULL(63)
 
 /* Looks at a CMD_SYNC before a flush turns to the next SMMU. */
 #define FLUSH_POLLS	16
@@ -81,8 +86,8 @@ struct arm_smmu_flush {
 	size_t size;		/* 0: everything */
 	unsigned int granule;
 	bool leaf;
-	u32 first;		/* number of the first ATC_INV since then */
-	bool atc_sent;		/* @first is that */
+	u32 first;		/* number of the first command since then, or one before it */
+	bool atc_sent;		/* @first is that of an ATC_INV */
 	unsigned int looks;
 	ktime_t deadline;	/* 0: no wait has been longer than a moment */
 	struct arm_smmu_cmdq_batch cmds;	/* .cmdq is NULL: no command yet */
@@ -539,8 +544,10 @@ EXPORT_SYMBOL_IF_KUNIT(arm_smmu_atc_inv_master);
 static void flush_choose(struct arm_smmu_flush *flush, struct arm_smmu_device *smmu,
 			 struct arm_smmu_cmd *cmd)
 {
-	if (!flush->cmds.cmdq)
-		flush->cmds.cmdq = arm_smmu_get_cmdq(smmu, cmd);
+	if (flush->cmds.cmdq)
+		return;
+	flush->cmds.cmdq = arm_smmu_get_cmdq(smmu, cmd);
+	flush->first = arm_smmu_cmdq_number(READ_ONCE(flush->cmds.cmdq->q.llq.prod), 0);
 }
 
 static void flush_add(struct arm_smmu_flush *flush, struct arm_smmu_device *smmu,
@@ -663,21 +670,21 @@ static u64 flush_submit(struct iommu_device *iommu_device, void *arg)
 	struct arm_smmu_device *smmu = to_smmu(iommu_device);
 	struct arm_smmu_flush *flush = arg;
 	struct arm_smmu_cmdq_batch *cmds = &flush->cmds;
-	u32 number, span = 0;
-	u64 cookie;
+	u64 cookie = 0;
+	u32 number, span;
 
 	if (FIELD_GET(CMDQ_0_OP, cmds->cmds[0].data[0]) == CMDQ_OP_ATC_INV) {
 		number = flush_send(flush, smmu);
-		span = min_t(u32, arm_smmu_cmdq_number(number, -flush->first),
-			     FIELD_MAX(COOKIE_SPAN));
+		cookie = COOKIE_ATC;
 	} else {
 		/* The second time behind the CMD_SYNC of the first. */
 		if (arm_smmu_erratum_repeat_tlbi_cfgi())
 			arm_smmu_cmdq_submit(smmu, cmds->cmdq, cmds->cmds, cmds->num, true);
 		number = arm_smmu_cmdq_submit(smmu, cmds->cmdq, cmds->cmds, cmds->num, true);
 	}
-	cookie = FIELD_PREP(COOKIE_NUMBER, number) | FIELD_PREP(COOKIE_SPAN, span) |
-		 FIELD_PREP(COOKIE_QUEUE, cmds->cmdq->index);
+	span = min_t(u32, arm_smmu_cmdq_number(number, -flush->first), FIELD_MAX(COOKIE_SPAN));
+	cookie |= FIELD_PREP(COOKIE_NUMBER, number) | FIELD_PREP(COOKIE_SPAN, span) |
+		  FIELD_PREP(COOKIE_QUEUE, cmds->cmdq->index);
 	cmds->num = 0;
 	cmds->cmdq = NULL;
 	flush->atc_sent = false;
@@ -713,7 +720,7 @@ static bool flush_set_aside(struct arm_smmu_flush *flush, struct arm_smmu_device
 	return true;
 }
 
-/* All CMD_SYNCs of the flush have completed: has one behind ATC_INVs failed? */
+/* Has a CMD_SYNC behind ATC_INVs failed? */
 static int flush_atc_error(struct arm_smmu_flush *flush, struct arm_smmu_device *smmu,
 			   struct arm_smmu_cmdq *cmdq, u32 number, u32 span)
 {
@@ -721,8 +728,6 @@ static int flush_atc_error(struct arm_smmu_flush *flush, struct arm_smmu_device 
 	int ret = 0;
 	u32 left;
 
-	if (likely(!span || !READ_ONCE(cmdq->nr_atc_errors)))
-		return 0;
 	for (left = span; left; left--) {
 		if (!arm_smmu_cmdq_atc_error(cmdq, arm_smmu_cmdq_number(number, -left), &error))
 			continue;
@@ -734,11 +739,26 @@ static int flush_atc_error(struct arm_smmu_flush *flush, struct arm_smmu_device 
 	return ret;
 }
 
+/* All CMD_SYNCs of the flush have completed: has a command failed? */
+static int flush_result(struct arm_smmu_flush *flush, struct arm_smmu_device *smmu,
+			struct arm_smmu_cmdq *cmdq, u64 cookie)
+{
+	u32 number = FIELD_GET(COOKIE_NUMBER, cookie);
+	u32 span = FIELD_GET(COOKIE_SPAN, cookie);
+	int ret = 0;
+
+	if (cookie & COOKIE_ATC && unlikely(READ_ONCE(cmdq->nr_atc_errors)))
+		ret = flush_atc_error(flush, smmu, cmdq, number, span);
+	if (unlikely(READ_ONCE(cmdq->nr_refused)) && !ret &&
+	    arm_smmu_cmdq_refused(cmdq, number, span))
+		ret = -EAGAIN;
+	return ret;
+}
+
 static int flush_wait(struct iommu_device *iommu_device, u64 cookie, void *arg)
 {
 	struct arm_smmu_device *smmu = to_smmu(iommu_device);
 	u32 number = FIELD_GET(COOKIE_NUMBER, cookie);
-	u32 span = FIELD_GET(COOKIE_SPAN, cookie);
 	struct arm_smmu_flush *flush = arg;
 	struct arm_smmu_cmdq *cmdq;
 	bool late = false;
@@ -747,7 +767,7 @@ static int flush_wait(struct iommu_device *iommu_device, u64 cookie, void *arg)
 	cmdq = arm_smmu_cmdq_by_index(smmu, FIELD_GET(COOKIE_QUEUE, cookie));
 	for (i = 0; i < FLUSH_POLLS; i++) {
 		if (arm_smmu_cmdq_done(cmdq, number, ++flush->looks % FLUSH_STATUS_LOOKS == 0))
-			return flush_atc_error(flush, smmu, cmdq, number, span);
+			return flush_result(flush, smmu, cmdq, cookie);
 		cpu_relax();
 	}
 	if (!flush->deadline)
@@ -758,7 +778,7 @@ static int flush_wait(struct iommu_device *iommu_device, u64 cookie, void *arg)
 		return -EINPROGRESS;
 	/* It may not have run meanwhile. */
 	if (arm_smmu_cmdq_done(cmdq, number, true))
-		return flush_atc_error(flush, smmu, cmdq, number, span);
+		return flush_result(flush, smmu, cmdq, cookie);
 	dev_err_ratelimited(smmu->dev,
 			    "CMD_SYNC timeout before 0x%08x [hwprod 0x%08x, hwcons 0x%08x]\n",
 			    number, readl_relaxed(cmdq->q.prod_reg),

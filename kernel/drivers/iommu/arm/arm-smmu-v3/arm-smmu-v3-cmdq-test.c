@@ -364,6 +364,15 @@ static void cmdq_test_illegal(struct kunit *test)
 			KUNIT_EXPECT_EQ(test, cmdq_wait(fake, queue, number), 0);
 			KUNIT_EXPECT_EQ(test, cmdq_wait(fake, queue, behind), 0);
 			KUNIT_EXPECT_EQ(test, queue->executed, behind);
+
+			/* It is found among what had it, and nowhere else. */
+			KUNIT_EXPECT_TRUE(test, arm_smmu_cmdq_refused(&queue->cmdq, number, n + 1));
+			KUNIT_EXPECT_FALSE(test, arm_smmu_cmdq_refused(&queue->cmdq, before, 2));
+			KUNIT_EXPECT_FALSE(test, arm_smmu_cmdq_refused(&queue->cmdq, behind, 2));
+			KUNIT_EXPECT_TRUE(test, arm_smmu_cmdq_refused(&queue->cmdq,
+								      before + bad + 1, 1));
+			KUNIT_EXPECT_FALSE(test, arm_smmu_cmdq_refused(&queue->cmdq,
+								       before + bad, bad + 1));
 			kunit_device_unregister(test, fake->smmu.dev);
 		}
 	}

@@ -30,6 +30,9 @@
  * architecture specification), and goes on when the error is acknowledged: the waiter sees the
  * CMD_SYNC complete. What it was about is remembered before that, for each slot.
  *
+ * If a command is illegal, a CMD_SYNC takes its place, and the SMMU goes on (7.1). The numbers of
+ * the latest ones are remembered: who has submitted them finds them when its CMD_SYNC completes.
+ *
  * Numbers compare as long as they are less than 2^30 apart. A status word may be older than
  * that; it is set to the number before when its slot is used.
  */
@@ -79,6 +82,19 @@ u32 arm_smmu_cmdq_expect(struct arm_smmu_cmdq *cmdq, u32 number)
 {
 	WRITE_ONCE(*arm_smmu_cmdq_status(cmdq, number), cpu_to_le64(number));
 	return arm_smmu_cmdq_number(number, 1);
+}
+
+/* The number that CONS stands for. The queue has stopped there. */
+static u32 arm_smmu_cmdq_stopped(struct arm_smmu_cmdq *cmdq)
+{
+	u32 cons, number;
+
+	do {
+		/* Pairs with the release in arm_smmu_cmdq_wait_room(). */
+		cons = atomic_read_acquire(&cmdq->q.llq.atomic.cons);
+		number = arm_smmu_cmdq_number(cons, arm_smmu_cmdq_ahead(cmdq, cons));
+	} while (cons != atomic_read(&cmdq->q.llq.atomic.cons));
+	return number;
 }
 
 /*
@@ -257,15 +273,9 @@ static bool arm_smmu_cmdq_atc_sid(struct arm_smmu_cmdq *cmdq, u32 sync, u32 *sid
  */
 void arm_smmu_cmdq_note_atc_error(struct arm_smmu_device *smmu, struct arm_smmu_cmdq *cmdq)
 {
+	u32 sync = arm_smmu_cmdq_stopped(cmdq), sid = 0;
 	struct arm_smmu_atc_error *error;
-	u32 cons, sync, sid = 0;
 	bool named;
-
-	do {
-		/* Pairs with the release in arm_smmu_cmdq_wait_room(). */
-		cons = atomic_read_acquire(&cmdq->q.llq.atomic.cons);
-		sync = arm_smmu_cmdq_number(cons, arm_smmu_cmdq_ahead(cmdq, cons));
-	} while (cons != atomic_read(&cmdq->q.llq.atomic.cons));
 
 	named = arm_smmu_cmdq_atc_sid(cmdq, sync, &sid);
 	if (named)
@@ -309,6 +319,45 @@ bool arm_smmu_cmdq_atc_error(struct arm_smmu_cmdq *cmdq, u32 number,
 	return true;
 }
 EXPORT_SYMBOL_IF_KUNIT(arm_smmu_cmdq_atc_error);
+
+/**
+ * arm_smmu_cmdq_note_refused() - The queue has stopped at a command that the SMMU does not execute
+ * @cmdq: The queue. It goes on when the error is acknowledged, after this.
+ *
+ * Context: Any context. There is one error at a time.
+ */
+void arm_smmu_cmdq_note_refused(struct arm_smmu_cmdq *cmdq)
+{
+	u32 nr = cmdq->nr_refused;
+
+	WRITE_ONCE(cmdq->refused[nr % CMDQ_REFUSED], arm_smmu_cmdq_stopped(cmdq));
+	/* Pairs with the acquire in arm_smmu_cmdq_refused(). */
+	smp_store_release(&cmdq->nr_refused, nr + 1);
+}
+
+/**
+ * arm_smmu_cmdq_refused() - Has the SMMU refused one of some commands?
+ * @cmdq: The queue.
+ * @number: The number behind the last one, as arm_smmu_cmdq_submit() has returned it. A CMD_SYNC
+ *	behind them has completed.
+ * @span: How many they are.
+ *
+ * The latest CMDQ_REFUSED commands that were refused are known.
+ *
+ * Context: Any context.
+ * Return: true if so.
+ */
+bool arm_smmu_cmdq_refused(struct arm_smmu_cmdq *cmdq, u32 number, u32 span)
+{
+	/* Pairs with the release in arm_smmu_cmdq_note_refused(). */
+	u32 n = min_t(u32, smp_load_acquire(&cmdq->nr_refused), CMDQ_REFUSED);
+
+	while (n--)
+		if (arm_smmu_cmdq_number(number - 1, -READ_ONCE(cmdq->refused[n])) < span)
+			return true;
+	return false;
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_cmdq_refused);
 
 /**
  * __arm_smmu_cmdq_issue_cmdlist() - Submit commands, and wait for them if @sync

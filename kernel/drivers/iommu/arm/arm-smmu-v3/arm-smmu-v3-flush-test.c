@@ -42,6 +42,8 @@ struct fake {
 	unsigned int nr_masters;
 	struct arm_smmu_cmdq other;
 	u32 silent;			/* a stream that does not answer, or 0 */
+	u32 refused;			/* an opcode, or 0 */
+	unsigned int refusals;		/* how often, at most */
 	struct fake *peer;		/* the other SMMU of a domain */
 	u32 peer_sent;			/* what it had been sent when this one was waited for */
 	unsigned int asked;		/* how often for a queue */
@@ -115,6 +117,44 @@ static struct arm_smmu_cmdq *flush_test_stop(struct arm_smmu_device *smmu, u16 i
 static const struct arm_smmu_impl_ops flush_test_silent_device = {
 	.get_secondary_cmdq = flush_test_atc_queue,
 	.secondary_cmdq = flush_test_stop,
+};
+
+/* Has the driver skip the command in a slot, where CONS is for that time only. */
+static void flush_test_refuse(struct fake *fake, u32 slot)
+{
+	struct arm_smmu_cmdq *cmdq = &fake->other;
+	u32 cons = slot | FIELD_PREP(CMDQ_CONS_ERR, CMDQ_ERR_CERROR_ILL_IDX);
+
+	cmdq->q.cons_reg = (u32 __iomem *)&cons;
+	__arm_smmu_cmdq_skip_err(&fake->smmu, cmdq);
+	cmdq->q.cons_reg = cmdq->q.prod_reg;
+}
+
+/* The same for each command with an opcode among those that were submitted last. */
+static struct arm_smmu_cmdq *flush_test_illegal(struct arm_smmu_device *smmu, u16 index)
+{
+	struct fake *fake = container_of(smmu, struct fake, smmu);
+	u32 i;
+
+	for (i = fake->asked; i < fake->other_reg && fake->refusals; i++) {
+		if (FIELD_GET(CMDQ_0_OP, le64_to_cpu(Q_ENT(&fake->other.q, i)[0])) != fake->refused)
+			continue;
+		flush_test_refuse(fake, i);
+		fake->refusals--;
+	}
+	fake->asked = fake->other_reg;
+	return &fake->other;
+}
+
+static struct arm_smmu_cmdq *flush_test_its_queue(struct arm_smmu_device *smmu,
+						  struct arm_smmu_cmd *cmd)
+{
+	return &container_of(smmu, struct fake, smmu)->other;
+}
+
+static const struct arm_smmu_impl_ops flush_test_illegal_commands = {
+	.get_secondary_cmdq = flush_test_its_queue,
+	.secondary_cmdq = flush_test_illegal,
 };
 
 static struct arm_smmu_cmdq *flush_test_hold_up(struct arm_smmu_device *smmu,
@@ -688,6 +728,58 @@ static bool flush_test_eats(struct fake *fake, u32 sid)
 	return fake->smmu.strtab_cfg.linear.table[sid].data[1] & cpu_to_le64(STRTAB_STE_1_EATS);
 }
 
+/* In the other queue, from a slot on */
+static unsigned int flush_test_ops(struct fake *fake, u32 from, u8 opcode)
+{
+	unsigned int count = 0;
+	u64 word;
+
+	for (; from < fake->other_reg; from++) {
+		word = le64_to_cpu(Q_ENT(&fake->other.q, from)[0]);
+		count += FIELD_GET(CMDQ_0_OP, word) == opcode;
+	}
+	return count;
+}
+
+/* The SMMU does not execute a command. It is sent again, with what comes with it. */
+static void flush_test_refused(struct kunit *test)
+{
+	static const u8 ops[] = { CMDQ_OP_TLBI_NH_VA, CMDQ_OP_ATC_INV };
+	struct fake *fake;
+	u32 from;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(ops); i++) {
+		fake = flush_test_named(test, i ? "arm-smmu-v3-other" : "arm-smmu-v3-flush");
+		flush_test_attach(test, fake, STAYS);
+		fake->smmu.impl_ops = &flush_test_illegal_commands;
+		fake->refused = ops[i];
+		flush_test_flush(fake);
+		KUNIT_EXPECT_EQ(test, flush_test_ops(fake, 0, ops[i]), 1);
+
+		/* Not of this flush */
+		flush_test_refuse(fake, 0);
+		from = fake->other_reg;
+		flush_test_flush(fake);
+		KUNIT_EXPECT_EQ(test, fake->other_reg, 2 * from);
+
+		from = fake->other_reg;
+		fake->refusals = 2;
+		flush_test_flush(fake);
+		KUNIT_EXPECT_EQ(test, fake->refusals, 0);
+		KUNIT_EXPECT_EQ(test, flush_test_ops(fake, from, ops[i]), 1);
+		KUNIT_EXPECT_GT(test, fake->other_reg, 3 * from / 2);
+
+		/* It never does: the flush gives up, and says so. */
+		from = fake->other_reg;
+		fake->refusals = INT_MAX;
+		flush_test_flush(fake);
+		KUNIT_EXPECT_EQ(test, flush_test_ops(fake, from, ops[i]), 0);
+		KUNIT_EXPECT_LT(test, fake->other_reg, 1 << QUEUE_SHIFT);
+		flush_test_free(fake);
+	}
+}
+
 static unsigned int flush_test_cfgis(struct fake *fake, u32 sid)
 {
 	return flush_test_sent(fake, CMDQ_OP_CFGI_STE, CMDQ_CFGI_0_SID, sid);
@@ -1168,6 +1260,7 @@ static struct kunit_case flush_test_cases[] = {
 	KUNIT_CASE(flush_test_again),
 	KUNIT_CASE(flush_test_opcodes),
 	KUNIT_CASE(flush_test_ats_off),
+	KUNIT_CASE(flush_test_refused),
 	KUNIT_CASE(flush_test_silent),
 	KUNIT_CASE(flush_test_silent_named),
 	KUNIT_CASE(flush_test_silent_late),
