@@ -239,8 +239,8 @@ class Boot:
             command += ["-dtb", self._device_tree(command, nodes)]
         if workload.get("in_turn"):
             command += ["-accel", "tcg,thread=single"]
-        if workload.get("icount"):
-            command += ["-icount", "shift=0,sleep=off"]
+        if "icount" in workload:
+            command += ["-icount", f"shift={workload['icount']},sleep=off"]
         if workload.get("trace"):
             for event in [*commands.EVENTS[self.kernel.arch], "pci_cfg_write"]:
                 command += ["-trace", event]

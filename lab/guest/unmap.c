@@ -3,11 +3,14 @@
  * What map, unmap, attach and detach cost when one domain has 1, 2, 4, … devices.
  *
  *	unmap count IDS		commands, as the kernel's tracepoints see them
- *	unmap instructions IDS	instructions: the time stamp counter of a machine
- *				that runs one instruction a nanosecond (-icount shift=0);
- *				an operation that an interrupt came into is done again
- *	unmap irqsoff IDS	instructions of the longest section with interrupts
- *				off that a flush has, from the kernel's irq tracepoints
+ *	unmap instructions IDS	instructions: the counter of a machine that runs one
+ *				instruction a nanosecond (-icount shift=0), x86's TSC or
+ *				arm64's virtual counter; an operation that an interrupt
+ *				came into is done again
+ *	unmap irqsoff IDS [SHIFT]
+ *				instructions of the longest section with interrupts
+ *				off that a flush has, from the kernel's irq tracepoints;
+ *				each takes 2^SHIFT nanoseconds, 1 unless said
  *
  * IDS are "vendor:device,…". Each line of the result is one cell of the report: the
  * sum over the operations for counts, the mean of them for instructions, the longest
@@ -40,11 +43,21 @@ static const struct {
 static enum what what;
 static uint64_t interrupts, started, took, ticks;
 static int disturbed;
+static unsigned long shift;	/* an instruction takes 2^shift ns */
 
 static uint64_t ticks_now(void)
 {
-#ifdef __x86_64__
+#if defined(__x86_64__)
 	return __builtin_ia32_rdtsc();
+#elif defined(__aarch64__)
+	uint64_t frequency, now;
+
+	asm volatile("isb\n\tmrs %0, cntvct_el0\n\tmrs %1, cntfrq_el0"
+		     : "=r" (now), "=r" (frequency));
+	if (frequency != 1000000000)
+		fail("the counter has %llu ticks a second, 1000000000 are expected",
+		     (unsigned long long)frequency);
+	return now;
 #else
 	fail("which counter runs at one tick a nanosecond?");
 #endif
@@ -72,6 +85,24 @@ static bool end(void)
 }
 
 /*
+ * A line of the trace: when, in nanoseconds, and what. x86's clock of traces is its TSC; others
+ * have no such clock, and get seconds, to the microsecond.
+ */
+static bool read_event(const char *line, uint64_t *at, char event[32])
+{
+	unsigned long long whole, micro;
+
+	if (sscanf(line, "%*s [%*d] %*s %llu.%llu: %31s", &whole, &micro, event) == 3) {
+		*at = (whole * 1000000 + micro) * 1000;
+		return true;
+	}
+	if (sscanf(line, "%*s [%*d] %*s %llu: %31s", &whole, event) != 2)
+		return false;
+	*at = whole;
+	return true;
+}
+
+/*
  * Pairs irq_disable with the next irq_enable of the same CPU, and takes the longest
  * pair that is a flush's: one of the two was called from a function of the driver
  * or of a list of attachments.
@@ -81,20 +112,20 @@ static uint64_t longest_irqsoff(void)
 	static const char * const ours[] = {
 		"iommu_attach_", "qi_", "cache_tag_", "intel_",
 		"amd_iommu_", "queue_commands", "iommu_completion_wait",
+		"arm_smmu_",
 	};
 	FILE *file = fopen(TRACING "trace", "re");
-	uint64_t off = 0, longest = 0;
+	uint64_t off = 0, longest = 0, at;
 	bool is_ours = false;
 	char line[512];
 
 	if (!file)
 		fail(TRACING "trace: %s", strerror(errno));
 	while (fgets(line, sizeof(line), file)) {
-		unsigned long long at;
 		char event[32];
 		size_t i;
 
-		if (sscanf(line, "%*s [%*d] %*s %llu: %31s", &at, event) != 2)
+		if (!read_event(line, &at, event))
 			continue;
 		if (!strcmp(event, "irq_disable:")) {
 			off = at;
@@ -109,14 +140,16 @@ static uint64_t longest_irqsoff(void)
 		}
 	}
 	fclose(file);
-	return longest;
+	return longest >> shift;
 }
 
-/* Prints what was measured since reset(). */
+/* Prints what was measured since reset(), unless an interrupt came into all of it. */
 static void result(const char *op, const char *size, int n, int ops)
 {
 	struct counts counts;
 
+	if (!ops)
+		return;
 	printf("RESULT {\"workload\": \"%s%s%s\", \"n\": %d, \"ops\": %d, ", op,
 	       *size ? "-" : "", size, n, ops);
 	if (what == COUNT) {
@@ -155,7 +188,10 @@ static void unmap_size(const struct space *space, uint64_t size)
 		unmap(space, 0, UINT64_MAX);
 }
 
-/* Adds the operation to those that are done, or leaves it to be done again. */
+/*
+ * Adds the operation to those that are done, or leaves it to be done again; attaches and detaches
+ * are not: the mean is that of the others.
+ */
 static void take(bool undisturbed, int *done)
 {
 	if (undisturbed) {
@@ -197,11 +233,11 @@ int main(int argc, char **argv)
 {
 	struct device devices[MAX_DEVICES];
 	struct space space;
-	int have, n, i;
+	int have, n, i, done;
 	char *mem;
 
-	if (argc != 3)
-		fail("usage: unmap count|instructions|irqsoff IDS");
+	if (argc != 3 && (argc != 4 || strcmp(argv[1], "irqsoff")))
+		fail("usage: unmap count|instructions IDS, or unmap irqsoff IDS [SHIFT]");
 	if (!strcmp(argv[1], "count"))
 		what = COUNT;
 	else if (!strcmp(argv[1], "instructions"))
@@ -210,6 +246,8 @@ int main(int argc, char **argv)
 		what = IRQSOFF;
 	else
 		fail("%s: count, instructions or irqsoff is expected", argv[1]);
+	if (argc == 4)
+		shift = number(argv[3]);
 
 	mem = what == COUNT ? scattered_memory(SZ_2M) : memory(SZ_2M);
 	space_open(&space);
@@ -217,9 +255,12 @@ int main(int argc, char **argv)
 	if (what != INSTRUCTIONS)
 		count_init();
 	if (what == IRQSOFF) {
-		write_file(TRACING "events/intel_iommu/qi_submit/enable", "0");
+		if (!access(TRACING "events/intel_iommu", F_OK))
+			write_file(TRACING "events/intel_iommu/qi_submit/enable", "0");
 		write_file(TRACING "events/lab/enable", "0");
+#ifdef __x86_64__
 		write_file(TRACING "trace_clock", "x86-tsc");
+#endif
 		write_file(TRACING "events/preemptirq/irq_disable/enable", "1");
 		write_file(TRACING "events/preemptirq/irq_enable/enable", "1");
 	}
@@ -237,24 +278,22 @@ int main(int argc, char **argv)
 	for (n = 1; n <= have; n *= 2) {
 		domain_alloc(&space, &devices[0]);
 		reset();
-		for (i = 0; i < n; i++) {
+		for (i = 0, done = 0; i < n; i++) {
 			begin();
 			attach(&devices[i], &space);
-			end();
-			ticks += took;
+			take(end(), &done);
 		}
-		result("attach", "", n, n);
+		result("attach", "", n, done);
 
 		measure(&space, mem, n);
 
 		reset();
-		for (i = 0; i < n; i++) {
+		for (i = 0, done = 0; i < n; i++) {
 			begin();
 			detach(&devices[i]);
-			end();
-			ticks += took;
+			take(end(), &done);
 		}
-		result("detach", "", n, n);
+		result("detach", "", n, done);
 		domain_free(&space);
 	}
 	return 0;
