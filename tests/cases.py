@@ -366,6 +366,18 @@ def formats():
         'without flags': body.replace(' d....', ''),
         'a byte order mark': '\ufeff' + body,
         'CRLF': body.replace('\n', '\r\n'),
+        'of a serial line': '\r' + body.replace('\n', '\r\r\n\r'),
+        'tabs between columns': re.sub(r' t-1 \[000\] d.... ([0-9.]+): ', r't-1\t[000]\td....\t\1:\t', body),
+        'tabs for blanks': body.replace(' ', '\t'),
+        'tabs, quoted': ''.join('>\t' + x.replace(' ', '\t') + '\n' for x in lines),
+        'no newline at the end': body[:-1],
+        'no newline at the end, CRLF': body.replace('\n', '\r\n')[:-1],
+        'a task whose name begins with #': body.replace(' t-1', '#t-1'),
+        'print formats that trace-cmd does not understand': ''.join(
+            x.replace(': ', ': [FAILED TO PARSE] ', 2).replace(': [FAILED TO PARSE] ', ': ', 1) + '\n'
+            for x in raw.splitlines()),
+        'in /dev/kmsg': ''.join(f'4,12{i},100000{i},-,caller=T9;{x}\n' for i, x in enumerate(latency.splitlines())),
+        'by netconsole': ''.join(f'4,12{i},100000{i},-;{x}\n' for i, x in enumerate(latency.splitlines())),
         'no pages in flush events': log(MAP, UNMAP,
                                         'cache_tag_flush_range: dmar0 dmar0[0] type iotlb did 4 '
                                         '[0x10000-0x10fff] addr 0x10000 mask 0x0', psi(4, 0x10000)),
@@ -380,12 +392,24 @@ def formats():
             'dmesg -e': '[Nov28 12:00] [  +0.0{}] ', 'dmesg -T': '[Sat Nov 28 12:00:0{} 2026] ',
             'dmesg -x': 'kern  :warn  : [    1.0{}] ', 'dmesg with ISO dates': '2026-11-28T12:00:00,12345{}+01:00 ',
             'a log of the console': '2026-11-28 12:00:00.12{} | [    1.0{}] ', 'grep -n': '{}:',
-            'several files of trace-cmd': '     trace.dat: '}.items():
+            'several files of trace-cmd': '     trace.dat: ', 'several buffers of trace-cmd': 'alist:          ',
+            'dmesg --color': '\x1b[32m[    1.0{}] \x1b[0m\x1b[1m',
+            'syslog with priorities': '<4>Nov 28 12:00:00 host kernel: [    1.0{}] '}.items():
         text = ''.join(prefix.replace('{}', str(i)) + x + '\n' for i, x in enumerate(lines))
         shows(name, text, '[x["name"] for x in d["by"]["task"]] == ["t"] and d["commands"]["iotlb"] == 1',
               verb='cost')
     shows('a task with a colon in its name', body.replace(' t-1', ' tmux: server-1'),
           '[x["name"] for x in d["by"]["task"]] == ["tmux: server"]', verb='cost')
+    out = run(body[:-1])
+    check('no newline at the end: a warning', out.returncode == 0 and
+          re.search(rb':3: expected a newline at the end, or the log is truncated', out.stderr), out)
+    # What is cut is refused, or said to be, wherever the log ends.
+    for name, text in (('plain', body), ('quoted', ''.join(f'> {x}\n' for x in lines)),
+                       ('perf script', text_of('perf-script'))):
+        ends = [text[:n].rsplit('\n', 1)[-1] for n in range(1, len(text))]
+        quiet = [end for n, end in enumerate(ends, 1) if end.strip('> ') and
+                 (out := run(text[:n])).returncode != 2 and b'truncated' not in out.stderr]
+        check(f'a log that is cut anywhere: {name}', not quiet, quiet)
     replays('gzip', gzip.compress(body.encode()), one)
     replays('gzip from a pipe', gzip.compress(body.encode()), one, pipe=True)
     replays('gzip on standard input', gzip.compress(body.encode()), one, stdin=True)
@@ -414,6 +438,14 @@ def formats():
     refused('trace.dat from a pipe', b'\x17\x08\x44tracing6\0', r':1: .*pipe', pipe=True,
             env={'PATH': programs + ':' + os.environ['PATH']})
     refused('perf.data on standard input', b'PERFILE2' + bytes(100), r'<stdin>:1: ', stdin=True)
+    dat = b'\x17\x08\x44tracing6\0' + bytes(100)
+    for name, packed, inner in (('gzip of xz', gzip.compress(lzma.compress(body.encode())), 'an xz file'),
+                                ('xz of trace.dat', lzma.compress(dat), 'a trace.dat'),
+                                ('gzip of perf.data', gzip.compress(b'PERFILE2' + bytes(100)), 'a perf.data')):
+        refused(name, packed, f':1: expected text, found {inner}')
+    refused('gzip of nothing', gzip.compress(b''), r':1: .*gzip prints nothing')
+    refused('zip', b'PK\x03\x04' + bytes(100), r':1: .*unzip -p')
+    refused('what was not written before a crash', body + '\0' * 4096, r':4: .*NUL')
     refused('lz4', b'\x04\x22\x4d\x18' + bytes(100), r':1: .*lz4 -d')
     refused('perf.data', b'PERFILE2' + bytes(100), r':1: .*perf\.data.*perf script -i')
     refused('a line that is none, in a plain log, after a marker that says kernel:',
@@ -443,6 +475,10 @@ def formats():
             ('perf trace', '     0.001 ( 0.000 ms): dd/12 iommu:map(iova: 1, paddr: 2, size: 3)\n', 'perf script -F'),
             ('function_graph', f' 0)               |  /* {MAP} */\n', 'nop tracer'),
             ('UTF-16', body.encode('utf-16'), 'iconv'),
+            ('UTF-16, the other way', body.encode('utf-16-be'), 'iconv'),
+            ('no-break spaces', body.replace(' ', '\xa0'), 'no-break spaces'),
+            ('perf script without the task', re.sub(r'^t +', '', perf, flags=re.M).replace('1/1', ''), 'perf script -F'),
+            ('perf script without times', re.sub(r'1\.00000\d: ', '', perf), 'perf script -F'),
             ('a mail that is not decoded', body.replace('=', '=3D'), 'Save its text'),
             ('a line that a mail has wrapped', '> ' + lines[0].replace(' paddr', '\n> paddr') + '\n', 'wrapped')):
         refused(f'{name}: says what it is', text, f':[0-9]+: expected .*{hint}')
@@ -547,6 +583,10 @@ def names():
         check(f'names are safe: show {args}', out.returncode == 0 and b'\x1b' not in out.stdout and
               out.stdout.decode() and b'\\x' in out.stdout, out)
     shows('and JSON is JSON', body, 'r"\\xff" in d["domains"][0]["groups"][0]["attachments"][0]["device"]')
+    for verb in ('replay', 'show', 'cost'):
+        out = run(body + log(dsi(4), step=1), '--json', verb=verb, name='x\udcff.txt')
+        check(f'names of files, too: {verb}', out.returncode == 0 and
+              json.loads(out.stdout.decode())['file'].endswith('x\\xff.txt'), out)
     out = run('### RUN a\x1b]0;b\n' + log(dsi(4)), name='x\x1b[1m.txt')
     check('a run and a file of such a name', out.returncode == 0 and b'\x1b' not in out.stdout, out)
     out = run('x', name='x\x1b[1m.txt')
@@ -568,6 +608,22 @@ def manners():
     out = run(trace('smmuv3-vfio-1-2-4-8dev'), '-v')
     numbers = [int(x) for x in re.findall(rb'^  line (\d+) ', out.stdout, re.M)]
     check('-v in the order of the log, SMMUv3', len(numbers) > 40 and numbers == sorted(numbers), numbers)
+    for closed in ('>&-', '<&- >&-', '>&- 2>&-'):
+        for verb in ('replay', 'cost --html', 'show', 'demo', '--help'):
+            file = good if verb not in ('demo', '--help') else ''
+            out = subprocess.run(['sh', '-c', f'exec "$0" {verb} {file} {closed}', alist], capture_output=True)
+            check(f'alist {verb} {closed}', out.returncode == 2 and (b'cannot write' in out.stderr or '2>' in closed),
+                  out)
+    out = subprocess.run(['sh', '-c', 'exec "$0" replay - <&-', alist], capture_output=True)
+    check('standard input is closed', out.returncode == 2 and b'cannot open' in out.stderr, out)
+    out = run(log(dsi(4))[:-1])
+    quiet = subprocess.run(['sh', '-c', 'exec "$0" replay "$1" 2>&-', alist, os.path.join(tmp, 'log.txt')],
+                           capture_output=True)
+    check('standard error is closed: messages are in no file', quiet.stdout == out.stdout and out.stderr, quiet)
+    out = subprocess.run(['sh', '-c', 'trap "" PIPE; "$0" replay -v "$1"; echo $? >&2', alist,
+                          os.path.join(traces, 'amd-vfio-1-2-4-8dev.txt')], stdout=os.open(os.path.join(tmp, 'log.txt'), 0),
+                         stderr=subprocess.PIPE)
+    check('what cannot be written is told once', out.stderr.count(b'cannot write') == 1 and out.stderr.endswith(b'2\n'), out)
     for directory in ('/nonexistent', '/proc'):
         out = run(log(dsi(4)), env={'TMPDIR': directory})
         check(f'TMPDIR={directory}', out.returncode == 2 and not out.stdout, out)

@@ -13,6 +13,7 @@
 #include "model/model.h"
 
 struct trace;
+struct trace_event;
 
 enum alist_exit {
 	ALIST_OK,
@@ -36,6 +37,11 @@ void alist_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* NULL after alist_error(). */
 struct trace *alist_open(const char *path);
+/*
+ * As trace_next(), with a bar on standard error if that is a terminal. Return: -1 after
+ * alist_error(); a log that ends well may have had a warning by it.
+ */
+int alist_next(struct trace *trace, const char *path, struct trace_event *event);
 
 /*
  * A place for output that is not whole yet, of any size: a temporary file.
@@ -52,8 +58,5 @@ const char *alist_vendor(enum model_vendor vendor);
 
 /* Whether to write escape sequences to @to: a terminal, and NO_COLOR not set. */
 bool alist_colour(FILE *to);
-
-/* A bar on standard error, if that is a terminal; cheap to call. @done: takes it away. */
-void alist_progress(const struct trace *trace, const char *path, bool done);
 
 #endif /* ALIST_ALIST_H */

@@ -10,7 +10,7 @@
 #include "trace.h"
 
 /*
- * A cursor over the line. Each of these advances over what it names, or leaves
+ * A cursor over the line, in which all blanks are ' '. Each of these advances over what it names, or leaves
  * the cursor alone and returns false.
  */
 struct cursor {
@@ -25,7 +25,7 @@ static inline bool is_digit(char c)
 
 static inline void skip_blanks(struct cursor *c)
 {
-	while (c->p < c->end && (*c->p == ' ' || *c->p == '\t'))
+	while (c->p < c->end && *c->p == ' ')
 		c->p++;
 }
 
@@ -110,7 +110,7 @@ static inline bool at_end(struct cursor *c)
 /* What was read is the whole word: nothing follows, or a blank. */
 static inline bool word_ends(const struct cursor *c)
 {
-	return c->p == c->end || *c->p == ' ' || *c->p == '\t';
+	return c->p == c->end || *c->p == ' ';
 }
 
 static inline bool decimal32(struct cursor *c, uint32_t *value)
@@ -155,7 +155,7 @@ static inline bool field(struct cursor *c, const char *name)
 		const char *p = sign - len;
 
 		if (sign - c->p >= len && !memcmp(p, name, len) &&
-		    (p == c->p || p[-1] == ' ' || p[-1] == '\t')) {
+		    (p == c->p || p[-1] == ' ')) {
 			c->p = sign + 1;
 			return true;
 		}

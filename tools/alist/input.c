@@ -34,6 +34,7 @@ static const struct format {
 	  "perf script -i perf.data > trace.txt" },
 	{ "a bzip2 file", "BZh", 3, { NULL }, "bzip2 -d" },
 	{ "an lz4 file", "\x04\x22\x4d\x18", 4, { NULL }, "lz4 -d" },
+	{ "a zip file", "PK\x03\x04", 4, { NULL }, "unzip -p" },
 	{ "an ELF file", "\x7f" "ELF", 4, { NULL }, "alist record" },
 };
 
@@ -194,6 +195,18 @@ fail:
 	n = errno;
 	input_close(input);
 	errno = n;
+	return -1;
+}
+
+int input_check(struct input *input, const char *text, size_t n)
+{
+	const struct format *format = input->program ? format_of(text, n) : NULL;
+
+	if (!format)
+		return 0;
+	snprintf(input->error, sizeof(input->error),
+		 "expected text, found %s in what %s prints: unpack it and give %s", format->name,
+		 input->program, format->argv[0] ? "the file" : "its text");
 	return -1;
 }
 

@@ -21,6 +21,8 @@ struct input {
 
 /* @path: "-" is standard input. Return: 0, -1 with @input->error or errno. */
 int input_open(struct input *input, const char *path);
+/* The first @n bytes of the text: not another packed file. Return: 0, -1 with @error. */
+int input_check(struct input *input, const char *text, size_t n);
 /* At the end of the text. Return: 0, -1 with @error if a program failed. */
 int input_finish(struct input *input);
 /* At any time. */

@@ -7,6 +7,7 @@
  * 0 done, 1 a check failed, 2 bad usage or input.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -76,6 +77,19 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	return ARGP_ERR_UNKNOWN;
 }
 
+/*
+ * If one of the first three is closed, a file would get its number, and a message would go
+ * into that. What is read or written there fails instead.
+ */
+static void hold_standard_files(void)
+{
+	int fd;
+
+	for (fd = 0; fd < 3; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			open("/dev/null", fd ? O_RDONLY : O_WRONLY);
+}
+
 /* Also what --help prints was written, or the exit status says so. */
 static void check_output(void)
 {
@@ -95,6 +109,7 @@ int main(int argc, char **argv)
 	int i, ret, n = 0;
 	char **sub;
 
+	hold_standard_files();
 	argp_err_exit_status = ALIST_BAD;
 	atexit(check_output);
 	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &args);

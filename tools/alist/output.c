@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -13,6 +14,55 @@
 
 #include "alist.h"
 #include "trace.h"
+
+#define BAR_WIDTH	25
+#define BAR_NS		100000000
+#define BAR_BYTES	(UINT64_C(1) << 18)
+
+static bool bar_shown;
+
+static void hide_progress(void)
+{
+	if (bar_shown)
+		fprintf(stderr, "\r\033[K");
+	bar_shown = false;
+}
+
+/* Cheap to call. */
+static void show_progress(const struct trace *trace, const char *path)
+{
+	static const char *const turn = "-\\|/";
+	static uint64_t shown, looked;
+	static unsigned int turns;
+	uint64_t size = trace_size(trace), position = trace_position(trace), now;
+	struct timespec ts;
+	char name[41];
+	unsigned int percent, i;
+
+	if (position >= looked && position - looked < BAR_BYTES)
+		return;
+	looked = position;
+	if (!isatty(STDERR_FILENO))
+		return;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	now = ts.tv_sec * UINT64_C(1000000000) + ts.tv_nsec;
+	if (now - shown < BAR_NS)
+		return;
+	shown = now;
+	bar_shown = true;
+	trace_clean(name, sizeof(name), path, strlen(path));
+	if (!size) {
+		/* A pipe: how much there is to come is not known. */
+		fprintf(stderr, "\r%s [%c] %" PRIu64 " MiB", name, turn[turns++ % 4],
+			position >> 20);
+		return;
+	}
+	percent = position >= size ? 100 : position * 100 / size;
+	fprintf(stderr, "\r%s [", name);
+	for (i = 0; i < BAR_WIDTH; i++)
+		fputc(i < percent * BAR_WIDTH / 100 ? '#' : ' ', stderr);
+	fprintf(stderr, "] %3u%%", percent);
+}
 
 void alist_error(const char *fmt, ...)
 {
@@ -24,6 +74,7 @@ void alist_error(const char *fmt, ...)
 	va_end(ap);
 	trace_clean(clean, sizeof(clean), text, strlen(text));
 	fflush(stdout);
+	hide_progress();
 	fprintf(stderr, "alist: %s\n", clean);
 }
 
@@ -39,6 +90,22 @@ struct trace *alist_open(const char *path)
 	else
 		alist_error("%s: cannot open: %s", path, strerror(errno));
 	return NULL;
+}
+
+int alist_next(struct trace *trace, const char *path, struct trace_event *event)
+{
+	int more = trace_next(trace, event);
+
+	if (more > 0) {
+		show_progress(trace, path);
+		return more;
+	}
+	hide_progress();
+	if (more < 0)
+		alist_error("%s", trace_error(trace));
+	else if (trace_warning(trace)[0])
+		alist_error("warning: %s", trace_warning(trace));
+	return more;
 }
 
 static const char *spool_dir(void)
@@ -89,9 +156,16 @@ int alist_publish(FILE *spool, FILE *to)
 	while ((n = fread(buf, 1, sizeof(buf), spool)))
 		if (fwrite(buf, 1, n, to) != n) {
 			alist_error("cannot write: %s", strerror(errno));
+			/* It has been told. */
+			__fpurge(to);
+			clearerr(to);
 			return -1;
 		}
-	return ferror(spool) ? -1 : 0;
+	if (ferror(spool)) {
+		alist_error("cannot read a temporary file: %s", strerror(errno));
+		return -1;
+	}
+	return 0;
 }
 
 const char *alist_vendor(enum model_vendor vendor)
@@ -111,48 +185,4 @@ bool alist_colour(FILE *to)
 	const char *no = getenv("NO_COLOR");
 
 	return isatty(fileno(to)) && !(no && *no);
-}
-
-#define BAR_WIDTH	25
-#define BAR_NS		100000000
-#define BAR_BYTES	(UINT64_C(1) << 18)
-
-void alist_progress(const struct trace *trace, const char *path, bool done)
-{
-	static const char *const turn = "-\\|/";
-	static uint64_t shown, looked;
-	static unsigned int turns;
-	uint64_t size = trace_size(trace), position = trace_position(trace), now;
-	struct timespec ts;
-	char name[41];
-	unsigned int percent, i;
-
-	if (!done && position >= looked && position - looked < BAR_BYTES)
-		return;
-	looked = position;
-	if (!isatty(STDERR_FILENO))
-		return;
-	if (done) {
-		if (shown)
-			fprintf(stderr, "\r\033[K");
-		shown = 0;
-		return;
-	}
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	now = ts.tv_sec * UINT64_C(1000000000) + ts.tv_nsec;
-	if (now - shown < BAR_NS)
-		return;
-	shown = now;
-	trace_clean(name, sizeof(name), path, strlen(path));
-	if (!size) {
-		/* A pipe: how much there is to come is not known. */
-		fprintf(stderr, "\r%s [%c] %" PRIu64 " MiB", name, turn[turns++ % 4],
-			position >> 20);
-		return;
-	}
-	percent = position >= size ? 100 : position * 100 / size;
-	fprintf(stderr, "\r%s [", name);
-	for (i = 0; i < BAR_WIDTH; i++)
-		fputc(i < percent * BAR_WIDTH / 100 ? '#' : ' ', stderr);
-	fprintf(stderr, "] %3u%%", percent);
 }

@@ -560,12 +560,9 @@ static int profile_read(struct collector *c, const char *path)
 	int more, ret = 0, i;
 
 	do {
-		more = trace_next(c->trace, &event);
-		if (more < 0) {
-			alist_progress(c->trace, path, true);
-			alist_error("%s", trace_error(c->trace));
+		more = alist_next(c->trace, path, &event);
+		if (more < 0)
 			return -1;
-		}
 		if (more)
 			line = event.line;
 		if (trace_note(c->trace)[0] && !p->note[0])
@@ -575,9 +572,7 @@ static int profile_read(struct collector *c, const char *path)
 		ret = rebuild_event(c->rebuild, more ? &event : NULL);
 		if (more && !ret)
 			collect(c, &event);
-		alist_progress(c->trace, path, false);
 	} while (more && !ret);
-	alist_progress(c->trace, path, true);
 	if (ret) {
 		alist_error("%s:%" PRIu64 ": %s", path, line, c->failed ?
 			    "out of memory" : rebuild_error(c->rebuild));

@@ -739,18 +739,13 @@ static int replay_log(struct replay *replay, struct trace *trace, const char *pa
 	int ret, more;
 
 	do {
-		more = trace_next(trace, &event);
-		if (more < 0) {
-			alist_progress(trace, path, true);
-			alist_error("%s", trace_error(trace));
+		more = alist_next(trace, path, &event);
+		if (more < 0)
 			return ALIST_BAD;
-		}
 		if (more)
 			line = event.line;
 		ret = rebuild_event(replay->rebuild, more ? &event : NULL);
-		alist_progress(trace, path, false);
 	} while (!ret && more);
-	alist_progress(trace, path, true);
 	if (ret) {
 		alist_error("%s:%" PRIu64 ": %s", path, line,
 			    replay->no_memory ? "out of memory" :

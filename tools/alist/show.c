@@ -6,7 +6,6 @@
  * invalidation command serves stand together. What the log does not say is marked.
  */
 #include <ctype.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <json-c/json.h>
 #include <stdlib.h>
@@ -256,10 +255,11 @@ static int show_log(struct show *show, struct rebuild *rebuild, struct trace *tr
 	const struct options *options = show->options;
 	struct json_object *object, *pending;
 	struct trace_event event;
+	char path[4096];
 	int more, ret = 0;
 	bool done = false;
 
-	while ((more = trace_next(trace, &event)) > 0) {
+	while ((more = alist_next(trace, options->file, &event)) > 0) {
 		/* The rest is read all the same: the log has to be sound. */
 		done |= options->at && event.type != TRACE_RUN &&
 			event.type != TRACE_LOST &&
@@ -269,13 +269,9 @@ static int show_log(struct show *show, struct rebuild *rebuild, struct trace *tr
 			ret = rebuild_event(rebuild, &event);
 		if (ret)
 			break;
-		alist_progress(trace, options->file, false);
 	}
-	alist_progress(trace, options->file, true);
-	if (more < 0) {
-		alist_error("%s", trace_error(trace));
+	if (more < 0)
 		return ALIST_BAD;
-	}
 	if (!ret)
 		ret = rebuild_event(rebuild, NULL);
 	if (ret) {
@@ -299,8 +295,8 @@ static int show_log(struct show *show, struct rebuild *rebuild, struct trace *tr
 		fprintf(show->out, "}\n");
 	if (options->json) {
 		object = json_object_new_object();
-		json_object_object_add(object, "file",
-				       json_object_new_string(options->file));
+		trace_clean(path, sizeof(path), options->file, strlen(options->file));
+		json_object_object_add(object, "file", json_object_new_string(path));
 		if (show->machine && show->machine->vendor < MODEL_VENDORS)
 			json_object_object_add(object, "vendor",
 				json_object_new_string(alist_vendor(show->machine->vendor)));
@@ -333,10 +329,8 @@ static int show_file(const struct options *options)
 		goto out;
 	}
 	ret = show_log(&show, rebuild, trace);
-	if (ret == ALIST_OK && alist_publish(show.out, stdout)) {
-		alist_error("cannot write: %s", strerror(errno));
+	if (ret == ALIST_OK && alist_publish(show.out, stdout))
 		ret = ALIST_BAD;
-	}
 out:
 	rebuild_destroy(rebuild);
 	if (show.out)

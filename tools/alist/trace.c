@@ -18,6 +18,7 @@
  */
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,11 +40,13 @@ struct trace {
 	uint64_t position;
 	uint64_t line;
 	char error[512];
+	char warning[512];
 
 	char *buffer;			/* [start, end) is not yet parsed */
 	size_t start;
 	size_t end;
 	bool eof;
+	bool unended;			/* the last line has no newline */
 
 	/* Since the run began. */
 	bool any_event;
@@ -115,19 +118,28 @@ bool trace_clean(char *to, size_t size, const char *s, size_t len)
 	return i == len;
 }
 
+/* "FILE:LINE: ..", of the line at hand. Return: -1 */
+__attribute__((format(printf, 2, 3)))
 static int fail(struct trace *trace, const char *fmt, ...)
 {
 	va_list ap;
 	int n;
 
-	n = snprintf(trace->error, sizeof(trace->error), "%s:%llu: ",
-		     trace->path, (unsigned long long)trace->line);
+	n = snprintf(trace->error, sizeof(trace->error), "%s:%" PRIu64 ": ", trace->path,
+		     trace->line);
 	if (n < 0 || (size_t)n >= sizeof(trace->error))
 		return -1;
 	va_start(ap, fmt);
 	vsnprintf(trace->error + n, sizeof(trace->error) - n, fmt, ap);
 	va_end(ap);
 	return -1;
+}
+
+/* What mails and editors made of blanks. */
+static void tabs_to_blanks(char *p, char *end)
+{
+	while ((p = memchr(p, '\t', end - p)))
+		*p++ = ' ';
 }
 
 struct trace *trace_open(const char *path, char *error, size_t size)
@@ -158,6 +170,7 @@ struct trace *trace_open(const char *path, char *error, size_t size)
 	}
 	memcpy(trace->buffer, trace->input.head, trace->input.head_len);
 	trace->end = trace->input.head_len;
+	tabs_to_blanks(trace->buffer, trace->buffer + trace->end);
 	return trace;
 fail:
 	saved = errno;
@@ -199,62 +212,75 @@ const char *trace_note(const struct trace *trace)
 	return trace->note;
 }
 
-/* One line without its newline. Return: 1, 0 at the end, -1. */
+const char *trace_warning(const struct trace *trace)
+{
+	return trace->warning;
+}
+
+/* More of the log. Return: 0, also at its end; -1. */
+static int fill(struct trace *trace)
+{
+	size_t len = trace->end - trace->start;
+	bool first = !trace->position && !len;
+	ssize_t n;
+
+	if (trace->start) {
+		memmove(trace->buffer, trace->buffer + trace->start, len);
+		trace->start = 0;
+		trace->end = len;
+	}
+	do {
+		n = read(trace->input.fd, trace->buffer + len, BUFFER_SIZE - len);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0) {
+		trace->line++;
+		return fail(trace, "cannot read: %s", strerror(errno));
+	}
+	trace->eof = n == 0;
+	if ((trace->eof && input_finish(&trace->input)) ||
+	    (first && input_check(&trace->input, trace->buffer, n))) {
+		trace->line++;
+		return fail(trace, "%s", trace->input.error);
+	}
+	tabs_to_blanks(trace->buffer + len, trace->buffer + len + n);
+	trace->end += n;
+	return 0;
+}
+
+/* One line without its end, which may be missing from the last. Return: 1, 0 at the end, -1. */
 static int next_line(struct trace *trace, struct trace_text *line)
 {
+	const char *newline;
 	size_t seen = 0;
 
-	*line = (struct trace_text){ NULL, 0 };
 	for (;;) {
-		char *from = trace->buffer + trace->start;
+		const char *from = trace->buffer + trace->start;
 		size_t len = trace->end - trace->start;
-		char *newline = memchr(from + seen, '\n', len - seen);
-		ssize_t n;
 
-		if (newline) {
-			line->s = from;
-			line->len = newline - from;
-			trace->start += line->len + 1;
-			trace->position += line->len + 1;
-			trace->line++;
-			if (line->len && line->s[line->len - 1] == '\r')
-				line->len--;
-			if (line->len < TRACE_LINE_MAX)
-				return 1;
-			len = line->len;
-		} else if (len < TRACE_LINE_MAX) {
-			if (trace->eof && !len)
-				return 0;
-			if (trace->eof) {
-				trace->line++;
-				return fail(trace, "expected a whole line, the log ends in the middle of one: truncated?");
-			}
-			seen = len;
-			if (trace->start) {
-				memmove(trace->buffer, from, len);
-				trace->start = 0;
-				trace->end = len;
-			}
-			do {
-				n = read(trace->input.fd, trace->buffer + trace->end,
-					 BUFFER_SIZE - trace->end);
-			} while (n < 0 && errno == EINTR);
-			if (n < 0) {
-				trace->line++;
-				return fail(trace, "cannot read: %s", strerror(errno));
-			}
-			trace->eof = n == 0;
-			if (trace->eof && input_finish(&trace->input)) {
-				trace->line++;
-				return fail(trace, "%s", trace->input.error);
-			}
-			trace->end += n;
-			continue;
-		} else {
-			trace->line++;
-		}
-		return fail(trace, "expected a line of less than %u bytes", TRACE_LINE_MAX);
+		newline = memchr(from + seen, '\n', len - seen);
+		*line = (struct trace_text){ from, newline ? (size_t)(newline - from) : len };
+		if (newline || trace->eof || len >= TRACE_LINE_MAX)
+			break;
+		seen = len;
+		if (fill(trace))
+			return -1;
 	}
+	if (!newline && !line->len)
+		return 0;
+	trace->line++;
+	if (line->len >= TRACE_LINE_MAX)
+		return fail(trace, "expected a line of less than %u bytes", TRACE_LINE_MAX);
+	trace->unended = !newline;
+	trace->start += line->len + !!newline;
+	trace->position += line->len + !!newline;
+	/* Of Windows, or of a serial line. */
+	while (line->len && line->s[line->len - 1] == '\r')
+		line->len--;
+	while (line->len && line->s[0] == '\r') {
+		line->s++;
+		line->len--;
+	}
+	return 1;
 }
 
 static enum trace_context context_of(const struct trace_text *flags)
@@ -343,9 +369,9 @@ no:
 /* From @start to @end, without the blanks around it. */
 static struct trace_text trimmed(const char *start, const char *end)
 {
-	while (start < end && (*start == ' ' || *start == '\t'))
+	while (start < end && *start == ' ')
 		start++;
-	while (start < end && (end[-1] == ' ' || end[-1] == '\t'))
+	while (start < end && end[-1] == ' ')
 		end--;
 	return (struct trace_text){ start, end - start };
 }
@@ -529,7 +555,10 @@ static bool skip_bracket(struct cursor *c)
 	return true;
 }
 
-/* "12:", "trace.dat: " of grep and of trace-cmd report -i; not "tmux: ", which is a task. */
+/*
+ * "12:", "trace.dat: ", "buffer:   " of grep and of trace-cmd report, of several files or
+ * buffers; not "tmux: server", which is a task.
+ */
 static bool skip_source(struct cursor *c)
 {
 	struct cursor at = *c;
@@ -540,7 +569,40 @@ static bool skip_source(struct cursor *c)
 		return false;
 	while (digits < name.len && is_digit(name.s[digits]))
 		digits++;
-	if (digits < name.len && (*at.p != ' ' || !memchr(name.s, '.', name.len)))
+	if (digits < name.len && !literal(&at, "  ") &&
+	    !(memchr(name.s, '.', name.len) && literal(&at, " ")))
+		return false;
+	*c = at;
+	return true;
+}
+
+/* "\033[32m" of dmesg --color */
+static bool skip_colour(struct cursor *c)
+{
+	struct cursor at = *c;
+
+	if (!literal(&at, "\x1b["))
+		return false;
+	while (at.p < at.end && (is_digit(*at.p) || *at.p == ';'))
+		at.p++;
+	if (!literal(&at, "m"))
+		return false;
+	*c = at;
+	return true;
+}
+
+/* "4,1234,438308478,-;", "4,1234,438308478,-,caller=T9;" of /dev/kmsg and netconsole. */
+static bool skip_kmsg(struct cursor *c)
+{
+	struct cursor at = *c;
+	uint64_t n;
+
+	if (!decimal(&at, &n) || !literal(&at, ",") || !decimal(&at, &n) ||
+	    !literal(&at, ",") || !decimal(&at, &n) || !literal(&at, ","))
+		return false;
+	while (at.p < at.end && *at.p != ' ' && *at.p != ';')
+		at.p++;
+	if (!literal(&at, ";"))
 		return false;
 	*c = at;
 	return true;
@@ -575,7 +637,7 @@ static bool skip_prefix(struct cursor *c)
 			if (!decimal(&at, &n) || !literal(&at, ">"))
 				return c->p != start;
 		} else if (!literal(&at, "| ") && !skip_bracket(&at) && !skip_date(&at) &&
-			   !skip_source(&at)) {
+			   !skip_source(&at) && !skip_kmsg(&at) && !skip_colour(&at)) {
 			return c->p != start;
 		}
 		*c = at;
@@ -651,9 +713,8 @@ static int finish_run(struct trace *trace)
 {
 	if (trace->entries < trace->announced && !trace->lost)
 		return fail(trace,
-			    "expected %llu events, as the header says, the log ends after %llu: truncated?",
-			    (unsigned long long)trace->announced,
-			    (unsigned long long)trace->entries);
+			    "expected %" PRIu64 " events, as the header says, the log ends after %" PRIu64 ": truncated?",
+			    trace->announced, trace->entries);
 	trace->overwritten = 0;
 	trace->any_event = false;
 	trace->lost = false;
@@ -706,9 +767,8 @@ static int check_time(struct trace *trace, const struct trace_event *event)
 		earliest = trace->newest_ns - MERGE_SLACK_NS;
 	if (event->ns < earliest)
 		return fail(trace,
-			    "expected a time not before %llu.%09llu: events out of order",
-			    (unsigned long long)earliest / 1000000000,
-			    (unsigned long long)earliest % 1000000000);
+			    "expected a time not before %" PRIu64 ".%09" PRIu64 ": events out of order",
+			    earliest / 1000000000, earliest % 1000000000);
 	trace->cpu[event->cpu].ns = event->ns;
 	if (event->ns > trace->newest_ns)
 		trace->newest_ns = event->ns;
@@ -768,6 +828,11 @@ static bool has_event(struct cursor c)
 	return false;
 }
 
+static int not_an_event(struct trace *trace, const char *hint)
+{
+	return fail(trace, "expected 'TASK-PID [CPU] FLAGS TIME: EVENT: ..'%s", hint);
+}
+
 static int parse_event(struct trace *trace, struct cursor *c,
 		       struct trace_event *event)
 {
@@ -786,8 +851,11 @@ static int parse_event(struct trace *trace, struct cursor *c,
 	if (trace->perf && decimal(c, &period))
 		skip_blanks(c);
 	if (!word(c, '\0', &name) || name.len < 2 || name.s[name.len - 1] != ':')
-		return 1;
+		return trace->unended ? not_an_event(trace, "") : 1;
 	name.len--;
+	skip_blanks(c);
+	/* trace-cmd report, of a print format that it does not understand: raw fields. */
+	literal(c, "[FAILED TO PARSE]");
 	form = event_find(&name);
 	if ((!form || form->type == TRACE_QUIET) && has_event(*c))
 		return fail(trace, "expected a line for each event, '%.*s' goes on with another",
@@ -815,13 +883,10 @@ static const char *hint_of(const struct trace_text *line)
 	if (contains(line, "/* ") || contains(line, "() {"))
 		return " (function_graph? Record with the nop tracer: echo nop > current_tracer)";
 	if (contains(line, "iommu:"))
-		return " (perf without the CPU? perf script -F comm,pid,tid,cpu,time,event,trace)";
+		return " (perf without one of its fields? perf script -F comm,pid,tid,cpu,time,event,trace)";
+	if (contains(line, "\xc2\xa0"))
+		return " (no-break spaces of a web page? sed 's/\\xc2\\xa0/ /g')";
 	return "";
-}
-
-static int not_an_event(struct trace *trace, const char *hint)
-{
-	return fail(trace, "expected 'TASK-PID [CPU] FLAGS TIME: EVENT: ..'%s", hint);
 }
 
 /* Between the events of a log that is in a mail, in the kernel's log, or of perf. */
@@ -829,10 +894,13 @@ static int foreign(struct trace *trace, const struct trace_text *line)
 {
 	if (has_event((struct cursor){ line->s, line->s + line->len }))
 		return not_an_event(trace, hint_of(line));
+	/* What a log that was cut ends in. */
+	if (trace->unended && memchr(line->s, '[', line->len))
+		return not_an_event(trace, "");
 	if (trace->embedded || trace->free_text)
 		return 0;
 	/* The frames of a call chain are indented. */
-	if (trace->perf && line->len && (line->s[0] == ' ' || line->s[0] == '\t'))
+	if (trace->perf && line->len && line->s[0] == ' ')
 		return 0;
 	if (!trace->any_event && !trace->ours) {
 		/* A mail may begin with anything; what comes next decides. */
@@ -854,6 +922,22 @@ static int check_foreign(struct trace *trace)
 	return not_an_event(trace, trace->foreign_hint);
 }
 
+/* Every other byte is a NUL. */
+static bool is_utf16(const struct trace_text *line)
+{
+	size_t n = 0, i;
+
+	for (i = 0; i < line->len; i++)
+		n += !line->s[i];
+	return n >= line->len / 4 && n <= line->len / 2 + 1;
+}
+
+/* Not a task whose name begins with a '#'. */
+static bool is_comment(const struct trace_text *line)
+{
+	return line->s[0] == '#' && (line->len == 1 || line->s[1] == ' ' || line->s[1] == '#');
+}
+
 /* Return: as trace_next(), or -2 for a line that holds nothing. */
 static int parse_line(struct trace *trace, const struct trace_text *line,
 		      struct trace_event *event)
@@ -862,11 +946,12 @@ static int parse_line(struct trace *trace, const struct trace_text *line,
 	struct trace_text rest;
 	int ret;
 
-	if (memchr(line->s, '\0', line->len))
-		return fail(trace, "expected text, found a NUL byte (UTF-16? iconv -f UTF-16 -t UTF-8)");
 	if (!line->len)
 		return -2;
-	if (line->s[0] != '#' && parse_frame(trace, &c, event)) {
+	if (memchr(line->s, '\0', line->len))
+		return fail(trace, "expected text, found a NUL byte%s", is_utf16(line) ?
+			    " (UTF-16? iconv -f UTF-16 -t UTF-8)" : ": a binary file?");
+	if (!is_comment(line) && parse_frame(trace, &c, event)) {
 		struct cursor task = { event->task.s, event->task.s + event->task.len };
 
 		/* What is before the line was read as a part of the task's name. */
@@ -908,7 +993,9 @@ static int at_log_end(struct trace *trace)
 		return -1;
 	if (!trace->line) {
 		trace->line = 1;
-		return fail(trace, "expected an ftrace log, the file is empty");
+		return fail(trace, "expected an ftrace log, %s%s", trace->input.program ?
+			    trace->input.program : "the file",
+			    trace->input.program ? " prints nothing" : " is empty");
 	}
 	if (!trace->ours) {
 		if (check_foreign(trace))
@@ -917,6 +1004,20 @@ static int at_log_end(struct trace *trace)
 			    "expected iommu:*, intel_iommu:*, amdcmd, smmucmd or riscvcmd events, the log has none");
 	}
 	return 0;
+}
+
+/* The last line may be cut, even if it reads well: in the middle of a number. */
+static void unended(struct trace *trace, int ret)
+{
+	static const char cut[] = "the log ends in the middle of this line: truncated?";
+	size_t len = strlen(trace->error);
+
+	if (ret == -1)
+		snprintf(trace->error + len, sizeof(trace->error) - len, "; %s", cut);
+	else if (ret == 1)
+		snprintf(trace->warning, sizeof(trace->warning),
+			 "%s:%" PRIu64 ": expected a newline at the end, or the log is truncated",
+			 trace->path, trace->line);
 }
 
 int trace_next(struct trace *trace, struct trace_event *event)
@@ -945,6 +1046,8 @@ int trace_next(struct trace *trace, struct trace_event *event)
 			line.len -= 3;
 		}
 		ret = parse_line(trace, &line, event);
+		if (trace->unended)
+			unended(trace, ret);
 	} while (ret == -2);
 	return ret;
 }

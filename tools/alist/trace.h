@@ -126,6 +126,8 @@ bool trace_parse_time(const char *text, uint64_t *seconds_ns, uint64_t *count);
 const char *trace_note(const struct trace *trace);
 /* "FILE:LINE: what was expected". */
 const char *trace_error(const struct trace *trace);
+/* What may be wrong with a log that could be read to its end; "": nothing. */
+const char *trace_warning(const struct trace *trace);
 /* Bytes read so far, and of the whole log (0: not known). */
 uint64_t trace_position(const struct trace *trace);
 uint64_t trace_size(const struct trace *trace);
