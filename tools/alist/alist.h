@@ -35,6 +35,9 @@ int alist_show(int argc, char **argv);
 /* "alist: ..." on standard error, safe to print whatever the names in it are. */
 void alist_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* Tells errno, and forgets what @to (or NULL) still has to write. @name: or NULL */
+void alist_cannot_write(FILE *to, const char *name);
+
 /* NULL after alist_error(). */
 struct trace *alist_open(const char *path);
 /*

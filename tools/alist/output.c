@@ -78,6 +78,16 @@ void alist_error(const char *fmt, ...)
 	fprintf(stderr, "alist: %s\n", clean);
 }
 
+void alist_cannot_write(FILE *to, const char *name)
+{
+	alist_error("%s%scannot write: %s", name ? name : "", name ? ": " : "", strerror(errno));
+	/* It is not tried, nor told, again. */
+	if (to) {
+		__fpurge(to);
+		clearerr(to);
+	}
+}
+
 struct trace *alist_open(const char *path)
 {
 	char error[256];
@@ -155,10 +165,7 @@ int alist_publish(FILE *spool, FILE *to)
 	rewind(spool);
 	while ((n = fread(buf, 1, sizeof(buf), spool)))
 		if (fwrite(buf, 1, n, to) != n) {
-			alist_error("cannot write: %s", strerror(errno));
-			/* It has been told. */
-			__fpurge(to);
-			clearerr(to);
+			alist_cannot_write(to, NULL);
 			return -1;
 		}
 	if (ferror(spool)) {

@@ -206,7 +206,7 @@ static void read_symbols(const struct probes_place *place, struct symbols *symbo
 static int define(const struct probes_place *place, char kind, const char *event,
 		  const char *function, const char *args)
 {
-	char path[128], text[1024];
+	char path[512], text[1024];
 
 	snprintf(path, sizeof(path), "%s/kprobe_events", place->tracefs);
 	snprintf(text, sizeof(text), "%c:%s/%s %s %s\n", kind, place->group, event, function,

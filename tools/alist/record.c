@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <mntent.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -28,6 +29,8 @@
 #include "trace.h"
 
 #define CHECK_BYTES	(UINT64_C(1) << 16)
+/* So long a command may take to end. */
+#define COMMAND_SECONDS	2
 
 struct options {
 	double seconds;			/* 0: until the command ends, or Ctrl-C */
@@ -39,19 +42,21 @@ struct options {
 struct recorder {
 	const struct options *options;
 	const struct vendor_probes *vendor;
-	char tracefs[64];
-	char instance[128];		/* "": not made yet */
+	char tracefs[256];
+	char instance[320];		/* "": not made yet */
 	char group[32];
 	char iommus[256];
 	bool probes;			/* some were made */
 	FILE *out;
-	char *partial;			/* the file's name until it is whole; NULL: stdout */
+	char *path;			/* of the file that it becomes; NULL: none */
+	char *partial;			/* its name until it is whole */
 	/* Text from the first events on, until it has been checked. */
 	char *first;
 	size_t first_len;
 	bool checked;
-	uint64_t bytes, lines, lost;
-	pid_t child;
+	uint64_t lines, lost;
+	pid_t child;			/* the command, while it runs */
+	int status;			/* that it ended with by itself */
 };
 
 static volatile sig_atomic_t interrupted;
@@ -92,21 +97,39 @@ static bool locked_down(void)
 	return strstr(line, "[confidentiality]");
 }
 
+static bool is_tracefs(const char *path)
+{
+	char file[512];
+
+	/* Below debugfs, it is mounted when it is looked at. */
+	snprintf(file, sizeof(file), "%s/trace_pipe", path);
+	return !access(file, F_OK);
+}
+
+/* Where it is mounted, if not at its usual place; or below debugfs. */
 static int find_tracefs(struct recorder *r)
 {
-	static const char *const places[] = {
-		"/sys/kernel/tracing", "/sys/kernel/debug/tracing",
-	};
-	char path[128];
-	size_t i;
+	struct mntent *mount;
+	bool found = false;
+	FILE *mounts;
 
-	for (i = 0; i < 2; i++) {
-		snprintf(path, sizeof(path), "%s/trace_pipe", places[i]);
-		if (!access(path, F_OK)) {
-			snprintf(r->tracefs, sizeof(r->tracefs), "%s", places[i]);
-			return 0;
-		}
+	snprintf(r->tracefs, sizeof(r->tracefs), "/sys/kernel/tracing");
+	if (is_tracefs(r->tracefs))
+		return 0;
+	mounts = setmntent("/proc/self/mounts", "re");
+	while (mounts && !found && (mount = getmntent(mounts))) {
+		bool debugfs = !strcmp(mount->mnt_type, "debugfs");
+
+		if (!debugfs && strcmp(mount->mnt_type, "tracefs"))
+			continue;
+		snprintf(r->tracefs, sizeof(r->tracefs), "%s%s", mount->mnt_dir,
+			 debugfs ? "/tracing" : "");
+		found = is_tracefs(r->tracefs);
 	}
+	if (mounts)
+		endmntent(mounts);
+	if (found)
+		return 0;
 	alist_error("expected tracefs: mount -t tracefs nodev /sys/kernel/tracing (the kernel needs CONFIG_FTRACE)");
 	return -1;
 }
@@ -167,13 +190,15 @@ static void remove_instance(const char *instance)
 {
 	set(instance, "0", "tracing_on");
 	set(instance, "0", "events/enable");
-	rmdir(instance);
+	if (rmdir(instance) && errno != ENOENT)
+		alist_error("warning: %s is left: %s (the next alist record removes it)", instance,
+			    strerror(errno));
 }
 
 /* All probes of groups alist_PID whose process is gone. @own: of this one, too. */
 static void remove_probes(const struct recorder *r, bool own)
 {
-	char path[128], line[1024], gone[256];
+	char path[512], line[1024], gone[256];
 	FILE *events;
 	bool again;
 
@@ -207,7 +232,7 @@ static void remove_probes(const struct recorder *r, bool own)
 /* What earlier ones left that were killed. */
 static void clean_up(const struct recorder *r)
 {
-	char path[512];
+	char path[768];
 	struct dirent *entry;
 	DIR *dir;
 
@@ -258,7 +283,8 @@ static int set_up(struct recorder *r)
 	snprintf(r->group, sizeof(r->group), "alist_%d", getpid());
 	snprintf(r->instance, sizeof(r->instance), "%s/instances/alist-%d", r->tracefs, getpid());
 	if (mkdir(r->instance, 0700)) {
-		alist_error("cannot make an instance of tracefs: %s", strerror(errno));
+		alist_error("cannot make an instance of tracefs: %s%s", strerror(errno),
+			    errno == EPERM ? " (is the kernel locked down?)" : "");
 		r->instance[0] = '\0';
 		return -1;
 	}
@@ -291,41 +317,59 @@ static int set_up(struct recorder *r)
  * Recording
  */
 
-static int open_output(struct recorder *r)
+static int cannot_write(const struct recorder *r)
 {
-	struct utsname name;
-	struct stat st;
-	size_t len = strlen(r->options->output);
+	alist_cannot_write(r->out, r->options->output);
+	return -1;
+}
+
+/* A file that takes the place of the one of that name when it is whole. */
+static int open_partial(struct recorder *r)
+{
+	mode_t mask = umask(0);
 	int fd;
 
-	if (!strcmp(r->options->output, "-")) {
+	umask(mask);
+	/* Behind a link, the file that it leads to. */
+	r->path = realpath(r->options->output, NULL);
+	if (!r->path)
+		r->path = strdup(r->options->output);
+	r->partial = r->path ? malloc(strlen(r->path) + 8) : NULL;
+	if (!r->partial)
+		return cannot_write(r);
+	sprintf(r->partial, "%s.XXXXXX", r->path);
+	fd = mkstemp(r->partial);
+	if (fd < 0)
+		return cannot_write(r);
+	r->out = fdopen(fd, "w");
+	if (!r->out || fchmod(fd, 0666 & ~mask))
+		return cannot_write(r);
+	return 0;
+}
+
+static int open_output(struct recorder *r)
+{
+	const char *output = r->options->output;
+	struct stat st;
+
+	if (!strcmp(output, "-")) {
 		r->out = stdout;
-	} else if (!stat(r->options->output, &st) && !S_ISREG(st.st_mode)) {
-		/* A port or a pipe: nothing to put in its place. */
-		r->out = fopen(r->options->output, "we");
-		if (!r->out) {
-			alist_error("%s: cannot write: %s", r->options->output, strerror(errno));
-			return -1;
-		}
-	} else {
-		r->partial = malloc(len + 8);
-		if (!r->partial)
-			return -1;
-		sprintf(r->partial, "%s.XXXXXX", r->options->output);
-		fd = mkstemp(r->partial);
-		r->out = fd < 0 ? NULL : fdopen(fd, "w");
-		if (!r->out) {
-			alist_error("%s: cannot write: %s", r->options->output, strerror(errno));
-			free(r->partial);
-			r->partial = NULL;
-			return -1;
-		}
-		fchmod(fd, 0644);
+		return 0;
 	}
+	if (stat(output, &st) || S_ISREG(st.st_mode))
+		return open_partial(r);
+	/* A port or a pipe: nothing to put in its place. */
+	r->out = fopen(output, "we");
+	return r->out ? 0 : cannot_write(r);
+}
+
+static void write_header(struct recorder *r)
+{
+	struct utsname name;
+
 	uname(&name);
 	fprintf(r->out, "# alist record: kernel=%s arch=%s iommus=%s\n", name.release,
 		name.machine, r->iommus);
-	return 0;
 }
 
 /*
@@ -366,11 +410,8 @@ static int take(struct recorder *r, const char *buf, size_t n)
 {
 	size_t i;
 
-	if (fwrite(buf, 1, n, r->out) != n) {
-		alist_error("%s: cannot write: %s", r->options->output, strerror(errno));
-		return -1;
-	}
-	r->bytes += n;
+	if (fwrite(buf, 1, n, r->out) != n)
+		return cannot_write(r);
 	for (i = 0; i < n; i++)
 		r->lines += buf[i] == '\n';
 	if (r->checked)
@@ -407,24 +448,63 @@ static double now(void)
 	return ts.tv_sec + ts.tv_nsec / 1e9;
 }
 
+/* Return: 0, also if there is none; -1 after alist_error() if it does not run. */
 static int run_command(struct recorder *r)
 {
-	if (!r->options->command)
+	char **command = r->options->command;
+	int pipes[2], error = 0;
+
+	if (!command)
 		return 0;
-	fflush(NULL);
-	r->child = fork();
-	if (r->child < 0) {
-		alist_error("cannot fork: %s", strerror(errno));
+	if (pipe2(pipes, O_CLOEXEC)) {
+		alist_error("cannot make a pipe: %s", strerror(errno));
 		return -1;
 	}
+	fflush(NULL);
+	r->child = fork();
 	if (!r->child) {
-		signal(SIGINT, SIG_DFL);
-		execvp(r->options->command[0], r->options->command);
-		fprintf(stderr, "alist: cannot run %s: %s\n", r->options->command[0],
-			strerror(errno));
-		_exit(127);
+		signal(SIGPIPE, SIG_DFL);
+		execvp(command[0], command);
+		error = errno;
+		_exit(write(pipes[1], &error, sizeof(error)) < 0 ? 126 : 127);
 	}
-	return 0;
+	if (r->child < 0)
+		error = errno;
+	close(pipes[1]);
+	/* Nothing comes if it runs. */
+	if (!error && read(pipes[0], &error, sizeof(error)) < 0)
+		error = errno == EINTR ? 0 : errno;
+	close(pipes[0]);
+	if (!error)
+		return 0;
+	alist_error("expected a command that runs, '%s' does not: %s", command[0],
+		    strerror(error));
+	return -1;
+}
+
+static bool command_ended(struct recorder *r)
+{
+	if (r->child <= 0 || waitpid(r->child, &r->status, WNOHANG) != r->child)
+		return false;
+	r->child = 0;
+	return true;
+}
+
+/* If it does not end when it is told to, it is killed. How it ends is of no interest. */
+static void end_command(struct recorder *r)
+{
+	double end = now() + COMMAND_SECONDS;
+	int status;
+
+	if (r->child <= 0)
+		return;
+	kill(r->child, SIGTERM);
+	while (waitpid(r->child, &status, WNOHANG) == 0) {
+		if (now() > end)
+			kill(r->child, SIGKILL);
+		usleep(10000);
+	}
+	r->child = 0;
 }
 
 static int record(struct recorder *r)
@@ -432,7 +512,7 @@ static int record(struct recorder *r)
 	double end = r->options->seconds ? now() + r->options->seconds : 0;
 	char path[512];
 	struct pollfd pfd;
-	int ret = 0, status = 0;
+	int ret = 0;
 
 	snprintf(path, sizeof(path), "%s/trace_pipe", r->instance);
 	pfd.fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
@@ -449,26 +529,15 @@ static int record(struct recorder *r)
 	while (!ret && !interrupted && (!end || now() < end)) {
 		poll(&pfd, 1, 50);
 		ret = drain(r, pfd.fd);
-		if (r->child > 0 && waitpid(r->child, &status, WNOHANG) == r->child) {
-			r->child = 0;
+		if (command_ended(r))
 			break;
-		}
 	}
 	set(r->instance, "0", "tracing_on");
 	if (!ret)
 		ret = drain(r, pfd.fd);
 	close(pfd.fd);
-	if (r->child > 0) {
-		kill(r->child, SIGTERM);
-		waitpid(r->child, &status, 0);
-	}
 	if (!ret && !r->checked)
 		ret = check(r);
-	if (!ret && WIFEXITED(status) && WEXITSTATUS(status) == 127 && r->options->command) {
-		alist_error("expected a command that runs, '%s' does not",
-			    r->options->command[0]);
-		ret = -1;
-	}
 	return ret;
 }
 
@@ -495,26 +564,16 @@ static void count_lost(struct recorder *r)
 
 static int finish(struct recorder *r, int ret)
 {
-	if (!r->out)
-		return ret;
-	if (fflush(r->out) || ferror(r->out)) {
-		if (!ret)
-			alist_error("%s: cannot write: %s", r->options->output, strerror(errno));
-		ret = -1;
-	}
-	if (!r->partial)
-		return ret;
-	if (fclose(r->out) && !ret) {
-		alist_error("%s: cannot write: %s", r->options->output, strerror(errno));
-		ret = -1;
-	}
-	if (!ret && rename(r->partial, r->options->output)) {
-		alist_error("%s: cannot write: %s", r->options->output, strerror(errno));
-		ret = -1;
-	}
-	if (ret)
+	if (r->out && (fflush(r->out) || ferror(r->out)) && !ret)
+		ret = cannot_write(r);
+	if (r->out && r->out != stdout && fclose(r->out) && !ret)
+		ret = cannot_write(r);
+	if (r->partial && !ret && rename(r->partial, r->path))
+		ret = cannot_write(r);
+	if (r->partial && ret)
 		unlink(r->partial);
 	free(r->partial);
+	free(r->path);
 	return ret;
 }
 
@@ -536,16 +595,35 @@ static int record_all(struct recorder *r)
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGHUP, &action, NULL);
+	/* Whoever reads it may be gone; what was made is taken away all the same. */
+	signal(SIGPIPE, SIG_IGN);
 	clean_up(r);
-	ret = set_up(r);
+	ret = open_output(r);
 	if (!ret)
-		ret = open_output(r);
-	if (!ret)
+		ret = set_up(r);
+	if (!ret) {
+		write_header(r);
 		ret = record(r);
-	if (r->instance[0])
 		count_lost(r);
+	}
+	end_command(r);
 	take_away(r);
 	return finish(r, ret);
+}
+
+/* Tells how the command ended, if not well. */
+static bool command_failed(const struct recorder *r)
+{
+	/* Ctrl-C is for both. */
+	if (interrupted)
+		return false;
+	if (WIFSIGNALED(r->status))
+		alist_error("%s was ended by signal %d: %s", r->options->command[0],
+			    WTERMSIG(r->status), strsignal(WTERMSIG(r->status)));
+	else if (WEXITSTATUS(r->status))
+		alist_error("%s ended with exit status %d", r->options->command[0],
+			    WEXITSTATUS(r->status));
+	return r->status;
 }
 
 /*
@@ -612,7 +690,7 @@ int alist_record(int argc, char **argv)
 	free(r.first);
 	if (ret)
 		return ALIST_BAD;
-	fprintf(stderr, "alist: %s: %" PRIu64 " events of %s (%s), %" PRIu64 " lost\n",
-		options.output, r.lines, r.vendor->name, r.iommus, r.lost);
-	return ALIST_OK;
+	alist_error("%s: %" PRIu64 " events of %s (%s), %" PRIu64 " lost", options.output, r.lines,
+		    r.vendor->name, r.iommus, r.lost);
+	return command_failed(&r) ? ALIST_FAILED : ALIST_OK;
 }
