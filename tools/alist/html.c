@@ -17,6 +17,7 @@ static const char style[] =
 	".tile{border:1px solid var(--line);border-radius:.4rem;padding:.5rem .7rem}.tile b{display:block;font-size:1.3rem}\n"
 	".charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,28rem),1fr));gap:1rem}\n"
 	"svg{width:100%;max-width:44rem;height:auto;display:block}svg text{fill:var(--dim);font:12px system-ui,sans-serif}\n"
+	"@media(max-width:32rem){svg text{font-size:15px}}\n"
 	".scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}\n"
 	"th,td{padding:.2rem .6rem;text-align:right;white-space:nowrap;border-bottom:1px solid var(--line)}th:first-child,td:first-child{text-align:left}th{color:var(--dim);font-weight:600}\n";
 
@@ -50,10 +51,11 @@ static void tile(FILE *out, const char *name, const char *value, const char *not
 
 #define WIDTH	560
 #define HEIGHT	220
-#define LEFT	52
+#define LEFT	64
 #define BOTTOM	34
 #define TOP	12
-#define LABEL	60			/* the longest: "131.1 us" */
+#define LABEL	70			/* the longest, on a narrow page: "131.1 us" */
+#define LABELS	6			/* no more than this beside each other */
 
 static void axes(FILE *out, const char *label, uint64_t most, const char *unit)
 {
@@ -88,7 +90,7 @@ static void histogram(FILE *out, const struct profile *p, const char *name,
 		cost_time(p, times_bucket_ns(i * 8), true, from, sizeof(from));
 		fprintf(out, "<rect x=%.1f y=%.1f width=%.1f height=%.1f fill='var(--a)'><title>from %s: %" PRIu64 "</title></rect>\n",
 			x + 1, HEIGHT - BOTTOM - high, width - 2, high, from, by.number[i]);
-		if ((n <= 8 || !((i - by.first) % ((n + 7) / 8))) && x + LABEL <= WIDTH)
+		if (!((i - by.first) % ((n + LABELS - 1) / LABELS)) && x + LABEL <= WIDTH)
 			fprintf(out, "<text x=%.1f y=%d>%s</text>\n", x, HEIGHT - BOTTOM + 16,
 				from);
 	}
