@@ -35,6 +35,8 @@ TIMEOUT, SILENT, ABSENT, DEAD, RESET, LOOK = 0x148, 0x200, 0x300, 0x600, 0x700, 
 TROUBLE, TYPES, SKIP, COUNT, HITS = 0x120, 0x128, 0x130, 0x138, 0x140
 ERRORS, PATIENCE, RESCUES, PING = 0x158, 0x160, 0x168, 0x170
 NONE = (1 << 64) - 1
+PATIENT = 120                   # seconds, after which something has failed, on any host
+LONG = 3600 * 10**9             # ns: longer than any test
 failed = []
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
@@ -55,20 +57,23 @@ class Guest:
 
     def __init__(self, path):
         with open(path, "r+b") as file:
-            self.memory = mmap.mmap(file.fileno(), MEMORY)
+            memory = memoryview(mmap.mmap(file.fileno(), MEMORY))
+        # Each is one access. struct.pack_into() is two: it writes 0 first, and a unit that polls
+        # the tail just then takes all of the ring for commands.
+        self.words = {4: memory.cast("I"), 8: memory.cast("Q")}
         self.tail = 0
 
     def load(self, at, size=8):
-        """Little-endian."""
-        return int.from_bytes(self.memory[at:at + size], "little")
+        """An aligned word."""
+        return self.words[size][at // size]
 
     def store(self, at, value, size=8):
-        """The same; as one access, which struct.pack_into is for aligned words."""
-        struct.pack_into("<Q" if size == 8 else "<I", self.memory, at, value)
+        """The same."""
+        self.words[size][at // size] = value
 
-    def wait(self, at, value, size=8, mask=NONE, seconds=5):
+    def wait(self, at, value, size=8, mask=NONE):
         """For a word to be value."""
-        end = time.monotonic() + seconds
+        end = time.monotonic() + PATIENT
         while self.load(at, size) & mask != value:
             if time.monotonic() > end:
                 return False
@@ -143,6 +148,28 @@ class AmdGuest(Guest):
         return self.wait(AMD + AMD_STATUS, 0, 4, 2)
 
 
+def accesses(directory):
+    """A unit never sees what nobody has written: another process writes one value all the time."""
+    path, value = directory + "/accesses", 0x1111111122222222
+    with open(path, "wb") as file:
+        file.truncate(MEMORY)
+    guest, seen = Guest(path), set()
+    child = os.fork()
+    while not child:
+        guest.store(DATA, value)
+        guest.store(DATA + 8, value >> 32, 4)
+        guest.words[8][DATA // 8 + 2] += 1
+    try:
+        check("a guest's store arrives", guest.wait(DATA + 8, value >> 32, 4))
+        while guest.load(DATA + 16) < 300000:
+            seen |= {guest.load(DATA), guest.load(DATA + 8, 4)}
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    os.unlink(path)
+    check("a guest's store is one access", seen == {value, value >> 32}, seen)
+
+
 def amd_registers(guest):
     """What a driver does first, and what it finds."""
     check("AMD-Vi: a unit that is off translates nothing",
@@ -194,21 +221,24 @@ def amd_errors(guest):
 def amd_silence(guest):
     """A device that does not answer: the wait is late, and there is an event."""
     guest.store(guest.config(0x104), 1 << 31, 4)
-    time.sleep(0.05)
     atc = (4 << 60 | AMD_RID << 32 | AMD_RID, 0x7ffffffffffff001)
     check("AMD-Vi: a device with ATS answers", guest.wait(guest.submit(atc), 7) and
           guest.next_event() is None)
-    guest.store(guest.control(TIMEOUT), 200000000)
+    guest.store(guest.control(TIMEOUT), LONG)
     guest.store(guest.control(SILENT + SLOT * 8), 1)
-    time.sleep(0.05)
     status = guest.submit(atc)
     time.sleep(0.05)
     check("AMD-Vi: the wait behind a silent device is late", guest.load(status) == 0)
-    check("AMD-Vi: it completes, and an event says who", guest.wait(status, 7) and
-          guest.interrupt() and guest.next_event()[:2] == (7, AMD_RID))
+    guest.store(guest.control(SILENT + SLOT * 8), 0)
+    check("AMD-Vi: it completes when the device answers", guest.wait(status, 7) and
+          guest.next_event() is None)
+    guest.store(guest.control(TIMEOUT), 20000000)
+    guest.store(guest.control(SILENT + SLOT * 8), 1)
+    check("AMD-Vi: it completes when the device is given up, and an event says who",
+          guest.wait(guest.submit(atc), 7) and guest.interrupt() and
+          guest.next_event()[:2] == (7, AMD_RID))
     check("AMD-Vi: there is one event", guest.next_event() is None)
     guest.store(guest.control(SILENT + SLOT * 8), 0)
-    time.sleep(0.05)
     check("AMD-Vi: it answers again", guest.wait(guest.submit(atc), 7) and
           guest.next_event() is None)
     for _ in range(3):
@@ -244,7 +274,7 @@ def amd_page_requests(guest):
 def end(process, who=""):
     """The program is told to end."""
     process.send_signal(signal.SIGTERM)
-    error = process.communicate(timeout=60)[1].decode()
+    error = process.communicate(timeout=PATIENT)[1].decode()
     check(who + "it ends when it is told to", process.returncode == 0 and not error,
           f"status {process.returncode}: {error}")
 
@@ -293,7 +323,7 @@ def wrong_files(program, directory):
                           "too many PASIDs": {"units": [{"functions": [
                               {"slot": 1, "pasid_bits": 21}]}]}}.items():
         process = start(program, directory, **changes)
-        error = process.communicate(timeout=20)[1].decode()
+        error = process.communicate(timeout=PATIENT)[1].decode()
         check(f"{name} is refused", process.returncode == 2 and "machine.json" in error,
               f"status {process.returncode}: {error}")
     done = subprocess.run([program], capture_output=True, check=False)
@@ -415,7 +445,6 @@ def silence(guest):
     atc = (0x3 | SLOT << 35, 0x7ffffffffffff001)
     check("a device with ATS answers", guest.wait(guest.submit(atc), 7, 4))
     guest.store(guest.control(SILENT + SLOT * 8), 1)
-    time.sleep(0.01)
     status = guest.submit(atc)
     check("one that is silent is given up", guest.wait(REGS + FSTS, ITE, 4, 0xff))
     check("IQERCD says who", guest.load(REGS + IQERCD) >> 32 == SLOT << 3)
@@ -424,13 +453,14 @@ def silence(guest):
     check("its wait descriptor never completes, a new one does",
           guest.wait(guest.submit(atc), 7, 4) and guest.load(status, 4) == 0)
 
-    guest.store(guest.control(RESET + SLOT * 8), 200000000)
+    guest.store(guest.control(RESET + SLOT * 8), LONG)
     guest.store(guest.config(0x48), 1 << 15, 4)
     check("a function in reset reads as ones", guest.wait(guest.config(0), 0xffffffff, 4))
     guest.submit(atc)
     check("a function in reset does not answer", guest.wait(REGS + FSTS, ITE, 4, 0xff))
     check("that is counted", guest.load(guest.control(DEAD + SLOT * 8)) == 1)
     guest.store(REGS + FSTS, ITE, 4)
+    guest.store(guest.control(RESET + SLOT * 8), 0)
     check("then it is there, with ATS off", guest.wait(guest.config(0), 0x000110ff, 4) and
           guest.load(guest.config(0x104), 4) >> 31 == 0)
     guest.store(guest.control(ABSENT + SLOT * 8), 1)
@@ -455,7 +485,7 @@ def crashed(program, directory):
               guest.dma(1, iova + 0xf000) == (1, pattern), guest.dma(1, iova + 0xf000))
         check(f"{mode}: what is beside them is not mapped", guest.dma(1, iova + 0x10000)[0] == 2)
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=60)
+        process.communicate(timeout=PATIENT)
 
 
 def main():
@@ -463,6 +493,7 @@ def main():
     program, alist = sys.argv[1:]
     with tempfile.TemporaryDirectory(prefix="hw-", dir="/dev/shm") as directory:
         tables()
+        accesses(directory)
         wrong_files(program, directory)
         crashed(program, directory)
         amd(program, alist, directory)

@@ -128,7 +128,7 @@ static void begin_reset(struct function *function)
 	const struct unit *unit = function->unit;
 
 	hide_config(function);
-	function->reset_until = now_ns() + control_load(unit, HW_RESET_NS(function->slot));
+	function->reset_at = now_ns();
 	trace_text("%s%u slot %u reset", unit->vendor->name, unit->index, function->slot);
 }
 
@@ -139,7 +139,7 @@ static void end_reset(struct function *function)
 	clear_config(unit, function->slot);
 	set_capabilities(function);
 	set_header(unit, function->slot, HW_DEVICE_ID);
-	function->reset_until = 0;
+	function->reset_at = 0;
 	trace_text("%s%u slot %u is there again", unit->vendor->name, unit->index, function->slot);
 }
 
@@ -155,12 +155,13 @@ static void update(struct function *function)
 		trace_text("%s%u slot %u is gone", unit->vendor->name, unit->index, function->slot);
 	}
 	function->absent = absent;
-	if (!absent && function->reset_until && now_ns() >= function->reset_until)
+	if (!absent && function->reset_at &&
+	    now_ns() - function->reset_at >= control_load(unit, HW_RESET_NS(function->slot)))
 		end_reset(function);
-	else if (!absent && !function->reset_until &&
+	else if (!absent && !function->reset_at &&
 		 load32(unit->machine, at + EXP_DEVCTL) & EXP_DEVCTL_FLR)
 		begin_reset(function);
-	ats = !absent && !function->reset_until &&
+	ats = !absent && !function->reset_at &&
 	      load32(unit->machine, at + ATS_CTL) & ATS_ENABLE;
 	if (ats != function->ats && !model_dev_set_ats(function->dev, ats))
 		function->ats = ats;
@@ -191,7 +192,7 @@ bool function_count_atc(struct function *function)
 
 	pthread_mutex_lock(&function->lock);
 	update(function);
-	if (function->absent || function->reset_until)
+	if (function->absent || function->reset_at)
 		offset = HW_ATC_DEAD(function->slot);
 	else if (!function->ats)
 		offset = HW_ATC_OFF(function->slot);

@@ -47,7 +47,7 @@ struct function {
 	struct model_dev *dev;
 	pthread_mutex_t lock;		/* guards what follows, against commands */
 	bool ats, absent, silent;
-	uint64_t reset_until;		/* 0: not in reset */
+	uint64_t reset_at;		/* when it began; 0: not in reset */
 	pthread_t agent;
 	bool agent_runs;
 };
