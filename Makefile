@@ -137,7 +137,7 @@ lab: setup lab-setup
 	@LINUX="$(LINUX)" QEMU="$(QEMU)" lab/run $(MACHINE:%=--machine %) $(DEBUG:%=--debug %)
 	@$(if $(MACHINE)$(DEBUG),,LINUX="$(LINUX)" QEMU="$(QEMU)" lab/record)
 
-## make hw       boot your kernel on hardware that QEMU does not have: takes KERNEL=bzImage
+## make hw       boot your kernel on hardware that QEMU does not have: takes KERNEL=image
 ##               INITRD=file, MODULE=hwpci.ko, MACHINE=file.toml, APPEND=text, QEMU=dir
 .PHONY: hw
 hw: setup
