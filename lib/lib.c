@@ -91,9 +91,10 @@ static unsigned long *roles(struct iommu_attach_list *alist)
 static noinline bool init_static(struct iommu_attach_list *alist)
 {
 	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	sigset_t old;
 	bool good;
 
-	pthread_mutex_lock(&lock);
+	lib_lock(&lock, &old);
 	good = alist->only == &alist->first;
 	if (!good && !alist->only &&
 	    (uintptr_t)READ_ONCE(alist->table) == IOMMU_ATTACH_LIST_STATIC) {
@@ -103,7 +104,7 @@ static noinline bool init_static(struct iommu_attach_list *alist)
 		smp_store_release(&alist->only, &alist->first);
 		good = true;
 	}
-	pthread_mutex_unlock(&lock);
+	lib_unlock(&lock, &old);
 	return good;
 }
 

@@ -4,12 +4,32 @@
 #define LIB_H
 
 #include <pthread.h>
+#include <signal.h>
 #include <time.h>
 
 #include <linux/bug.h>
 #include <linux/iommu-alist.h>
 #include <linux/lockdep.h>
+#include <linux/percpu.h>
 #include <linux/rcupdate.h>
+
+/* For a lock of the library's own, which no signal handler and no child of fork() finds held. */
+static inline void lib_lock(pthread_mutex_t *lock, sigset_t *old)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, old);
+	shim_busy_begin();
+	pthread_mutex_lock(lock);
+}
+
+static inline void lib_unlock(pthread_mutex_t *lock, const sigset_t *old)
+{
+	pthread_mutex_unlock(lock);
+	shim_busy_end();
+	pthread_sigmask(SIG_SETMASK, old, NULL);
+}
 
 /* message.c */
 const char *lib_current_call(void);	/* NULL: a flush or a walk, or none */

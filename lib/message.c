@@ -25,10 +25,12 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 void iommu_attach_set_message(void (*message)(const char *text, void *arg), void *arg)
 {
-	pthread_mutex_lock(&lock);
+	sigset_t old;
+
+	lib_lock(&lock, &old);
 	hook = message;
 	hook_arg = arg;
-	pthread_mutex_unlock(&lock);
+	lib_unlock(&lock, &old);
 }
 
 void iommu_attach_set_debug(unsigned int flags)
@@ -41,13 +43,14 @@ static void tell(const char *call, const char *rule)
 {
 	void (*message)(const char *text, void *arg);
 	char text[256];
+	sigset_t old;
 	void *arg;
 
 	snprintf(text, sizeof(text), "libiommu-alist: %s(): %s", call, rule);
-	pthread_mutex_lock(&lock);
+	lib_lock(&lock, &old);
 	message = hook;
 	arg = hook_arg;
-	pthread_mutex_unlock(&lock);
+	lib_unlock(&lock, &old);
 	if (message)
 		message(text, arg);
 	else

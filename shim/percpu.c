@@ -27,7 +27,10 @@
 __thread struct shim_thread *shim_thread;
 static __thread bool without_block;	/* there was no memory: it goes on without */
 
-/* lock guards all of it; blocks are never freed, and read without it. */
+/*
+ * lock guards all of it; blocks are never freed, and read without it. Signals are blocked
+ * meanwhile: their handlers may read and count, too, and take a block for that.
+ */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char shared_block[BLOCK_SIZE] __attribute__((aligned(64)));
 static char *blocks[BLOCKS_MAX] = { shared_block };
@@ -37,6 +40,26 @@ static unsigned char counter_used[BLOCK_SIZE / COUNTER_ALIGN] = {
 	[0 ... OWN_SIZE / COUNTER_ALIGN - 1] = 1	/* so that 0 is NULL */
 };
 static pthread_key_t block_key;
+
+static void block_signals(sigset_t *old)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, old);
+}
+
+static void take_lock(sigset_t *old)
+{
+	block_signals(old);
+	pthread_mutex_lock(&lock);
+}
+
+static void release_lock(const sigset_t *old)
+{
+	pthread_mutex_unlock(&lock);
+	pthread_sigmask(SIG_SETMASK, old, NULL);
+}
 
 /* What a thread must not be in the middle of when it ends: others would wait without end. */
 static void thread_ends(struct shim_thread *thread)
@@ -52,40 +75,32 @@ static void thread_ends(struct shim_thread *thread)
 #endif
 }
 
-/* Signals are blocked as below: once it is given back, another thread may have it. */
+/* Once it is given back, another thread may have it. */
 static void give_block_back(void *block)
 {
-	sigset_t all, old;
+	sigset_t old;
 	int i;
 
 	thread_ends(block);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
+	take_lock(&old);
 	shim_thread = NULL;
-	pthread_mutex_lock(&lock);
 	for (i = 1; i < nr_blocks; i++) {
 		if (blocks[i] == block)
 			block_used[i] = false;
 	}
-	pthread_mutex_unlock(&lock);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	release_lock(&old);
 }
 
-/*
- * Return: false if there is no memory. Signals are blocked meanwhile: their handlers may
- * read and count, too.
- */
+/* Return: false if there is no memory. */
 bool shim_take_block(void)
 {
-	sigset_t all, old;
+	sigset_t old;
 	char *block = NULL;
 	int i;
 
 	if (without_block)
 		return false;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	pthread_mutex_lock(&lock);
+	take_lock(&old);
 	for (i = 1; i < nr_blocks && block_used[i]; i++)
 		;
 	if (i < nr_blocks) {
@@ -108,8 +123,7 @@ bool shim_take_block(void)
 		block_used[i] = true;
 		shim_thread = (struct shim_thread *)(void *)block;
 	}
-	pthread_mutex_unlock(&lock);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	release_lock(&old);
 	return block;
 }
 
@@ -141,11 +155,12 @@ void *shim_alloc_percpu(size_t size)
 	size_t need = (size + COUNTER_ALIGN - 1) / COUNTER_ALIGN, i, run = 0;
 	unsigned long *counter;
 	void *ptr = NULL;
+	sigset_t old;
 	int block;
 
 	if (shim_alloc_fails())
 		return NULL;
-	pthread_mutex_lock(&lock);
+	take_lock(&old);
 	for (i = 0; i < sizeof(counter_used) && run < need; i++)
 		run = counter_used[i] ? 0 : run + 1;
 	if (run == need) {
@@ -159,19 +174,20 @@ void *shim_alloc_percpu(size_t size)
 				WRITE_ONCE(counter[i], 0);
 		}
 	}
-	pthread_mutex_unlock(&lock);
+	release_lock(&old);
 	return ptr;
 }
 
 void free_percpu(void *ptr)
 {
 	size_t i = (uintptr_t)ptr / COUNTER_ALIGN;
+	sigset_t old;
 
 	if (!ptr)
 		return;
-	pthread_mutex_lock(&lock);
+	take_lock(&old);
 	memset(&counter_used[i], 0, counter_used[i]);
-	pthread_mutex_unlock(&lock);
+	release_lock(&old);
 }
 
 /* Barriers in all threads */
@@ -203,6 +219,7 @@ void shim_barrier_all(void)
 
 static pthread_mutex_t fork_lock = PTHREAD_MUTEX_INITIALIZER;	/* held from begin to end */
 static bool forking;
+static sigset_t fork_signals;		/* what the thread that forks had blocked */
 
 /*
  * Threads that have no block count in the shared one, and by themselves how often: the
@@ -293,11 +310,16 @@ static bool others_busy(void)
 /*
  * Before the process forks: no other thread is in the middle of a change, so lists,
  * counters and what is to be freed are whole in the child. Flushes and walks are not
- * waited for; the child forgets those of other threads.
+ * waited for; the child forgets those of other threads. Signals are blocked until
+ * fork_parent() or fork_child(): a handler in this thread would wait for it.
  */
 static void fork_prepare(void)
 {
+	sigset_t old;
+
+	block_signals(&old);
 	pthread_mutex_lock(&fork_lock);
+	fork_signals = old;
 	__atomic_store_n(&forking, true, __ATOMIC_SEQ_CST);
 	/* Pairs with the one in shim_busy_begin(). */
 	shim_barrier_all();
@@ -310,15 +332,19 @@ static void fork_prepare(void)
 
 static void fork_parent(void)
 {
+	sigset_t old = fork_signals;
+
 	pthread_mutex_unlock(&lock);
 	shim_rcu_fork_parent();
 	__atomic_store_n(&forking, false, __ATOMIC_SEQ_CST);
 	pthread_mutex_unlock(&fork_lock);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
 static void fork_child(void)
 {
 	size_t used = sizeof(counter_used);
+	sigset_t old = fork_signals;
 	int i;
 
 	while (!counter_used[used - 1])
@@ -337,6 +363,7 @@ static void fork_child(void)
 	shim_rcu_fork_child();
 	__atomic_store_n(&forking, false, __ATOMIC_SEQ_CST);
 	pthread_mutex_unlock(&fork_lock);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
 __attribute__((constructor))

@@ -88,9 +88,11 @@ for libs in "$shared" "$static"; do
 	$CXX $cflags -std=c++11 -pedantic "$src/tests/cxx/names.cpp" -o cxx $libs
 	./cxx || fail "C++: names.cpp, $libs"
 
-	for name in forked many misuse pointers release signals slow; do
-		# Their memory and threads do not survive a fork beside other threads.
-		[ "$name" != forked ] || [ "$sanitize" = none ] || continue
+	for name in forked interrupted many misuse pointers release signals slow; do
+		# The memory and threads of sanitizers do not survive a fork beside other threads.
+		case $name in
+		forked | interrupted) [ "$sanitize" = none ] || continue
+		esac
 		$CC $cflags "$src/tests/api/$name.c" -o $name $libs
 		./$name >$name.got 2>$name.err || fail "$name.c, $libs: $(cat $name.got $name.err)"
 	done

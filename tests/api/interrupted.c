@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Signals and forks that come while the library is in the middle of something of its own:
+// each case runs in a process of its own, which ends by SIGALRM if it waits for itself.
+#include <pthread.h>
+#include <signal.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+
+#include "api.h"
+
+static struct iommu_device iommu;
+static struct iommu_attach_list list;
+static volatile sig_atomic_t signals;
+static int stop;
+
+/* A program's list that nothing has used yet. */
+static struct iommu_attach_list fresh(void)
+{
+	return (struct iommu_attach_list)IOMMU_ATTACH_LIST_INIT;
+}
+
+static void expect_tag(void)
+{
+	uint64_t tag = 0;
+	int ret = iommu_attach_find_tag(&list, &iommu, &tag);
+
+	EXPECT(ret == -EDEADLK || (!ret && tag == 1));
+}
+
+static void flush_and_find(int number)
+{
+	(void)number;
+	signals++;
+	EXPECT(!iommu_attach_flush(&list, &ops, NULL));
+	expect_tag();
+}
+
+static void flush_fresh(int number)
+{
+	struct iommu_attach_list other = fresh();
+
+	(void)number;
+	signals++;
+	EXPECT(!iommu_attach_flush(&other, &ops, NULL));
+}
+
+static void catch_signals(int number, void (*handler)(int number))
+{
+	struct sigaction action = { .sa_handler = handler, .sa_flags = SA_RESTART };
+
+	EXPECT(!sigaction(number, &action, NULL));
+}
+
+static void shoot(void)
+{
+	struct itimerval often = { { 0, 100 }, { 0, 100 } };
+
+	EXPECT(!setitimer(ITIMER_REAL, &often, NULL));
+}
+
+/* The handler runs within fork(), too, between what the library does before and after. */
+static void signals_in_fork(void)
+{
+	catch_signals(SIGALRM, flush_and_find);
+	shoot();
+	while (signals < 2000) {
+		pid_t child = fork();
+		int status;
+
+		EXPECT(child >= 0);
+		if (!child) {
+			expect_tag();
+			_exit(0);
+		}
+		EXPECT(waitpid(child, &status, 0) == child && !status);
+	}
+}
+
+static void *make_fences(void *arg)
+{
+	while (!signals) {
+		struct iommu_attach_fence fence;
+
+		EXPECT(!iommu_attach_fence_init(&fence));
+		iommu_attach_fence_destroy(&fence);
+	}
+	return arg;
+}
+
+/* A thread's first flush is that of a handler, which interrupts an allocation. */
+static void first_flush_in_handler(void)
+{
+	pthread_t thread;
+	int i;
+
+	catch_signals(SIGUSR1, flush_and_find);
+	for (i = 0; i < 500; i++) {
+		signals = 0;
+		EXPECT(!pthread_create(&thread, NULL, make_fences, NULL));
+		usleep(100);
+		EXPECT(!pthread_kill(thread, SIGUSR1));
+		EXPECT(!pthread_join(thread, NULL));
+	}
+}
+
+/* IOMMU_ATTACH_LIST_INIT is completed at the first use, which a handler interrupts. */
+static void static_list_in_handler(void)
+{
+	catch_signals(SIGALRM, flush_fresh);
+	shoot();
+	while (signals < 2000) {
+		struct iommu_attach_list other = fresh();
+
+		EXPECT(iommu_attach_empty(&other));
+	}
+}
+
+static void *use_fresh(void *arg)
+{
+	while (!__atomic_load_n(&stop, __ATOMIC_ACQUIRE)) {
+		struct iommu_attach_list other = fresh();
+
+		EXPECT(iommu_attach_empty(&other));
+	}
+	return arg;
+}
+
+static void *misuse(void *arg)
+{
+	while (!__atomic_load_n(&stop, __ATOMIC_ACQUIRE))
+		EXPECT(iommu_attach_add(&list, NULL) == -EINVAL);
+	return arg;
+}
+
+/* The child does at once what another thread of the parent was in the middle of. */
+static void fork_beside(void *(*run)(void *arg))
+{
+	pthread_t thread;
+	int i;
+
+	EXPECT(!pthread_create(&thread, NULL, run, NULL));
+	for (i = 0; i < 500; i++) {
+		pid_t child = fork();
+		int status;
+
+		EXPECT(child >= 0);
+		if (!child) {
+			struct iommu_attach_list other = fresh();
+
+			alarm(20);
+			EXPECT(iommu_attach_empty(&other));
+			EXPECT(iommu_attach_add(&list, NULL) == -EINVAL);
+			_exit(0);
+		}
+		EXPECT(waitpid(child, &status, 0) == child && !status);
+	}
+	__atomic_store_n(&stop, 1, __ATOMIC_RELEASE);
+	EXPECT(!pthread_join(thread, NULL));
+}
+
+static void fork_beside_static_list(void)
+{
+	fork_beside(use_fresh);
+}
+
+static void fork_beside_message(void)
+{
+	fork_beside(misuse);
+}
+
+static void add_nothing(int number)
+{
+	(void)number;
+	signals++;
+	iommu_attach_add(&list, NULL);
+}
+
+/* A message in a handler that interrupts one. */
+static void message_in_handler(void)
+{
+	catch_signals(SIGALRM, add_nothing);
+	shoot();
+	while (signals < 2000)
+		iommu_attach_set_message(count_message, NULL);
+}
+
+#define CASE(name)	{ name, #name }
+
+int main(int argc, char **argv)
+{
+	static const struct {
+		void (*run)(void);
+		const char *name;
+	} cases[] = {
+		CASE(signals_in_fork),
+		CASE(first_flush_in_handler),
+		CASE(static_list_in_handler),
+		CASE(fork_beside_static_list),
+		CASE(fork_beside_message),
+		CASE(message_in_handler),
+	};
+	int i, status, failed = 0;
+
+	for (i = 0; i < (int)(sizeof(cases) / sizeof(cases[0])); i++) {
+		double begun = now();
+		pid_t child;
+
+		if (argc > 1 && strcmp(argv[1], cases[i].name))
+			continue;
+		fflush(stdout);
+		child = fork();
+		EXPECT(child >= 0);
+		if (!child) {
+			iommu_attach_set_message(count_message, NULL);
+			EXPECT(!iommu_attach_fence_init(&iommu.fence));
+			iommu_attach_init(&list);
+			EXPECT(iommu_attach_add(&list, new_elm(&iommu, 1)) > 0);
+			cases[i].run();
+			_exit(0);
+		}
+		/* No alarm(): it is the timer that shoots. */
+		while (!waitpid(child, &status, WNOHANG) && now() - begun < 30)
+			usleep(1000);
+		if (now() - begun >= 30) {
+			kill(child, SIGKILL);
+			waitpid(child, &status, 0);
+		}
+		printf("%s: %s, %.2f s\n", cases[i].name, status ? "failed" : "ok", now() - begun);
+		failed |= status;
+	}
+	return failed ? 1 : 0;
+}
