@@ -51,19 +51,18 @@ const char *lib_current_call(void)
 	return current_call;
 }
 
-static void leave(const char **call)
+/* A handler's call ends before the one that it came in between. */
+static void leave(const char **outer)
 {
-	if (*call)
-		current_call = NULL;
+	current_call = *outer;
 }
 
-#define ENTER()	__attribute__((__cleanup__(leave))) const char *call = current_call ? NULL : __func__; \
-	if (call)							\
-		current_call = call
+#define ENTER()	__attribute__((__cleanup__(leave))) const char *outer = current_call; \
+	current_call = __func__
 
 /* What no function may be called from that takes a lock or waits. */
 #define BAD_PLACE()							\
-	(WARN_ONCE(!call && !shim_rcu_in_callback(),			\
+	(WARN_ONCE(outer && !shim_rcu_in_callback(),			\
 		   "called by a signal handler that interrupts the library") || \
 	 WARN_ONCE(shim_spins_held(), "called between iommu_attach_lock() and unlock()"))
 

@@ -184,6 +184,31 @@ static void message_in_handler(void)
 		iommu_attach_set_message(count_message, NULL);
 }
 
+static void find_in_handler(int number)
+{
+	uint64_t tag;
+
+	(void)number;
+	if (iommu_attach_find_tag(&list, &iommu, &tag) == -EDEADLK)
+		signals++;
+}
+
+/* It names the call that is refused, not the one that was interrupted. */
+static void message_names_the_call(void)
+{
+	catch_signals(SIGALRM, find_in_handler);
+	shoot();
+	while (!signals) {
+		struct iommu_attach_elm *elm = new_elm(&iommu, 2);
+
+		EXPECT(iommu_attach_add(&list, elm) > 0);
+		EXPECT(iommu_attach_del(&list, elm) > 0);
+		iommu_attach_drain(&iommu.fence);
+		free(elm);
+	}
+	EXPECT(messages && !strncmp(last_message, "libiommu-alist: iommu_attach_find_tag(): ", 41));
+}
+
 #define CASE(name)	{ name, #name }
 
 int main(int argc, char **argv)
@@ -198,6 +223,7 @@ int main(int argc, char **argv)
 		CASE(fork_beside_static_list),
 		CASE(fork_beside_message),
 		CASE(message_in_handler),
+		CASE(message_names_the_call),
 	};
 	int i, status, failed = 0;
 
