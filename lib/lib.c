@@ -60,10 +60,14 @@ static void leave(const char **outer)
 #define ENTER()	__attribute__((__cleanup__(leave))) const char *outer = current_call; \
 	current_call = __func__
 
-/* What no function may be called from that takes a lock or waits. */
+/* A handler that interrupts who may have a lock. */
+#define INTERRUPTS()	(outer && !shim_rcu_in_callback())
+#define BAD_HANDLER()							\
+	WARN_ONCE(INTERRUPTS(), "called by a signal handler that interrupts the library")
+
+/* What no function may be called from that takes the lock of a list or waits. */
 #define BAD_PLACE()							\
-	(WARN_ONCE(outer && !shim_rcu_in_callback(),			\
-		   "called by a signal handler that interrupts the library") || \
+	(BAD_HANDLER() ||						\
 	 WARN_ONCE(shim_spins_held(), "called between iommu_attach_lock() and unlock()"))
 
 /* And what waits for flushes and walks, from none of them. */
@@ -471,13 +475,25 @@ void iommu_attach_fence_destroy(struct iommu_attach_fence *fence)
 	core(fence_destroy)(fence);
 }
 
+/* A handler must not wait for the lock: two rounds that are to begin are always enough. */
 unsigned long iommu_attach_fence_begin(struct iommu_attach_fence *fence)
 {
-	return BAD_FENCE(fence) ? 0 : core(fence_begin)(fence);
+	ENTER();
+
+	if (BAD_FENCE(fence))
+		return 0;
+	if (unlikely(INTERRUPTS())) {
+		__smp_mb();
+		return READ_ONCE(fence->done) + 2;
+	}
+	return core(fence_begin)(fence);
 }
 
 bool iommu_attach_fence_poll(struct iommu_attach_fence *fence, unsigned long cookie)
 {
+	ENTER();
+
+	(void)outer;
 	return BAD_FENCE(fence) || core(fence_poll)(fence, cookie);
 }
 
@@ -531,19 +547,25 @@ void iommu_attach_endpoint_init(struct iommu_attach_endpoint *endpoint)
 
 void iommu_attach_set_aside(struct iommu_attach_endpoint *endpoint)
 {
-	if (!BAD_ENDPOINT(endpoint))
+	ENTER();
+
+	if (!BAD_HANDLER() && !BAD_ENDPOINT(endpoint))
 		core(set_aside)(endpoint);
 }
 
 void iommu_attach_blocked(struct iommu_attach_endpoint *endpoint)
 {
-	if (!BAD_ENDPOINT(endpoint))
+	ENTER();
+
+	if (!BAD_HANDLER() && !BAD_ENDPOINT(endpoint))
 		core(blocked)(endpoint);
 }
 
 void iommu_attach_resume(struct iommu_attach_endpoint *endpoint)
 {
-	if (!BAD_ENDPOINT(endpoint))
+	ENTER();
+
+	if (!BAD_HANDLER() && !BAD_ENDPOINT(endpoint))
 		core(resume)(endpoint);
 }
 

@@ -23,8 +23,7 @@
 
 static unsigned long warnings;
 static bool warnings_expected;
-static struct shim_warn_site *warn_sites;	/* fired once; guarded by warn_lock */
-static pthread_mutex_t warn_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct shim_warn_site *warn_sites;	/* fired once; a stack without a lock */
 
 __attribute__((__weak__))
 void shim_warn_tell(const struct shim_warn_site *site)
@@ -41,16 +40,14 @@ bool shim_warn_again(void)
 
 void shim_warn(struct shim_warn_site *site, bool once)
 {
-	bool fired;
+	bool fired = once && __atomic_exchange_n(&site->fired, true, __ATOMIC_RELAXED);
 
-	pthread_mutex_lock(&warn_lock);
-	fired = site->fired;
 	if (once && !fired) {
-		site->fired = true;
-		site->next = warn_sites;
-		warn_sites = site;
+		site->next = __atomic_load_n(&warn_sites, __ATOMIC_RELAXED);
+		while (!__atomic_compare_exchange_n(&warn_sites, &site->next, site, false,
+						    __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+			;
 	}
-	pthread_mutex_unlock(&warn_lock);
 	if (fired && !shim_warn_again())
 		return;
 
@@ -74,10 +71,13 @@ unsigned long shim_warnings(void)
 
 void shim_warn_reset(void)
 {
-	pthread_mutex_lock(&warn_lock);
-	for (; warn_sites; warn_sites = warn_sites->next)
-		warn_sites->fired = false;
-	pthread_mutex_unlock(&warn_lock);
+	struct shim_warn_site *site, *next;
+
+	/* One that has not fired may be pushed at once. */
+	for (site = __atomic_exchange_n(&warn_sites, NULL, __ATOMIC_ACQUIRE); site; site = next) {
+		next = site->next;
+		__atomic_store_n(&site->fired, false, __ATOMIC_RELEASE);
+	}
 }
 
 /* Barriers */

@@ -209,6 +209,114 @@ static void message_names_the_call(void)
 	EXPECT(messages && !strncmp(last_message, "libiommu-alist: iommu_attach_find_tag(): ", 41));
 }
 
+static struct iommu_attach_endpoint endpoint;
+static int silent_once;
+
+static int time_out(struct iommu_device *which, uint64_t cookie, void *arg)
+{
+	(void)which;
+	(void)cookie;
+	(void)arg;
+	return silent_once ? -ETIMEDOUT : 0;
+}
+
+static void silent(struct iommu_device *which, uint64_t atc, void *arg)
+{
+	(void)which;
+	(void)atc;
+	(void)arg;
+	silent_once = 0;
+	iommu_attach_set_aside(&endpoint);
+}
+
+static void flush_silent(int number)
+{
+	struct iommu_attach_flush_ops silent_ops = ops;
+
+	(void)number;
+	signals++;
+	silent_once = 1;
+	silent_ops.wait = time_out;
+	silent_ops.silent = silent;
+	iommu_attach_flush(&list, &silent_ops, NULL);
+}
+
+/* The flush sets a device aside that the handler interrupts the attach of. */
+static void set_aside_in_handler(void)
+{
+	iommu_attach_endpoint_init(&endpoint);
+	catch_signals(SIGALRM, flush_silent);
+	shoot();
+	while (signals < 2000) {
+		struct iommu_attach_elm *elm = new_elm(&iommu, 2);
+
+		elm->using_atc = true;
+		elm->atc = 3;
+		elm->endpoint = &endpoint;
+		EXPECT(iommu_attach_add(&list, elm) > 0);
+		iommu_attach_resume(&endpoint);
+		EXPECT(iommu_attach_del(&list, elm) > 0);
+		iommu_attach_drain(&iommu.fence);
+		free(elm);
+	}
+}
+
+static int waiting;
+
+static int wait_long(struct iommu_device *which, uint64_t cookie, void *arg)
+{
+	(void)which;
+	(void)cookie;
+	(void)arg;
+	__atomic_store_n(&waiting, 1, __ATOMIC_RELEASE);
+	usleep(100);
+	return __atomic_load_n(&stop, __ATOMIC_ACQUIRE) ? 0 : -EINPROGRESS;
+}
+
+static void *flush_long(void *arg)
+{
+	struct iommu_attach_flush_ops long_ops = ops;
+
+	long_ops.wait = wait_long;
+	EXPECT(!iommu_attach_flush(&list, &long_ops, NULL));
+	return arg;
+}
+
+static bool fence_is_over(void)
+{
+	return iommu_attach_fence_poll(&iommu.fence, iommu_attach_fence_begin(&iommu.fence));
+}
+
+static void expect_flush(int number)
+{
+	(void)number;
+	signals++;
+	EXPECT(!fence_is_over());
+}
+
+/* A handler that interrupts a fence begins one that waits for the same flush. */
+static void fence_in_handler(void)
+{
+	struct iommu_attach_elm *elm = new_elm(&iommu, 2);
+	pthread_t thread;
+
+	elm->using_atc = true;
+	elm->atc = 3;
+	EXPECT(iommu_attach_add(&list, elm) > 0);
+	EXPECT(!pthread_create(&thread, NULL, flush_long, NULL));
+	while (!__atomic_load_n(&waiting, __ATOMIC_ACQUIRE))
+		usleep(100);
+	catch_signals(SIGALRM, expect_flush);
+	shoot();
+	while (signals < 2000)
+		EXPECT(!fence_is_over());
+	signal(SIGALRM, SIG_IGN);
+	__atomic_store_n(&stop, 1, __ATOMIC_RELEASE);
+	EXPECT(!pthread_join(thread, NULL));
+	while (!fence_is_over())
+		;
+}
+
 #define CASE(name)	{ name, #name }
 
 int main(int argc, char **argv)
@@ -224,6 +332,8 @@ int main(int argc, char **argv)
 		CASE(fork_beside_message),
 		CASE(message_in_handler),
 		CASE(message_names_the_call),
+		CASE(set_aside_in_handler),
+		CASE(fence_in_handler),
 	};
 	int i, status, failed = 0;
 
