@@ -10,7 +10,7 @@
 #define TARGET(rid, pasid)	((uint64_t)(rid) << 20 | (pasid))
 
 struct iommu_device {
-	int commands;
+	uint64_t commands;
 	struct iommu_attach_fence fence;
 };
 
