@@ -40,7 +40,8 @@ bool shim_warn_again(void)
 
 void shim_warn(struct shim_warn_site *site, bool once)
 {
-	bool fired = once && __atomic_exchange_n(&site->fired, true, __ATOMIC_RELAXED);
+	/* Pairs with the release in shim_warn_reset(), which has read next. */
+	bool fired = once && __atomic_exchange_n(&site->fired, true, __ATOMIC_ACQUIRE);
 
 	if (once && !fired) {
 		site->next = __atomic_load_n(&warn_sites, __ATOMIC_RELAXED);
