@@ -820,6 +820,7 @@ static bool has_event(struct cursor c)
 		if (form && form->type != TRACE_MARK && form->type != TRACE_QUIET) {
 			struct cursor at = c;
 
+			event = (struct trace_event){ .type = form->type };
 			skip_blanks(&at);
 			if (at.p < at.end && form->parse(&at, &event))
 				return true;
