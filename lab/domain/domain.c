@@ -38,7 +38,7 @@
 #include <linux/string.h>
 #include <linux/timex.h>
 
-#define SLOW_MS		100000
+#define SLOW_MS		20000
 
 /* The first word of a command. */
 #define OPCODE		GENMASK_ULL(6, 0)
