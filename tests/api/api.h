@@ -57,6 +57,29 @@ static const struct iommu_attach_flush_ops ops = {
 	.iotlb = send_iotlb, .atc = send_atc, .submit = submit, .wait = wait_done,
 };
 
+/* A flush whose hardware is not done until stop is set. */
+static int waiting, stop;
+
+static inline int wait_long(struct iommu_device *iommu, uint64_t cookie, void *arg)
+{
+	(void)iommu;
+	(void)cookie;
+	(void)arg;
+	__atomic_store_n(&waiting, 1, __ATOMIC_RELEASE);
+	usleep(100);
+	return __atomic_load_n(&stop, __ATOMIC_ACQUIRE) ? 0 : -EINPROGRESS;
+}
+
+/* For a thread. */
+static inline void *flush_long(void *list)
+{
+	struct iommu_attach_flush_ops long_ops = ops;
+
+	long_ops.wait = wait_long;
+	EXPECT(!iommu_attach_flush(list, &long_ops, NULL));
+	return list;
+}
+
 static inline struct iommu_attach_elm *new_elm(struct iommu_device *iommu, uint64_t tag)
 {
 	struct iommu_attach_elm *elm = calloc(1, sizeof(*elm));

@@ -8,7 +8,6 @@
 
 static struct iommu_device iommu[2];
 static struct iommu_attach_list list, busy;
-static int waiting, stop;
 static int *shared_count;
 
 static void use(struct iommu_device *which)
@@ -44,25 +43,6 @@ static void fork_and_use(void)
 		printf("the child ended with status %x\n", status);
 		exit(1);
 	}
-}
-
-static int wait_long(struct iommu_device *which, uint64_t cookie, void *arg)
-{
-	(void)which;
-	(void)cookie;
-	(void)arg;
-	__atomic_store_n(&waiting, 1, __ATOMIC_RELEASE);
-	usleep(100);
-	return __atomic_load_n(&stop, __ATOMIC_ACQUIRE) ? 0 : -EINPROGRESS;
-}
-
-static void *flush_long(void *arg)
-{
-	struct iommu_attach_flush_ops long_ops = ops;
-
-	long_ops.wait = wait_long;
-	EXPECT(!iommu_attach_flush(&busy, &long_ops, NULL));
-	return arg;
 }
 
 static void *walk_long(void *arg)
@@ -120,7 +100,7 @@ int main(void)
 	EXPECT(count == 1);
 
 	EXPECT(iommu_attach_add(&busy, new_elm(&iommu[1], 5)) > 0);
-	EXPECT(!pthread_create(&thread[0], NULL, flush_long, NULL));
+	EXPECT(!pthread_create(&thread[0], NULL, flush_long, &busy));
 	EXPECT(!pthread_create(&thread[1], NULL, walk_long, NULL));
 	EXPECT(!pthread_create(&thread[2], NULL, churn, NULL));
 	while (!__atomic_load_n(&waiting, __ATOMIC_ACQUIRE))

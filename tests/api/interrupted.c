@@ -11,7 +11,6 @@
 static struct iommu_device iommu;
 static struct iommu_attach_list list;
 static volatile sig_atomic_t signals;
-static int stop;
 
 /* A program's list that nothing has used yet. */
 static struct iommu_attach_list fresh(void)
@@ -261,27 +260,6 @@ static void set_aside_in_handler(void)
 	}
 }
 
-static int waiting;
-
-static int wait_long(struct iommu_device *which, uint64_t cookie, void *arg)
-{
-	(void)which;
-	(void)cookie;
-	(void)arg;
-	__atomic_store_n(&waiting, 1, __ATOMIC_RELEASE);
-	usleep(100);
-	return __atomic_load_n(&stop, __ATOMIC_ACQUIRE) ? 0 : -EINPROGRESS;
-}
-
-static void *flush_long(void *arg)
-{
-	struct iommu_attach_flush_ops long_ops = ops;
-
-	long_ops.wait = wait_long;
-	EXPECT(!iommu_attach_flush(&list, &long_ops, NULL));
-	return arg;
-}
-
 static bool fence_is_over(void)
 {
 	return iommu_attach_fence_poll(&iommu.fence, iommu_attach_fence_begin(&iommu.fence));
@@ -303,7 +281,7 @@ static void fence_in_handler(void)
 	elm->using_atc = true;
 	elm->atc = 3;
 	EXPECT(iommu_attach_add(&list, elm) > 0);
-	EXPECT(!pthread_create(&thread, NULL, flush_long, NULL));
+	EXPECT(!pthread_create(&thread, NULL, flush_long, &list));
 	while (!__atomic_load_n(&waiting, __ATOMIC_ACQUIRE))
 		usleep(100);
 	catch_signals(SIGALRM, expect_flush);

@@ -10,7 +10,6 @@ static struct iommu_device iommu;
 static struct iommu_attach_list list;
 static struct iommu_attach_elm mine;
 static volatile sig_atomic_t signals, added, refused;
-static int stop;
 
 static void handler(int number)
 {

@@ -8,26 +8,6 @@
 
 static struct iommu_device slow, fast;
 static struct iommu_attach_list slow_list, list;
-static int begun, stop;
-
-static int wait_slow(struct iommu_device *which, uint64_t cookie, void *arg)
-{
-	(void)which;
-	(void)cookie;
-	(void)arg;
-	__atomic_store_n(&begun, 1, __ATOMIC_RELEASE);
-	usleep(100);
-	return __atomic_load_n(&stop, __ATOMIC_ACQUIRE) ? 0 : -EINPROGRESS;
-}
-
-static void *flush_slow(void *arg)
-{
-	struct iommu_attach_flush_ops slow_ops = ops;
-
-	slow_ops.wait = wait_slow;
-	EXPECT(!iommu_attach_flush(&slow_list, &slow_ops, NULL));
-	return arg;
-}
 
 int main(void)
 {
@@ -49,8 +29,8 @@ int main(void)
 	EXPECT(iommu_attach_add(&slow_list, slow_elm) > 0);
 	EXPECT(iommu_attach_add(&list, elm) > 0);
 
-	EXPECT(!pthread_create(&thread, NULL, flush_slow, NULL));
-	while (!__atomic_load_n(&begun, __ATOMIC_ACQUIRE))
+	EXPECT(!pthread_create(&thread, NULL, flush_long, &slow_list));
+	while (!__atomic_load_n(&waiting, __ATOMIC_ACQUIRE))
 		usleep(100);
 
 	EXPECT(iommu_attach_del(&list, elm) > 0);
