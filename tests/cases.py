@@ -17,11 +17,12 @@ import subprocess
 import sys
 import tempfile
 
+from tap import check, end, skipped
+
 alist, data = os.path.abspath(sys.argv[1]), sys.argv[2]
 cases = os.path.join(data, 'cases')
 traces = os.path.join(data, 'traces')
 tmp = tempfile.mkdtemp()
-results = []
 
 
 def text_of(name):
@@ -44,18 +45,6 @@ def run(text, *args, verb='replay', name='log.txt', stdin=False, pipe=False, env
         [alist, verb, *args, '-' if stdin else path], capture_output=True,
         stdin=open(path, 'rb') if stdin else subprocess.DEVNULL,
         env={**os.environ, **(env or {})})
-
-
-def check(name, good, what=''):
-    results.append(good)
-    print(f'{"" if good else "not "}ok {len(results)} {name}')
-    if not good:
-        print(f'# {what}')
-
-
-def skipped(name, why):
-    results.append(True)
-    print(f'ok {len(results)} {name} # SKIP {why}')
 
 
 def replays(name, text, expression, code=0, **kwargs):
@@ -713,5 +702,4 @@ try:
         kind()
 finally:
     shutil.rmtree(tmp)
-print(f'1..{len(results)}')
-sys.exit(not all(results))
+end()

@@ -16,23 +16,12 @@ import sys
 import tempfile
 import time
 
+from tap import check, end, skipped
+
 alist = os.path.abspath(sys.argv[1])
 tmp = tempfile.mkdtemp()
-results = []
 LOG = os.path.join(tmp, 'log.txt')
 TRACING = '/sys/kernel/tracing'
-
-
-def check(name, good, what=''):
-    results.append(good)
-    print(f'{"" if good else "not "}ok {len(results)} {name}')
-    if not good:
-        print(f'# {what}')
-
-
-def skipped(name, why):
-    results.append(True)
-    print(f'ok {len(results)} {name} # SKIP {why}')
 
 
 def namespace(mounts, command):
@@ -166,5 +155,4 @@ try:
         skipped('alist record', 'takes root, /sys/class/iommu and a tracefs with iommu events')
 finally:
     shutil.rmtree(tmp)
-print(f'1..{len(results)}')
-sys.exit(not all(results))
+end()
