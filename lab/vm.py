@@ -20,6 +20,7 @@ import subprocess
 
 import acpi
 import commands
+import device_tree
 import hw
 import ivrs
 from kernels import ARCHES, CACHE, LAB, OUT, LabError, hash_files, run
@@ -252,31 +253,23 @@ class Boot:
         The tree that QEMU makes for this command line, with what the machine's file says put
         in the place of what it says: each must be found once; then the nodes. Return: the file.
         """
-        where, dtc = command.index("-machine") + 1, os.path.join(self.kernel.obj,
-                                                                 "scripts", "dtc", "dtc")
-        made, text, tree = (os.path.join(self.dir, "made.dtb"), os.path.join(self.dir, "dts"),
-                            os.path.join(self.dir, "dtb"))
-        dump = [*command[:where], f"{command[where]},dumpdtb={made}", *command[where + 1:]]
-        for step in (dump, [dtc, "-q", "-I", "dtb", "-O", "dts", "-o", text, made]):
-            run(self.tools.command(step), os.path.join(self.dir, "dtb.log"), "device tree")
-        with open(text, encoding="utf-8") as file:
-            source = file.read()
-        for change in self.machine.get("device-tree", []):
-            if source.count(change["find"]) != 1:
-                raise LabError(f"machines/{self.machine['name']}.toml: QEMU's device tree has "
-                               f"{change['find']!r} {source.count(change['find'])} times, "
-                               "expected once")
-            source = source.replace(change["find"], change["put"])
-        with open(text, "w", encoding="utf-8") as file:
-            file.write(source + nodes)
-        run(self.tools.command([dtc, "-q", "-I", "dts", "-O", "dtb", "-o", tree, text]),
-            os.path.join(self.dir, "dtb.log"), "device tree")
-        return tree
+        def edit(source):
+            for change in self.machine.get("device-tree", []):
+                if source.count(change["find"]) != 1:
+                    raise LabError(f"machines/{self.machine['name']}.toml: QEMU's device tree has "
+                                   f"{change['find']!r} {source.count(change['find'])} times, "
+                                   "expected once")
+                source = source.replace(change["find"], change["put"])
+            return source + nodes
+
+        dtc = os.path.join(self.kernel.obj, "scripts", "dtc", "dtc")
+        return device_tree.make(command, dtc, self.dir, edit, self.tools.command)
 
     def _key(self, kernel_stamp, guest_hash):
         content = [self.machine, self.workload, kernel_stamp, guest_hash,
                    hash_files([os.path.abspath(module) for module in
-                               (__file__, ivrs.__file__, acpi.__file__)])]
+                               (__file__, ivrs.__file__, acpi.__file__,
+                                device_tree.__file__)])]
         if self.hardware:
             content.append(self.hardware.key())
         content = json.dumps(content, sort_keys=True)
