@@ -55,7 +55,7 @@ int main(void)
 	iommu_attach_del(&domain, &gpu);
 	iommu_attach_del(&domain, &nic);
 	iommu_attach_drain(&iommu.fence);	/* no flush and no walk uses them now */
-	iommu_attach_barrier();			/* and what the library freed is freed */
+	iommu_attach_barrier();			/* the library's deferred frees are done */
 	iommu_attach_destroy(&domain);
 	iommu_attach_fence_destroy(&iommu.fence);
 	return error ? 1 : 0;
