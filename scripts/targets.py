@@ -92,7 +92,7 @@ def measured(run):
         ("walk and flush cold-l2, 64,8, ATC", "1.1 x SMMUv3",
          at_most(1.1, *(run.to("smmuv3", op, "cold-l2", 64, 8, "all")
                         for op in ("walk", "flush")))),
-        ("drain beside a flush that hangs elsewhere", "1 ms",
+        ("drain during a flush that hangs elsewhere", "1 ms",
          at_most(1, run.fences["iommu_attach_drain(), a flush hangs elsewhere", "list"] / 1000,
                  form="%.3f ms")),
         ("16k new groups, a flush hangs, to none", "1.2 x memory",
