@@ -211,8 +211,8 @@ def chart_units(results):
         for kernel, points in lines.items():
             file.write(f'"{kernel}"\n' + "".join(f"{x} {y}\n" for x, y in points) + "\n\n")
     subprocess.run(["gnuplot", "-e", f"name='{name}'; title='An unmap over several units'; "
-                    "xlabel='units, each of which takes 40 ms for a command'; "
-                    "ylabel='times what the slowest takes alone'; "
+                    "xlabel='units, 40 ms per command'; "
+                    "ylabel='time, relative to the slowest unit alone'; "
                     f"nr={len(lines)}; styles='0 1'; thick=1",
                     os.path.join(PROJECT, "bench", "chart.gp")], check=True)
     return True
