@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# The front door. Meson does the work; what is here installs what is missing and
-# picks the build directories.
+# Meson does the work; this installs missing packages and picks the build directories.
 
 TRACES := $(addprefix tests/data/traces/,vtd-vfio-ats-1-2-4-8dev.txt \
 	amd-vfio-1-2-4-8dev.txt)
@@ -21,21 +20,21 @@ run: build/release/tools/alist/alist
 check: setup fuzz-setup
 	@scripts/check
 
-## make check-debian   the packages of debian/: built, checked and tried in a clean root of SUITE
-##               (bookworm, trixie, or both by default), as root, with mmdebstrap
+## make check-debian   build, check and test the packages of debian/ in a clean root of SUITE
+##               (bookworm, trixie, or both by default); as root, with mmdebstrap
 .PHONY: check-debian
 check-debian:
 	@scripts/setup mmdebstrap
 	@for suite in $(or $(SUITE),bookworm trixie); do scripts/check-debian $$suite || exit; done
 
-## make check-without-apt   the same tree in roots that are no Debian's: the library alone with a
-##               compiler and Meson; all of it by Meson and by make; as root, with mmdebstrap
+## make check-without-apt   build in roots without Debian's tools: the library with only a
+##               compiler and Meson; all of it with Meson and make; as root, with mmdebstrap
 .PHONY: check-without-apt
 check-without-apt:
 	@scripts/setup mmdebstrap
 	@scripts/check-without-apt
 
-## make proof    the protocol proved: litmus tests in the kernel's memory model, and spin
+## make proof    prove the protocol: litmus tests in the kernel's memory model, and spin
 .PHONY: proof
 proof:
 	@scripts/proof-setup
@@ -64,7 +63,7 @@ build/release/build.ninja:
 	@meson setup --buildtype=release -Dlockdep=false -Dpanic_on_warn=false \
 		$(if $(PREFIX),--prefix="$(PREFIX)") build/release
 
-## make torture  everything at once, on all walks an oracle; takes DURATION=2h and SEED=N
+## make torture  all operations at once, an oracle on every walk; takes DURATION=2h, SEED=N
 DURATION ?= 10m
 SEED ?= 1
 .PHONY: torture
@@ -83,7 +82,7 @@ fuzz-setup:
 	@scripts/setup clang
 	@scripts/setup libclang-rt-$$(clang -dumpversion | cut -d. -f1)-dev
 
-## make bench    the list beside its peers: tables, JSON, CSV and charts
+## make bench    the list compared with its peers: tables, JSON, CSV and charts
 .PHONY: bench
 bench: bench-setup build
 	@scripts/bench
@@ -171,7 +170,7 @@ install: build
 		ninja -C build/release --quiet)
 	@meson install -C build/release --no-rebuild --quiet
 
-## make uninstall   remove what the last make install has put there
+## make uninstall   remove what the last make install has installed
 .PHONY: uninstall
 uninstall:
 	@ninja -C build/release --quiet uninstall
