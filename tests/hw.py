@@ -19,6 +19,8 @@ import sys
 import tempfile
 import time
 
+from tap import check, end
+
 MEMORY, BASE = 64 << 20, 32 << 20
 REGS, CONFIG, BARS = BASE + 0x1000, BASE + 0x100000, BASE + 0x800000
 GCMD, GSTS, RTADDR, FSTS, IQH, IQT, IQA = 0x18, 0x1c, 0x20, 0x34, 0x80, 0x88, 0x90
@@ -37,19 +39,11 @@ ERRORS, PATIENCE, RESCUES, PING = 0x158, 0x160, 0x168, 0x170
 NONE = (1 << 64) - 1
 PATIENT = 120                   # seconds, after which something has failed, on any host
 LONG = 3600 * 10**9             # ns: longer than any test
-failed = []
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
                                 "lab"))
 import hw                       # pylint: disable=wrong-import-position
 from kernels import LabError    # pylint: disable=wrong-import-position
-
-
-def check(name, true, detail=""):
-    """One case."""
-    print(f"{'ok' if true else 'not ok'} {name}{'' if true else ': ' + str(detail)}")
-    if not true:
-        failed.append(name)
 
 
 class Guest:
@@ -271,7 +265,7 @@ def amd_page_requests(guest):
           guest.load(guest.bar(RESPONSE)) == 2)
 
 
-def end(process, who=""):
+def stop(process, who=""):
     """The program is told to end."""
     process.send_signal(signal.SIGTERM)
     error = process.communicate(timeout=PATIENT)[1].decode()
@@ -294,7 +288,7 @@ def amd(program, alist, directory):
     guest = AmdGuest(directory + "/ram")
     for part in (amd_registers, amd_errors, amd_silence, amd_page_requests):
         part(guest)
-    end(process, "AMD-Vi: ")
+    stop(process, "AMD-Vi: ")
     replay(alist, directory, "AMD-Vi: ")
 
 
@@ -502,16 +496,15 @@ def main():
         guest = Guest(directory + "/ram")
         for part in (registers, faults, errors, silence):
             part(guest)
-        end(process)
+        stop(process)
         check("the memory is gone", not os.path.exists(directory + "/ram"))
         with open(directory + "/report", encoding="utf-8") as file:
             unit = json.load(file)["units"][0]
         check("the report counts", unit["timeouts"] == 2 and unit["errors"] == 3 and
               unit["commands"]["wait"] > 5, unit)
         replay(alist, directory)
-    print(f"{len(failed)} failed")
-    return 1 if failed else 0
+    end()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -15,6 +15,8 @@ import subprocess
 import sys
 import tempfile
 
+from tap import check, end
+
 LAB = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "lab")
 BOOT = os.path.join(LAB, "boot")
 ARM64 = b"MZ".ljust(0x38, b"\0") + b"ARM\x64"
@@ -28,19 +30,11 @@ FILES = {"Image": ARM64, "bzImage": X86_64, "Image.gz": gzip.compress(ARM64),
          "vtd.toml": b'arch = "arm64"\nqemu = ""\nappend = ""\n[hw]\n',
          "smmuv3.toml": b'arch = "x86-64"\nqemu = ""\nappend = ""\n[hw]\nvendor = "smmuv3"\n'}
 MACHINES = os.path.join(LAB, "machines")
-failed = []
 
 sys.path.insert(0, LAB)
 LOADER = importlib.machinery.SourceFileLoader("boot", BOOT)
 boot = importlib.util.module_from_spec(importlib.util.spec_from_loader("boot", LOADER))
 LOADER.exec_module(boot)
-
-
-def check(name, true, detail=""):
-    """One case."""
-    print(f"{'ok' if true else 'not ok'} {name}{'' if true else ': ' + str(detail)}")
-    if not true:
-        failed.append(name)
 
 
 def refused(directory, kernel, machine, *words, initrd="initrd", path=os.environ["PATH"]):
@@ -86,9 +80,8 @@ def main():
             refused(directory, kernel, machine, *words)
         # The kernel lies in no tree, and PATH has no dtc.
         refused(directory, "Image", None, "dtc", "device-tree-compiler", path=directory)
-    print(f"{len(failed)} failed")
-    return 1 if failed else 0
+    end()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
