@@ -215,7 +215,6 @@ static const struct kernel_param_ops back_ops = { .set = back_set };
 module_param_cb(back, &back_ops, NULL, 0200);
 MODULE_PARM_DESC(back, "a function that is looked for again");
 
-
 static struct {
 	struct pci_dev *pdev;
 	u64 *page;
@@ -401,7 +400,10 @@ static int hwpci_write(struct pci_bus *bus, unsigned int devfn, int where, int s
 
 static struct pci_ops hwpci_ops = { .read = hwpci_read, .write = hwpci_write };
 
-/* The device that the device tree has for the bridge; the tree names the segment, too. */
+/*
+ * The device that the device tree has for the bridge; the tree names the segment, too.
+ * Return: with a reference, or NULL.
+ */
 static struct device *parent_of(int number)
 {
 	struct platform_device *pdev;
@@ -421,6 +423,7 @@ static struct device *parent_of(int number)
 static int segment_add(struct segment *segment, int unit, int first_bus)
 {
 	struct pci_host_bridge *bridge;
+	struct device *parent;
 	int ret;
 
 	segment->config = ioremap(base + HW_CONFIG(unit, 0),
@@ -441,16 +444,17 @@ static int segment_add(struct segment *segment, int unit, int first_bus)
 	segment->busn.start = segment->bus;
 	segment->busn.end = segment->bus;
 	ret = insert_resource(&iomem_resource, &segment->window);
-	if (ret) {
-		iounmap(segment->config);
-		return ret;
-	}
+	if (ret)
+		goto unmap;
 	bridge = pci_alloc_host_bridge(0);
-	if (!bridge)
-		return -ENOMEM;
+	if (!bridge) {
+		ret = -ENOMEM;
+		goto remove;
+	}
 	pci_add_resource(&bridge->windows, &segment->window);
 	pci_add_resource(&bridge->windows, &segment->busn);
-	bridge->dev.parent = parent_of(unit + 1);
+	parent = parent_of(unit + 1);
+	bridge->dev.parent = parent;
 	bridge->sysdata = segment;
 	bridge->ops = &hwpci_ops;
 
@@ -462,6 +466,15 @@ static int segment_add(struct segment *segment, int unit, int first_bus)
 		pci_bus_add_devices(bridge->bus);
 	}
 	pci_unlock_rescan_remove();
+	/* A bridge that was added has a reference of its own. */
+	put_device(parent);
+	if (!ret)
+		return 0;
+	pci_free_host_bridge(bridge);
+remove:
+	remove_resource(&segment->window);
+unmap:
+	iounmap(segment->config);
 	return ret;
 }
 
@@ -483,10 +496,10 @@ static int __init hwpci_init(void)
 	}
 	for (unit = 0; unit < units && !ret; unit++)
 		ret = segment_add(&segments[unit], unit, first_bus);
-	/* What is there stays: a root bus that was added has no way back here. */
 	if (ret)
 		pr_err("hwpci: segment %d: error %d\n", unit, ret);
-	return 0;
+	/* A segment that is there stays: a root bus that was added has no way back here. */
+	return unit > 1 ? 0 : ret;
 }
 
 module_init(hwpci_init);
