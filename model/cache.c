@@ -54,10 +54,22 @@ const struct cache_entry *cache_lookup(const struct cache *cache,
 	key.size = MODEL_PAGE_SIZE;
 	for (level = 0; level < PT_LEAF_LEVELS && !entry; level++) {
 		key.page = addr & ~(key.size - 1);
-		entry = find(cache, &key);
+		if (cache->of_level[level])
+			entry = find(cache, &key);
 		key.size <<= PT_LEVEL_SHIFT;
 	}
 	return entry;
+}
+
+/* Of the leaf that an entry was made of. */
+static unsigned int level_of(const struct cache_key *key)
+{
+	unsigned int level = 0;
+
+	while (level < PT_LEAF_LEVELS - 1 &&
+	       MODEL_PAGE_SIZE << (level * PT_LEVEL_SHIFT) < key->size)
+		level++;
+	return level;
 }
 
 static void link_entry(struct cache *cache, uint32_t i)
@@ -80,8 +92,11 @@ static uint32_t *link_to(struct cache *cache, uint32_t i)
 
 void cache_remove(struct cache *cache, uint32_t i)
 {
+	const struct cache_key *key = &cache->entries[i].key;
 	uint32_t moved = cache->count - 1;
 
+	cache->of_kind[key->kind]--;
+	cache->of_level[level_of(key)]--;
 	*link_to(cache, i) = cache->entries[i].next;
 	if (i != moved) {
 		*link_to(cache, moved) = i;
@@ -134,6 +149,8 @@ void cache_insert(struct cache *cache, const struct cache_entry *entry)
 		return;
 	i = cache->count++;
 	cache->entries[i] = *entry;
+	cache->of_kind[entry->key.kind]++;
+	cache->of_level[level_of(&entry->key)]++;
 	link_entry(cache, i);
 }
 

@@ -7,6 +7,8 @@
 
 #include "pt.h"
 
+#define CACHE_KINDS	(MODEL_NESTED + 1)
+
 /* No padding: keys are compared and hashed as bytes. */
 struct cache_key {
 	uint32_t kind;		/* enum model_mode; 0 in an ATC */
@@ -32,6 +34,8 @@ struct cache {
 	struct cache_entry *entries;	/* dense, in no order */
 	uint32_t count;
 	/* private: */
+	uint32_t of_kind[CACHE_KINDS];	/* so many entries */
+	uint32_t of_level[PT_LEAF_LEVELS];
 	uint32_t room;
 	uint32_t victim;
 	uint32_t *buckets;		/* @room of them */
@@ -48,6 +52,17 @@ void cache_insert(struct cache *cache, const struct cache_entry *entry);
 /* Entry @i; the last takes its place. */
 void cache_remove(struct cache *cache, uint32_t i);
 void cache_clear(struct cache *cache);
+
+/* Is there an entry of one of these kinds, bits 1 << kind? */
+static inline bool cache_has(const struct cache *cache, unsigned int kinds)
+{
+	unsigned int kind;
+
+	for (kind = 0; kind < CACHE_KINDS; kind++)
+		if (kinds & 1u << kind && cache->of_kind[kind])
+			return true;
+	return false;
+}
 
 static inline bool cache_overlaps(const struct cache_entry *entry,
 				  uint64_t first, uint64_t last)

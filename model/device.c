@@ -274,6 +274,16 @@ static struct pt_walk walk_tables(const struct hw_context *hw, uint64_t iova)
 	}
 }
 
+/* Does the walk give the same for its address, which is @done behind the first? */
+static bool agrees(const struct cache_entry *entry, const struct pt_walk *walk,
+		   uint64_t done)
+{
+	if (walk->present != entry->present)
+		return false;
+	return !walk->present || (walk->writable == entry->writable &&
+				  walk->paddr == entry->paddr + done);
+}
+
 /* Is the whole of a cached translation what @hw gives? */
 static bool entry_is_current(const struct cache_entry *entry,
 			     const struct hw_context *hw)
@@ -283,10 +293,7 @@ static bool entry_is_current(const struct cache_entry *entry,
 	while (done < entry->key.size) {
 		struct pt_walk now = walk_tables(hw, entry->key.page + done);
 
-		if (now.present != entry->present)
-			return false;
-		if (now.present && (now.writable != entry->writable ||
-				    now.paddr != entry->paddr + done))
+		if (!agrees(entry, &now, done))
 			return false;
 		done += now.size - (entry->key.page + done) % now.size;
 	}
@@ -296,12 +303,9 @@ static bool entry_is_current(const struct cache_entry *entry,
 static bool address_is_current(const struct cache_entry *entry,
 			       const struct hw_context *hw, uint64_t iova)
 {
-	struct cache_entry page = *entry;
+	struct pt_walk now = walk_tables(hw, iova);
 
-	page.key.page = iova & ~(MODEL_PAGE_SIZE - 1);
-	page.key.size = MODEL_PAGE_SIZE;
-	page.paddr += page.key.page - entry->key.page;
-	return entry_is_current(&page, hw);
+	return agrees(entry, &now, iova - entry->key.page);
 }
 
 /*
@@ -541,6 +545,8 @@ static void drop_in_scope(struct model_iommu *iommu, struct cache *cache,
 {
 	struct erratum_scope again = { scope, iommu->executed[MODEL_SYNC] + 1 };
 
+	if (!cache_has(cache, scope->modes))
+		return;
 	if (iommu->erratum)
 		cache_drop(cache, in_scope_again, &again);
 	else

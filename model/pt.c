@@ -73,16 +73,21 @@ static void free_tables(struct pt_table *table)
 	pthread_mutex_unlock(&pool_lock);
 }
 
+static unsigned int shift(unsigned int level)
+{
+	return MODEL_PAGE_SHIFT + level * PT_LEVEL_SHIFT;
+}
+
 /* What one entry of a table at @level maps. */
 static uint64_t span(unsigned int level)
 {
-	return MODEL_PAGE_SIZE << (level * PT_LEVEL_SHIFT);
+	return UINT64_C(1) << shift(level);
 }
 
 static uint64_t *entry_of(struct pt_table *table, unsigned int level,
 			  uint64_t addr)
 {
-	return &table->entry[addr / span(level) % ENTRIES];
+	return &table->entry[addr >> shift(level) & (ENTRIES - 1)];
 }
 
 static uint64_t load_entry(const uint64_t *entry)
@@ -359,30 +364,35 @@ bool model_pt_lookup(struct model_pt *pt, uint64_t iova, uint64_t *paddr,
 	return walk.present;
 }
 
-static struct pt_ref reference(struct pt_table *table)
+static uint64_t generation_of(const struct pt_table *table)
 {
-	return (struct pt_ref){
-		.table = table,
-		.generation = __atomic_load_n(&table->generation,
-					      __ATOMIC_ACQUIRE),
-	};
+	return __atomic_load_n(&table->generation, __ATOMIC_ACQUIRE);
 }
 
 struct pt_root pt_root(const struct model_pt *pt)
 {
 	if (!pt)
 		return (struct pt_root){ 0 };
-	return (struct pt_root){ .top = reference(pt->top), .levels = pt->levels };
+	return (struct pt_root){
+		.top = { .table = pt->top, .generation = generation_of(pt->top) },
+		.levels = pt->levels,
+	};
 }
 
+/* What a struct pt_ref has for PT_MODEL. */
+struct place {
+	struct pt_table *table;
+	uint64_t generation;
+};
+
 /*
- * One step. Return: the entry, with a reference to the table that it names in
- * *@below; 0 and walk->freed where the table at *@at is not what it was.
+ * One step. Return: the entry, with the table that it names in *@below; 0 and
+ * walk->freed where the table at @at is not what it was.
  */
-static uint64_t step(const struct pt_ref *at, unsigned int level, uint64_t iova,
-		     struct pt_ref *below, struct pt_walk *walk)
+static uint64_t step(struct place at, unsigned int level, uint64_t iova,
+		     struct place *below, struct pt_walk *walk)
 {
-	const uint64_t *entry = entry_of(at->table, level, iova);
+	const uint64_t *entry = entry_of(at.table, level, iova);
 	uint64_t value;
 
 	/*
@@ -391,11 +401,13 @@ static uint64_t step(const struct pt_ref *at, unsigned int level, uint64_t iova,
 	 */
 	do {
 		value = load_entry(entry);
-		if (value && !(value & ENTRY_LEAF))
-			*below = reference(entry_table(value));
+		if (value && !(value & ENTRY_LEAF)) {
+			below->table = entry_table(value);
+			below->generation = generation_of(below->table);
+		}
 	} while (load_entry(entry) != value);
 
-	if (reference(at->table).generation != at->generation) {
+	if (generation_of(at.table) != at.generation) {
 		walk->freed = true;
 		return 0;
 	}
@@ -413,21 +425,23 @@ static void set_leaf(struct pt_walk *walk, uint64_t value, unsigned int level,
 
 struct pt_walk pt_walk(const struct pt_root *root, uint64_t iova)
 {
+	struct place at = { root->top.table, root->top.generation };
 	struct pt_walk walk = { .size = MODEL_PAGE_SIZE };
 	unsigned int level = root->levels;
-	struct pt_ref at = root->top;
 
 	if (root->top.format != PT_MODEL)
 		return pt_guest_walk(root, iova);
-	if (!level || iova / span(level - 1) >= ENTRIES)
+	if (!level || iova >> shift(level - 1) >= ENTRIES)
 		return walk;
 	while (level--) {
-		struct pt_ref below = at;
+		struct place below = at;
 		uint64_t value;
 
-		if (!level)
-			walk.last = at;
-		value = step(&at, level, iova, &below, &walk);
+		if (!level) {
+			walk.last.table = at.table;
+			walk.last.generation = at.generation;
+		}
+		value = step(at, level, iova, &below, &walk);
 		if (value & ENTRY_LEAF)
 			set_leaf(&walk, value, level, iova);
 		if (!value || value & ENTRY_LEAF)
@@ -440,12 +454,12 @@ struct pt_walk pt_walk(const struct pt_root *root, uint64_t iova)
 struct pt_walk pt_walk_last(const struct pt_ref *last, uint64_t iova)
 {
 	struct pt_walk walk = { .size = MODEL_PAGE_SIZE, .last = *last };
-	struct pt_ref below;
+	struct place at = { last->table, last->generation }, below;
 	uint64_t value;
 
 	if (last->format != PT_MODEL)
 		return pt_guest_walk_last(last, iova);
-	value = step(last, 0, iova, &below, &walk);
+	value = step(at, 0, iova, &below, &walk);
 	/*
 	 * A freed table may serve at another level by now; what its entries
 	 * name then is no leaf, but step() has told so.

@@ -44,13 +44,10 @@ static inline bool decimal(struct cursor *c, uint64_t *value)
 	const char *p = c->p;
 	uint64_t v = 0;
 
-	for (; p < c->end && is_digit(*p); p++) {
-		unsigned int digit = *p - '0';
-
-		if (v > (UINT64_MAX - digit) / 10)
+	for (; p < c->end && is_digit(*p); p++)
+		if (__builtin_mul_overflow(v, 10, &v) ||
+		    __builtin_add_overflow(v, *p - '0', &v))
 			return false;
-		v = v * 10 + digit;
-	}
 	if (p == c->p)
 		return false;
 	c->p = p;
@@ -58,12 +55,17 @@ static inline bool decimal(struct cursor *c, uint64_t *value)
 	return true;
 }
 
+/* -1 for what is none. A table: half of a log is digits. */
 static inline int hex_digit(char c)
 {
-	if (is_digit(c))
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+	static const signed char plus_one[256] = {
+		['0'] = 1, ['1'] = 2, ['2'] = 3, ['3'] = 4, ['4'] = 5, ['5'] = 6,
+		['6'] = 7, ['7'] = 8, ['8'] = 9, ['9'] = 10,
+		['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+		['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
+	};
+
+	return plus_one[(unsigned char)c] - 1;
 }
 
 static inline bool hex(struct cursor *c, uint64_t *value)
@@ -71,13 +73,14 @@ static inline bool hex(struct cursor *c, uint64_t *value)
 	const char *p = c->p;
 	const char *first;
 	uint64_t v = 0;
+	int digit;
 
 	if (c->end - p < 3 || p[0] != '0' || p[1] != 'x')
 		return false;
-	for (first = p += 2; p < c->end && hex_digit(*p) >= 0; p++) {
+	for (first = p += 2; p < c->end && (digit = hex_digit(*p)) >= 0; p++) {
 		if (v >> 60)
 			return false;
-		v = v << 4 | hex_digit(*p);
+		v = v << 4 | digit;
 	}
 	if (p == first)
 		return false;
@@ -161,42 +164,6 @@ static inline bool field(struct cursor *c, const char *name)
 		}
 	}
 	return false;
-}
-
-/* The number that field @name is, wherever it is; the cursor stays. */
-static inline bool number_in(const struct cursor *c, const char *name, uint64_t *value)
-{
-	struct cursor at = *c;
-
-	return field(&at, name) && number(&at, value) && word_ends(&at);
-}
-
-static inline bool number32_in(const struct cursor *c, const char *name, uint32_t *value)
-{
-	struct cursor at = *c;
-
-	return field(&at, name) && number32(&at, value) && word_ends(&at);
-}
-
-/* As number32_in(); @absent where there is no such field. */
-static inline bool number32_or(const struct cursor *c, const char *name, uint32_t absent,
-			       uint32_t *value)
-{
-	struct cursor at = *c;
-
-	*value = absent;
-	return !field(&at, name) || (number32(&at, value) && word_ends(&at));
-}
-
-static inline bool text_in(const struct cursor *c, const char *name, struct trace_text *text)
-{
-	struct cursor at = *c;
-
-	if (!field(&at, name))
-		return false;
-	if (literal(&at, "\""))
-		return word(&at, '"', text);
-	return word(&at, '\0', text);
 }
 
 #endif /* ALIST_CURSOR_H */

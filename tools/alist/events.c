@@ -5,25 +5,100 @@
  */
 #include "events.h"
 
-/*
- * Whether what is left is fields, after where a probe is: "(function+0x0/0x10) a=1 b=2".
- * Anything else would be another event, in a line that lost its end.
- */
-static bool only_fields(struct cursor c)
-{
-	struct trace_text token;
+#define FIELDS_MAX	32
 
+/* "NAME=VALUE" each, between blanks. */
+struct fields {
+	unsigned int nr;
+	struct {
+		struct trace_text name;
+		struct cursor value;		/* from there to the end of the line */
+	} field[FIELDS_MAX];
+};
+
+/*
+ * What is left is fields, after where a probe is: "(function+0x0/0x10) a=1 b=2". Anything
+ * else would be another event, in a line that lost its end. Return: false then.
+ */
+static bool fields(struct fields *f, struct cursor c)
+{
+	struct trace_text name;
+	const char *end;
+
+	f->nr = 0;
 	skip_blanks(&c);
 	if (literal(&c, "(")) {
-		while (c.p < c.end && *c.p != ')' && *c.p != '(' && *c.p != ':')
-			c.p++;
-		if (!literal(&c, ")"))
+		end = memchr(c.p, ')', c.end - c.p);
+		if (!end || memchr(c.p, '(', end - c.p) || memchr(c.p, ':', end - c.p))
 			return false;
+		c.p = end + 1;
 	}
-	while (!at_end(&c))
-		if (!word(&c, '\0', &token) || !memchr(token.s, '=', token.len))
+	while (!at_end(&c)) {
+		if (!word(&c, '=', &name) || !literal(&c, "=") || f->nr == FIELDS_MAX)
 			return false;
+		f->field[f->nr].name = name;
+		f->field[f->nr++].value = c;
+		end = memchr(c.p, ' ', c.end - c.p);
+		c.p = end ? end : c.end;
+	}
 	return true;
+}
+
+static bool only_fields(struct cursor c)
+{
+	struct fields f;
+
+	return fields(&f, c);
+}
+
+/* A cursor at the value of field @name. */
+static bool value_of(const struct fields *f, const char *name, struct cursor *value)
+{
+	size_t len = strlen(name);
+	unsigned int i;
+
+	for (i = 0; i < f->nr; i++)
+		if (f->field[i].name.len == len && f->field[i].name.s[0] == name[0] &&
+		    !memcmp(f->field[i].name.s, name, len)) {
+			*value = f->field[i].value;
+			return true;
+		}
+	return false;
+}
+
+static bool number_in(const struct fields *f, const char *name, uint64_t *value)
+{
+	struct cursor at;
+
+	return value_of(f, name, &at) && number(&at, value) && word_ends(&at);
+}
+
+static bool number32_in(const struct fields *f, const char *name, uint32_t *value)
+{
+	struct cursor at;
+
+	return value_of(f, name, &at) && number32(&at, value) && word_ends(&at);
+}
+
+/* As number32_in(); @absent where there is no such field. */
+static bool number32_or(const struct fields *f, const char *name, uint32_t absent,
+			uint32_t *value)
+{
+	struct cursor at;
+
+	*value = absent;
+	return !value_of(f, name, &at) || (number32(&at, value) && word_ends(&at));
+}
+
+static bool text_in(const struct fields *f, const char *name, struct trace_text *text)
+{
+	struct cursor at;
+
+	if (!value_of(f, name, &at))
+		return false;
+	if (literal(&at, "\""))
+		return word(&at, '"', text);
+	return word(&at, '\0', text);
 }
 
 /*
@@ -32,34 +107,35 @@ static bool only_fields(struct cursor c)
  */
 static bool parse_map(struct cursor *c, struct trace_event *event)
 {
-	uint64_t last, size, unmapped;
+	uint64_t last = 0, size, unmapped;
+	struct fields f;
+	bool has_last;
 
 	literal(c, "IOMMU: ");
 	skip_blanks(c);
 	if (!literal(c, "iova=") || !number(c, &event->map.iova) || !word_ends(c))
 		return false;
-	if (!number_in(c, "size", &size))
+	has_last = literal(c, " - ");
+	if (has_last && (!number(c, &last) || !word_ends(c)))
 		return false;
-	if (literal(c, " - ") &&
-	    (!number(c, &last) || !word_ends(c) || last != event->map.iova + size))
+	if (!fields(&f, *c) || !number_in(&f, "size", &size) ||
+	    (has_last && last != event->map.iova + size))
 		return false;
-	if (event->type == TRACE_MAP && !number_in(c, "paddr", &event->map.paddr))
+	if (event->type == TRACE_MAP && !number_in(&f, "paddr", &event->map.paddr))
 		return false;
 	event->map.size = size;
 	if (event->type == TRACE_UNMAP) {
-		if (!number_in(c, "unmapped_size", &unmapped))
+		if (!number_in(&f, "unmapped_size", &unmapped))
 			return false;
 		event->map.size = unmapped;
 	}
-	return only_fields(*c) &&
-	       (!size || event->map.iova + (size - 1) >= event->map.iova);
+	return !size || event->map.iova + (size - 1) >= event->map.iova;
 }
 
 /* "IOMMU: [...] device=NAME"; later kernels print more before and after. */
 static bool parse_device(struct cursor *c, struct trace_event *event)
 {
-	return text_in(c, "device", &event->device) && field(c, "device") &&
-	       word(c, '\0', &event->device) && only_fields(*c);
+	return field(c, "device") && word(c, '\0', &event->device) && only_fields(*c);
 }
 
 /* The names, or the numbers where the reader did not know the kernel's enumeration. */
@@ -80,14 +156,15 @@ static bool tag_type(struct cursor *c, struct trace_event *event)
 /* "iommu=NAME dev=NAME type=N domain_id=N pasid=N [users=N]" */
 static bool parse_tag_raw(struct cursor *c, struct trace_event *event)
 {
-	struct cursor type = *c;
+	struct cursor type;
+	struct fields f;
 
-	return number32_or(c, "users", 0, &event->tag.users) &&
-	       text_in(c, "iommu", &event->tag.iommu) &&
-	       text_in(c, "dev", &event->tag.device) &&
-	       number32_in(c, "domain_id", &event->tag.did) &&
-	       number32_in(c, "pasid", &event->tag.pasid) && only_fields(*c) &&
-	       field(&type, "type") && tag_type(&type, event) && word_ends(&type);
+	return fields(&f, *c) && number32_or(&f, "users", 0, &event->tag.users) &&
+	       text_in(&f, "iommu", &event->tag.iommu) &&
+	       text_in(&f, "dev", &event->tag.device) &&
+	       number32_in(&f, "domain_id", &event->tag.did) &&
+	       number32_in(&f, "pasid", &event->tag.pasid) &&
+	       value_of(&f, "type", &type) && tag_type(&type, event) && word_ends(&type);
 }
 
 /* "IOMMU/DEV type T did N pasid N ref N" */
@@ -160,6 +237,7 @@ static bool parse_qi(struct cursor *c, struct trace_event *event)
 {
 	struct trace_text kind;
 	uint64_t *w = event->cmd.words;
+	struct fields f;
 	int i;
 
 	event->cmd.n = 1;
@@ -167,9 +245,10 @@ static bool parse_qi(struct cursor *c, struct trace_event *event)
 	event->cmd.sync = false;
 	/* No kind has a name like this. */
 	if (c->end - c->p > 3 && !memcmp(c->p, "qw0=", 4))
-		return only_fields(*c) && number_in(c, "qw0", &w[0]) && number_in(c, "qw1", &w[1]) &&
-		       number_in(c, "qw2", &w[2]) && number_in(c, "qw3", &w[3]) &&
-		       text_in(c, "iommu", &event->cmd.iommu);
+		return fields(&f, *c) &&
+		       number_in(&f, "qw0", &w[0]) && number_in(&f, "qw1", &w[1]) &&
+		       number_in(&f, "qw2", &w[2]) && number_in(&f, "qw3", &w[3]) &&
+		       text_in(&f, "iommu", &event->cmd.iommu);
 	if (!word(c, '\0', &kind) || !literal(c, " ") ||
 	    !word(c, ':', &event->cmd.iommu) || !literal(c, ":"))
 		return false;
@@ -180,21 +259,22 @@ static bool parse_qi(struct cursor *c, struct trace_event *event)
 }
 
 /* "name=dmar0" or, where the probe could not tell it, the address of the instance. */
-static bool parse_instance(struct cursor *c, struct trace_event *event, const char *other)
+static bool parse_instance(const struct fields *f, struct trace_event *event,
+			   const char *other)
 {
-	if (text_in(c, "name", &event->cmd.iommu) && event->cmd.iommu.len &&
+	if (text_in(f, "name", &event->cmd.iommu) && event->cmd.iommu.len &&
 	    event->cmd.iommu.s[0] != '(')
 		return true;
-	return text_in(c, other, &event->cmd.iommu);
+	return text_in(f, other, &event->cmd.iommu);
 }
 
 /* "c={0x..,0x..,..}": two words a command, perhaps of more than were submitted */
-static bool parse_array(const struct cursor *c, struct trace_event *event)
+static bool parse_array(const struct fields *f, struct trace_event *event)
 {
-	struct cursor at = *c;
+	struct cursor at;
 	unsigned int nr = 0;
 
-	if (!field(&at, "c") || !literal(&at, "{"))
+	if (!value_of(f, "c", &at) || !literal(&at, "{"))
 		return false;
 	do {
 		if (nr == TRACE_WORDS_MAX || !number(&at, &event->cmd.words[nr]))
@@ -209,19 +289,19 @@ static bool parse_array(const struct cursor *c, struct trace_event *event)
  * "n=N wait=0x.. op=N c={..}": of no commands, what is read of them is nothing. A pointer to
  * where the number of the completion wait goes: NULL if there is none.
  */
-static bool parse_amd_batch(struct cursor *c, struct trace_event *event)
+static bool parse_amd_batch(const struct fields *f, struct trace_event *event)
 {
 	uint64_t wait, op;
 
-	if (!number32_in(c, "n", &event->cmd.n) || event->cmd.n > TRACE_COMMANDS_MAX ||
-	    !number_in(c, "wait", &wait))
+	if (!number32_in(f, "n", &event->cmd.n) || event->cmd.n > TRACE_COMMANDS_MAX ||
+	    !number_in(f, "wait", &wait))
 		return false;
 	event->cmd.sync = wait;
 	event->cmd.op = 0;
 	event->cmd.nr_words = 0;
 	if (!event->cmd.n)
 		return true;
-	if (!parse_array(c, event) || !number_in(c, "op", &op) || op != event->cmd.words[0] >> 60)
+	if (!parse_array(f, event) || !number_in(f, "op", &op) || op != event->cmd.words[0] >> 60)
 		return false;
 	event->cmd.op = op;
 	return true;
@@ -231,18 +311,19 @@ static bool parse_amd_batch(struct cursor *c, struct trace_event *event)
 static bool parse_amd(struct cursor *c, struct trace_event *event)
 {
 	uint64_t d[4], op;
+	struct fields f;
 
-	if (!only_fields(*c) || !parse_instance(c, event, "iommu"))
+	if (!fields(&f, *c) || !parse_instance(&f, event, "iommu"))
 		return false;
-	if (!number_in(c, "d0", &d[0]))
-		return parse_amd_batch(c, event);
-	if (!number_in(c, "d1", &d[1]) || !number_in(c, "d2", &d[2]) ||
-	    !number_in(c, "d3", &d[3]))
+	if (!number_in(&f, "d0", &d[0]))
+		return parse_amd_batch(&f, event);
+	if (!number_in(&f, "d1", &d[1]) || !number_in(&f, "d2", &d[2]) ||
+	    !number_in(&f, "d3", &d[3]))
 		return false;
 	if ((d[0] | d[1] | d[2] | d[3]) > UINT32_MAX)
 		return false;
 	/* Said twice, so that a probe that reads the wrong memory is found out. */
-	if (!number_in(c, "op", &op) || op != d[1] >> 28)
+	if (!number_in(&f, "op", &op) || op != d[1] >> 28)
 		return false;
 	event->cmd.op = op;
 	event->cmd.n = 1;
@@ -257,13 +338,14 @@ static bool parse_amd(struct cursor *c, struct trace_event *event)
 static bool parse_smmu(struct cursor *c, struct trace_event *event)
 {
 	uint32_t op, n, sync;
+	struct fields f;
 
-	if (!only_fields(*c) || !number32_in(c, "op", &op) || !number32_in(c, "n", &n) ||
-	    !number32_in(c, "sync", &sync) || !parse_instance(c, event, "smmu"))
+	if (!fields(&f, *c) || !number32_in(&f, "op", &op) || !number32_in(&f, "n", &n) ||
+	    !number32_in(&f, "sync", &sync) || !parse_instance(&f, event, "smmu"))
 		return false;
-	if (!parse_array(c, event)) {
-		if (!number_in(c, "c0", &event->cmd.words[0]) ||
-		    !number_in(c, "c1", &event->cmd.words[1]))
+	if (!parse_array(&f, event)) {
+		if (!number_in(&f, "c0", &event->cmd.words[0]) ||
+		    !number_in(&f, "c1", &event->cmd.words[1]))
 			return false;
 		event->cmd.nr_words = 2;
 	}
@@ -278,9 +360,11 @@ static bool parse_smmu(struct cursor *c, struct trace_event *event)
 /* "(where) iommu=0x.. d0=0x.. d1=0x.." */
 static bool parse_riscv(struct cursor *c, struct trace_event *event)
 {
-	if (!only_fields(*c) || !parse_instance(c, event, "iommu") ||
-	    !number_in(c, "d0", &event->cmd.words[0]) ||
-	    !number_in(c, "d1", &event->cmd.words[1]))
+	struct fields f;
+
+	if (!fields(&f, *c) || !parse_instance(&f, event, "iommu") ||
+	    !number_in(&f, "d0", &event->cmd.words[0]) ||
+	    !number_in(&f, "d1", &event->cmd.words[1]))
 		return false;
 	event->cmd.op = event->cmd.words[0] & 0x7f;
 	event->cmd.n = 1;
@@ -292,14 +376,17 @@ static bool parse_riscv(struct cursor *c, struct trace_event *event)
 /* "(function) [iommu=0x..] [name=..] [sync=N]"; without sync= it is waited for. */
 static bool parse_wait(struct cursor *c, struct trace_event *event)
 {
+	struct fields f;
 	uint32_t sync;
 
 	event->cmd.iommu = (struct trace_text){ "", 0 };
-	parse_instance(c, event, "iommu");
-	if (!number32_or(c, "sync", 1, &sync) || sync > 1)
+	if (!fields(&f, *c))
+		return false;
+	parse_instance(&f, event, "iommu");
+	if (!number32_or(&f, "sync", 1, &sync) || sync > 1)
 		return false;
 	event->cmd.sync = sync;
-	return only_fields(*c);
+	return true;
 }
 
 static bool parse_nothing(struct cursor *c, struct trace_event *event)
@@ -385,7 +472,9 @@ const struct event_form *event_find(const struct trace_text *name)
 			break;
 		}
 	for (form = event_forms; form->name; form++) {
-		if (strlen(form->name) != event.len || memcmp(form->name, event.s, event.len))
+		/* The first letter spares most of the comparisons. */
+		if (form->name[0] != event.s[0] || strlen(form->name) != event.len ||
+		    memcmp(form->name, event.s, event.len))
 			continue;
 		if (system.s && form->system &&
 		    (strlen(form->system) != system.len ||

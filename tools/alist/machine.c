@@ -35,13 +35,20 @@ unsigned int iommu_index(struct rebuild *r, const struct trace_text *text)
 	char name[sizeof(m->iommus[0].name)];
 	unsigned int i;
 
+	/* The one of the last command, mostly. */
+	i = r->last_iommu;
+	if (i < m->nr_iommus && strlen(m->iommus[i].name) == text->len &&
+	    !memcmp(m->iommus[i].name, text->s, text->len))
+		return i;
 	if (!trace_clean(name, sizeof(name), text->s, text->len)) {
 		rebuild_stop(r, "expected a shorter IOMMU name");
 		return 0;
 	}
 	for (i = 0; i < m->nr_iommus; i++)
-		if (!strcmp(m->iommus[i].name, name))
+		if (!strcmp(m->iommus[i].name, name)) {
+			r->last_iommu = i;
 			return i;
+		}
 	if (i == INV_IOMMUS_MAX) {
 		rebuild_stop(r, "expected at most 256 IOMMUs");
 		return 0;

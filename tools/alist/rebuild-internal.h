@@ -80,6 +80,7 @@ struct rebuild {
 	unsigned long unknown[UNKNOWN_KINDS];
 	unsigned int nr_devices, nr_domains, nr_attachments;
 	unsigned int next_id;
+	unsigned int last_iommu;	/* that a command named */
 	struct machine_device *by_name[HASH_SIZE];
 	struct machine_device *by_rid[HASH_SIZE];
 	struct machine_tag *by_tag[HASH_SIZE];

@@ -36,9 +36,13 @@
 #define DMA_MAX		4096
 /* So many attachments are looked at in the time of a flush. */
 #define LOOK_ATTACHED	32
-/* The first flushes are all looked after, of more every so many'th. */
+/*
+ * The first flushes are all looked after, of more every so many'th; for the others DMA
+ * goes to few addresses.
+ */
 #define LOOK_ALWAYS	4096
 #define LOOK_EVERY	64
+#define PROBES_FEW	8
 
 struct world_iommu {
 	struct world *world;
@@ -77,6 +81,7 @@ struct world {
 	unsigned long stale;
 	unsigned long faults;
 	unsigned long nr_attached, unlooked, steps;
+	bool look;			/* at all caches, after this step */
 };
 
 static void on_command(struct model_iommu *hw, enum model_class class,
@@ -384,7 +389,7 @@ static void probe_at(struct world *w, uint64_t iova)
 		w->probes[PROBES_MAX - 1] = iova;
 }
 
-/* Every device of the domain goes to the probed addresses. */
+/* Every device of the domain goes to the probed addresses, or to some of them all over. */
 static void probe(struct world *w, struct machine_domain *md)
 {
 	size_t each = md->nr ? DMA_MAX / md->nr : 0;
@@ -392,6 +397,8 @@ static void probe(struct world *w, struct machine_domain *md)
 	struct model_access access;
 	size_t i;
 
+	if (w->steps > LOOK_ALWAYS && !w->look && each > PROBES_FEW)
+		each = PROBES_FEW;
 	if (each < 1)
 		each = 1;
 	if (each > w->nr_probes)
@@ -402,7 +409,8 @@ static void probe(struct world *w, struct machine_domain *md)
 		for (i = 0; i < each; i++)
 			w->stale += !model_dma(wd->device->hw,
 					       att->pasid ? att->pasid : MODEL_NO_PASID,
-					       w->probes[i], false, &access);
+					       w->probes[i * w->nr_probes / each], false,
+					       &access);
 	}
 }
 
@@ -412,10 +420,12 @@ static void probe(struct world *w, struct machine_domain *md)
  * proportion to its length; the devices of the domain have been to what was unmapped
  * anyway.
  */
-static bool time_to_look(struct world *w)
+static bool time_to_look(struct world *w, const struct step *step)
 {
 	unsigned long every = w->nr_attached / LOOK_ATTACHED;
 
+	if (step->kind == STEP_MAP || step->kind == STEP_ALONE)
+		return false;
 	if (++w->steps > LOOK_ALWAYS && every < LOOK_EVERY)
 		every = LOOK_EVERY;
 	if (++w->unlooked < every)
@@ -692,6 +702,7 @@ int world_step(struct world *w, struct machine *m, const struct step *step,
 	burst_clear(&w->attach);
 	burst_clear(&w->sent);
 	w->nr_probes = 0;
+	w->look = time_to_look(w, step);
 	w->stale = 0;
 	w->faults = 0;
 	if (m->caches_absent != w->caching || m->vendor != w->vendor) {
@@ -759,7 +770,7 @@ int world_step(struct world *w, struct machine *m, const struct step *step,
 		for (att = step->domain->attachments; att; att = att->next)
 			result->facts.unknown_members |= att->guessed;
 	}
-	if (step->kind != STEP_MAP && step->kind != STEP_ALONE && time_to_look(w))
+	if (w->look)
 		look_at_caches(w);
 	result->facts.unknown_mapping = result->unmapped ||
 					step->kind == STEP_OTHER_FLUSH;
