@@ -243,6 +243,14 @@ static void targets(void)
 	iommu_attach_drain(&iommu.fence);
 
 	iommu_attach_endpoint_init(&endpoint);
+	first.tag = 2;
+	EXPECT(iommu_attach_add(&list, &first) > 0);
+	first.endpoint = &endpoint;
+	EXPECT(iommu_attach_del(&list, &first) > 0);
+	EXPECT_MESSAGE("iommu_attach_del", "the endpoint was changed");
+	iommu_attach_drain(&iommu.fence);
+
+	first.endpoint = NULL;
 	second = first;
 	second.endpoint = &endpoint;
 	EXPECT(iommu_attach_add(&list, &first) > 0);

@@ -463,6 +463,48 @@ static void rule_11_two_endpoints_of_one_target(void **state)
 	kfree(twin);
 }
 
+/* What was attached leaves the endpoint that it joined, whatever the field says by then. */
+static void rule_11_endpoint_changed_while_attached(void **state)
+{
+	struct fixture *f = *state;
+	struct attachment *first = new_attachment(), *second = new_attachment();
+	struct iommu_attach_endpoint endpoint[2];
+
+	iommu_attach_endpoint_init(&endpoint[0]);
+	iommu_attach_endpoint_init(&endpoint[1]);
+	first->elm.endpoint = &endpoint[0];
+	second->elm.endpoint = &endpoint[0];
+	second->elm.atc = 2;
+	assert_true(iommu_attach_add(&f->other, &first->elm) >= 0);
+	assert_true(iommu_attach_add(&f->other, &second->elm) >= 0);
+
+	/* To another device's, and to none. */
+	first->elm.endpoint = &endpoint[1];
+	second->elm.endpoint = NULL;
+	expect_warning(f);
+	iommu_attach_disable_atc(&first->elm);
+	assert_int_equal(shim_warnings(), f->warnings + 1);
+	expect_warning(f);
+	iommu_attach_del(&f->other, &second->elm);
+	shim_warn_expect(false);
+	assert_int_equal(shim_warnings(), f->warnings + 1);
+	assert_true(list_empty(&endpoint[0].elms));
+	assert_true(list_empty(&endpoint[1].elms));
+
+	/* Without an ATC, the endpoint may change. */
+	f->warnings = shim_warnings();
+	assert_int_equal(iommu_attach_enable_atc(&first->elm), 0);
+	iommu_attach_set_aside(&endpoint[0]);
+	count_walk(&f->other, 1, 1);
+	iommu_attach_set_aside(&endpoint[1]);
+	count_walk(&f->other, 1, 0);
+	iommu_attach_del(&f->other, &first->elm);
+	assert_int_equal(shim_warnings(), f->warnings);
+	iommu_attach_drain(&fences[0]);
+	kfree(first);
+	kfree(second);
+}
+
 static void rule_11_two_fences_of_one_group(void **state)
 {
 	struct fixture *f = *state;
@@ -719,6 +761,7 @@ int main(void)
 		CASE(rule_11_destroy_of_a_list_in_use),
 		CASE(pitfall_43_value_changed_while_attached),
 		CASE(rule_11_two_endpoints_of_one_target),
+		CASE(rule_11_endpoint_changed_while_attached),
 		CASE(rule_11_two_fences_of_one_group),
 		CASE(rule_11_two_fences_of_one_iommu),
 		CASE(rule_11_atc_of_what_is_not_there),

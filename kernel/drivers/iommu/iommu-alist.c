@@ -716,7 +716,7 @@ static void part_grow_index(struct attach_part *part)
  */
 static void endpoint_join(struct iommu_attach_elm *elm)
 {
-	struct iommu_attach_endpoint *endpoint = elm->endpoint;
+	struct iommu_attach_endpoint *endpoint = elm->joined;
 	atomic64_t *slot = &elm->slots->slot[elm->slot];
 	unsigned long flags;
 
@@ -733,9 +733,12 @@ static void endpoint_join(struct iommu_attach_elm *elm)
 /* From here on, the endpoint does not change the slot. */
 static void endpoint_part(struct iommu_attach_elm *elm)
 {
-	struct iommu_attach_endpoint *endpoint = elm->endpoint;
+	struct iommu_attach_endpoint *endpoint = elm->joined;
 	unsigned long flags;
 
+	/* Use the one that it has joined, as the driver may have changed the attachment's. */
+	WARN_ONCE(elm->endpoint != endpoint,
+		  "attach list: an endpoint changed while attached\n");
 	if (!endpoint)
 		return;
 	raw_spin_lock_irqsave(&endpoint->lock, flags);
@@ -757,9 +760,10 @@ static void part_add_target(struct attach_part *part)
 
 	other = find_target(alist, group, elm->atc);
 	if (other) {
-		if (WARN_ONCE(elm->endpoint != other->endpoint,
+		if (WARN_ONCE(elm->endpoint != other->joined,
 			      "attach list: an ATC target has two endpoints\n"))
-			elm->endpoint = other->endpoint;
+			elm->endpoint = other->joined;
+		elm->joined = other->joined;
 		elm->slots = other->slots;
 		elm->slot = other->slot;
 		endpoint_join(elm);
@@ -782,6 +786,7 @@ static void part_add_target(struct attach_part *part)
 		WRITE_ONCE(slots->end, i + 1);
 	if (++slots->nr_used == slots->capacity)
 		hlist_del_init(&slots->spare_item);
+	elm->joined = elm->endpoint;
 	elm->slots = slots;
 	elm->slot = i;
 

@@ -224,7 +224,10 @@ struct iommu_attach_elm {
 	struct list_head all_item;
 	struct hlist_node index_item;
 	struct list_head endpoint_item;
-	struct rcu_head rcu;
+	union {
+		struct iommu_attach_endpoint *joined;	/* @endpoint, when it got @slots */
+		struct rcu_head rcu;			/* it has been deleted */
+	};
 };
 
 /**
