@@ -20,7 +20,17 @@ identifier smmu, cmds, cmd;
 + void arm_smmu_cmdq_batch_add_cmd_p(struct arm_smmu_device *smmu,
 +				     struct arm_smmu_cmdq_batch *cmds,
 +				     struct arm_smmu_cmd *cmd)
-  { ... }
+  {
+	if (arm_smmu_cmdq_batch_force_sync(smmu, cmds, cmd)) {
+		...
+-		arm_smmu_cmdq_batch_init_cmd(smmu, cmds, cmd);
++		/* A flush looks at the end of one queue only, and stays in it. */
++		cmds->num = 0;
++		if (!arm_smmu_cmdq_supports_cmd(cmds->cmdq, cmd))
++			cmds->cmdq = arm_smmu_get_cmdq(smmu, cmd);
+	}
+	...
+  }
 
 @arm_smmu_cmdq_batch_add_range@
 identifier smmu, cmds, cmd, leaf, iova, size, granule, pgsize;

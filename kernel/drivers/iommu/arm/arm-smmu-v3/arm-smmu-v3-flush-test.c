@@ -35,12 +35,15 @@
 /* What is attached in a test, at most */
 #define NR_MASTERS	40
 
+#define NR_SECONDARY	2
+
 struct fake {
 	struct arm_smmu_device smmu;
 	struct arm_smmu_domain *domain;
 	struct arm_smmu_master *masters[NR_MASTERS];
 	unsigned int nr_masters;
 	struct arm_smmu_cmdq other;
+	struct secondary *secondary;	/* NULL, or NR_SECONDARY queues */
 	u32 silent;			/* a stream that does not answer, or 0 */
 	u32 refused;			/* an opcode, or 0 */
 	unsigned int refusals;		/* how often, at most */
@@ -230,6 +233,7 @@ static void flush_test_free(struct fake *fake)
 	struct arm_smmu_master_domain *pos, *next;
 	unsigned int i;
 
+	fake->smmu.impl_ops = NULL;
 	mutex_lock(&arm_smmu_asid_lock);
 	for (i = 0; i < fake->nr_masters; i++)
 		list_for_each_entry_safe(pos, next, &fake->masters[i]->attachments, master_item)
@@ -624,6 +628,141 @@ static unsigned int flush_test_asked(struct fake *fake, u32 sid)
 			 FIELD_GET(CMDQ_ATC_0_SID, word) == sid;
 	}
 	return count;
+}
+
+/*
+ * Secondary queues
+ */
+
+/*
+ * One for each CPU, as tegra241 has them, and the task is on another CPU whenever the driver
+ * chooses. The SMMU executes what is in a queue when the driver comes to wait for it there.
+ */
+struct secondary {
+	struct arm_smmu_cmdq cmdq;
+	u32 prod, cons;
+};
+
+static struct arm_smmu_cmdq *flush_test_moving(struct arm_smmu_device *smmu,
+					       struct arm_smmu_cmd *cmd)
+{
+	struct fake *fake = container_of(smmu, struct fake, smmu);
+	struct arm_smmu_cmdq *cmdq = &fake->secondary[fake->asked++ % NR_SECONDARY].cmdq;
+
+	return arm_smmu_cmdq_supports_cmd(cmdq, cmd) ? cmdq : NULL;
+}
+
+static struct arm_smmu_cmdq *flush_test_execute(struct arm_smmu_device *smmu, u16 index)
+{
+	struct fake *fake = container_of(smmu, struct fake, smmu);
+	struct secondary *secondary = &fake->secondary[index - 1];
+
+	secondary->cons = secondary->prod;
+	return &secondary->cmdq;
+}
+
+static const struct arm_smmu_impl_ops flush_test_moving_task = {
+	.get_secondary_cmdq = flush_test_moving,
+	.secondary_cmdq = flush_test_execute,
+};
+
+/* What tegra241's queues take in a guest */
+static bool flush_test_supports(struct arm_smmu_cmd *cmd)
+{
+	u8 opcode = FIELD_GET(CMDQ_0_OP, cmd->data[0]);
+
+	return opcode == CMDQ_OP_TLBI_NH_VA || opcode == CMDQ_OP_TLBI_NH_ASID ||
+	       opcode == CMDQ_OP_ATC_INV;
+}
+
+static struct fake *flush_test_secondaries(struct kunit *test)
+{
+	struct fake *fake = flush_test_fake(test);
+	struct secondary *secondary;
+	int i;
+
+	fake->secondary = kunit_kcalloc(test, NR_SECONDARY, sizeof(*secondary), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, fake->secondary);
+	for (i = 0; i < NR_SECONDARY; i++) {
+		secondary = &fake->secondary[i];
+		flush_test_queue(test, fake, &secondary->cmdq, &secondary->prod);
+		secondary->cmdq.q.cons_reg = (u32 __iomem *)&secondary->cons;
+		secondary->cmdq.index = i + 1;
+	}
+	fake->smmu.impl_ops = &flush_test_moving_task;
+	return fake;
+}
+
+/* In a queue, all of it executed: commands with this opcode, and CMD_SYNCs, and no others */
+static void flush_test_has(struct kunit *test, struct secondary *secondary, u8 opcode,
+			   unsigned int nr, unsigned int syncs)
+{
+	struct arm_smmu_queue *q = &secondary->cmdq.q;
+	unsigned int found = 0, found_syncs = 0;
+	u8 op;
+	u32 i;
+
+	for (i = 0; i < secondary->prod; i++) {
+		op = FIELD_GET(CMDQ_0_OP, le64_to_cpu(Q_ENT(q, i)[0]));
+		found += op == opcode;
+		found_syncs += op == CMDQ_OP_CMD_SYNC;
+	}
+	KUNIT_EXPECT_EQ(test, found, nr);
+	KUNIT_EXPECT_EQ(test, found_syncs, syncs);
+	KUNIT_EXPECT_EQ(test, secondary->prod, nr + syncs);
+	KUNIT_EXPECT_EQ(test, secondary->cons, secondary->prod);
+}
+
+/* A CMD_SYNC is waited for in the queue that has it. */
+static void flush_test_secondary(struct kunit *test)
+{
+	struct fake *fake = flush_test_secondaries(test);
+
+	flush_test_attach(test, fake, STAYS);
+	flush_test_flush(fake);
+	flush_test_has(test, &fake->secondary[0], CMDQ_OP_TLBI_NH_VA, 1, 1);
+	flush_test_has(test, &fake->secondary[1], CMDQ_OP_ATC_INV, 1, 1);
+	KUNIT_EXPECT_EQ(test, fake->asked, 2);
+	KUNIT_EXPECT_EQ(test, fake->reg, 0);
+	flush_test_free(fake);
+}
+
+/* What they do not take goes to the SMMU's own queue, with its CMD_SYNC. */
+static void flush_test_unsupported(struct kunit *test)
+{
+	struct fake *fake = flush_test_secondaries(test);
+	int i;
+
+	for (i = 0; i < NR_SECONDARY; i++)
+		fake->secondary[i].cmdq.supports_cmd = flush_test_supports;
+	fake->smmu.features |= ARM_SMMU_FEAT_E2H;
+	flush_test_attach(test, fake, STAYS);
+	flush_test_flush(fake);
+	KUNIT_EXPECT_EQ(test, fake->reg, 2);
+	KUNIT_EXPECT_EQ(test, flush_test_op(fake, 0), CMDQ_OP_TLBI_EL2_VA);
+	KUNIT_EXPECT_EQ(test, flush_test_op(fake, 1), CMDQ_OP_CMD_SYNC);
+	flush_test_has(test, &fake->secondary[0], 0, 0, 0);
+	flush_test_has(test, &fake->secondary[1], CMDQ_OP_ATC_INV, 1, 1);
+	flush_test_free(fake);
+}
+
+/* An erratum makes the flush wait in between. It goes on in its queue. */
+static void flush_test_forced(struct kunit *test)
+{
+	struct fake *fake = flush_test_secondaries(test);
+	const unsigned int pages = 2 * CMDQ_BATCH_ENTRIES;
+	int i;
+
+	/* The driver waits by itself, which does not ask for the queue. */
+	for (i = 0; i < NR_SECONDARY; i++)
+		fake->secondary[i].cmdq.q.cons_reg = fake->secondary[i].cmdq.q.prod_reg;
+	fake->smmu.options |= ARM_SMMU_OPT_CMDQ_FORCE_SYNC;
+	flush_test_attach(test, fake, STAYS);
+	arm_smmu_domain_inv_range(fake->domain, SZ_1M, pages * SZ_4K, SZ_4K, true);
+	flush_test_has(test, &fake->secondary[0], CMDQ_OP_TLBI_NH_VA, pages,
+		       DIV_ROUND_UP(pages, CMDQ_BATCH_ENTRIES - 1));
+	flush_test_has(test, &fake->secondary[1], CMDQ_OP_ATC_INV, 1, 1);
+	flush_test_free(fake);
 }
 
 /*
@@ -1259,6 +1398,9 @@ static struct kunit_case flush_test_cases[] = {
 	KUNIT_CASE(flush_test_substreams),
 	KUNIT_CASE(flush_test_again),
 	KUNIT_CASE(flush_test_opcodes),
+	KUNIT_CASE(flush_test_secondary),
+	KUNIT_CASE(flush_test_unsupported),
+	KUNIT_CASE(flush_test_forced),
 	KUNIT_CASE(flush_test_ats_off),
 	KUNIT_CASE(flush_test_refused),
 	KUNIT_CASE(flush_test_silent),
