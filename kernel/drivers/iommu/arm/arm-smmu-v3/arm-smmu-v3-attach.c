@@ -491,9 +491,9 @@ static bool set_aside(struct arm_smmu_master *master, u32 sid)
 {
 	if (!iommu_attach_is_aside(&master->endpoint)) {
 		iommu_attach_set_aside(&master->endpoint);
-		dev_err(master->smmu->dev,
-			"StreamID 0x%x does not answer ATC invalidations. ATS is refused until it has been off\n",
-			sid);
+		dev_err_ratelimited(master->smmu->dev,
+				    "%s, StreamID 0x%x, does not answer ATC invalidations. ATS is refused until it has been off\n",
+				    dev_name(master->dev), sid);
 	}
 	return arm_smmu_block_silent(master);
 }
