@@ -413,6 +413,9 @@ class Boot:
             if not any(re.search(expected, line) for line in lines):
                 errors.append(f"the planted bug was not reported: no line has {expected!r}")
             splats = []
+        says = self.workload.get("says_" + self.kernel.kind)
+        if says and not any(re.search(says, line) for line in read_lines(self.console)):
+            errors.append(f"the kernel did not say {says!r}")
         return {"boot": self.name, "machine": self.machine["name"],
                 "workload": self.workload["name"], "kernel": self.kernel.kind,
                 "cells": cells, "cases": cases, "splats": splats, "foreign_races": foreign,
