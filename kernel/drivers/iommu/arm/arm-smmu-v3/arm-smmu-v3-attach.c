@@ -510,19 +510,20 @@ static bool set_aside(struct arm_smmu_master *master, u32 sid)
  */
 void arm_smmu_atc_inv_master(struct arm_smmu_master *master, ioasid_t ssid)
 {
+	struct arm_smmu_cmd cmds[CMDQ_BATCH_ENTRIES - 1];
 	struct arm_smmu_device *smmu = master->smmu;
 	struct arm_smmu_atc_error error;
 	struct arm_smmu_cmdq *cmdq;
-	struct arm_smmu_cmd cmd;
-	unsigned int i;
+	unsigned int i, n;
 	u32 number;
 
 	if (arm_smmu_block_silent(master))
 		return;
-	for (i = 0; i < master->num_streams; i++) {
-		cmd = arm_smmu_make_cmd_atc_inv_all(master->streams[i].id, ssid);
-		cmdq = arm_smmu_get_cmdq(smmu, &cmd);
-		number = arm_smmu_cmdq_submit(smmu, cmdq, &cmd, 1, true);
+	for (i = 0; i < master->num_streams; i += n) {
+		for (n = 0; n < ARRAY_SIZE(cmds) && i + n < master->num_streams; n++)
+			cmds[n] = arm_smmu_make_cmd_atc_inv_all(master->streams[i + n].id, ssid);
+		cmdq = arm_smmu_get_cmdq(smmu, cmds);
+		number = arm_smmu_cmdq_submit(smmu, cmdq, cmds, n, true);
 		if (!arm_smmu_cmdq_wait(smmu, cmdq, number) &&
 		    !arm_smmu_cmdq_atc_error(cmdq, arm_smmu_cmdq_number(number, -1), &error))
 			continue;

@@ -1016,6 +1016,28 @@ static void flush_test_silent_detach(struct kunit *test)
 	flush_test_free(fake);
 }
 
+/* All its streams have one CMD_SYNC, or one for each batch. */
+static void flush_test_detach_streams(struct kunit *test)
+{
+	struct fake *fake = flush_test_fake(test);
+	const unsigned int nr = CMDQ_BATCH_ENTRIES + 10;
+	u32 reg;
+	int i;
+
+	arm_smmu_atc_inv_master(flush_test_master(test, fake, STAYS, 3), IOMMU_NO_PASID);
+	KUNIT_EXPECT_EQ(test, fake->reg, 3 + 1);
+	KUNIT_EXPECT_EQ(test, flush_test_op(fake, 3), CMDQ_OP_CMD_SYNC);
+
+	reg = fake->reg;
+	arm_smmu_atc_inv_master(flush_test_master(test, fake, COMES, nr), IOMMU_NO_PASID);
+	KUNIT_EXPECT_EQ(test, fake->reg, reg + nr + 2);
+	for (i = 0; i < 3; i++)
+		KUNIT_EXPECT_EQ(test, flush_test_atcs(fake, STAYS + i), 1);
+	for (i = 0; i < nr; i++)
+		KUNIT_EXPECT_EQ(test, flush_test_atcs(fake, COMES + i), 1);
+	flush_test_free(fake);
+}
+
 /* If the SMMU names it, it is asked once. */
 static void flush_test_silent_named(struct kunit *test)
 {
@@ -1406,6 +1428,7 @@ static struct kunit_case flush_test_cases[] = {
 	KUNIT_CASE(flush_test_silent),
 	KUNIT_CASE(flush_test_silent_named),
 	KUNIT_CASE(flush_test_silent_late),
+	KUNIT_CASE(flush_test_detach_streams),
 	KUNIT_CASE(flush_test_silent_detach),
 	KUNIT_CASE(flush_test_shared),
 	KUNIT_CASE(flush_test_fits),
