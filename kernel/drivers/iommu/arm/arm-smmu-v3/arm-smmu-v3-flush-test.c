@@ -765,6 +765,40 @@ static void flush_test_forced(struct kunit *test)
 	flush_test_free(fake);
 }
 
+/* An erratum: once more behind the CMD_SYNC of the first time, but for ATC_INV. */
+static void flush_test_repeat(struct kunit *test)
+{
+	static const u8 ops[] = {
+		CMDQ_OP_TLBI_NH_VA, CMDQ_OP_CMD_SYNC, CMDQ_OP_TLBI_NH_VA, CMDQ_OP_CMD_SYNC,
+		CMDQ_OP_ATC_INV, CMDQ_OP_CMD_SYNC,
+	};
+	const unsigned int pages = CMDQ_BATCH_ENTRIES + 10;
+	struct fake *fake = flush_test_fake(test);
+	unsigned int i, first, half;
+
+	flush_test_attach(test, fake, STAYS);
+	static_branch_enable(&arm_smmu_erratum_repeat_tlbi_cfgi_key);
+	flush_test_flush(fake);
+	first = fake->reg;
+	/* A batch, and the rest */
+	arm_smmu_domain_inv_range(fake->domain, SZ_1M, pages * SZ_4K, SZ_4K, true);
+	static_branch_disable(&arm_smmu_erratum_repeat_tlbi_cfgi_key);
+
+	KUNIT_ASSERT_EQ(test, first, ARRAY_SIZE(ops));
+	for (i = 0; i < first; i++)
+		KUNIT_EXPECT_EQ(test, flush_test_op(fake, i), ops[i]);
+	KUNIT_ASSERT_EQ(test, fake->reg, first + 2 * (pages + 2) + 2);
+	for (half = 0; half < 2; half++) {
+		i = first + half * (CMDQ_BATCH_ENTRIES + 1);
+		KUNIT_EXPECT_EQ(test, flush_test_op(fake, i + CMDQ_BATCH_ENTRIES),
+				CMDQ_OP_CMD_SYNC);
+		KUNIT_EXPECT_EQ(test, flush_test_word(fake, i), flush_test_word(fake, first));
+		i = first + 2 * (CMDQ_BATCH_ENTRIES + 1) + half * (10 + 1);
+		KUNIT_EXPECT_EQ(test, flush_test_op(fake, i + 10), CMDQ_OP_CMD_SYNC);
+	}
+	flush_test_free(fake);
+}
+
 /*
  * ATS goes off
  */
@@ -1295,6 +1329,7 @@ static void nest_test_order(struct nest_test *nest)
 	struct fake *fake = nest->fake;
 	struct kunit *test = nest->test;
 	u32 first;
+	int i;
 
 	nest_test_move(nest, NULL, &nest->nested.domain);
 	first = fake->reg;
@@ -1312,6 +1347,18 @@ static void nest_test_order(struct nest_test *nest)
 	arm_smmu_domain_inv(fake->domain);
 	KUNIT_ASSERT_EQ(test, fake->reg, first + 4);
 	KUNIT_EXPECT_EQ(test, flush_test_op(fake, first), CMDQ_OP_TLBI_S12_VMALL);
+
+	/* With the erratum, each stage twice, one after the other */
+	first = fake->reg;
+	static_branch_enable(&arm_smmu_erratum_repeat_tlbi_cfgi_key);
+	arm_smmu_domain_inv_range(fake->domain, SZ_1M, SZ_4K, SZ_4K, true);
+	static_branch_disable(&arm_smmu_erratum_repeat_tlbi_cfgi_key);
+	KUNIT_ASSERT_EQ(test, fake->reg, first + 10);
+	for (i = 0; i < 4; i++) {
+		KUNIT_EXPECT_EQ(test, flush_test_op(fake, first + 2 * i),
+				i < 2 ? CMDQ_OP_TLBI_S2_IPA : CMDQ_OP_TLBI_NH_ALL);
+		KUNIT_EXPECT_EQ(test, flush_test_op(fake, first + 2 * i + 1), CMDQ_OP_CMD_SYNC);
+	}
 	nest_test_move(nest, &nest->nested.domain, NULL);
 }
 
@@ -1423,6 +1470,7 @@ static struct kunit_case flush_test_cases[] = {
 	KUNIT_CASE(flush_test_secondary),
 	KUNIT_CASE(flush_test_unsupported),
 	KUNIT_CASE(flush_test_forced),
+	KUNIT_CASE(flush_test_repeat),
 	KUNIT_CASE(flush_test_ats_off),
 	KUNIT_CASE(flush_test_refused),
 	KUNIT_CASE(flush_test_silent),
