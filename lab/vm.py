@@ -33,7 +33,7 @@ DISK_SIZE = "64M"
 # A program a file; lab.c is what they share, and hw.c what those have in common that are
 # for hardware of lab/hw.
 HW_PROGRAMS = ["hw_unmap", "hw_nest", "hw_pasid", "hw_wait", "hw_error", "hw_silent", "hw_reset",
-               "hw_dirty", "hw_fault", "hw_sva", "hw_crash", "hw_aside", "hw_ats"]
+               "hw_dirty", "hw_fault", "hw_sva", "hw_crash", "hw_aside", "hw_ats", "hw_irqsoff"]
 PROGRAMS = ["init", "nvme", "killed", "unmap", "churn", "stale", "watch", "domain", "order",
             *HW_PROGRAMS]
 # For QEMU's edu.
@@ -43,7 +43,7 @@ NOT_RISCV = {"unmap", "churn", "stale"}
 NOT_ARM = {"domain"}
 # Of those for lab/hw, what SMMUv3 has, too.
 HW_ARM = {"hw_unmap", "hw_nest", "hw_pasid", "hw_wait", "hw_error", "hw_silent", "hw_ats",
-          "hw_reset", "hw_aside", "hw_sva"}
+          "hw_reset", "hw_aside", "hw_sva", "hw_irqsoff"}
 ARM_ONLY = {"order"}
 X86_ONLY = set(PROGRAMS) - {"init", "nvme", "killed"} - NOT_RISCV - NOT_ARM - HW_ARM - ARM_ONLY
 MISSING = {"x86-64": ARM_ONLY, "arm64": X86_ONLY | NOT_ARM,

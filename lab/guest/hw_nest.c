@@ -5,9 +5,9 @@
  * Each function of both units has a nest of its own: first-stage tables, which this program
  * keeps as a guest would, over one second stage. When a page of the second stage goes, the
  * IOTLB has to lose it under the tag of every nest, and every ATC altogether: it knows the
- * page by the guest's address. Asked for alone, then beside DMA, then beside DMA and nests
- * that come and go; and the guest's own unmaps, by IOMMU_HWPT_INVALIDATE. If a unit refuses
- * that, the guest has to be told.
+ * page by the guest's address. Asked for alone, of one nest and of all, then beside DMA, then
+ * beside DMA and nests that come and go; and the guest's own unmaps, by IOMMU_HWPT_INVALIDATE.
+ * If a unit refuses that, the guest has to be told.
  *
  * SMMUv3: the nests of a unit have its vSMMU's VMID, all of them one ASID. The kernel does not
  * tell a guest of a command that is refused. Over the first unit alone, where the kernel does not
@@ -137,9 +137,27 @@ static void refused_by_a_unit(void)
 	invalidate(0, 0);
 }
 
-static unsigned long once(unsigned long *through)
+/* To all units. */
+static unsigned long sent(unsigned int types)
 {
-	unsigned long stale;
+	unsigned long n = 0;
+	int unit, type;
+
+	for (unit = 0; unit < hw.units; unit++)
+		for (type = 0; type < 16; type++)
+			if (types & 1u << type)
+				n += control_get(&hw, unit, HW_COUNT(type));
+	return n;
+}
+
+/* What an unmap has sent, and what is there still. */
+struct outcome {
+	unsigned long stale, through, iotlb, atc, waits;
+};
+
+static struct outcome once(void)
+{
+	struct outcome out = { 0 };
 	unsigned int page;
 	int i;
 
@@ -148,13 +166,29 @@ static unsigned long once(unsigned long *through)
 		for (page = 0; page < PAGES; page += 9)
 			expect_data(&hw.function[i], PASID_NONE, VA + page * SZ_4K,
 				    PATTERN(page));
+	out.iotlb = sent(TYPES_IOTLB);
+	out.atc = sent(TYPES_ATC);
+	out.waits = sent(1u << TYPE_WAIT);
 	unmap_in(&hw, ioas, DATA, PAGES * SZ_4K);
-	stale = look(&hw);
-	*through = 0;
+	out.iotlb = sent(TYPES_IOTLB) - out.iotlb;
+	out.atc = sent(TYPES_ATC) - out.atc;
+	out.waits = sent(1u << TYPE_WAIT) - out.waits;
+	out.stale = look(&hw);
 	for (i = 0; i < hw.functions; i++)
 		for (page = 0; page < PAGES; page += 9)
-			*through += dma_read(&hw.function[i], PASID_NONE, VA + page * SZ_4K).ok;
-	return stale;
+			out.through += dma_read(&hw.function[i], PASID_NONE,
+						VA + page * SZ_4K).ok;
+	return out;
+}
+
+/* Of the functions' nests, one each. */
+static void unmap_once(const char *name)
+{
+	struct outcome out = once();
+
+	report_case(name, "\"stale\": %lu, \"stale_through\": %lu, \"nests\": %d, "
+		    "\"iotlb\": %lu, \"atc\": %lu, \"waits\": %lu", out.stale, out.through,
+		    hw.functions, out.iotlb, out.atc, out.waits);
 }
 
 /* The last function's nest comes and goes. */
@@ -173,19 +207,19 @@ static void *attach_and_detach(void *arg)
 
 static void control(const char *name, unsigned int types)
 {
-	unsigned long stale, through;
 	struct agents agents;
+	struct outcome out;
 
 	lose(&hw, types);
-	stale = once(&through);
+	out = once();
 	agents = churn_until_stale(&hw, &pages, FEW_ROUNDS);
 	lose_end(&hw);
 	map_in(&hw, ioas, mem, DATA, PAGES * SZ_4K);
 	unmap_in(&hw, ioas, DATA, PAGES * SZ_4K);
 	if (look(&hw))
 		fail("there are stale entries when commands are lost no more");
-	report_case(name, "\"fired\": %lu, \"fired_through\": %lu, \"fired_agents\": %lu", stale,
-		    through, agents.stale);
+	report_case(name, "\"fired\": %lu, \"fired_through\": %lu, \"fired_agents\": %lu", out.stale,
+		    out.through, agents.stale);
 }
 
 /* The guest takes a page from its own table, and tells the kernel. */
@@ -212,11 +246,11 @@ static void own_unmap(void)
 
 int main(void)
 {
-	unsigned long stale, through, moves = 0;
+	unsigned long moves = 0;
 	struct agents agents;
 	unsigned int page;
 	pthread_t thread;
-	int units, i;
+	int units, all, i;
 
 	hw_open(&hw, 0);
 	mem = memory(PAGES * SZ_4K);
@@ -229,15 +263,18 @@ int main(void)
 	map_in(&hw, ioas, tables, TABLES, (CD_PAGE + 1) * SZ_4K);
 	parent = hwpt_alloc(&hw, &hw.function[0], ioas, IOMMU_HWPT_ALLOC_NEST_PARENT);
 	units = hw.units;
-	for (i = 0; i < hw.functions; i++) {
+	all = hw.functions;
+	for (i = 0; i < all; i++) {
 		nest[i] = nest_alloc(&hw, &hw.function[i], parent,
 				     TABLES + (smmuv3 ? CD_PAGE * SZ_4K : 0));
 		if (!nest[i]) {
-			hw.functions = i;
 			hw.units = hw.function[i].unit;
 			break;
 		}
 		attach_to(&hw.function[i], nest[i]);
+		hw.functions = i + 1;
+		if (!i)
+			unmap_once("unmap of a parent of one nest");
 	}
 	report_case("units behind one parent", "\"wrong_refused\": %d", units - hw.units);
 
@@ -245,9 +282,7 @@ int main(void)
 		.ioas = ioas, .memory = mem, .iova = DATA,
 		.pasid = PASID_NONE, .agent_iova = VA, .pages = PAGES,
 	};
-	stale = once(&through);
-	report_case("unmap of a parent of nests", "\"stale\": %lu, \"stale_through\": %lu, "
-		    "\"nests\": %d", stale, through, hw.functions);
+	unmap_once("unmap of a parent of nests");
 	agents = churn(&hw, &pages, ROUNDS);
 	report_case("unmap of a parent beside DMA", "\"stale\": %lu, \"accesses\": %lu",
 		    agents.stale, agents.done);

@@ -405,6 +405,45 @@ void count_mark(unsigned char value)
 		fail("cannot mark: %s", strerror(errno));
 }
 
+static void trace_init(void)
+{
+	tracing_fd = open(TRACING "tracing_on", O_WRONLY | O_CLOEXEC);
+	if (tracing_fd < 0)
+		fail("cannot trace: %s", strerror(errno));
+	write_file(TRACING "tracing_on", "0");
+	write_file(TRACING "buffer_size_kb", "8192");
+}
+
+static void trace_switch(bool on)
+{
+	if (write(tracing_fd, on ? "1" : "0", 1) != 1)
+		fail("cannot switch tracing %s: %s", on ? "on" : "off", strerror(errno));
+}
+
+/* The next line with an event; all events must be there. Return: false at the end. */
+static bool trace_line(FILE *file, char *line, int size)
+{
+	unsigned long in_buffer, written;
+
+	while (fgets(line, size, file)) {
+		if (sscanf(line, "# entries-in-buffer/entries-written: %lu/%lu",
+			   &in_buffer, &written) == 2 && in_buffer != written)
+			fail("the trace buffer is too small");
+		if (line[0] != '#')
+			return true;
+	}
+	return false;
+}
+
+static FILE *trace_open(void)
+{
+	FILE *file = fopen(TRACING "trace", "re");
+
+	if (!file)
+		fail(TRACING "trace: %s", strerror(errno));
+	return file;
+}
+
 void count_init(void)
 {
 	char text[300], symbol[128];
@@ -413,12 +452,7 @@ void count_init(void)
 
 	if (marker_fd < 0)
 		open_marker();
-	tracing_fd = open(TRACING "tracing_on", O_WRONLY | O_CLOEXEC);
-	if (tracing_fd < 0)
-		fail("cannot trace: %s", strerror(errno));
-
-	write_file(TRACING "tracing_on", "0");
-	write_file(TRACING "buffer_size_kb", "8192");
+	trace_init();
 	if (!access(TRACING "events/intel_iommu", F_OK))
 		write_file(TRACING "events/intel_iommu/qi_submit/enable", "1");
 	if (!access(TRACING "events/lab", F_OK))
@@ -449,16 +483,14 @@ void count_reset(void)
 
 void count_begin(void)
 {
-	if (write(tracing_fd, "1", 1) != 1)
-		fail("cannot switch tracing on: %s", strerror(errno));
+	trace_switch(true);
 	count_mark(1);
 }
 
 void count_end(void)
 {
 	count_mark(0);
-	if (write(tracing_fd, "0", 1) != 1)
-		fail("cannot switch tracing off: %s", strerror(errno));
+	trace_switch(false);
 }
 
 static void count_amd(struct counts *counts, uint64_t words)
@@ -552,22 +584,14 @@ static void count_vtd(struct counts *counts, const char *event)
 
 void count_read(struct counts *counts)
 {
-	unsigned long in_buffer, written;
+	FILE *file = trace_open();
 	bool waits = true;
 	char line[1024];
-	FILE *file = fopen(TRACING "trace", "re");
 
-	if (!file)
-		fail(TRACING "trace: %s", strerror(errno));
 	memset(counts, 0, sizeof(*counts));
-	while (fgets(line, sizeof(line), file)) {
+	while (trace_line(file, line, sizeof(line))) {
 		const char *event;
 
-		if (sscanf(line, "# entries-in-buffer/entries-written: %lu/%lu",
-			   &in_buffer, &written) == 2 && in_buffer != written)
-			fail("the trace buffer is too small");
-		if (line[0] == '#')
-			continue;
 		if ((event = strstr(line, "qi_submit: ")))
 			count_vtd(counts, event + strlen("qi_submit: "));
 		else if (strstr(line, "vtdsync: ") || strstr(line, "vtdbatch: "))
@@ -582,4 +606,78 @@ void count_read(struct counts *counts)
 			count_riscv(counts, event);
 	}
 	fclose(file);
+}
+
+void irqsoff_init(const char *clock)
+{
+	trace_init();
+	write_file(TRACING "trace_clock", clock);
+	write_file(TRACING "events/preemptirq/irq_disable/enable", "1");
+	write_file(TRACING "events/preemptirq/irq_enable/enable", "1");
+}
+
+void irqsoff_begin(void)
+{
+	trace_switch(true);
+}
+
+void irqsoff_end(void)
+{
+	trace_switch(false);
+}
+
+/*
+ * A line of the trace: when, in nanoseconds, and what. A clock has seconds, to the microsecond, or
+ * ticks, which are nanoseconds where instructions are counted.
+ */
+static bool read_event(const char *line, uint64_t *at, char event[32])
+{
+	unsigned long long whole, micro;
+
+	if (sscanf(line, "%*s [%*d] %*s %llu.%llu: %31s", &whole, &micro, event) == 3) {
+		*at = (whole * 1000000 + micro) * 1000;
+		return true;
+	}
+	if (sscanf(line, "%*s [%*d] %*s %llu: %31s", &whole, event) != 2)
+		return false;
+	*at = whole;
+	return true;
+}
+
+/*
+ * Pairs irq_disable with the next irq_enable, and takes the longest pair that is a flush's, or
+ * hwpci.ko's: one of the two was called from a function of the driver or of a list of attachments.
+ */
+uint64_t irqsoff_longest(void)
+{
+	static const char * const ours[] = {
+		"iommu_attach_", "qi_", "cache_tag_", "intel_",
+		"amd_iommu_", "queue_commands", "iommu_completion_wait",
+		"arm_smmu_", "deaf_set",
+	};
+	uint64_t off = 0, longest = 0, at;
+	FILE *file = trace_open();
+	bool is_ours = false;
+	char line[512];
+
+	while (trace_line(file, line, sizeof(line))) {
+		char event[32];
+		size_t i;
+
+		if (!read_event(line, &at, event))
+			continue;
+		if (!strcmp(event, "irq_disable:")) {
+			off = at;
+			is_ours = false;
+		}
+		for (i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+			is_ours |= strstr(line, ours[i]) != NULL;
+		if (!strcmp(event, "irq_enable:") && off) {
+			if (is_ours && at - off > longest)
+				longest = at - off;
+			off = 0;
+		}
+	}
+	fclose(file);
+	return longest;
 }

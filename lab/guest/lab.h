@@ -74,4 +74,14 @@ void count_begin(void);
 void count_end(void);
 void count_read(struct counts *counts);
 
+/*
+ * Sections with interrupts off, on a machine with one CPU: lockdep's kernel has tracepoints where
+ * they begin and end. The longest one of the IOMMU's driver since count_reset(), in nanoseconds or
+ * in ticks of @clock, one of the kernel's trace clocks.
+ */
+void irqsoff_init(const char *clock);
+void irqsoff_begin(void);
+void irqsoff_end(void);
+uint64_t irqsoff_longest(void);
+
 #endif

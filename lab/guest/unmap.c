@@ -16,11 +16,9 @@
  * sum over the operations for counts, the mean of them for instructions, the longest
  * for sections with interrupts off.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "lab.h"
 
@@ -29,7 +27,12 @@
 #define MAX_DISTURBED	1000
 #define IOVA		0x10000000UL
 #define FAR_IOVA	0x4000000000UL
-#define TRACING		"/sys/kernel/tracing/"
+/* Instructions; others have no such clock, and get microseconds. */
+#ifdef __x86_64__
+#define TRACE_CLOCK	"x86-tsc"
+#else
+#define TRACE_CLOCK	"local"
+#endif
 
 enum what { COUNT, INSTRUCTIONS, IRQSOFF };
 
@@ -65,82 +68,34 @@ static uint64_t ticks_now(void)
 
 static void begin(void)
 {
-	if (what != INSTRUCTIONS) {
+	switch (what) {
+	case COUNT:
 		count_begin();
-		return;
+		break;
+	case IRQSOFF:
+		irqsoff_begin();
+		break;
+	case INSTRUCTIONS:
+		interrupts = interrupts_now();
+		started = ticks_now();
 	}
-	interrupts = interrupts_now();
-	started = ticks_now();
 }
 
 /* Return: false if an interrupt came into what was measured. */
 static bool end(void)
 {
-	if (what != INSTRUCTIONS) {
+	switch (what) {
+	case COUNT:
 		count_end();
 		return true;
-	}
-	took = ticks_now() - started;
-	return interrupts_now() == interrupts;
-}
-
-/*
- * A line of the trace: when, in nanoseconds, and what. x86's clock of traces is its TSC; others
- * have no such clock, and get seconds, to the microsecond.
- */
-static bool read_event(const char *line, uint64_t *at, char event[32])
-{
-	unsigned long long whole, micro;
-
-	if (sscanf(line, "%*s [%*d] %*s %llu.%llu: %31s", &whole, &micro, event) == 3) {
-		*at = (whole * 1000000 + micro) * 1000;
+	case IRQSOFF:
+		irqsoff_end();
 		return true;
+	case INSTRUCTIONS:
+	default:
+		took = ticks_now() - started;
+		return interrupts_now() == interrupts;
 	}
-	if (sscanf(line, "%*s [%*d] %*s %llu: %31s", &whole, event) != 2)
-		return false;
-	*at = whole;
-	return true;
-}
-
-/*
- * Pairs irq_disable with the next irq_enable of the same CPU, and takes the longest
- * pair that is a flush's: one of the two was called from a function of the driver
- * or of a list of attachments.
- */
-static uint64_t longest_irqsoff(void)
-{
-	static const char * const ours[] = {
-		"iommu_attach_", "qi_", "cache_tag_", "intel_",
-		"amd_iommu_", "queue_commands", "iommu_completion_wait",
-		"arm_smmu_",
-	};
-	FILE *file = fopen(TRACING "trace", "re");
-	uint64_t off = 0, longest = 0, at;
-	bool is_ours = false;
-	char line[512];
-
-	if (!file)
-		fail(TRACING "trace: %s", strerror(errno));
-	while (fgets(line, sizeof(line), file)) {
-		char event[32];
-		size_t i;
-
-		if (!read_event(line, &at, event))
-			continue;
-		if (!strcmp(event, "irq_disable:")) {
-			off = at;
-			is_ours = false;
-		}
-		for (i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
-			is_ours |= strstr(line, ours[i]) != NULL;
-		if (!strcmp(event, "irq_enable:") && off) {
-			if (is_ours && at - off > longest)
-				longest = at - off;
-			off = 0;
-		}
-	}
-	fclose(file);
-	return longest >> shift;
 }
 
 /* Prints what was measured since reset(), unless an interrupt came into all of it. */
@@ -157,7 +112,7 @@ static void result(const char *op, const char *size, int n, int ops)
 		printf("\"marks\": %d, \"iotlb\": %lu, \"atc\": %lu, \"sync\": %lu, \"other\": %lu}\n",
 		       ops, counts.iotlb, counts.atc, counts.sync, counts.other);
 	} else if (what == IRQSOFF) {
-		printf("\"irqsoff\": %llu}\n", (unsigned long long)longest_irqsoff());
+		printf("\"irqsoff\": %llu}\n", (unsigned long long)irqsoff_longest() >> shift);
 	} else {
 		printf("\"instructions\": %llu}\n", (unsigned long long)(ticks / ops));
 	}
@@ -289,18 +244,10 @@ int main(int argc, char **argv)
 	mem = what == COUNT ? scattered_memory(SZ_2M) : memory(SZ_2M);
 	space_open(&space);
 	have = open_devices(argv[2], devices, MAX_DEVICES, &space);
-	if (what != INSTRUCTIONS)
+	if (what == COUNT)
 		count_init();
-	if (what == IRQSOFF) {
-		if (!access(TRACING "events/intel_iommu", F_OK))
-			write_file(TRACING "events/intel_iommu/qi_submit/enable", "0");
-		write_file(TRACING "events/lab/enable", "0");
-#ifdef __x86_64__
-		write_file(TRACING "trace_clock", "x86-tsc");
-#endif
-		write_file(TRACING "events/preemptirq/irq_disable/enable", "1");
-		write_file(TRACING "events/preemptirq/irq_enable/enable", "1");
-	}
+	if (what == IRQSOFF)
+		irqsoff_init(TRACE_CLOCK);
 
 	/* Once for what is allocated at the first time only. */
 	for (n = 1; n <= have; n *= 2) {

@@ -24,6 +24,7 @@
  *	snoop	a function whose domain two callers tell at once to force snooping; a read gives
  *		the wait commands that its unit has executed since the first one began: when the
  *		second one began, when each of them had returned
+ *	deaf	milliseconds for which the writer has interrupts off
  *
  * A function is written as "0001:00:01.0".
  */
@@ -32,6 +33,8 @@
 #include <linux/io.h>
 #include <linux/iommu.h>
 #include <linux/ioport.h>
+#include <linux/irqflags.h>
+#include <linux/kstrtox.h>
 #include <linux/ktime.h>
 #include <linux/mmu_notifier.h>
 #include <linux/module.h>
@@ -338,6 +341,23 @@ static int snoop_get(char *buffer, const struct kernel_param *kp)
 static const struct kernel_param_ops snoop_ops = { .set = snoop_set, .get = snoop_get };
 module_param_cb(snoop, &snoop_ops, NULL, 0600);
 MODULE_PARM_DESC(snoop, "a function whose domain two callers tell to force snooping");
+
+static int deaf_set(const char *value, const struct kernel_param *kp)
+{
+	unsigned int ms;
+	int ret = kstrtouint(value, 0, &ms);
+
+	if (ret)
+		return ret;
+	local_irq_disable();
+	mdelay(ms);
+	local_irq_enable();
+	return 0;
+}
+
+static const struct kernel_param_ops deaf_ops = { .set = deaf_set };
+module_param_cb(deaf, &deaf_ops, NULL, 0200);
+MODULE_PARM_DESC(deaf, "milliseconds for which the writer has interrupts off");
 
 /* bus->sysdata, of which x86 wants to have the beginning. */
 struct segment {
