@@ -983,8 +983,7 @@ int domain_attach(struct domain *domain, struct device *device, uint32_t pasid)
 			release(old);
 		ret = 0;
 	} else {
-		/* Walks may have seen some of its elements. */
-		kfree_rcu(new, elms.s1.rcu);
+		kfree(new);
 	}
 	pthread_mutex_unlock(&device->lock);
 	return ret;

@@ -166,6 +166,9 @@ void iommu_attach_elm_set_device(struct iommu_attach_elm *elm, IOMMU_ATTACH_DEVI
 int iommu_attach_find_tag(struct iommu_attach_list *alist,
 			  IOMMU_ATTACH_IOMMU *iommu_device, uint64_t *tag);
 int iommu_attach_add(struct iommu_attach_list *alist, struct iommu_attach_elm *elm);
+/* How many attachments an array may have. */
+#define IOMMU_ATTACH_ARRAY_MAX		4096
+
 int iommu_attach_add_array(struct iommu_attach_list *alist, struct iommu_attach_elm *elm,
 			   unsigned int nr);
 int iommu_attach_add_nest(struct iommu_attach_list *s1, struct iommu_attach_list *s2,

@@ -278,8 +278,17 @@ int iommu_attach_add_array(struct iommu_attach_list *alist, struct iommu_attach_
 		return -EDEADLK;
 	if (BAD_LIST(alist))
 		return -EINVAL;
-	for (i = 0; i < nr && !ret; i++)
+	if (WARN_ONCE(nr > IOMMU_ATTACH_ARRAY_MAX, "the array is too long"))
+		return -EINVAL;
+	for (i = 0; i < nr && !ret; i++) {
 		ret = check_new(&elm[i]);
+		if (!ret && WARN_ONCE(elm[i].iommu_device != elm->iommu_device ||
+				      elm[i].fence != elm->fence || elm[i].tag != elm->tag ||
+				      elm[i].kind != elm->kind ||
+				      elm[i].using_atc != elm->using_atc,
+				      "the array differs in more than the ATC targets"))
+			ret = -EINVAL;
+	}
 	if (!ret)
 		ret = core(add_array)(alist, elm, nr);
 	if (ret >= 0) {

@@ -96,7 +96,7 @@ static void attachments(void)
 {
 	struct iommu_attach_endpoint no_endpoint;
 	struct iommu_attach_fence no_fence, moved;
-	struct iommu_attach_elm bad, on_no_list = { .iommu_device = &iommu, .fence = &iommu.fence };
+	struct iommu_attach_elm bad, pair[2], on_no_list = { .iommu_device = &iommu, .fence = &iommu.fence };
 
 	memset(&no_fence, 0, sizeof(no_fence));
 	memset(&no_endpoint, 0, sizeof(no_endpoint));
@@ -115,6 +115,13 @@ static void attachments(void)
 	bad.fence = &no_fence;
 	EXPECT(iommu_attach_add_array(&list, &bad, 1) == -EINVAL);
 	EXPECT_MESSAGE("iommu_attach_add_array", "no fence");
+	pair[0] = on_no_list;
+	pair[1] = on_no_list;
+	pair[1].tag = 2;
+	EXPECT(iommu_attach_add_array(&list, pair, 2) == -EINVAL);
+	EXPECT_MESSAGE("iommu_attach_add_array", "differs in more");
+	EXPECT(iommu_attach_add_array(&list, pair, IOMMU_ATTACH_ARRAY_MAX + 1) == -EINVAL);
+	EXPECT_MESSAGE("iommu_attach_add_array", "too long");
 	bad = on_no_list;
 	bad.using_atc = true;
 	bad.atc = 1ULL << 61;

@@ -463,6 +463,46 @@ static void rule_11_two_endpoints_of_one_target(void **state)
 	kfree(twin);
 }
 
+/* All of an array are of one group, and there is a limit. */
+static void rule_11_arrays_that_are_none(void **state)
+{
+	enum { NR = IOMMU_ATTACH_ARRAY_MAX + 1 };
+	struct iommu_attach_elm *elm = kvzalloc(NR * sizeof(*elm), GFP_KERNEL);
+	struct fixture *f = *state;
+	unsigned int i, field;
+
+	assert_non_null(elm);
+	for (field = 0; field < 6; field++) {
+		for (i = 0; i < NR; i++) {
+			memset(&elm[i], 0, sizeof(elm[i]));
+			fill(&elm[i], 1);
+			elm[i].atc = i;
+		}
+		switch (field) {
+		case 0:
+			elm[2].iommu_device = IOMMU(1);
+			elm[2].fence = &fences[1];
+			break;
+		case 1:
+			elm[2].tag = 2;
+			break;
+		case 2:
+			elm[2].kind = IOMMU_ATTACH_NEST;
+			break;
+		case 3:
+			elm[2].using_atc = false;
+			break;
+		case 4:
+			elm[2].atc = IOMMU_ATTACH_LIVE;
+		}
+		expect_warning(f);
+		assert_int_equal(iommu_attach_add_array(&f->other, elm, field < 5 ? 3 : NR),
+				 -EINVAL);
+		was_warned(f);
+	}
+	kvfree(elm);
+}
+
 /* What was attached leaves the endpoint that it joined, whatever the field says by then. */
 static void rule_11_endpoint_changed_while_attached(void **state)
 {
@@ -761,6 +801,7 @@ int main(void)
 		CASE(rule_11_destroy_of_a_list_in_use),
 		CASE(pitfall_43_value_changed_while_attached),
 		CASE(rule_11_two_endpoints_of_one_target),
+		CASE(rule_11_arrays_that_are_none),
 		CASE(rule_11_endpoint_changed_while_attached),
 		CASE(rule_11_two_fences_of_one_group),
 		CASE(rule_11_two_fences_of_one_iommu),

@@ -156,17 +156,19 @@ EXPORT_TRACEPOINT_SYMBOL_GPL(iommu_alist_flush);
  */
 struct attach_part {
 	struct iommu_attach_list *alist;
-	struct iommu_attach_elm *elm;
+	struct iommu_attach_elm *elm;	/* the first one of an array, of one group */
+	u32 nr;
 	enum iommu_attach_kind kind;
-	bool atc;			/* the attachment is to have an ATC target */
-	bool attached;			/* it is on the list already */
+	bool atc;			/* the attachments are to have ATC targets */
+	bool attached;			/* they are on the list already */
 
 	struct iommu_attach_group *found;	/* its group, or a spare one */
 
 	/* Needed: 0 if not. */
 	u32 want_table;			/* entries */
 	u32 want_groups;		/* the new one, and spare ones */
-	u32 want_slots;			/* bytes */
+	u32 want_slots;			/* for targets that have no room yet */
+	u32 slots_bytes;		/* to allocate for them */
 	u32 want_index;			/* bits */
 
 	/* Allocated. */
@@ -436,9 +438,33 @@ static bool part_has_table(const struct attach_part *part)
 				  part->want_table - part->want_groups;
 }
 
+static bool part_has_slots(const struct attach_part *part)
+{
+	return part->slots && part->slots->capacity >= part->want_slots;
+}
+
 static bool part_has_index(const struct attach_part *part)
 {
 	return part->index && part->index_bits >= part->want_index;
+}
+
+/* The slots that are missing for the targets, at most: targets of the array may be equal. */
+static u32 slots_missing(const struct attach_part *part, struct iommu_attach_group *group)
+{
+	const struct iommu_attach_slots *slots;
+	u32 i, missing = 0;
+
+	for (i = 0; i < part->nr; i++)
+		missing += !group || !find_target(part->alist, group, part->elm[i].atc);
+	/* A new group has room inside, except the list's first. */
+	if (!group)
+		return missing - min(missing, part->want_table ? SLOTS_INSIDE : 0U);
+	hlist_for_each_entry(slots, &group->spare, spare_item) {
+		if (!missing)
+			break;
+		missing -= min(missing, (u32)slots->capacity - slots->nr_used);
+	}
+	return missing;
 }
 
 /* Compute the memory needed; return true if already allocated. */
@@ -447,8 +473,7 @@ static bool part_ready(struct attach_part *part)
 	struct iommu_attach_list *alist = part->alist;
 	struct iommu_attach_table *table = locked_table(alist);
 	struct iommu_attach_group *group;
-	bool full;
-	u32 bytes;
+	u32 bits, bytes;
 
 	part->want_table = 0;
 	part->want_groups = 0;
@@ -464,29 +489,22 @@ static bool part_ready(struct attach_part *part)
 	}
 
 	if (part->atc && !part->elm->slots) {
-		if (!alist->index)
-			part->want_index = INDEX_MIN_BITS;
-		else if (alist->nr_indexed >> alist->index_bits)
-			part->want_index = alist->index_bits + 1;
+		bits = alist->index ? alist->index_bits : INDEX_MIN_BITS;
+		while ((alist->nr_indexed + part->nr - 1) >> bits)
+			bits++;
+		if (!alist->index || bits != alist->index_bits)
+			part->want_index = bits;
 
-		/*
-		 * A new group has room inside, except the list's first. Then double the
-		 * slots that it has, so that a walk follows few links.
-		 */
-		if (!group)
-			full = !part->want_table;
-		else
-			full = hlist_empty(&group->spare) &&
-			       !find_target(alist, group, part->elm->atc);
-		if (full) {
-			bytes = (group ? group->nr_slots : 0) * 2 * SLOT_BYTES;
-			bytes = clamp(bytes, SLOTS_MIN_BYTES, SLOTS_MAX_BYTES);
-			part->want_slots = roundup_pow_of_two(bytes);
-		}
+		part->want_slots = slots_missing(part, group);
+		/* Double the slots that the group has, so that a walk follows few links. */
+		bytes = (group ? group->nr_slots : 0) * 2 * SLOT_BYTES;
+		bytes = clamp(bytes, SLOTS_MIN_BYTES, SLOTS_MAX_BYTES);
+		bytes = max(bytes, sizeof(*part->slots) + part->want_slots * SLOT_BYTES);
+		part->slots_bytes = roundup_pow_of_two(bytes);
 	}
 
 	return (!part->want_table || part_has_table(part)) &&
-	       (!part->want_slots || part->slots) &&
+	       (!part->want_slots || part_has_slots(part)) &&
 	       (!part->want_index || part_has_index(part));
 }
 
@@ -528,11 +546,12 @@ static int part_alloc(struct attach_part *part)
 		if (ret)
 			return ret;
 	}
-	if (part->want_slots && !part->slots) {
-		part->slots = iommu_attach_alloc(part->want_slots);
+	if (part->want_slots && !part_has_slots(part)) {
+		kvfree(part->slots);
+		part->slots = iommu_attach_alloc(part->slots_bytes);
 		if (!part->slots)
 			return -ENOMEM;
-		part->slots->capacity = (part->want_slots - sizeof(*part->slots)) /
+		part->slots->capacity = (part->slots_bytes - sizeof(*part->slots)) /
 				    SLOT_BYTES;
 	}
 	if (part->want_index && !part_has_index(part)) {
@@ -746,17 +765,14 @@ static void endpoint_part(struct iommu_attach_elm *elm)
 	raw_spin_unlock_irqrestore(&endpoint->lock, flags);
 }
 
-static void part_add_target(struct attach_part *part)
+static void part_add_target(struct attach_part *part, struct iommu_attach_elm *elm)
 {
 	struct iommu_attach_list *alist = part->alist;
-	struct iommu_attach_elm *elm = part->elm, *other;
 	struct iommu_attach_group *group = elm->group;
+	struct iommu_attach_elm *other;
 	struct iommu_attach_slots *slots;
 	u32 i;
 	u64 seq;
-
-	if (part->want_index)
-		part_grow_index(part);
 
 	other = find_target(alist, group, elm->atc);
 	if (other) {
@@ -839,10 +855,9 @@ static void del_target(struct iommu_attach_elm *elm)
 }
 
 /* Return: true if the group is new, or had no users. */
-static bool part_add(struct attach_part *part)
+static bool part_add(struct attach_part *part, struct iommu_attach_elm *elm)
 {
 	struct iommu_attach_list *alist = part->alist;
-	struct iommu_attach_elm *elm = part->elm;
 	struct iommu_attach_group *group = part->found;
 	u32 users;
 
@@ -852,6 +867,7 @@ static bool part_add(struct attach_part *part)
 		use_spare(alist, group, elm);
 	else if (!group->users)
 		alist->nr_idle--;
+	part->found = group;		/* of the others of an array, too */
 	users = group->users;
 	if (users)
 		WARN_ONCE(group->fence != elm->fence,
@@ -964,12 +980,17 @@ static void unlock_pair(struct iommu_attach_list *s1,
 /* Return: the bit if the group is new. */
 static int part_attach(struct attach_part *part, int bit)
 {
+	struct iommu_attach_elm *elm;
 	int first = 0;
 
-	if (!part->attached && part_add(part))
-		first = bit;
-	if (part->atc && !part->elm->slots)
-		part_add_target(part);
+	if (part->want_index)
+		part_grow_index(part);
+	for (elm = part->elm; elm != part->elm + part->nr; elm++) {
+		if (!part->attached && part_add(part, elm))
+			first = bit;
+		if (part->atc && !elm->slots)
+			part_add_target(part, elm);
+	}
 	return first;
 }
 
@@ -1131,6 +1152,7 @@ int iommu_attach_add(struct iommu_attach_list *alist,
 	struct attach_part part = {
 		.alist = alist,
 		.elm = elm,
+		.nr = 1,
 		.kind = elm->kind,
 		.atc = elm->using_atc,
 	};
@@ -1149,33 +1171,40 @@ EXPORT_SYMBOL_GPL(iommu_attach_add);
  * iommu_attach_add_array() - Put several attachments of a device on a list, or none
  * @alist: The domain's list.
  * @elm: The attachments, as for iommu_attach_add(): one for each ATC target of a device
- *	that has several, such as a device with aliases or several stream ids.
- * @nr: How many there are.
+ *	that has several, such as a device with aliases or several stream ids. They differ
+ *	in nothing but @atc.
+ * @nr: How many there are, at most %IOMMU_ATTACH_ARRAY_MAX.
  *
- * If this fails, it has deleted again what it had added. Treat the attachments as after
- * iommu_attach_del(): running flushes may still send to them, so call
- * iommu_attach_fence() before ATS is disabled in the device, and free the memory only
- * after a grace period.
+ * A walk that runs meanwhile may see some of them. If this fails, no walk has seen any.
  *
  * Context: Process context. Sleeps. Takes and releases the list's lock.
- * Return: As iommu_attach_add(), with IOMMU_ATTACH_GROUP_DOMAIN if any group is new.
+ * Return: As iommu_attach_add(); 0 if there are none. -EINVAL with a warning if they are not
+ * of one group, not all of them use an ATC or none, or there are too many.
  */
 int iommu_attach_add_array(struct iommu_attach_list *alist,
 			   struct iommu_attach_elm *elm, unsigned int nr)
 {
-	int first = 0, ret;
+	struct attach_part part = { .alist = alist, .elm = elm, .nr = nr };
 	unsigned int i;
+	int ret;
 
+	if (!nr)
+		return 0;
+	if (WARN_ON_ONCE(nr > IOMMU_ATTACH_ARRAY_MAX))
+		return -EINVAL;
 	for (i = 0; i < nr; i++) {
-		ret = iommu_attach_add(alist, &elm[i]);
-		if (ret < 0) {
-			while (i--)
-				iommu_attach_del(alist, &elm[i]);
+		ret = check_new(&elm[i]);
+		if (ret)
 			return ret;
-		}
-		first |= ret;
+		if (WARN_ON_ONCE(elm[i].iommu_device != elm->iommu_device ||
+				 elm[i].fence != elm->fence || elm[i].tag != elm->tag ||
+				 elm[i].kind != elm->kind || elm[i].using_atc != elm->using_atc))
+			return -EINVAL;
+		elm[i].nested = false;
 	}
-	return first;
+	part.kind = elm->kind;
+	part.atc = elm->using_atc;
+	return attach_parts(&part, 1, try_one);
 }
 EXPORT_SYMBOL_GPL(iommu_attach_add_array);
 
@@ -1202,12 +1231,14 @@ int iommu_attach_add_nest(struct iommu_attach_list *s1,
 		{
 			.alist = s1,
 			.elm = &nest->s1,
+			.nr = 1,
 			.kind = IOMMU_ATTACH_OWN,
 			.atc = nest->s1.using_atc,
 		},
 		{
 			.alist = s2,
 			.elm = &nest->s2,
+			.nr = 1,
 			.kind = IOMMU_ATTACH_NEST,
 			.atc = nest->s2.using_atc,
 		},
@@ -1340,6 +1371,7 @@ int iommu_attach_enable_atc(struct iommu_attach_elm *elm)
 	for (i = 0; i < nr; i++) {
 		part[i].alist = READ_ONCE(part[i].elm->alist);
 		part[i].kind = part[i].elm->kind;
+		part[i].nr = 1;
 		part[i].atc = true;
 		part[i].attached = true;
 		if (!part[i].alist)

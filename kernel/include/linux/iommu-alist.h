@@ -253,6 +253,9 @@ void iommu_attach_destroy(struct iommu_attach_list *alist);
 
 int iommu_attach_add(struct iommu_attach_list *alist,
 		     struct iommu_attach_elm *elm);
+/* How many attachments an array may have: a block has slots for all of them. */
+#define IOMMU_ATTACH_ARRAY_MAX	4096
+
 int iommu_attach_add_array(struct iommu_attach_list *alist,
 			   struct iommu_attach_elm *elm, unsigned int nr);
 int iommu_attach_add_nest(struct iommu_attach_list *s1,

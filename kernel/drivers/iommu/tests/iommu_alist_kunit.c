@@ -4145,7 +4145,7 @@ static struct iommu_attach_elm *new_elms(struct world *world, u32 nr, u32 iommu,
 	elm = kunit_kcalloc(world->test, nr, sizeof(*elm), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(world->test, elm);
 	for (i = 0; i < nr; i++)
-		fill_elm(&elm[i], iommu, tag + i / 3, atc + i);
+		fill_elm(&elm[i], iommu, tag, atc + i);
 	return elm;
 }
 
@@ -4171,11 +4171,13 @@ static void pitfall_38_all_targets_or_none(struct kunit *test)
 	unsigned long n, before, failures = 0;
 	struct iommu_attach_elm *elm;
 	u32 i, on, round;
+	s64 seq;
 	int ret;
 
 	for (round = 0; round < 2; round++) {
 		if (round)
 			add(world, alist, 1, 4, 70);
+		seq = atomic64_read(&alist->atc_seq);
 		for (n = 1;; n++) {
 			elm = new_elms(world, 40, 0, 5, 100);
 			before = world->allocs;
@@ -4188,6 +4190,8 @@ static void pitfall_38_all_targets_or_none(struct kunit *test)
 				break;
 			KUNIT_ASSERT_EQ(test, ret, -ENOMEM);
 			KUNIT_EXPECT_EQ(test, on, 0);
+			/* Not even for a moment. */
+			KUNIT_EXPECT_EQ(test, atomic64_read(&alist->atc_seq), seq);
 			verify(world, alist);
 			failures++;
 		}
@@ -4204,8 +4208,91 @@ static void pitfall_38_all_targets_or_none(struct kunit *test)
 		detach_all(world);
 		delete_bare(alist);
 	}
-	KUNIT_EXPECT_GT(test, failures, 30);
+	/* Slots and an index; a table, a group, slots, and an index. */
+	KUNIT_EXPECT_EQ(test, failures, 2 + 4);
 	KUNIT_EXPECT_EQ(test, iommu_attach_add_array(alist, NULL, 0), 0);
+}
+
+static void add_bare(struct world *world, u64 atc)
+{
+	KUNIT_EXPECT_GE(world->test,
+			iommu_attach_add(&world->list[0], new_elms(world, 1, 0, 5, atc)), 0);
+}
+
+static u32 bare_targets(struct iommu_attach_list *alist)
+{
+	const struct iommu_attach_group *group;
+	struct iommu_attach_walk walk;
+	u32 nr = 0;
+	u64 atc;
+
+	iommu_attach_walk_begin(&walk, alist);
+	iommu_attach_for_each_atc(group, atc, &walk)
+		nr++;
+	iommu_attach_walk_end(&walk);
+	return nr;
+}
+
+/* As many as fit into their group, one more, more than a block has; equal ones; without ATC. */
+static void pitfall_38_arrays_of_any_size(struct kunit *test)
+{
+	static const u32 sizes[] = { 1, 2, 8, 9, 16, 252, 253, IOMMU_ATTACH_ARRAY_MAX };
+	struct world *world = new_world(test, 64);
+	struct iommu_attach_list *alist = &world->list[0];
+	struct iommu_attach_elm *elm;
+	u32 i, nr, others, before;
+
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		for (others = 0; others < 12; others += 3) {
+			nr = sizes[i];
+			for (before = 0; before < others; before++)
+				add_bare(world, 10 + before);
+			elm = new_elms(world, nr, 0, 5, 100);
+			KUNIT_EXPECT_EQ(test, iommu_attach_add_array(alist, elm, nr),
+					others ? 0 : IOMMU_ATTACH_GROUP_DOMAIN);
+			elm = new_elms(world, nr, 0, 5, 100);
+			KUNIT_EXPECT_EQ(test, iommu_attach_add_array(alist, elm, nr), 0);
+			KUNIT_EXPECT_EQ(test, bare_targets(alist), others + nr);
+			iommu_attach_lock(alist);
+			KUNIT_EXPECT_STREQ(test, iommu_attach_check(alist) ?: "", "");
+			iommu_attach_unlock(alist);
+			delete_bare(alist);
+		}
+	}
+	elm = new_elms(world, 2, 0, 5, 100);
+	elm[0].using_atc = false;
+	elm[1].using_atc = false;
+	KUNIT_EXPECT_EQ(test, iommu_attach_add_array(alist, elm, 2), IOMMU_ATTACH_GROUP_DOMAIN);
+	KUNIT_EXPECT_EQ(test, bare_targets(alist), 0);
+	delete_bare(alist);
+}
+
+/* The slots that the array found free, and so did not allocate. */
+static void race_for_free_slots(struct world *world)
+{
+	u32 i;
+
+	for (i = 0; i < 6; i++)
+		add_bare(world, 20 + i);
+}
+
+static void pitfall_38_array_beside_attach(struct kunit *test)
+{
+	struct world *world = new_world(test, 64);
+	struct iommu_attach_list *alist = &world->list[0];
+	u32 i, at;
+
+	for (at = 1; at <= 2; at++) {
+		for (i = 0; i < 6; i++)
+			add_bare(world, 10 + i);
+		world->race = race_for_free_slots;
+		world->race_at = world->allocs + at;
+		KUNIT_EXPECT_EQ(test, iommu_attach_add_array(alist, new_elms(world, 30, 0, 5, 100),
+							     30), 0);
+		KUNIT_EXPECT_NULL(test, world->race);
+		KUNIT_EXPECT_EQ(test, bare_targets(alist), 42);
+		delete_bare(alist);
+	}
 }
 
 /* The devices are counted after each step as they are by looking at all of them. */
@@ -4792,6 +4879,8 @@ static struct kunit_case alist_test_cases[] = {
 	KUNIT_CASE(pitfall_35_ats_users_are_counted),
 	KUNIT_CASE(pitfall_37_ats_comes_later),
 	KUNIT_CASE(pitfall_38_all_targets_or_none),
+	KUNIT_CASE(pitfall_38_arrays_of_any_size),
+	KUNIT_CASE(pitfall_38_array_beside_attach),
 	KUNIT_CASE(pitfall_39_callbacks_come_back),
 	KUNIT_CASE(pitfall_40_detach_ends_after_the_flush),
 	KUNIT_CASE(pitfall_41_grace_period_beside_a_silent_device),
