@@ -441,7 +441,8 @@ proctype walker(byte w)
 		step = SEARCH }
 
 	:: d_step { step == SEARCH ->
-		/* __iommu_attach_flush_slow(): if (!flush_enter(alist, &sent[i])) */
+		/* __iommu_attach_flush_slow(): flush_recover(flush, sent, nr, ret) */
+		/* recover_step(): if (!flush_enter(alist, sent)) */
 		/* flush_enter(): rcu_read_lock(); */
 		reading = reading | BIT(w);
 		/* flush_enter(): __iommu_attach_load(alist, &groups); */
@@ -476,7 +477,7 @@ proctype walker(byte w)
 		g = 0 }
 
 	:: d_step { step == AGAIN ->
-		/* __iommu_attach_flush_slow(): error = flush_recover(flush, alist, &sent[i]); */
+		/* recover_step(): more = recover_begin(flush, alist, sent, recovery, ret); */
 		/* flush_again(): rcu_read_lock(); */
 		reading = reading | BIT(w);
 		/* flush_again(): __iommu_attach_load(alist, &groups); */
@@ -485,8 +486,8 @@ proctype walker(byte w)
 #ifdef SEARCH_WITHOUT_IOTLB
 		step = FIRST_BLOCK }
 #else
-		/* flush_recover(): flush_iotlb_again(flush, alist, sent) */
-		/* flush_recover(): flush_singly(flush, alist, sent) */
+		/* recover_begin(): flush_again(flush, alist, sent, what) */
+		/* recover_go_on(): recover_next(flush, alist, sent, recovery, ret) */
 		step = (second -> FIRST_BLOCK : TAG) }
 #endif
 

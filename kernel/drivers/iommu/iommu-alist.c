@@ -131,6 +131,9 @@ EXPORT_TRACEPOINT_SYMBOL_GPL(iommu_alist_flush);
 /* IOMMUs that a flush out of line sends to before it waits: half a KiB of stack. */
 #define FLUSH_WINDOW	IOMMU_ATTACH_WINDOW_MAX
 
+/* IOMMUs behind which a flush looks for silent devices at the same time: 40 bytes each. */
+#define SEARCH_WINDOW	4U
+
 /*
  * How often a flush sends again to an IOMMU that aborts its commands. The count starts over
  * when a device behind that IOMMU is set aside, since that device explains the abort.
@@ -1808,17 +1811,6 @@ static struct iommu_device *flush_iommu(const struct iommu_attach_sent *sent)
 	return __iommu_attach_fence_of(sent->entered)->iommu_device;
 }
 
-static int flush_wait(const struct iommu_attach_flush *flush,
-		      const struct iommu_attach_sent *sent)
-{
-	int error;
-
-	while ((error = flush->ops->wait(flush_iommu(sent), sent->cookie, flush->arg)) ==
-	       -EINPROGRESS)
-		cpu_relax();
-	return error;
-}
-
 /* The next live group of an IOMMU, or of any IOMMU if that is NULL; NULL if there is none. */
 static const struct iommu_attach_group *
 flush_next_group(struct iommu_attach_cursor *groups, const struct iommu_device *iommu_device)
@@ -1922,23 +1914,6 @@ static bool is_of_some(int error)
 	return error == -ETIMEDOUT || error == -EAGAIN;
 }
 
-/* Sends only the IOTLB commands again. */
-static int flush_iotlb_again(struct iommu_attach_flush *flush,
-			     struct iommu_attach_list *alist, struct iommu_attach_sent *sent)
-{
-	const u32 what = flush->what & ~IOMMU_ATTACH_SEND_ATC;
-	struct flush_tries tries;
-	int error;
-
-	tries_begin(&tries, sent);
-	do {
-		if (!what || !flush_again(flush, alist, sent, what))
-			return 0;
-		error = flush_wait(flush, sent);
-	} while (tries_left(flush, &tries, sent, error, what));
-	return error;
-}
-
 /* A search for one ATC target after the other, in the order of their numbers. */
 struct flush_search {
 	u64 after;			/* numbers in (after, until] */
@@ -2004,60 +1979,6 @@ static void flush_tell(const struct iommu_attach_flush *flush,
 		flush->ops->silent(iommu_device, atc, flush->arg);
 }
 
-/* Sends to a list's targets behind an IOMMU one by one, and reports each silent one. */
-static int flush_singly(struct iommu_attach_flush *flush, struct iommu_attach_list *alist,
-			struct iommu_attach_sent *sent)
-{
-	struct iommu_device *iommu_device = flush_iommu(sent);
-	struct flush_search search = {
-		.after = flush->after,
-		.until = flush_until(flush, alist),
-	};
-	struct flush_tries tries;
-	int ret = 0, error;
-	u64 atc, told = 0;		/* the number of the target that was reported last */
-
-	tries_begin(&tries, sent);
-	for (;;) {
-		rcu_read_lock();
-		if (!flush_next_target(&search, alist, iommu_device, IOMMU_ATTACH_LIVE)) {
-			rcu_read_unlock();
-			break;
-		}
-		if (search.number == told) {
-			rcu_read_unlock();
-			/* The driver has not set it aside. */
-			ret = ret ?: -ETIMEDOUT;
-			search.after = told;
-			continue;
-		}
-		atc = search.value & ~IOMMU_ATTACH_STATE;
-		flush->ops->atc(search.group, atc, flush->arg);
-		sent->cookie = flush->ops->submit(iommu_device, flush->arg);
-		rcu_read_unlock();
-
-		error = flush_wait(flush, sent);
-		if (tries_left(flush, &tries, sent, error, IOMMU_ATTACH_SEND_ATC))
-			continue;
-		/* If the IOMMU aborts everything, the tries are used up. */
-		if (error != -EAGAIN)
-			tries_begin(&tries, sent);
-		if (error == -ETIMEDOUT) {
-			flush_tell(flush, iommu_device, atc);
-			told = search.number;
-			/* If it is set aside now, it is left out. */
-			search.silent = true;
-			continue;
-		}
-		ret = ret ?: error;
-		if (error && !is_of_some(error))
-			break;
-		search.after = search.number;
-	}
-	flush->silent |= search.silent;
-	return ret;
-}
-
 /* Enters the fence of an IOMMU again. Return: false if nothing is attached there. */
 static bool flush_enter(struct iommu_attach_list *alist, struct iommu_attach_sent *sent)
 {
@@ -2076,18 +1997,96 @@ static bool flush_enter(struct iommu_attach_list *alist, struct iommu_attach_sen
 }
 
 /*
- * An ATC command was not answered, so the IOMMU, whose fence is held, may not have executed
- * the other commands. Send them again, and find the target that did not answer.
+ * The recovery of one IOMMU, whose fence is held. An ATC command was not answered, so the IOMMU
+ * may not have executed the others: the IOTLB commands are sent again, and then one ATC target
+ * after the other is sent to, which finds those that do not answer.
  */
-static noinline int flush_recover(struct iommu_attach_flush *flush,
-				  struct iommu_attach_list *alist,
-				  struct iommu_attach_sent *sent)
-{
-	int ret = flush_iotlb_again(flush, alist, sent), error = 0;
+struct flush_recovery {
+	u64 number;			/* of the target that was sent to; 0: the IOTLB commands */
+	u64 atc;			/* the target */
+	u64 after;			/* targets up to this number are done */
+	u64 until;
+	struct flush_tries tries;
+	bool begun;
+	bool told;			/* of the target: it does not answer */
+};
 
-	if (!ret || is_of_some(ret))
-		error = flush_singly(flush, alist, sent);
-	return ret ?: error;
+/* Sends to the next target. Return: false if there is none. */
+static bool recover_next(struct iommu_attach_flush *flush, struct iommu_attach_list *alist,
+			 struct iommu_attach_sent *sent, struct flush_recovery *recovery, int *ret)
+{
+	struct iommu_device *iommu_device = flush_iommu(sent);
+	struct flush_search search = { .after = recovery->after, .until = recovery->until };
+	bool found;
+
+	rcu_read_lock();
+	found = flush_next_target(&search, alist, iommu_device, IOMMU_ATTACH_LIVE);
+	if (found && recovery->told && search.number == recovery->number) {
+		/* The driver has not set it aside. */
+		*ret = *ret ?: -ETIMEDOUT;
+		search.after = search.number;
+		search.until = recovery->until;
+		found = flush_next_target(&search, alist, iommu_device, IOMMU_ATTACH_LIVE);
+	}
+	if (found) {
+		recovery->number = search.number;
+		recovery->atc = search.value & ~IOMMU_ATTACH_STATE;
+		flush->ops->atc(search.group, recovery->atc, flush->arg);
+		sent->cookie = flush->ops->submit(iommu_device, flush->arg);
+	}
+	rcu_read_unlock();
+	recovery->after = search.after;
+	recovery->told = false;
+	flush->silent |= search.silent;
+	return found;
+}
+
+/* Return: false if there is nothing to be sent to the IOMMU. */
+static bool recover_begin(struct iommu_attach_flush *flush, struct iommu_attach_list *alist,
+			  struct iommu_attach_sent *sent, struct flush_recovery *recovery, int *ret)
+{
+	const u32 what = flush->what & ~IOMMU_ATTACH_SEND_ATC;
+
+	*recovery = (struct flush_recovery){
+		.after = flush->after,
+		.until = flush_until(flush, alist),
+		.begun = true,
+	};
+	tries_begin(&recovery->tries, sent);
+	return (what && flush_again(flush, alist, sent, what)) ||
+	       recover_next(flush, alist, sent, recovery, ret);
+}
+
+/* @error is what the last wait returned. Return: false if there is nothing left to send. */
+static bool recover_go_on(struct iommu_attach_flush *flush, struct iommu_attach_list *alist,
+			  struct iommu_attach_sent *sent, struct flush_recovery *recovery,
+			  int error, int *ret)
+{
+	const u32 what = recovery->number ? IOMMU_ATTACH_SEND_ATC :
+					    flush->what & ~IOMMU_ATTACH_SEND_ATC;
+
+	if (tries_left(flush, &recovery->tries, sent, error, what)) {
+		if (recovery->number)
+			return recover_next(flush, alist, sent, recovery, ret);
+		if (flush_again(flush, alist, sent, what))
+			return true;
+		error = 0;
+	}
+	/* If the IOMMU aborts each target, the tries are used up. */
+	if (!recovery->number || error != -EAGAIN)
+		tries_begin(&recovery->tries, sent);
+	if (recovery->number && error == -ETIMEDOUT) {
+		flush_tell(flush, flush_iommu(sent), recovery->atc);
+		recovery->told = true;
+		/* If it is set aside now, it is left out. */
+		flush->silent = true;
+	} else {
+		*ret = *ret ?: error;
+		if (error && !is_of_some(error))
+			return false;
+		recovery->after = max(recovery->after, recovery->number);
+	}
+	return recover_next(flush, alist, sent, recovery, ret);
 }
 
 /* The list that the commands to an IOMMU were sent for. */
@@ -2102,6 +2101,54 @@ static void flush_move(struct iommu_attach_flush *flush, struct iommu_attach_sen
 	sent[to].entered = sent[from].entered;
 	sent[to].cookie = sent[from].cookie;
 	*flush_list(flush, to) = *flush_list(flush, from);
+}
+
+/* Begins, or looks once. Return: false if it has ended, and the fence has been left. */
+static bool recover_step(struct iommu_attach_flush *flush, struct iommu_attach_list *alist,
+			 struct iommu_attach_sent *sent, struct flush_recovery *recovery, int *ret)
+{
+	bool more;
+	int error;
+
+	if (!recovery->begun) {
+		if (!flush_enter(alist, sent))
+			return false;
+		more = recover_begin(flush, alist, sent, recovery, ret);
+	} else {
+		error = flush->ops->wait(flush_iommu(sent), sent->cookie, flush->arg);
+		more = error == -EINPROGRESS ||
+		       recover_go_on(flush, alist, sent, recovery, error, ret);
+	}
+	if (!more)
+		flush_leave(sent);
+	return more;
+}
+
+/*
+ * Recovers all of @sent, SEARCH_WINDOW at a time, so that what is silent behind several IOMMUs
+ * is waited for at the same time. Return: @ret, or the first error.
+ */
+static noinline int flush_recover(struct iommu_attach_flush *flush,
+				  struct iommu_attach_sent *sent, u32 nr, int ret)
+{
+	struct flush_recovery recovery[SEARCH_WINDOW] = {};
+	u32 i;
+
+	while (nr) {
+		for (i = 0; i < min(nr, SEARCH_WINDOW);) {
+			if (recover_step(flush, *flush_list(flush, i), &sent[i], &recovery[i],
+					 &ret)) {
+				i++;
+				continue;
+			}
+			/* The last one takes its place. */
+			flush_move(flush, sent, i, --nr);
+			recovery[i] = nr < SEARCH_WINDOW ? recovery[nr] :
+							   (struct flush_recovery){};
+		}
+		cpu_relax();
+	}
+	return ret;
 }
 
 /*
@@ -2156,16 +2203,7 @@ int __iommu_attach_flush_slow(struct iommu_attach_flush *flush,
 		cpu_relax();
 	}
 
-	for (i = 0; i < nr; i++) {
-		struct iommu_attach_list *alist = *flush_list(flush, i);
-
-		if (!flush_enter(alist, &sent[i]))
-			continue;
-		error = flush_recover(flush, alist, &sent[i]);
-		ret = ret ?: error;
-		flush_leave(&sent[i]);
-	}
-	return ret;
+	return nr ? flush_recover(flush, sent, nr, ret) : ret;
 }
 EXPORT_SYMBOL_GPL(__iommu_attach_flush_slow);
 

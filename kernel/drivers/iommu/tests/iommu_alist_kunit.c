@@ -2887,6 +2887,52 @@ static void pitfall_33_silent_targets_are_found(struct kunit *test)
 	}
 }
 
+/*
+ * Behind each IOMMU, the first of three targets is silent. While it is asked by itself, so are
+ * those behind three other IOMMUs.
+ */
+static void rule_05_silent_devices_are_waited_for_at_once(struct kunit *test)
+{
+	enum { NR = 12 };
+	struct world *world = new_world(test, 200);
+	struct iommu_attach_list *alist = &world->list[0];
+	struct record *record = &world->record;
+	u32 i, n, nr, under_way, most, asked[NR];
+
+	for (nr = 1; nr <= NR; nr++) {
+		for (i = 0; i < 3; i++)
+			add(world, alist, nr - 1, 1, i);
+		for (n = 0; n < nr; n++) {
+			state_of(world, n, 0)->dead = true;
+			world->hardware[n].slow = 4;
+			asked[n] = 0;
+		}
+		flush_into(record, alist, 0);
+		EXPECT_FAULT(record, alist, FINE, "%u IOMMUs", nr);
+		for (n = 0; n < nr; n++) {
+			/* All at once, and then one by one. */
+			KUNIT_EXPECT_EQ(test, count_at(record, CALL_ATC, n), 3 + 3);
+			KUNIT_EXPECT_EQ(test, count_at(record, CALL_SILENT, n), 1);
+			resume(world, n, 0);
+		}
+
+		under_way = 0;
+		most = 0;
+		for (i = 0; i < record->nr; i++) {
+			const struct event *event = &record->event[i];
+
+			n = iommu_number(event->iommu_device);
+			if (event->call == CALL_ATC && !event->value && asked[n]++) {
+				if (++under_way > most)
+					most = under_way;
+			} else if (event->call == CALL_SILENT) {
+				under_way--;
+			}
+		}
+		KUNIT_EXPECT_EQ_MSG(test, most, nr < 4 ? nr : 4, "%u IOMMUs", nr);
+	}
+}
+
 /* While they are asked one by one, an IOMMU aborts, fails, or all is well this time. */
 static void pitfall_33_search_meets_other_errors(struct kunit *test)
 {
@@ -4887,6 +4933,7 @@ static struct kunit_case alist_test_cases[] = {
 	KUNIT_CASE(pitfall_41_drain_beside_a_silent_device),
 	KUNIT_CASE(pitfall_33_single_target_is_asked_by_itself),
 	KUNIT_CASE(pitfall_33_silent_targets_are_found),
+	KUNIT_CASE(rule_05_silent_devices_are_waited_for_at_once),
 	KUNIT_CASE(pitfall_33_silent_target_is_found_by_another_flush),
 	KUNIT_CASE(pitfall_33_search_meets_other_errors),
 	KUNIT_CASE(pitfall_33_search_goes_on_behind_an_abort),
