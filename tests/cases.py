@@ -228,6 +228,15 @@ def every_command():
                     'tracing_mark_write: x'),
                 f'd["purposes"]["unmap"]["driver"]["sync"] == {waits + 1} and '
                 f'[x["line"] for x in d["differences"]] == {[6 + waits] * (waits > 1)}')
+    # VT-d: a driver that has its attachments on a list submits nine at most, and waits at last.
+    commands = (psi(4, 0x10000), *[dev(rid, 0x10000) for rid in range(0x100, 0x10d)])
+    begin, end = 'flush_begin: (cache_tag_flush_range+0x0/0x10)', 'flush_end: (f <- cache_tag_flush_range)'
+    replays('14 commands of a VT-d driver that has a list', log(MAP, UNMAP, begin, *commands, end),
+            'd["recorded"]["sync"] == 2 and reasons == ["fewer-waits"]')
+    replays('14 commands of the driver that has none',
+            log(MAP, UNMAP, begin, 'wait_begin: (qi_submit_sync+0x0/0x10) name="dmar0"', *commands,
+                'wait_end: (f <- qi_submit_sync)', end),
+            'd["recorded"]["sync"] == 1 and not reasons')
 
 
 def guesses():

@@ -272,18 +272,44 @@ static void rows_of_vtd_descriptors_are_submissions(void **state)
 	(void)state;
 	cmd.inv = inv_decode(MODEL_VTD, cmd.words);
 	for (i = 0; i < 16; i++)
-		assert_int_equal(burst_add_row(&burst, &cmd), 0);
+		assert_int_equal(burst_add_row(&burst, &cmd, false), 0);
 	assert_int_equal(burst_count(&burst).sync, 1);
-	assert_int_equal(burst_add_row(&burst, &cmd), 0);
+	assert_int_equal(burst_add_row(&burst, &cmd, false), 0);
 	assert_int_equal(burst_count(&burst).sync, 2);
 	cmd.iommu = 1;
-	assert_int_equal(burst_add_row(&burst, &cmd), 0);
+	assert_int_equal(burst_add_row(&burst, &cmd, false), 0);
 	assert_int_equal(burst_count(&burst).sync, 3);
 	burst_end_row(&burst);
-	assert_int_equal(burst_add_row(&burst, &cmd), 0);
+	assert_int_equal(burst_add_row(&burst, &cmd, false), 0);
 	assert_int_equal(burst_count(&burst).sync, 4);
 	assert_int_equal(burst_count(&burst).iotlb, 19);
 	assert_true(burst_settled(&burst));
+	burst_free(&burst);
+}
+
+/*
+ * A driver that has its attachments on a list submits nine, or ten if two of them are for
+ * one target.
+ */
+static void rows_of_a_list_are_shorter(void **state)
+{
+	struct command cmd = { .n = 1, .words = { DSI(1) } };
+	struct burst burst = { 0 };
+	int i;
+
+	(void)state;
+	cmd.inv = inv_decode(MODEL_VTD, cmd.words);
+	for (i = 0; i < 18; i++) {
+		cmd.inv.tag = i;
+		assert_int_equal(burst_add_row(&burst, &cmd, true), 0);
+		assert_int_equal(burst_count(&burst).sync, 1 + i / 9);
+	}
+	burst_end_row(&burst);
+	for (i = 0; i < 11; i++) {
+		cmd.inv.tag = i < 8 ? i : 8 + i / 10;
+		assert_int_equal(burst_add_row(&burst, &cmd, true), 0);
+		assert_int_equal(burst_count(&burst).sync, 3 + i / 10);
+	}
 	burst_free(&burst);
 }
 
@@ -302,6 +328,7 @@ int main(void)
 		cmocka_unit_test(what_is_not_known_is_a_reason),
 		cmocka_unit_test(reasons_have_names_and_a_sentence),
 		cmocka_unit_test(rows_of_vtd_descriptors_are_submissions),
+		cmocka_unit_test(rows_of_a_list_are_shorter),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -103,16 +103,30 @@ bool burst_sync(struct burst *burst, unsigned int iommu)
 	return false;
 }
 
-/* The kernel submits at most 16 descriptors in one piece. */
-#define ROW_MAX	16
+/*
+ * So many descriptors are submitted in one piece. A driver that has its attachments on a
+ * list submits before it adds the one or two of a target that may find no room.
+ */
+#define ROW_MAX		16
+#define ROW_MAX_LIST	10
 
-int burst_add_row(struct burst *burst, const struct command *cmd)
+static bool row_is_full(const struct burst *burst, const struct command *cmd, bool list)
 {
+	if (!list)
+		return burst->row >= ROW_MAX;
+	return burst->row >= ROW_MAX_LIST ||
+	       (burst->row == ROW_MAX_LIST - 1 &&
+		!inv_same_target(&burst->cmds[burst->nr - 1].inv, &cmd->inv));
+}
+
+int burst_add_row(struct burst *burst, const struct command *cmd, bool list)
+{
+	bool full = burst->row && row_is_full(burst, cmd, list);
 	int ret = burst_add(burst, cmd);
 
 	if (ret)
 		return ret;
-	if (burst->row == ROW_MAX || burst->row_iommu != cmd->iommu)
+	if (full || burst->row_iommu != cmd->iommu)
 		burst->row = 0;
 	if (!burst->row++)
 		burst_sync(burst, cmd->iommu);

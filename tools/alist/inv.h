@@ -88,8 +88,11 @@ void burst_free(struct burst *burst);
 int burst_add(struct burst *burst, const struct command *cmd);
 /* Return: false, and nothing is done, if nothing was sent there since the last wait. */
 bool burst_sync(struct burst *burst, unsigned int iommu);
-/* For VT-d logs, instead of both. */
-int burst_add_row(struct burst *burst, const struct command *cmd);
+/*
+ * For VT-d logs, instead of both. @list: the driver has its attachments on a list, and
+ * submits fewer at once.
+ */
+int burst_add_row(struct burst *burst, const struct command *cmd, bool list);
 /* Something else was sent or logged: the row ends. */
 void burst_end_row(struct burst *burst);
 /* Everything that was sent to has been waited for. */

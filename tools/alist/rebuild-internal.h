@@ -43,6 +43,7 @@ struct context {
 	uint64_t command_ns;		/* of the last command */
 	bool waiting;			/* an unmap that no command followed yet */
 	unsigned int depth;		/* flushes that have begun and not ended */
+	bool in_wait;			/* a submission that is waited for */
 	bool emptied;			/* this task has emptied a domain */
 	enum machine_place alone;	/* of the last command, if of no flush */
 	struct ranges ranges;

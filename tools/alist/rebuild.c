@@ -636,6 +636,7 @@ static struct context *context_of(struct rebuild *r, const struct trace_event *e
 		c->rid = INV_ANY;
 		c->emptied = false;
 		c->depth = 0;
+		c->in_wait = false;
 		c->alone = PLACE_OTHER;
 	}
 	c->last_line = r->line;
@@ -880,8 +881,9 @@ static void on_command(struct rebuild *r, struct context *c, struct command *cmd
 	/* VT-d batches the flushes of unmaps only. */
 	if (c->op == OP_ASSIGN || c->op == OP_UNASSIGN || c->op == OP_CONFIG)
 		burst_end_row(&c->burst);
+	/* In a flush and in no wait: what a driver does that waits for all IOMMUs at last. */
 	ret = r->vendor->logs_waits ? burst_add(&c->burst, cmd) :
-				      burst_add_row(&c->burst, cmd);
+				      burst_add_row(&c->burst, cmd, c->depth && !c->in_wait);
 	if (ret)
 		rebuild_stop(r, "out of memory");
 	c->alone = PLACE_FLUSH;
@@ -986,12 +988,13 @@ int rebuild_event(struct rebuild *r, const struct trace_event *e)
 	case TRACE_LOST:
 		m->lost = true;
 		r->unknown[UNKNOWN_EVENTS] += e->lost;
-		for (c = r->contexts; c < r->contexts + CONTEXTS; c++)
+		for (c = r->contexts; c < r->contexts + CONTEXTS; c++) {
 			c->depth = 0;
+			c->in_wait = false;
+		}
 		return r->ret;
 	case TRACE_QUIET:
 	case TRACE_OTHER:
-	case TRACE_WAIT_BEGIN:
 		return r->ret;
 	default:
 		break;
@@ -1033,7 +1036,11 @@ int rebuild_event(struct rebuild *r, const struct trace_event *e)
 	case TRACE_FLUSH_END:
 		on_flush_end(r, c);
 		break;
+	case TRACE_WAIT_BEGIN:
+		c->in_wait = true;
+		break;
 	case TRACE_WAIT_END:
+		c->in_wait = false;
 		burst_end_row(&c->burst);
 		break;
 	case TRACE_QI:
