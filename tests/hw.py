@@ -35,7 +35,7 @@ SLOT, CONTROL = 1, 31
 COMMAND, IOVA, PASID, VALUE, RESULT, RESPONSE = 0x00, 0x08, 0x10, 0x18, 0x20, 0x38
 TIMEOUT, SILENT, ABSENT, DEAD, RESET, LOOK = 0x148, 0x200, 0x300, 0x600, 0x700, 0x100
 TROUBLE, TYPES, SKIP, COUNT, HITS = 0x120, 0x128, 0x130, 0x138, 0x140
-ERRORS, PATIENCE, RESCUES, PING = 0x158, 0x160, 0x168, 0x170
+ERRORS, PATIENCE, RESCUES, PING, RESTARTS = 0x158, 0x160, 0x168, 0x170, 0x178
 NONE = (1 << 64) - 1
 PATIENT = 120                   # seconds, after which something has failed, on any host
 LONG = 3600 * 10**9             # ns: longer than any test
@@ -206,6 +206,19 @@ def amd_errors(guest):
     status = guest.submit((8 << 60, 0))
     check("AMD-Vi: a command that is meant is refused", guest.wait(guest.control(ERRORS), 2) and
           guest.interrupt() and guest.next_event()[0] == 5 and guest.load(status) == 0)
+    restarts = guest.load(guest.control(RESTARTS))
+    head = guest.load(AMD + AMD_CMD_HEAD, 4) & 0x7ffff
+    guest.store(AMD + AMD_CONTROL, 1 | 1 << 2)
+    guest.store(AMD + AMD_CMD_HEAD, head, 4)
+    guest.store(AMD + AMD_CONTROL, 1 | 1 << 2 | 1 << 12)
+    check("AMD-Vi: a driver that only goes on has it executed", guest.wait(status, 7) and
+          guest.load(guest.control(RESTARTS)) == restarts + 1)
+
+    for offset, value in ((TYPES, 1 << 5), (COUNT, 1), (TROUBLE, 1)):
+        guest.store(guest.control(offset), value)
+    guest.submit((8 << 60, 0))
+    check("AMD-Vi: another one is refused", guest.wait(guest.control(ERRORS), 3) and
+          guest.interrupt() and guest.next_event()[0] == 5)
     guest.store(guest.control(PATIENCE), 20000000)
     check("AMD-Vi: without a driver that minds, it is left out",
           guest.wait(guest.control(RESCUES), 1) and guest.wait(guest.submit(), 7))

@@ -11,8 +11,9 @@
  * So a cached translation counts where no report was. Where nobody clears an error, the unit
  * does so itself after a while: that is counted as a hang.
  *
- * With MILLISECONDS, the driver has no cure for an error (AMD-Vi's): an unmap gives up after less
- * than that, and the unit leaves out what it has refused when they are over.
+ * With MILLISECONDS, the unit is given that long, and each command has to get through that is
+ * refused once: AMD-Vi's driver makes the unit execute it again. Stock's does not; its unmaps give
+ * up after less than that.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -31,7 +32,7 @@
 static struct hardware hw;
 static uint64_t *mem;
 static int kmsg;
-static bool cured = true;
+static bool all_recover;
 
 static unsigned long sent(int unit)
 {
@@ -94,7 +95,8 @@ static struct outcome unmap_in_trouble(unsigned int types, unsigned int at, unsi
 		out.through += dma_read(&hw.function[i], PASID_NONE, IOVA).ok;
 	/* What has been given up may be executed now. */
 	trouble(&hw, 0, 0, 0, 0, 0);
-	while (!cured && control_get(&hw, 0, HW_RESCUES) != control_get(&hw, 0, HW_ERRORS))
+	while (all_recover && control_get(&hw, 0, HW_RESCUES) + control_get(&hw, 0, HW_RESTARTS) !=
+	       control_get(&hw, 0, HW_ERRORS))
 		sleep_ms(1);
 	ping(&hw, 0);
 
@@ -117,7 +119,7 @@ int main(int argc, char **argv)
 	struct outcome out;
 
 	if (argc > 1) {
-		cured = false;
+		all_recover = true;
 		patience = number(argv[1]);
 	}
 	hw_open(&hw, 0);
@@ -150,11 +152,14 @@ int main(int argc, char **argv)
 			    out.reports, out.errors);
 	}
 	/* On a busy host an error may outlast a few tries, see doc/hw.md; not each time. */
-	for (at = 0; cured && at < MAX_AGAIN && !recovered; at++) {
+	for (at = 0; !all_recover && at < MAX_AGAIN && !recovered; at++) {
 		out = unmap_in_trouble(TYPES_ALL, at % positions, 1);
 		recovered += !out.reports && !out.entries;
 	}
-	if (cured)
+	if (all_recover)
+		report_case("what is refused once is executed", "\"wrong_given_up\": %u, "
+			    "\"times\": %u", positions - recovered, recovered);
+	else
 		report_case("what is refused once is sent again", "\"wrong_never\": %d, "
 			    "\"times\": %u", !recovered, recovered);
 	out = unmap_in_trouble(TYPES_ATC | TYPES_IOTLB, 0, ALWAYS);

@@ -8,7 +8,8 @@
  *   status      bit 31 is reserved. It is always set, so what the guest writes to clear bits
  *               lacks it.
  *   command     is written by the guest only where it begins anew: what is there is not what
- *   head        was shown.
+ *   head        was shown. Bit 31 is reserved, and set while the buffer has stopped: a guest
+ *               that goes on at the same command writes what lacks it.
  *
  * The tail is read before the control register is: a buffer that is used has been enabled.
  *
@@ -37,6 +38,8 @@
 #define CONTROL_CMD_BUF	BIT(12)
 #define CONTROL_PPR_LOG	BIT(13)
 #define CONTROL_PPR_INT	BIT(14)
+
+#define HEAD_MARK	BIT(31)
 
 #define STATUS_MARK	BIT(31)
 #define STATUS_EVT_OVERFLOW	BIT(0)
@@ -191,7 +194,7 @@ static void update_status(struct unit *unit)
 
 static void show_head(struct unit *unit)
 {
-	unit->amd.shown_head = unit->head * ENTRY_SIZE;
+	unit->amd.shown_head = unit->head * ENTRY_SIZE | (unit->stopped ? HEAD_MARK : 0);
 	write32(unit, CMD_HEAD, unit->amd.shown_head);
 }
 
@@ -221,7 +224,9 @@ static void update_control(struct unit *unit)
 		model_set_root(unit->iommu, root);
 	}
 	if ((runs && !unit->amd.runs) || head != unit->amd.shown_head) {
-		begin_anew(unit, head);
+		if (unit->stopped)
+			control_add(unit, HW_RESTARTS, 1);
+		begin_anew(unit, head & ~HEAD_MARK);
 		trace_text("ivhd%u command buffer 0x%" PRIx64 " from 0x%" PRIx32, unit->index,
 			   unit->amd.buffer, head);
 	}
@@ -297,6 +302,9 @@ static void complete(struct unit *unit, const struct command *command)
 static void refuse(struct unit *unit)
 {
 	unit_stop(unit, HW_ERRORS);
+	show_head(unit);
+	/* CmdBufRun, before whoever reads the log looks at it. */
+	update_status(unit);
 	put(unit, &events, EVENT(EVENT_ILLEGAL_CMD),
 	    BASE(unit->amd.buffer) + (uint64_t)unit->head * ENTRY_SIZE);
 	update_status(unit);

@@ -133,6 +133,7 @@
 #define HW_PATIENCE	0x160		/* ns after which an error clears itself; 0: never */
 #define HW_RESCUES	0x168		/* so often it did */
 #define HW_PING		0x170		/* 1: 0 when the unit has looked */
+#define HW_RESTARTS	0x178		/* so often the driver has made a unit go on: AMD-Vi */
 #define HW_TIMEOUT	0x148		/* ns after which a device is given up */
 #define HW_TIMEOUTS	0x150		/* so far: ITE, CERROR_ATC_INV_SYNC */
 #define HW_ERRORS	0x158		/* so far: IQE, CERROR_ILL */

@@ -436,7 +436,7 @@ static int flush_wait(struct iommu_device *iommu_device, u64 cookie, void *arg)
 {
 	struct amd_iommu *iommu = to_iommu(iommu_device);
 	struct amd_iommu_flush *flush = arg;
-	bool arrived;
+	bool arrived, stopped;
 	u32 took;
 	u64 seq;
 	int i;
@@ -457,7 +457,8 @@ static int flush_wait(struct iommu_device *iommu_device, u64 cookie, void *arg)
 			flush->began = flush_now() ?: 1;
 		took = flush_since(flush->began);
 	}
-	/* It may have arrived before the clock was read. */
+	/* It may have arrived before the clock was read, and before the buffer stopped. */
+	stopped = amd_iommu_stopped(iommu);
 	arrived = i < FLUSH_POLLS || flush_arrived(iommu, cookie);
 	if (arrived && cookie & COOKIE_FULL) {
 		/* The IOMMU goes on. */
@@ -469,7 +470,7 @@ static int flush_wait(struct iommu_device *iommu_device, u64 cookie, void *arg)
 	/* The event log says which device was silent. If it is not one of ours, nothing is lost. */
 	if (arrived)
 		return -EAGAIN;
-	if (took < FLUSH_TIMEOUT)
+	if (took < FLUSH_TIMEOUT && !stopped)
 		return -EINPROGRESS;
 	pr_alert_ratelimited("IOMMU %04x:%02x:%02x.%01x: completion wait timed out\n",
 			     iommu->pci_seg->id, PCI_BUS_NUM(iommu->devid),

@@ -13,10 +13,16 @@
  * last COMPLETION_WAIT in the buffer is not the last command.
  *
  * Nothing waits with iommu->lock held: a caller that finds no room drops it and tries again.
+ *
+ * An IOMMU that rejects a command, or cannot read it, stops there and logs an event (2.5.6,
+ * 2.5.7). What it stopped at, and all behind it, is still in the buffer: it is made to go on
+ * from there, so nothing is left out and waiters only wait longer. If it does not get past the
+ * command, those who wait are told at once.
  */
 #define pr_fmt(fmt)	"AMD-Vi: " fmt
 
 #include <linux/iopoll.h>
+#include <linux/mem_encrypt.h>
 #include <linux/once_lite.h>
 
 #include "amd_iommu.h"
@@ -26,6 +32,13 @@
  * executes no other command meanwhile. Several of its devices may be silent.
  */
 #define QUEUE_TIMEOUT_US	(5 * USEC_PER_SEC)
+
+/* CmdBufRun of the status register: commands are fetched. */
+#define STATUS_CMD_RUN		BIT(4)
+#define STOP_TIMEOUT_US		(10 * USEC_PER_MSEC)
+
+/* So often an IOMMU may stop between two numbers. */
+#define MAX_RESTARTS		3
 
 static void dump_commands(struct amd_iommu *iommu)
 {
@@ -100,13 +113,78 @@ static int queue_commands(struct amd_iommu *iommu, const struct iommu_cmd *cmds,
 	return 0;
 }
 
+/**
+ * amd_iommu_stopped() - Has the command buffer stopped for good?
+ * @iommu: the IOMMU
+ *
+ * Context: Any.
+ * Return: true if no command is executed any more, and restarts did not help.
+ */
+bool amd_iommu_stopped(struct amd_iommu *iommu)
+{
+	return READ_ONCE(iommu->cmd_restarts) > MAX_RESTARTS &&
+	       !(readl(iommu->mmio_base + MMIO_STATUS_OFFSET) & STATUS_CMD_RUN);
+}
+
+/**
+ * amd_iommu_restart_commands() - Let an IOMMU go on that has stopped at a command
+ * @iommu: the IOMMU
+ * @address: of the command, from the event log
+ *
+ * The IOMMU executes the command once more, as it may have been read wrongly, and then what
+ * comes behind it. Does nothing if @address is not that of a command, but of what one was to
+ * store; or if a command would be left out; or if the IOMMU has stopped too often since it has
+ * stored a number: amd_iommu_stopped() is true from then on.
+ *
+ * Context: Process context. Sleeps, and takes iommu->lock.
+ */
+void amd_iommu_restart_commands(struct amd_iommu *iommu, u64 address)
+{
+	u64 buffer = readq(iommu->mmio_base + MMIO_CMD_BUF_OFFSET) & PM_ADDR_MASK;
+	u32 status, head, at, pending;
+
+	at = __sme_clr(address) - __sme_clr(buffer);
+	if (__sme_clr(address) - __sme_clr(buffer) >= CMD_BUFFER_SIZE)
+		return;
+	/* It may still be busy with what it has read before. */
+	if (read_poll_timeout(readl, status, !(status & STATUS_CMD_RUN), 10, STOP_TIMEOUT_US,
+			      false, iommu->mmio_base + MMIO_STATUS_OFFSET))
+		return;
+
+	guard(raw_spinlock_irqsave)(&iommu->lock);
+
+	/* It may have fetched more. If the command is not behind that, the event is an old one. */
+	head = readl(iommu->mmio_base + MMIO_CMD_HEAD_OFFSET) % CMD_BUFFER_SIZE;
+	pending = (iommu->cmd_buf_tail - head) % CMD_BUFFER_SIZE;
+	if (at != head && (at - head) % CMD_BUFFER_SIZE < pending)
+		return;
+
+	if (iommu->cmd_restarts_sem != *iommu->cmd_sem) {
+		iommu->cmd_restarts_sem = *iommu->cmd_sem;
+		WRITE_ONCE(iommu->cmd_restarts, 0);
+	}
+	WRITE_ONCE(iommu->cmd_restarts, iommu->cmd_restarts + 1);
+	if (iommu->cmd_restarts > MAX_RESTARTS) {
+		pr_err("Command buffer has stopped at %#x\n", at);
+		return;
+	}
+	pr_warn_ratelimited("Command buffer goes on at %#x\n", at);
+
+	/* 2.4, restarting: the head is written while the buffer is off. */
+	iommu_feature_disable(iommu, CONTROL_CMDBUF_EN);
+	writel(at, iommu->mmio_base + MMIO_CMD_HEAD_OFFSET);
+	iommu->cmd_buf_head = at;
+	iommu_feature_enable(iommu, CONTROL_CMDBUF_EN);
+}
+
 static int queue_or_wait(struct amd_iommu *iommu, const struct iommu_cmd *cmds,
 			 unsigned int n, u64 *seq)
 {
 	int ret;
 
-	if (!read_poll_timeout_atomic(queue_commands, ret, !ret, 10, QUEUE_TIMEOUT_US, false,
-				      iommu, cmds, n, seq))
+	read_poll_timeout_atomic(queue_commands, ret, !ret || amd_iommu_stopped(iommu), 10,
+				 QUEUE_TIMEOUT_US, false, iommu, cmds, n, seq);
+	if (!ret)
 		return 0;
 	pr_err_ratelimited("No room in the command buffer\n");
 	return -EIO;
@@ -190,15 +268,18 @@ int amd_iommu_submit(struct amd_iommu *iommu, const struct iommu_cmd *cmds, unsi
  * @seq: the number from amd_iommu_submit()
  *
  * Context: Any. Spins for up to five seconds, with no lock of the IOMMU.
- * Return: 0, or -EIO if the number does not arrive.
+ * Return: 0, or -EIO if the number does not arrive; at once if amd_iommu_stopped().
  */
 int amd_iommu_wait(struct amd_iommu *iommu, u64 seq)
 {
 	u64 done;
 
 	/* Numbers wrap, in theory. */
-	if (!read_poll_timeout_atomic(READ_ONCE, done, (s64)(done - seq) >= 0, 1, QUEUE_TIMEOUT_US,
-				      false, *iommu->cmd_sem))
+	read_poll_timeout_atomic(READ_ONCE, done,
+				 (s64)(done - seq) >= 0 || amd_iommu_stopped(iommu), 1,
+				 QUEUE_TIMEOUT_US, false, *iommu->cmd_sem);
+	/* It may have arrived before the buffer stopped. */
+	if ((s64)(READ_ONCE(*iommu->cmd_sem) - seq) >= 0)
 		return 0;
 
 	pr_alert("IOMMU %04x:%02x:%02x.%01x: completion wait timed out\n",

@@ -11,6 +11,7 @@
 #include "amd_iommu.h"
 
 #define SEM_PADDR	0x123456789000ULL
+#define BUF_PADDR	0x12345678a000ULL
 #define LAST		(CMD_BUFFER_ENTRIES - 1)
 
 struct fake {
@@ -264,6 +265,105 @@ static void queue_numbers_wrap(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, amd_iommu_wait(&fake->iommu, seq), 0);
 }
 
+/* The hardware has executed what is in front of @at, and fetched what is in front of @head. */
+static u64 fake_stop(struct fake *fake, unsigned int at, unsigned int head)
+{
+	void __iomem *mmio = fake->iommu.mmio_base;
+
+	writeq(BUF_PADDR | MMIO_CMD_SIZE_512, mmio + MMIO_CMD_BUF_OFFSET);
+	writeq(0, mmio + MMIO_CONTROL_OFFSET);
+	writel(0, mmio + MMIO_STATUS_OFFSET);
+	writel(head * sizeof(struct iommu_cmd), mmio + MMIO_CMD_HEAD_OFFSET);
+	return BUF_PADDR + at * sizeof(struct iommu_cmd);
+}
+
+/* Has the hardware been made to go on? Then it begins at its head. */
+static bool fake_restarted(struct fake *fake)
+{
+	void __iomem *mmio = fake->iommu.mmio_base;
+
+	if (!(readq(mmio + MMIO_CONTROL_OFFSET) & BIT_ULL(CONTROL_CMDBUF_EN)))
+		return false;
+	fake->head = readl(mmio + MMIO_CMD_HEAD_OFFSET) / sizeof(struct iommu_cmd);
+	writel(BIT(4), mmio + MMIO_STATUS_OFFSET);
+	return true;
+}
+
+/* What the hardware has stopped at is executed, and nothing is left out. */
+static void queue_restart(struct kunit *test)
+{
+	struct iommu_cmd cmds[] = { command(1), command(2), command(3) };
+	struct fake *fake = test->priv;
+	u64 address, seq;
+
+	KUNIT_ASSERT_EQ(test, amd_iommu_submit(&fake->iommu, cmds, 3, &seq), 0);
+	/* At the second command, of which the head tells nothing. */
+	address = fake_stop(fake, 1, 3);
+	amd_iommu_restart_commands(&fake->iommu, address);
+	KUNIT_ASSERT_TRUE(test, fake_restarted(fake));
+	KUNIT_EXPECT_EQ(test, fake->head, 1);
+	fake_run(test, fake);
+	KUNIT_EXPECT_EQ(test, fake->executed, 2);
+	KUNIT_EXPECT_EQ(test, amd_iommu_wait(&fake->iommu, seq), 0);
+}
+
+/* Nothing is done about what a command was to store, nor if the buffer is in use. */
+static void queue_no_restart(struct kunit *test)
+{
+	struct iommu_cmd cmds[] = { command(1), command(2), command(3) };
+	struct fake *fake = test->priv;
+	u64 address, seq;
+
+	KUNIT_ASSERT_EQ(test, amd_iommu_submit(&fake->iommu, cmds, 3, &seq), 0);
+	address = fake_stop(fake, 1, 1);
+	amd_iommu_restart_commands(&fake->iommu, SEM_PADDR);
+	amd_iommu_restart_commands(&fake->iommu, BUF_PADDR + CMD_BUFFER_SIZE);
+	KUNIT_EXPECT_FALSE(test, fake_restarted(fake));
+
+	/* An event from when the buffer was somewhere else: commands would be left out. */
+	amd_iommu_restart_commands(&fake->iommu, address + sizeof(struct iommu_cmd));
+	KUNIT_EXPECT_FALSE(test, fake_restarted(fake));
+
+	writel(BIT(4), fake->iommu.mmio_base + MMIO_STATUS_OFFSET);
+	amd_iommu_restart_commands(&fake->iommu, address);
+	KUNIT_EXPECT_FALSE(test, fake_restarted(fake));
+}
+
+/* What never gets through is told at once; when the hardware goes on, it is waited for again. */
+static void queue_stopped(struct kunit *test)
+{
+	struct iommu_cmd cmd = command(1);
+	struct fake *fake = test->priv;
+	unsigned long began;
+	u64 seq, later;
+	int i, stops;
+
+	KUNIT_ASSERT_EQ(test, amd_iommu_submit(&fake->iommu, &cmd, 1, &seq), 0);
+	for (stops = 0; stops < 10; stops++) {
+		amd_iommu_restart_commands(&fake->iommu, fake_stop(fake, 0, 0));
+		if (!fake_restarted(fake))
+			break;
+	}
+	KUNIT_EXPECT_EQ(test, stops, 3);
+	began = jiffies;
+	KUNIT_EXPECT_EQ(test, amd_iommu_wait(&fake->iommu, seq), -EIO);
+	for (i = 0; i < LAST; i++)
+		amd_iommu_queue(&fake->iommu, &cmd, 1);
+	KUNIT_EXPECT_EQ(test, amd_iommu_queue(&fake->iommu, &cmd, 1), -EIO);
+	KUNIT_EXPECT_TRUE(test, time_before(jiffies, began + HZ));
+
+	/* The hardware is as good as new. */
+	writel(BIT(4), fake->iommu.mmio_base + MMIO_STATUS_OFFSET);
+	fake_run(test, fake);
+	KUNIT_EXPECT_EQ(test, amd_iommu_wait(&fake->iommu, seq), 0);
+	KUNIT_ASSERT_EQ(test, amd_iommu_submit(&fake->iommu, &cmd, 1, &later), 0);
+	i = fake_tail(fake) - 2;
+	amd_iommu_restart_commands(&fake->iommu, fake_stop(fake, i, i));
+	KUNIT_ASSERT_TRUE(test, fake_restarted(fake));
+	fake_run(test, fake);
+	KUNIT_EXPECT_EQ(test, amd_iommu_wait(&fake->iommu, later), 0);
+}
+
 static struct kunit_case queue_cases[] = {
 	KUNIT_CASE(queue_submit),
 	KUNIT_CASE_SLOW(queue_timeout),
@@ -273,6 +373,9 @@ static struct kunit_case queue_cases[] = {
 	KUNIT_CASE_SLOW(queue_full),
 	KUNIT_CASE(queue_wraps),
 	KUNIT_CASE(queue_numbers_wrap),
+	KUNIT_CASE(queue_restart),
+	KUNIT_CASE_SLOW(queue_no_restart),
+	KUNIT_CASE_SLOW(queue_stopped),
 	{}
 };
 
