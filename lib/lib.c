@@ -734,6 +734,9 @@ void iommu_attach_lock(struct iommu_attach_list *alist)
 
 void iommu_attach_unlock(struct iommu_attach_list *alist)
 {
+	ENTER();
+
+	(void)outer;
 	if (!BAD_LIST(alist) && !NOT_LOCKED(alist))
 		core(unlock)(alist);
 }

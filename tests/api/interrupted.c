@@ -208,6 +208,17 @@ static void message_names_the_call(void)
 	EXPECT(messages && !strncmp(last_message, "libiommu-alist: iommu_attach_find_tag(): ", 41));
 }
 
+/* The lock is released, or not yet: the handler must not wait for its own thread. */
+static void unlock_in_handler(void)
+{
+	catch_signals(SIGALRM, find_in_handler);
+	shoot();
+	while (signals < 2000) {
+		iommu_attach_lock(&list);
+		iommu_attach_unlock(&list);
+	}
+}
+
 static struct iommu_attach_endpoint endpoint;
 static int silent_once;
 
@@ -310,6 +321,7 @@ int main(int argc, char **argv)
 		CASE(fork_beside_message),
 		CASE(message_in_handler),
 		CASE(message_names_the_call),
+		CASE(unlock_in_handler),
 		CASE(set_aside_in_handler),
 		CASE(fence_in_handler),
 	};
