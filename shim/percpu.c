@@ -6,7 +6,6 @@
  */
 #include <linux/membarrier.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -220,6 +219,7 @@ void shim_barrier_all(void)
 static pthread_mutex_t fork_lock = PTHREAD_MUTEX_INITIALIZER;	/* held from begin to end */
 static bool forking;
 static sigset_t fork_signals;		/* what the thread that forks had blocked */
+static __thread bool exec_only;		/* all that a child of this fork may do */
 
 /*
  * Threads that have no block count in the shared one, and by themselves how often: the
@@ -292,19 +292,35 @@ bool shim_rcu_shared_held(void)
 	return shared_readers;
 }
 
-/* Is another thread within what a child needs whole? */
-static bool others_busy(void)
+/* Is a thread within what a child needs whole? */
+static bool any_busy(void)
 {
-	unsigned long busy = READ_ONCE(shared->busy) - !!shared_busy;
 	int i;
 
-	for (i = 1; i < shim_percpu_blocks(); i++) {
-		struct shim_thread *thread = (struct shim_thread *)(void *)blocks[i];
-
-		if (thread != shim_thread)
-			busy += smp_load_acquire(&thread->busy);
+	for (i = 0; i < shim_percpu_blocks(); i++) {
+		if (smp_load_acquire(&((struct shim_thread *)(void *)blocks[i])->busy))
+			return true;
 	}
-	return busy;
+	return false;
+}
+
+/* Return: true with fork_lock held and no thread busy, or false without. */
+static bool stop_others(void)
+{
+	int tries;
+
+	pthread_mutex_lock(&fork_lock);
+	__atomic_store_n(&forking, true, __ATOMIC_SEQ_CST);
+	/* Pairs with the one in shim_busy_begin(). */
+	shim_barrier_all();
+	for (tries = 0; tries < 10; tries++) {
+		if (!any_busy())
+			return true;
+		usleep(100);
+	}
+	__atomic_store_n(&forking, false, __ATOMIC_SEQ_CST);
+	pthread_mutex_unlock(&fork_lock);
+	return false;
 }
 
 /*
@@ -312,20 +328,25 @@ static bool others_busy(void)
  * counters and what is to be freed are whole in the child. Flushes and walks are not
  * waited for; the child forgets those of other threads. Signals are blocked until
  * fork_parent() or fork_child(): a handler in this thread would wait for it.
+ *
+ * A thread that is busy may wait for another one, which waits to become busy: let it, from
+ * time to time. It may also wait for what this thread is in the middle of itself.
  */
 static void fork_prepare(void)
 {
 	sigset_t old;
+	int cancel;
 
+	exec_only = shim_busy() || rcu_read_lock_held();
+	if (exec_only)
+		return;
 	block_signals(&old);
-	pthread_mutex_lock(&fork_lock);
+	/* A wait is a cancellation point; fork() is none. */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	while (!stop_others())
+		usleep(1000);
+	pthread_setcancelstate(cancel, NULL);
 	fork_signals = old;
-	__atomic_store_n(&forking, true, __ATOMIC_SEQ_CST);
-	/* Pairs with the one in shim_busy_begin(). */
-	shim_barrier_all();
-	/* Who is busy may wait for what this thread is in: a child of it may only exec. */
-	while (others_busy() && !shim_busy() && !rcu_read_lock_held())
-		sched_yield();
 	shim_rcu_fork_prepare();
 	pthread_mutex_lock(&lock);
 }
@@ -334,6 +355,8 @@ static void fork_parent(void)
 {
 	sigset_t old = fork_signals;
 
+	if (exec_only)
+		return;
 	pthread_mutex_unlock(&lock);
 	shim_rcu_fork_parent();
 	__atomic_store_n(&forking, false, __ATOMIC_SEQ_CST);
@@ -347,6 +370,8 @@ static void fork_child(void)
 	sigset_t old = fork_signals;
 	int i;
 
+	if (exec_only)
+		return;
 	while (!counter_used[used - 1])
 		used--;
 	/* What other threads had begun, nobody ends here. */
@@ -356,8 +381,6 @@ static void fork_child(void)
 		memset(blocks[i], 0, used * COUNTER_ALIGN);
 		block_used[i] = !i;
 	}
-	shared->busy = !!shared_busy;
-	shared->rcu = !!shared_readers;
 	register_membarrier();
 	pthread_mutex_unlock(&lock);
 	shim_rcu_fork_child();

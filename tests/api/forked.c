@@ -78,6 +78,93 @@ static void in_parent(struct iommu_attach_elm *elm)
 	free(elm);
 }
 
+/* The library's own handler, which waits, runs after this one. */
+static int forking;
+
+static void fork_begins(void)
+{
+	__atomic_store_n(&forking, 1, __ATOMIC_RELEASE);
+}
+
+static void *fork_with_lock(void *arg)
+{
+	pid_t child;
+	int status;
+
+	iommu_attach_lock(&busy);
+	__atomic_store_n(&waiting, 1, __ATOMIC_RELEASE);
+	while (!__atomic_load_n(&forking, __ATOMIC_ACQUIRE))
+		usleep(100);
+	usleep(20000);			/* the other one waits for the lock by now */
+	child = fork();
+	EXPECT(child >= 0);
+	if (!child) {
+		execlp("true", "true", (char *)NULL);
+		_exit(1);
+	}
+	EXPECT(waitpid(child, &status, 0) == child && !status);
+	iommu_attach_unlock(&busy);
+	return arg;
+}
+
+/* Who has what the other one waits for forks, too. */
+static void fork_beside_fork(void)
+{
+	pthread_t thread;
+
+	waiting = 0;
+	forking = 0;
+	EXPECT(!pthread_create(&thread, NULL, fork_with_lock, NULL));
+	while (!__atomic_load_n(&waiting, __ATOMIC_ACQUIRE))
+		usleep(100);
+	fork_and_use();
+	EXPECT(!pthread_join(thread, NULL));
+}
+
+static int walking, releasing;
+
+static void drain_and_free(struct iommu_attach_elm *elm)
+{
+	__atomic_store_n(&releasing, 1, __ATOMIC_RELEASE);
+	while (!__atomic_load_n(&walking, __ATOMIC_ACQUIRE))
+		usleep(100);
+	iommu_attach_drain(&iommu[0].fence);
+	free(elm);
+}
+
+static void *walk_and_delete(void *elm)
+{
+	struct iommu_attach_walk walk;
+
+	while (!__atomic_load_n(&releasing, __ATOMIC_ACQUIRE))
+		usleep(100);
+	iommu_attach_walk_begin(&walk, &busy);
+	__atomic_store_n(&walking, 1, __ATOMIC_RELEASE);
+	while (!__atomic_load_n(&forking, __ATOMIC_ACQUIRE))
+		usleep(100);
+	usleep(20000);
+	EXPECT(iommu_attach_del_free_at(&busy, elm, 0) >= 0);
+	iommu_attach_walk_end(&walk);
+	return elm;
+}
+
+/* fork() waits for a release function, which waits for a walk, which waits for fork(). */
+static void fork_beside_drain(void)
+{
+	struct iommu_attach_elm *elm = new_elm(&iommu[1], 6);
+	pthread_t thread;
+
+	forking = 0;
+	EXPECT(iommu_attach_add(&busy, elm) > 0);
+	EXPECT(!iommu_attach_defer(new_elm(&iommu[0], 1), drain_and_free));
+	EXPECT(!pthread_create(&thread, NULL, walk_and_delete, elm));
+	while (!__atomic_load_n(&walking, __ATOMIC_ACQUIRE))
+		usleep(100);
+	fork_and_use();
+	EXPECT(!pthread_join(thread, NULL));
+	iommu_attach_barrier();
+}
+
 int main(void)
 {
 	pthread_t thread[3];
@@ -90,6 +177,7 @@ int main(void)
 		EXPECT(!iommu_attach_fence_init(&iommu[i].fence));
 	iommu_attach_init(&list);
 	iommu_attach_init(&busy);
+	EXPECT(!pthread_atfork(fork_begins, NULL, NULL));
 
 	fork_and_use();			/* the parent has used nothing */
 	use(&iommu[0]);
@@ -111,6 +199,8 @@ int main(void)
 	for (i = 0; i < 3; i++)
 		pthread_join(thread[i], NULL);
 	use(&iommu[1]);
+	fork_beside_fork();
+	fork_beside_drain();
 	EXPECT_SILENCE();
 	return 0;
 }

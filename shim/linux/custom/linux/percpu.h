@@ -47,8 +47,8 @@ char *shim_percpu_at(int block);
 void shim_percpu_add(uintptr_t offset, unsigned long value);
 
 /*
- * What a child of fork() needs whole: in between, no other thread forks. Nests; a thread
- * that forks in between does not wait for itself.
+ * What a child of fork() needs whole: in between, no other thread forks. Nests; the child
+ * of a thread that forks in between may only exec.
  */
 void shim_busy_begin(void);
 void shim_busy_end(void);
