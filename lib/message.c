@@ -45,7 +45,10 @@ static void tell(const char *call, const char *rule)
 	char text[256];
 	sigset_t old;
 	void *arg;
+	int cancel;
 
+	/* The caller may have the lock of a list, and output is a cancellation point. */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	snprintf(text, sizeof(text), "libiommu-alist: %s(): %s", call, rule);
 	lib_lock(&lock, &old);
 	message = hook;
@@ -55,6 +58,7 @@ static void tell(const char *call, const char *rule)
 		message(text, arg);
 	else
 		fprintf(stderr, "%s\n", text);
+	pthread_setcancelstate(cancel, NULL);
 	if (READ_ONCE(fatal))
 		abort();
 }

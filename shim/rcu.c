@@ -339,7 +339,10 @@ bool shim_rcu_in_callback(void)
 void rcu_barrier(void)
 {
 	unsigned long until;
+	int cancel;
 
+	/* The wait is a cancellation point, and would end with the lock held. */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	pthread_mutex_lock(&call_lock);
 	until = queued;
 	while ((long)(called - until) < 0) {
@@ -350,6 +353,7 @@ void rcu_barrier(void)
 			call_batch();
 	}
 	pthread_mutex_unlock(&call_lock);
+	pthread_setcancelstate(cancel, NULL);
 }
 
 static void free_object(struct rcu_head *head)
