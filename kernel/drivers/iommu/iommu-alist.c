@@ -130,6 +130,8 @@ EXPORT_TRACEPOINT_SYMBOL_GPL(iommu_alist_flush);
 
 /* IOMMUs that a flush out of line sends to before it waits: half a KiB of stack. */
 #define FLUSH_WINDOW	IOMMU_ATTACH_WINDOW_MAX
+/* By its room, a pass knows whether it is an inline one. */
+static_assert(IOMMU_ATTACH_WINDOW < FLUSH_WINDOW, "IOMMU_ATTACH_WINDOW out of range");
 
 /* IOMMUs behind which a flush looks for silent devices at the same time: 40 bytes each. */
 #define SEARCH_WINDOW	4U

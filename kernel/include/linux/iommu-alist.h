@@ -888,7 +888,8 @@ static inline bool iommu_attach_empty(const struct iommu_attach_list *alist)
 /*
  * The number of IOMMUs that an inline flush sends to before it waits for the first one: 16
  * bytes of stack each. For more IOMMUs, it calls a function. A driver that needs much other
- * stack in its flush defines a lower number before it includes this file.
+ * stack in its flush defines a lower number before it includes this file. The core itself
+ * needs one below IOMMU_ATTACH_WINDOW_MAX.
  */
 #ifndef IOMMU_ATTACH_WINDOW
 #define IOMMU_ATTACH_WINDOW	8
