@@ -1499,8 +1499,9 @@ EXPORT_SYMBOL_GPL(iommu_attach_fence_init);
 
 /**
  * iommu_attach_fence_destroy() - Free what the fence of an IOMMU holds
- * @fence: The fence. No attachment refers to it, and iommu_attach_drain() has returned
- *	since the last one was deleted. A zeroed fence is left alone.
+ * @fence: The fence. No attachment refers to it, iommu_attach_drain() has returned since
+ *	the last one was deleted, and no other call that uses the fence is running, such as
+ *	an iommu_attach_fence_poll(). A zeroed fence is left alone.
  *
  * Context: Process context. Does not sleep.
  */
@@ -1588,8 +1589,8 @@ EXPORT_SYMBOL_GPL(iommu_attach_fence_begin);
  * Reads two counters of each CPU, twice.
  *
  * Context: Any context but NMI.
- * Return: true if all flushes of this IOMMU that began before iommu_attach_fence_begin()
- * have ended. Then no ATC command is in flight or will be sent for an attachment that was
+ * Return: true if all flushes of this IOMMU that may send to ATCs, and began before
+ * iommu_attach_fence_begin(), have ended. Then no ATC command is in flight or will be sent for an attachment that was
  * deleted before iommu_attach_fence_begin().
  */
 bool iommu_attach_fence_poll(struct iommu_attach_fence *fence, unsigned long cookie)
