@@ -8,10 +8,12 @@
  * cause; here they are counted.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -376,6 +378,48 @@ static void rule_11_delete_of_what_is_not_there(void **state)
 	iommu_attach_drain(&fences[0]);
 	kfree(attachment);
 	kfree(nest);
+}
+
+struct deletes {
+	struct fixture *f;
+	int ret[2];
+	int nr;
+};
+
+static void *delete_nest(void *arg)
+{
+	struct deletes *deletes = arg;
+	int nr = __atomic_fetch_add(&deletes->nr, 1, __ATOMIC_RELAXED);
+
+	deletes->ret[nr] = iommu_attach_del_nest(&deletes->f->s1, &deletes->f->s2,
+						 deletes->f->nest);
+	return NULL;
+}
+
+/* Both have seen it on the lists, and wait for the locks. */
+static void rule_11_two_deletes_of_a_nest_at_once(void **state)
+{
+	struct deletes deletes = { .f = *state };
+	const int both = IOMMU_ATTACH_GROUP_DOMAIN | IOMMU_ATTACH_GROUP_PARENT;
+	pthread_t thread[2];
+	int i;
+
+	expect_warning(deletes.f);
+	iommu_attach_lock(&deletes.f->s2);
+	for (i = 0; i < 2; i++)
+		assert_int_equal(pthread_create(&thread[i], NULL, delete_nest, &deletes), 0);
+	usleep(50000);
+	iommu_attach_unlock(&deletes.f->s2);
+	for (i = 0; i < 2; i++)
+		assert_int_equal(pthread_join(thread[i], NULL), 0);
+	i = deletes.ret[0] < 0;
+	assert_int_equal(deletes.ret[i], both);
+	assert_int_equal(deletes.ret[!i], -ENOENT);
+
+	iommu_attach_drain(&fences[0]);
+	assert_int_equal(iommu_attach_add_nest(&deletes.f->s1, &deletes.f->s2, deletes.f->nest),
+			 both);
+	was_warned(deletes.f);
 }
 
 static void rule_11_delete_of_half_a_nest(void **state)
@@ -797,6 +841,7 @@ int main(void)
 		CASE(rule_11_delete_from_another_list),
 		CASE(rule_11_delete_and_free_from_another_list),
 		CASE(rule_11_delete_of_what_is_not_there),
+		CASE(rule_11_two_deletes_of_a_nest_at_once),
 		CASE(rule_11_delete_of_half_a_nest),
 		CASE(rule_11_destroy_of_a_list_in_use),
 		CASE(pitfall_43_value_changed_while_attached),

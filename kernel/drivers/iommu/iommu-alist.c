@@ -1319,18 +1319,19 @@ int iommu_attach_del_nest(struct iommu_attach_list *s1,
 			  struct iommu_attach_nest *nest)
 {
 	struct attach_rest rest1, rest2;
-	int last = 0;
+	int last = -ENOENT;
 
 	/* Before taking the locks: on other lists, their order may be different. */
-	if (WARN_ON_ONCE(nest->s1.alist != s1 || nest->s2.alist != s2 ||
+	if (WARN_ON_ONCE(READ_ONCE(nest->s1.alist) != s1 || READ_ONCE(nest->s2.alist) != s2 ||
 			 !nest->s1.nested || !nest->s2.nested))
 		return -ENOENT;
 
 	lock_pair(s1, s2);
-	if (del_locked(s1, &nest->s1))
-		last |= IOMMU_ATTACH_GROUP_DOMAIN;
-	if (del_locked(s2, &nest->s2))
-		last |= IOMMU_ATTACH_GROUP_PARENT;
+	if (!WARN_ON_ONCE(nest->s1.alist != s1 || nest->s2.alist != s2)) {
+		last = del_locked(s1, &nest->s1) ? IOMMU_ATTACH_GROUP_DOMAIN : 0;
+		if (del_locked(s2, &nest->s2))
+			last |= IOMMU_ATTACH_GROUP_PARENT;
+	}
 	take_rest(s1, &rest1);
 	take_rest(s2, &rest2);
 	unlock_pair(s1, s2);
