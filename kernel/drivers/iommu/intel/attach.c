@@ -842,7 +842,8 @@ static __always_inline int flush_wait(struct iommu_device *iommu_device, u64 coo
 	ret = qi_poll(iommu, cookie, &silent);
 	if (unlikely(ret))
 		ret = flush_error(flush, iommu, silent, ret);
-	if (unlikely(flush->began) && ret != -EINPROGRESS)
+	/* 0: nothing was sent to this IOMMU. */
+	if (unlikely(flush->began) && cookie && ret != -EINPROGRESS)
 		dmar_latency_update(iommu, DMAR_LATENCY_INV_IOTLB,
 				    ktime_get_ns() - flush->began);
 	return ret;
