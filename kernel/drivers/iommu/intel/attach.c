@@ -596,6 +596,11 @@ void intel_iommu_block_silent(struct device_domain_info *info)
  * PASIDs: the IOMMU refuses the device from before the reset until no flush is left that has
  * not seen it back.
  *
+ * The fence has no part of what qi_submit_sync() sends outside of flushes. If that has read from
+ * the IOMMU, before the reset, that the device is silent, it may set the device aside when it is
+ * back. Nothing becomes stale: the next flush blocks the device, which is without ATS until its
+ * next attach.
+ *
  * Context: Process context, with the mutex of the device's group held. Sleeps.
  */
 void intel_iommu_resume(struct device_domain_info *info)
@@ -605,7 +610,7 @@ void intel_iommu_resume(struct device_domain_info *info)
 	if (!info->ats_enabled || !iommu_attach_is_aside(&info->endpoint))
 		return;
 
-	/* Those that have sent to it may be about to set it aside once more. */
+	/* Flushes that have sent to it may be about to set it aside once more. */
 	iommu_attach_fence(&iommu->fence);
 	if (sm_supported(iommu)) {
 		/* Else the ATC could be filled again before flushes reach it. */
