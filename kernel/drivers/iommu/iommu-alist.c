@@ -95,7 +95,7 @@
  *   flush                                  block, resume, delete
  *   -----                                  ---------------------
  *   atomic64_read_acquire() of the slot    have the IOMMU refuse what is cached
- *     in next_target: not silent           atomic64_set_release() in endpoint_set
+ *     in flush_next_target: not silent     atomic64_set_release() in endpoint_set
  *   return 0: the page is used anew
  *
  *   walk; flush without ATC                drain
@@ -2277,6 +2277,7 @@ noinline int __iommu_attach_pass_many(struct iommu_attach_flush *flush)
 		struct iommu_attach_sent sent[FLUSH_WINDOW];
 	} stack __uninitialized;
 
+	/* Twice, each compiled for what it is about: with a fence, or in RCU. */
 	if (what & IOMMU_ATTACH_SEND_ATC)
 		return __iommu_attach_pass(flush, lists, 1, flush->ops, flush->arg,
 					   what | IOMMU_ATTACH_SEND_ATC, flush->after,

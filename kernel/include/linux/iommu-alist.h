@@ -566,24 +566,6 @@ static inline void __iommu_attach_prefetch(const struct iommu_attach_cursor *gro
 	}
 }
 
-/* Loops over ATC targets initialise their own fields. */
-static inline void __iommu_attach_walk_begin(struct iommu_attach_walk *walk,
-					     struct iommu_attach_list *alist)
-	__acquires(RCU)
-{
-	walk->alist = alist;
-	rcu_read_lock();
-	/*
-	 * Orders page-table writes before reads of the list. Pairs with the barrier in
-	 * iommu_attach_add(), see Barriers.
-	 */
-	smp_mb();
-	__iommu_attach_load(alist, &walk->groups);
-	walk->first = walk->groups.pos;
-	if (unlikely(READ_ONCE(alist->nr_atc)))
-		__iommu_attach_prefetch(&walk->groups);
-}
-
 /**
  * iommu_attach_walk_begin() - Begin a walk
  * @walk: The walk, uninitialised.
@@ -600,7 +582,17 @@ static inline void iommu_attach_walk_begin(struct iommu_attach_walk *walk,
 {
 	/* Silence false maybe-uninitialized warnings. */
 	*walk = (struct iommu_attach_walk){};
-	__iommu_attach_walk_begin(walk, alist);
+	walk->alist = alist;
+	rcu_read_lock();
+	/*
+	 * Orders page-table writes before reads of the list. Pairs with the barrier in
+	 * iommu_attach_add(), see Barriers.
+	 */
+	smp_mb();
+	__iommu_attach_load(alist, &walk->groups);
+	walk->first = walk->groups.pos;
+	if (unlikely(READ_ONCE(alist->nr_atc)))
+		__iommu_attach_prefetch(&walk->groups);
 }
 
 /**
