@@ -4,9 +4,11 @@
  *
  * Nothing here is shared with another copy of the shim in the process.
  */
+#include <errno.h>
 #include <linux/membarrier.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -210,8 +212,12 @@ void shim_barrier_all(void)
 	__smp_mb();
 	/* It fails if it is not registered, and does nothing else. */
 	if (READ_ONCE(shim_has_membarrier) &&
-	    membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED))
+	    membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED)) {
+		/* Readers rely on it. Not by a message: one may wait for this thread. */
+		dprintf(STDERR_FILENO, "libiommu-alist: membarrier(2) fails: %s. It worked before: "
+			"does a seccomp filter refuse it?\n", strerror(errno));
 		abort();
+	}
 }
 
 /* Fork */
