@@ -43,7 +43,7 @@ static int wait_done(struct iommu_device *iommu, uint64_t cookie, void *arg)
 	return 0;
 }
 
-/* This hardware does not order ATC commands behind IOTLB commands. */
+/* This hardware does not order ATC commands after IOTLB commands. */
 static const struct iommu_attach_flush_ops ops = {
 	.iotlb = send_iotlb, .atc = send_atc, .submit = submit, .wait = wait_done,
 	.wait_before_atc = true,
@@ -85,7 +85,7 @@ int main(void)
 	/* Here the IOMMU refuses them again, and the ATC is emptied. */
 	iommu_attach_disable_atc(&shared);
 	iommu_attach_disable_atc(&whole);
-	iommu_attach_fence(&iommu.fence);	/* no ATC command for it is on its way */
+	iommu_attach_fence(&iommu.fence);	/* no ATC command for it is in flight */
 	/* Here ATS is disabled in the device. */
 	printf("ATS off:\n");
 	iommu_attach_flush(&domain, &ops, NULL);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Three ways for the memory of an attachment to go. All of them wait until no walk looks
-// at it any more; they differ in who waits.
+// Three ways to free the memory of an attachment. All of them wait until no walk reads it;
+// they differ in who waits.
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -38,7 +38,7 @@ static struct attachment *attach(int number)
 	return attachment;
 }
 
-/* Called by a thread of the library's. */
+/* Called by a thread of the library. */
 static void release(struct iommu_attach_elm *elm)
 {
 	struct attachment *attachment = (struct attachment *)((char *)elm -
@@ -66,10 +66,10 @@ int main(void)
 	free(attachment[0]);
 	free(attachment[1]);
 
-	/* Nobody waits, free() is called later. */
+	/* Does not wait; free() is called later. */
 	iommu_attach_del_free(&domain, attachment[2], elm);
 
-	/* Nobody waits, release() is called later. */
+	/* Does not wait; release() is called later. */
 	if (iommu_attach_del(&domain, &attachment[3]->elm) == IOMMU_ATTACH_GROUP_DOMAIN)
 		printf("3 was the last with this tag: flush it\n");
 	iommu_attach_defer(&attachment[3]->elm, release);
@@ -79,7 +79,7 @@ int main(void)
 	 * goes, or its ATS. Now nothing is left that refers to the IOMMU.
 	 */
 	iommu_attach_drain(&iommu.fence);
-	iommu_attach_barrier();		/* "later" is over */
+	iommu_attach_barrier();		/* free() and release() have been called */
 	printf("empty: %s\n", iommu_attach_empty(&domain) ? "yes" : "no");
 	iommu_attach_destroy(&domain);
 	iommu_attach_fence_destroy(&iommu.fence);

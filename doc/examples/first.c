@@ -29,7 +29,7 @@ static uint64_t submit(struct iommu_device *iommu, void *iova)
 static int wait_done(struct iommu_device *iommu, uint64_t cookie, void *iova)
 {
 	printf("%s: %" PRIu64 " completed, %p is clean\n", iommu->name, cookie, iova);
-	return 0;			/* or -EINPROGRESS, to be asked again */
+	return 0;			/* or -EINPROGRESS, to be called again */
 }
 
 static const struct iommu_attach_flush_ops ops = {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Turning on dirty tracking for a domain: every device that is attached has to be
-// reached, and the list is held still meanwhile.
+// Enabling dirty tracking for a domain: every attached device has to be reached, and the
+// list must not change in between.
 #include <stdio.h>
 
 #include <iommu-alist.h>

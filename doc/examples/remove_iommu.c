@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// An IOMMU goes away, and with it all that is attached behind it: delete, drain, and
-// nothing refers to it any more. The other IOMMU stays.
+// An IOMMU is removed with everything that is attached behind it: after the deletes and a
+// drain, nothing refers to it. The other IOMMU stays.
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -48,9 +48,9 @@ int main(void)
 	iommu_attach_del(&domain, &elm[1]);
 	if (iommu_attach_del(&domain, &elm[2]) == IOMMU_ATTACH_GROUP_DOMAIN)
 		printf("iommu1: tag 20 is unused, flush it\n");
-	iommu_attach_drain(&iommu[1].fence);	/* one for all that was deleted */
+	iommu_attach_drain(&iommu[1].fence);	/* one for all deletes */
 	iommu_attach_fence_destroy(&iommu[1].fence);
-	/* Here the IOMMU goes, and its memory. */
+	/* Here the IOMMU and its memory may be freed. */
 
 	show_tag(&domain, &iommu[0]);
 	show_tag(&domain, &iommu[1]);

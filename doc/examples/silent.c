@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// A device stops answering ATC commands. The flush that finds it out fails, and so do
-// those after it, until the IOMMU refuses what the device may have cached. Other devices
-// are served all the time, and the device itself again after a reset.
+// A device stops answering ATC commands. The flush that finds this fails, and so do those
+// after it, until the IOMMU refuses what the device may have cached. Flushes always reach
+// the other devices, and after a reset this device again.
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -57,7 +57,7 @@ static int wait_done(struct iommu_device *which, uint64_t cookie, void *arg)
 	return -ETIMEDOUT;
 }
 
-/* The flush has found out which one it is. */
+/* The flush has found the silent device. */
 static void silent(struct iommu_device *which, uint64_t rid, void *arg)
 {
 	(void)which;
@@ -78,7 +78,7 @@ static void flush(struct iommu_attach_list *domain, const char *when)
 
 	printf("%s:\n", when);
 	error = iommu_attach_flush(domain, &ops, NULL);
-	/* What was unmapped may be given away after a flush that returned 0, not before. */
+	/* Unmapped memory may be reused only after a flush that returned 0. */
 	printf("  %s\n", error ? strerror(-error) : "clean");
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Two threads flush a domain while a third one attaches to it and detaches from it.
-// None of them says anything to the library before or after, and flushes take no lock.
-// What stays attached is sent for in every flush.
+// No thread is registered with the library, and flushes take no lock. Every flush sends
+// to what stays attached.
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>

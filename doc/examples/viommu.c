@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// A virtual IOMMU as a VMM has it, in the manner of VT-d: domains with page tables, an IOTLB,
+// The virtual IOMMU of a VMM, similar to VT-d: domains with page tables, an IOTLB,
 // and emulated devices behind it, each with an IOTLB of its own (ATS). The guest maps and
 // unmaps; a page goes back to the host when nothing translates to it any more. One device
 // hangs, is blocked, and comes back after a reset.
@@ -26,7 +26,7 @@ struct domain {
 	int host_page[PAGES];		/* the page table */
 };
 
-/* What the emulated device is, and its attachment. */
+/* An emulated device and its attachment. */
 struct nic {
 	const char *name;
 	uint64_t rid;
@@ -37,7 +37,7 @@ struct nic {
 	bool hangs, refused;
 };
 
-/* One page that the guest unmaps: what the callbacks are told. */
+/* One page that the guest unmaps: passed to the callbacks. */
 struct unmap { int page; };
 
 static struct iommu_device viommu;

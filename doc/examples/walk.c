@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// A walk by hand: what iommu_attach_flush() is made of, for hardware that it does not
-// fit. Four devices behind two IOMMUs; two of them use an ATC.
+// A hand-written walk, for hardware that iommu_attach_flush() does not fit. Four devices behind two IOMMUs; two of them use an ATC.
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -50,7 +49,7 @@ int main(void)
 		printf("%s: IOTLB tag %" PRIu64 "\n", group->iommu_device->name, group->tag);
 	iommu_attach_for_each_iommu(group, &walk)
 		printf("%s: wait\n", group->iommu_device->name);
-	/* Only now: who uses an ATC is looked up when the IOTLBs are clean. */
+	/* Only now: ATC targets are looked up when the IOTLBs are clean. */
 	iommu_attach_for_each_atc(group, atc, &walk)
 		printf("%s: ATC of %" PRIx64 "\n", group->iommu_device->name, atc);
 	iommu_attach_for_each_all(pos, &walk, elm)
