@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// A hand-written walk, for hardware that iommu_attach_flush() does not fit. Four devices behind two IOMMUs; two of them use an ATC.
+// A hand-written walk, for hardware that iommu_attach_flush() does not fit. Four devices
+// behind two IOMMUs; two of them use an ATC.
 #include <inttypes.h>
 #include <stdio.h>
 
