@@ -693,6 +693,25 @@ def examples():
         check(f'alist-{verb}(1) has an example', f'alist {verb}' in page and blocks)
 
 
+def narrow():
+    """A terminal of 80 columns is enough for what is printed of each shipped log."""
+    old = os.path.join(traces, 'vtd-nvme-strict.txt')
+    found = [os.path.join(where, x) for where, _, names in os.walk(data) for x in sorted(names)
+             if x.endswith(('.txt', '.txt.xz'))]
+    check('logs are shipped', len(found) > 15, found)
+    for path in found:
+        for args in (['cost'], ['replay'], ['show'], ['compare', old]):
+            out = subprocess.run([alist, *args, path], capture_output=True, text=True)
+            wide = [x for x in out.stdout.splitlines() if len(x) > 80 and path not in x]
+            check(f'alist {args[0]} {os.path.basename(path)} is narrow', out.stdout and not wide, f'{out.stderr} {wide}')
+    long = log(*[x.replace('dmar0', 'dmar' + '0123456789' * 5) for x in (MAP, UNMAP, psi(4, 0x10000))])
+    for verb in ('cost', 'replay'):
+        out = run('### RUN ' + 'a run of a long name ' * 4 + '\n' + long, verb=verb)
+        wide = [x for x in out.stdout.decode().splitlines()[1:] if len(x) > 80]
+        check(f'alist {verb}: long names are shortened', out.returncode == 0 and not wide and
+              (b'dmar01..' if verb == 'cost' else b'a run o..') in out.stdout, out)
+
+
 def bounded():
     """Mappings that are never unmapped: the oldest are forgotten, in no time that grows."""
     for name, step in (('of one address', 0), ('of new addresses', 0x2000)):
@@ -707,7 +726,7 @@ def bounded():
 print('KTAP version 1')
 try:
     for kind in (type_numbers, merges, atc_on_map, every_command, guesses, lazy, missing, formats, recorded, counts, names,
-                 manners, examples, many, linear, bounded):
+                 manners, examples, narrow, many, linear, bounded):
         kind()
 finally:
     shutil.rmtree(tmp)

@@ -148,7 +148,7 @@ static void print_quantiles(FILE *out, const char *name, struct profile *const *
 		uint64_t y = i == 2 ? b->max : times_quantile(b, at[i].share);
 
 		snprintf(title, sizeof(title), "%s, %s", name, at[i].name);
-		fprintf(out, "  %-26s %12s %12s", title,
+		fprintf(out, "  %-24s %11s %11s", title,
 			cost_time(p[0], x, a->nr, first, sizeof(first)),
 			cost_time(p[1], y, b->nr, second, sizeof(second)));
 		if (x && y && p[0]->clock == p[1]->clock)
@@ -168,15 +168,17 @@ static void print_text(FILE *out, const struct options *options, struct profile 
 		trace_clean(path, sizeof(path), options->files[i], strlen(options->files[i]));
 		cost_title(p[i], title, sizeof(title));
 		fprintf(out, "%c: %s: %s\n", "AB"[i], path, title);
+		if (p[i]->note[0])
+			fprintf(out, "   %s\n", p[i]->note);
 	}
-	fprintf(out, "  %-26s %12s %12s %9s\n", "", "A", "B", "change");
+	fprintf(out, "  %-24s %11s %11s %9s\n", "", "A", "B", "change");
 	for (i = 0; i < MEASURES; i++) {
 		const struct measure *m = &measures[i];
 		struct estimate a = estimate(p[0], m), b = estimate(p[1], m);
 
 		if ((!a.known || !a.value) && (!b.known || !b.value))
 			continue;
-		fprintf(out, "  %-26s %12s %12s", m->name,
+		fprintf(out, "  %-24s %11s %11s", m->name,
 			value(p[0], m, a.value, a.known, first, sizeof(first)),
 			value(p[1], m, b.value, b.known, second, sizeof(second)));
 		if (a.known && b.known && a.value > 0)

@@ -13,7 +13,7 @@
 #include "vendor.h"
 
 #define BAR		40
-#define NAME_WIDTH	21			/* at least */
+#define NAME_WIDTH	18
 
 struct options {
 	bool json;
@@ -94,14 +94,30 @@ void cost_title(const struct profile *p, char *buf, size_t size)
 {
 	char wall[32];
 
-	snprintf(buf, size, "%s, %s%s of log%s%s%s%s",
+	snprintf(buf, size, "%s, %s%s of log%s%s",
 		 p->vendor < MODEL_VENDORS ? model_vendor_name(p->vendor) :
 					     "no commands in the log",
 		 cost_time(p, p->wall_ns, true, wall, sizeof(wall)),
 		 p->clock == TRACE_COUNTS ? " counts" : "",
 		 p->nr_runs > 1 ? ", several runs" : "",
-		 p->lost ? ", events were lost" : "",
-		 p->note[0] ? ", " : "", p->note);
+		 p->lost ? ", events were lost" : "");
+}
+
+void cost_shorten(char *buf, const char *name, size_t width)
+{
+	size_t len = strlen(name), head = width / 3;
+	const char *tail = name + len - (width - head - 2);
+
+	if (len <= width) {
+		strcpy(buf, name);
+		return;
+	}
+	/* Not in the middle of a character. */
+	while (head && (name[head] & 0xc0) == 0x80)
+		head--;
+	while ((*tail & 0xc0) == 0x80)
+		tail++;
+	sprintf(buf, "%.*s..%s", (int)head, name, tail);
 }
 
 static void print_times(FILE *out, const struct profile *p, const char *name,
@@ -112,7 +128,7 @@ static void print_times(FILE *out, const struct profile *p, const char *name,
 	if (!times->nr)
 		return;
 	cost_times(p, times, &t);
-	fprintf(out, "  %-26s %10" PRIu64 " %10s | %10s %7s | %10s %10s %10s\n", name,
+	fprintf(out, "  %-16s %8" PRIu64 " %8s %8s %7s %8s %8s %8s\n", name,
 		times->nr, t.rate, t.sum, t.share, t.p50, t.p99, t.max);
 }
 
@@ -122,8 +138,8 @@ static void print_count(FILE *out, const struct profile *p, const char *name, ui
 	char rate[32];
 
 	if (nr)
-		fprintf(out, "  %-26s %10" PRIu64 " %10s |%s%s\n", name, nr,
-			cost_rate(p, nr, rate, sizeof(rate)), note[0] ? " " : "", note);
+		fprintf(out, "  %-16s %8" PRIu64 " %8s%s%s\n", name, nr,
+			cost_rate(p, nr, rate, sizeof(rate)), note[0] ? "  " : "", note);
 }
 
 static void print_histogram(FILE *out, const struct profile *p, const char *name,
@@ -160,7 +176,7 @@ static void print_sizes(FILE *out, const struct profile *p)
 	fprintf(out, "  unmaps by size, up to\n");
 	for (i = 0; i < 64; i++)
 		if (p->sizes[i])
-			fprintf(out, "    %10s %26" PRIu64 " %5.1f%%\n",
+			fprintf(out, "    %10s %24" PRIu64 " %5.1f%%\n",
 				cost_bytes(UINT64_C(1) << i, size, sizeof(size)), p->sizes[i],
 				100.0 * p->sizes[i] / p->unmaps);
 }
@@ -190,23 +206,20 @@ static void print_table(FILE *out, const struct profile *p, enum cost_table tabl
 			unsigned int top)
 {
 	unsigned int i, nr = p->nr_rows[table];
-	int width = NAME_WIDTH;
-	char flush[32], wait[32], unmaps[24], flushes[24], waits[24];
+	char flush[32], wait[32], unmaps[24], flushes[24], waits[24], name[NAME_WIDTH + 1];
 	bool has_flushes = cost_has_flushes(p, table), has_waits = cost_has_waits(p, table);
 
 	if (!nr)
 		return;
-	for (i = 0; i < nr && i < top; i++)
-		if ((int)strlen(p->rows[table][i].name) > width)
-			width = strlen(p->rows[table][i].name);
-	fprintf(out, "  by %-*s %8s %8s %8s %8s %8s %11s %11s\n", width - 1,
+	fprintf(out, "  by %-*s %7s %7s %7s %7s %7s %8s %8s\n", NAME_WIDTH - 1,
 		cost_table_names[table], "unmaps", "IOTLB", "ATC", "flushes", "waits",
-		"in flushes", "in waits");
+		"in flush", "in wait");
 	for (i = 0; i < nr && i < top; i++) {
 		const struct cost_row *row = &p->rows[table][i];
 
-		fprintf(out, "    %-*s %8s %8" PRIu64 " %8" PRIu64 " %8s %8s %11s %11s\n",
-			width, row->name,
+		cost_shorten(name, row->name, NAME_WIDTH);
+		fprintf(out, "    %-*s %7s %7" PRIu64 " %7" PRIu64 " %7s %7s %8s %8s\n",
+			NAME_WIDTH, name,
 			cost_number(row->unmaps, table == BY_TASK, unmaps, sizeof(unmaps)),
 			row->iotlb, row->atc,
 			cost_number(row->flushes, has_flushes, flushes, sizeof(flushes)),
@@ -224,15 +237,17 @@ static void print_what_if(FILE *out, const struct profile *p)
 
 	if (p->list_known) {
 		fprintf(out, "  the list, for the same (computed with the models)\n");
-		fprintf(out, "    driver %lu IOTLB, %lu ATC, %lu waits; list %lu IOTLB, %lu ATC, %lu waits\n",
-			p->driver.iotlb, p->driver.atc, p->driver.sync, p->list.iotlb,
+		fprintf(out, "    driver %8lu IOTLB, %8lu ATC, %8lu waits\n", p->driver.iotlb,
+			p->driver.atc, p->driver.sync);
+		fprintf(out, "    list   %8lu IOTLB, %8lu ATC, %8lu waits\n", p->list.iotlb,
 			p->list.atc, p->list.sync);
 	} else if (p->unmaps) {
 		fprintf(out, "  in commands (computed: the log has none)\n");
-		fprintf(out, "    strict: at least %" PRIu64 " IOTLB commands and %" PRIu64 " waits for each IOMMU of a domain, and as many ATC commands for each device with ATS\n",
+		fprintf(out, "    strict: at least %" PRIu64 " IOTLB commands and %" PRIu64 " waits for each IOMMU\n"
+			"    of a domain, and as many ATC commands for each device with ATS\n",
 			p->unmaps, p->unmaps);
 		if (has_seconds(p))
-			fprintf(out, "    lazy: at most %.0f flushes of everything for each domain, one every 10 ms\n",
+			fprintf(out, "    lazy: at most %.0f flushes of everything for each domain, one in 10 ms\n",
 				p->wall_ns / 1e7 + 1);
 	}
 	if (p->overlap_flushes)
@@ -250,9 +265,12 @@ static void print_text(FILE *out, const char *path, const struct profile *p,
 
 	cost_title(p, title, sizeof(title));
 	fprintf(out, "%s: %s\n", path, title);
+	if (p->note[0])
+		fprintf(out, "  %s\n", p->note);
 	if (p->clock != TRACE_SECONDS)
-		fprintf(out, "  the clock of the log counts what is not known: there are no rates, and times are in its counts\n");
-	fprintf(out, "  %-26s %10s %10s | %10s %7s | %10s %10s %10s\n", "", "number",
+		fprintf(out, "  the clock of the log counts what is not known: there are no rates, and times\n"
+			"  are in its counts\n");
+	fprintf(out, "  %-16s %8s %8s %8s %7s %8s %8s %8s\n", "", "number",
 		"a second", "time", "of wall", "p50", "p99", "max");
 	snprintf(note, sizeof(note), "%s in all", cost_bytes(p->map_bytes, size, sizeof(size)));
 	print_count(out, p, "maps", p->maps, note);
@@ -262,10 +280,10 @@ static void print_text(FILE *out, const char *path, const struct profile *p,
 		print_times(out, p, "flushes", &p->flush);
 	else
 		print_count(out, p, "flushes", p->flushes,
-			    "the log has no begins and ends: alist record has");
+			    "no begin and end in the log: alist record");
 	print_count(out, p, "IOTLB commands", p->recorded.iotlb, "");
 	print_count(out, p, "ATC commands", p->recorded.atc, "");
-	print_count(out, p, "commands for entries", p->recorded.config, "");
+	print_count(out, p, "entry commands", p->recorded.config, "");
 	print_count(out, p, "other commands", p->recorded.other, "");
 	if (p->wait.nr)
 		print_times(out, p, "completion waits", &p->wait);
@@ -273,8 +291,8 @@ static void print_text(FILE *out, const char *path, const struct profile *p,
 		print_count(out, p, "completion waits", p->recorded.sync,
 			    p->vendor < MODEL_VENDORS && !vendor_of(p->vendor)->logs_waits ?
 			    "inferred" : "");
-	print_times(out, p, "unmap to last command", &p->reach);
-	print_times(out, p, "lazy unmap to its flush", &p->delay);
+	print_times(out, p, "unmap to command", &p->reach);
+	print_times(out, p, "lazy to flush", &p->delay);
 	if (p->strict + p->lazy)
 		fprintf(out, "  %" PRIu64 " unmaps flushed at once (strict), %" PRIu64 " later (lazy)%s\n",
 			p->strict, p->lazy, p->unflushed ? ", and a flush is missing" : "");

@@ -18,9 +18,11 @@ const char *cost_number(uint64_t n, bool known, char *buf, size_t size);
 /* Whether the rows of @table have flushes and waits: the log has begin and end of them. */
 bool cost_has_flushes(const struct profile *profile, enum cost_table table);
 bool cost_has_waits(const struct profile *profile, enum cost_table table);
+/* The head and the tail of a name that is longer than @width; @buf has room for that. */
+void cost_shorten(char *buf, const char *name, size_t width);
 /* "64 KiB" */
 const char *cost_bytes(uint64_t bytes, char *buf, size_t size);
-/* What the clock, the driver and the kernel are, in a line. */
+/* The driver and how much log there is, in a line. */
 void cost_title(const struct profile *profile, char *buf, size_t size);
 /* "12.3" a second; "-" if the clock of the log counts. */
 const char *cost_rate(const struct profile *profile, uint64_t nr, char *buf, size_t size);

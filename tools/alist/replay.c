@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "alist.h"
+#include "cost.h"
 #include "reasons.h"
 #include "rebuild.h"
 #include "trace.h"
@@ -27,6 +28,7 @@
 #include "world.h"
 
 #define IOMMUS_MAX	64
+#define NAME_WIDTH	21
 
 struct options {
 	bool json;
@@ -64,7 +66,7 @@ static const struct {
 	[FOR_FREE] = { "free", "domain freed" },
 	[FOR_UNKNOWN] = { "unknown", "not told by the log" },
 	[FOR_GLOBAL] = { "global", "all of an IOMMU or VM" },
-	[FOR_TABLES] = { "tables", "device and PASID entries" },
+	[FOR_TABLES] = { "tables", "device, PASID entries" },
 	[FOR_OTHER] = { "other", "interrupts and others" },
 };
 
@@ -147,8 +149,11 @@ static bool total_failed(const struct total *total)
 
 static void print_row(FILE *to, const char *name, const struct tally *tally)
 {
-	fprintf(to, "  %-26.60s %8lu | %8lu %8lu %8lu | %8lu %8lu %8lu | %8lu\n",
-		name, tally->flushes, tally->driver.iotlb, tally->driver.atc,
+	char text[NAME_WIDTH + 1];
+
+	cost_shorten(text, name, NAME_WIDTH);
+	fprintf(to, "  %-*s %7lu %6lu %6lu %6lu %6lu %6lu %6lu %6lu\n",
+		NAME_WIDTH, text, tally->flushes, tally->driver.iotlb, tally->driver.atc,
 		tally->driver.sync, tally->list.iotlb, tally->list.atc,
 		tally->list.sync, tally->same);
 }
@@ -645,7 +650,7 @@ static void print_purposes(const struct replay *replay, FILE *out)
 		burst_count_add(&rest, count);
 		if (!(count->iotlb + count->config + count->other + count->sync))
 			continue;
-		fprintf(out, "  %-26s %8s | %8lu %8lu %8lu |", purposes[i].text, "",
+		fprintf(out, "  %-*s %7s %6lu %6lu %6lu ", NAME_WIDTH, purposes[i].text, "",
 			count->iotlb, count->atc, count->sync);
 		if (count->config)
 			fprintf(out, " and %lu of entries", count->config);
@@ -655,10 +660,27 @@ static void print_purposes(const struct replay *replay, FILE *out)
 		fputc('\n', out);
 	}
 	burst_count_add(&rest, &all->flushes.driver);
-	fprintf(out, "  %-26s %8s | %8lu %8lu %8lu |%s\n", "all of the log", "",
+	fprintf(out, "  %-*s %7s %6lu %6lu %6lu%s\n", NAME_WIDTH, "all of the log", "",
 		rest.iotlb, rest.atc, rest.sync,
 		vendor_of(rebuild_machine(replay->rebuild)->vendor)->logs_waits ?
-		"" : " syncs are inferred");
+		"" : "  syncs are inferred");
+}
+
+/* In lines of at most 80, behind @indent blanks. */
+static void print_wrapped(FILE *out, int indent, const char *text)
+{
+	int room = 80 - indent, len;
+
+	for (; *text; text += len + (text[len] == ' ')) {
+		len = strlen(text);
+		if (len > room) {
+			for (len = room; len && text[len] != ' '; len--)
+				;
+			if (!len)
+				len = strcspn(text, " ");
+		}
+		fprintf(out, "%*s%.*s\n", indent, "", len, text);
+	}
 }
 
 static int publish_text(struct replay *replay, const char *path, FILE *out)
@@ -681,9 +703,9 @@ static int publish_text(struct replay *replay, const char *path, FILE *out)
 	fprintf(out, "\n");
 	if (replay->flushes && publish_flushes(replay, out))
 		return -1;
-	fprintf(out, "  %-26s %8s | %26s | %26s |\n", "", "", "driver (recorded)   ",
-	       "list           ");
-	fprintf(out, "  %-26s %8s | %8s %8s %8s | %8s %8s %8s | %8s\n", "run", "flushes",
+	fprintf(out, "  %-*s %7s %20s %20s\n", NAME_WIDTH, "", "", "-- driver recorded --",
+		"------- list -------");
+	fprintf(out, "  %-*s %7s %6s %6s %6s %6s %6s %6s %6s\n", NAME_WIDTH, "run", "flushes",
 	       "IOTLB", "ATC", "syncs", "IOTLB", "ATC", "syncs",
 	       replay->options->iommus ? "-" : "same");
 	if (alist_publish(replay->rows, out))
@@ -698,8 +720,9 @@ static int publish_text(struct replay *replay, const char *path, FILE *out)
 		if (!any)
 			fprintf(out, "  differences, by reason:\n");
 		any = true;
-		fprintf(out, "    %s%8lu  %-20s%s  %s\n", bad ? red : "", all->reasons[i],
-			reason_name(i), bad ? plain : "", reason_text(i));
+		fprintf(out, "    %s%8lu  %s%s\n", bad ? red : "", all->reasons[i],
+			reason_name(i), bad ? plain : "");
+		print_wrapped(out, 14, reason_text(i));
 	}
 	any = false;
 	for (i = 0; i < UNKNOWN_KINDS; i++) {
@@ -709,7 +732,7 @@ static int publish_text(struct replay *replay, const char *path, FILE *out)
 		if (!any)
 			fprintf(out, "  not told by the log:\n");
 		any = true;
-		fprintf(out, "    %8lu  %-20s  %s\n", unknown, unknown_names[i],
+		fprintf(out, "    %8lu  %-11s  %s\n", unknown, unknown_names[i],
 			unknown_texts[i]);
 	}
 	fprintf(out, "  %sstale translations: %lu%s", all->stale ? red : green, all->stale,
