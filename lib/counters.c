@@ -26,6 +26,12 @@ struct iommu_attach_counts {
 	unsigned long errors;
 };
 
+/* Counters are nice to have, and fences are not: a quarter of the room is for these alone. */
+static struct iommu_attach_counts __percpu *new_counts(void)
+{
+	return shim_alloc_percpu(sizeof(struct iommu_attach_counts), SHIM_BLOCK_SIZE / 4 * 3);
+}
+
 /* In sum; and what is of no list. */
 static struct iommu_attach_counts __percpu *sum;
 static u64 drains, fences, fence_ns, fence_ns_max;
@@ -33,7 +39,7 @@ static u64 drains, fences, fence_ns, fence_ns_max;
 __attribute__((constructor))
 static void begin(void)
 {
-	sum = alloc_percpu(struct iommu_attach_counts);
+	sum = new_counts();
 }
 
 /* Without room for its counters a list is counted in the sum alone. */
@@ -43,7 +49,7 @@ void iommu_attach_debugfs_add(struct iommu_attach_list *alist)
 
 	if (READ_ONCE(alist->debug.number))
 		return;
-	counts = alloc_percpu(struct iommu_attach_counts);
+	counts = new_counts();
 	WRITE_ONCE(alist->debug.number, 1);
 	if (!__atomic_compare_exchange_n(&alist->debug.counts, &none, counts, false,
 					 __ATOMIC_RELEASE, __ATOMIC_RELAXED))

@@ -20,9 +20,9 @@
 
 #include "shim.h"
 
-#define BLOCK_SIZE	(1UL << 20)	/* reserved; what is not counted in takes no memory */
 #define BLOCKS_MAX	32768
 #define COUNTER_ALIGN	16
+#define PLACES_MAX	8		/* of COUNTER_ALIGN bytes, for one allocation */
 #define OWN_SIZE	64		/* struct shim_thread, in a cache line of its own */
 
 __thread struct shim_thread *shim_thread;
@@ -33,13 +33,14 @@ static __thread bool without_block;	/* there was no memory: it goes on without *
  * meanwhile: their handlers may read and count, too, and take a block for that.
  */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static char shared_block[BLOCK_SIZE] __attribute__((aligned(64)));
+static char shared_block[SHIM_BLOCK_SIZE] __attribute__((aligned(64)));
 static char *blocks[BLOCKS_MAX] = { shared_block };
 static bool block_used[BLOCKS_MAX] = { true };
 static int nr_blocks = 1;
-static unsigned char counter_used[BLOCK_SIZE / COUNTER_ALIGN] = {
+static unsigned char counter_used[SHIM_BLOCK_SIZE / COUNTER_ALIGN] = {
 	[0 ... OWN_SIZE / COUNTER_ALIGN - 1] = 1	/* so that 0 is NULL */
 };
+static size_t search_from[PLACES_MAX + 1];	/* that many free places: none begin below */
 static pthread_key_t block_key;
 
 static void block_signals(sigset_t *old)
@@ -107,7 +108,7 @@ bool shim_take_block(void)
 	if (i < nr_blocks) {
 		block = blocks[i];
 	} else if (i < BLOCKS_MAX) {
-		block = mmap(NULL, BLOCK_SIZE, PROT_READ | PROT_WRITE,
+		block = mmap(NULL, SHIM_BLOCK_SIZE, PROT_READ | PROT_WRITE,
 			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 		if (block == MAP_FAILED) {
 			block = NULL;
@@ -151,29 +152,41 @@ char *shim_percpu_at(int block)
 	return blocks[block];
 }
 
-void *shim_alloc_percpu(size_t size)
+/* What was never counted in is zero, and its pages do not exist: only read it. */
+static void clear_block(char *block, size_t offset, size_t size)
+{
+	unsigned long *counter = (unsigned long *)(void *)(block + offset);
+	size_t i;
+
+	for (i = 0; i < size / sizeof(*counter); i++) {
+		if (READ_ONCE(counter[i]))
+			WRITE_ONCE(counter[i], 0);
+	}
+}
+
+/* Below @limit in each block, for those that can do without if others need it more. */
+void *shim_alloc_percpu(size_t size, size_t limit)
 {
 	size_t need = (size + COUNTER_ALIGN - 1) / COUNTER_ALIGN, i, run = 0;
-	unsigned long *counter;
 	void *ptr = NULL;
 	sigset_t old;
 	int block;
 
-	if (shim_alloc_fails())
+	if (shim_alloc_fails() || WARN_ON_ONCE(need > PLACES_MAX))
 		return NULL;
 	take_lock(&old);
-	for (i = 0; i < sizeof(counter_used) && run < need; i++)
+	for (i = search_from[need]; i < limit / COUNTER_ALIGN && run < need; i++)
 		run = counter_used[i] ? 0 : run + 1;
 	if (run == need) {
+		search_from[need] = i;
 		i -= need;
 		ptr = (void *)(i * COUNTER_ALIGN);
 		memset(&counter_used[i], 1, need);
 		counter_used[i] = need;
-		for (block = 0; block < nr_blocks; block++) {
-			counter = (unsigned long *)(void *)(blocks[block] + (uintptr_t)ptr);
-			for (i = 0; i < size / sizeof(*counter); i++)
-				WRITE_ONCE(counter[i], 0);
-		}
+		for (block = 0; block < nr_blocks; block++)
+			clear_block(blocks[block], (uintptr_t)ptr, size);
+	} else {
+		search_from[need] = i - run;
 	}
 	release_lock(&old);
 	return ptr;
@@ -181,13 +194,18 @@ void *shim_alloc_percpu(size_t size)
 
 void free_percpu(void *ptr)
 {
-	size_t i = (uintptr_t)ptr / COUNTER_ALIGN;
+	size_t i = (uintptr_t)ptr / COUNTER_ALIGN, need;
 	sigset_t old;
 
 	if (!ptr)
 		return;
 	take_lock(&old);
 	memset(&counter_used[i], 0, counter_used[i]);
+	/* With free places ahead of it, it may be enough for more than it was. */
+	for (need = 1; need <= PLACES_MAX; need++) {
+		if (search_from[need] + need > i + 1)
+			search_from[need] = i + 1 > need ? i + 1 - need : 0;
+	}
 	release_lock(&old);
 }
 
@@ -384,7 +402,7 @@ static void fork_child(void)
 	for (i = 0; i < nr_blocks; i++) {
 		if (blocks[i] == (char *)shim_thread)
 			continue;
-		memset(blocks[i], 0, used * COUNTER_ALIGN);
+		clear_block(blocks[i], 0, used * COUNTER_ALIGN);
 		block_used[i] = !i;
 	}
 	register_membarrier();

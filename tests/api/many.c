@@ -2,6 +2,7 @@
 // Many attachments come, go all at once, and come again: what that takes for each does not
 // grow with their number, and an emptied list has kept nothing.
 #include <malloc.h>
+#include <pthread.h>
 
 #include "api.h"
 
@@ -76,6 +77,89 @@ static struct times measure(enum what what, int nr)
 	return times;
 }
 
+struct domain {
+	struct iommu_attach_list list;
+	struct iommu_attach_elm elm;
+};
+
+/* Of each, in ns. They stay. */
+static double add_domains(struct domain *domain, int nr)
+{
+	double begin = cpu_time();
+	int i;
+
+	for (i = 0; i < nr; i++) {
+		iommu_attach_init(&domain[i].list);
+		domain[i].elm.iommu_device = &iommu;
+		domain[i].elm.fence = &iommu.fence;
+		EXPECT(iommu_attach_add(&domain[i].list, &domain[i].elm) > 0);
+	}
+	return (cpu_time() - begin) / nr * 1e9;
+}
+
+static long resident(void)
+{
+	FILE *statm = fopen("/proc/self/statm", "r");
+	long pages;
+
+	EXPECT(statm && fscanf(statm, "%*d %ld", &pages) == 1);
+	fclose(statm);
+	return pages * sysconf(_SC_PAGESIZE);
+}
+
+static pthread_barrier_t barrier;
+
+/* Has a block of counters from then on. */
+static void *flush_once(void *domain)
+{
+	EXPECT(!iommu_attach_flush(&((struct domain *)domain)->list, &ops, NULL));
+	pthread_barrier_wait(&barrier);
+	pthread_barrier_wait(&barrier);
+	return NULL;
+}
+
+/* Many domains: none makes another one slow, or takes memory in each thread, or a fence. */
+static void measure_domains(void)
+{
+	enum { FEW = 1000, SOME = 5000, MANY = 30000, THREADS = 64 };
+	static struct domain *domain;
+	struct iommu_device other;
+	pthread_t thread[THREADS];
+	long before, few, many;
+	double first, last;
+	int i;
+
+	domain = calloc(MANY, sizeof(*domain));
+	EXPECT(domain);
+	first = add_domains(domain, FEW);
+	before = resident();
+	add_domains(domain + FEW, SOME);
+	few = resident() - before;
+
+	EXPECT(!pthread_barrier_init(&barrier, NULL, THREADS + 1));
+	for (i = 0; i < THREADS; i++)
+		EXPECT(!pthread_create(&thread[i], NULL, flush_once, domain));
+	pthread_barrier_wait(&barrier);
+	before = resident();
+	add_domains(domain + FEW + SOME, SOME);
+	many = resident() - before;
+	pthread_barrier_wait(&barrier);
+	for (i = 0; i < THREADS; i++)
+		EXPECT(!pthread_join(thread[i], NULL));
+
+	add_domains(domain + FEW + 2 * SOME, MANY - 2 * FEW - 2 * SOME);
+	last = add_domains(domain + MANY - FEW, FEW);
+	printf("%6d domains      the first %d attach in %.0f ns, the last in %.0f ns;\n"
+	       "       %d more take %ld KiB, beside %d threads %ld KiB\n",
+	       MANY, FEW, first, last, SOME, few / 1024, THREADS, many / 1024);
+	EXPECT(last < 8 * first + 2000);
+	/* A list's counters have 48 bytes in each thread's block. Sanitizers have shadows. */
+	if (mallinfo2().hblkhd >= MANY * sizeof(*domain))
+		EXPECT(many < few + SOME * 48L * THREADS / 2);
+	EXPECT(!iommu_attach_fence_init(&other.fence));
+	iommu_attach_fence_destroy(&other.fence);
+}
+
 int main(int argc, char **argv)
 {
 	static const char *const names[] = { "attachments", "targets", "nests", "groups" };
@@ -104,5 +188,6 @@ int main(int argc, char **argv)
 		/* The allocator's own caches count as used. */
 		EXPECT(after < before + 16 * nr);
 	}
+	measure_domains();
 	return 0;
 }

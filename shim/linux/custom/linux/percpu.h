@@ -15,6 +15,8 @@
 
 #define __percpu
 
+#define SHIM_BLOCK_SIZE	(1UL << 20)	/* reserved; what is not counted in takes no memory */
+
 /* At the begin of each block. Written by the thread, read by all. */
 struct shim_thread {
 	unsigned long rcu;		/* read-side sections, see rcupdate.h */
@@ -40,7 +42,7 @@ static inline void shim_barrier_light(void)
 }
 
 bool shim_take_block(void);
-void *shim_alloc_percpu(size_t size);
+void *shim_alloc_percpu(size_t size, size_t limit);
 void free_percpu(void *ptr);
 int shim_percpu_blocks(void);
 char *shim_percpu_at(int block);
@@ -54,7 +56,7 @@ void shim_busy_begin(void);
 void shim_busy_end(void);
 bool shim_busy(void);
 
-#define alloc_percpu(type)	((type *)shim_alloc_percpu(sizeof(type)))
+#define alloc_percpu(type)	((type *)shim_alloc_percpu(sizeof(type), SHIM_BLOCK_SIZE))
 #define per_cpu_ptr(ptr, cpu)						\
 	((typeof(ptr))(void *)(shim_percpu_at(cpu) + (uintptr_t)(ptr)))
 #define for_each_possible_cpu(cpu)					\
