@@ -16,9 +16,12 @@
  * QEMU translates on a bus by the IOMMU that was plugged in first. The first device is behind
  * that one, and does DMA.
  */
+#define _GNU_SOURCE		/* sched_setaffinity() */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -453,9 +456,17 @@ static void refuse(void)
 
 static bool flushed;
 
-static void *unmap_slowly(void *unused)
+/* On the CPU that is given, if any. */
+static void *unmap_slowly(void *cpu)
 {
-	(void)unused;
+	cpu_set_t cpus;
+
+	if (cpu) {
+		CPU_ZERO(&cpus);
+		CPU_SET(*(int *)cpu, &cpus);
+		if (sched_setaffinity(0, sizeof(cpus), &cpus))
+			fail("cannot run on CPU %d: %s", *(int *)cpu, strerror(errno));
+	}
 	dom_unmap(IOVA, SZ_4K);
 	__atomic_store_n(&flushed, true, __ATOMIC_RELAXED);
 	return NULL;
@@ -507,6 +518,40 @@ static void release(void)
 	       early);
 }
 
+/*
+ * A CPU that no interrupt of a PCI function goes to. A flush that is held does not let others run:
+ * not the thread of such an interrupt, which has to end before the interrupt can be freed.
+ */
+static int cpu_without_interrupts(const char *name)
+{
+	unsigned long taken = 0;
+	char path[300], text[64];
+	struct dirent *entry;
+	DIR *dir;
+	int cpu;
+
+	snprintf(path, sizeof(path), PCI "%s/msi_irqs", name);
+	dir = opendir(path);
+	if (!dir)
+		fail("%s: %s", path, strerror(errno));
+	while ((entry = readdir(dir))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "/proc/irq/%s/effective_affinity", entry->d_name);
+		/* Not there for a vector that is not in use. */
+		if (read_file(path, text, sizeof(text)))
+			taken |= strtoul(text, NULL, 16);
+	}
+	closedir(dir);
+	if (!taken)
+		fail("%s: no interrupt has a CPU", name);
+	for (cpu = sysconf(_SC_NPROCESSORS_ONLN) - 1; cpu >= 0; cpu--) {
+		if (!(taken & 1UL << cpu))
+			return cpu;
+	}
+	fail("%s: interrupts on all CPUs, %lx", name, taken);
+}
+
 static bool removed;
 
 static void *remove_iommu(void *iommu)
@@ -524,7 +569,7 @@ static void remove_during_flush(void)
 	pthread_t unmaps, removes;
 	bool first;
 	ssize_t n;
-	int i;
+	int cpu, i;
 
 	/* …/riscv-iommu@0000:00:02.0 */
 	snprintf(path, sizeof(path), PCI "%s/iommu", bdf[0]);
@@ -535,11 +580,12 @@ static void remove_during_flush(void)
 	iommu = strrchr(link, '@');
 	if (!iommu)
 		fail("%s: %s does not name a PCI function", path, link);
+	cpu = cpu_without_interrupts(iommu + 1);
 
 	dom_attach(0);
 	dom_map(page, IOVA, SZ_4K);
 	plant("slow");
-	if (pthread_create(&unmaps, NULL, unmap_slowly, NULL))
+	if (pthread_create(&unmaps, NULL, unmap_slowly, &cpu))
 		fail("no thread");
 	wait_held();
 	dom_detach(0);
