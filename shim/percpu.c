@@ -246,8 +246,8 @@ static sigset_t fork_signals;		/* what the thread that forks had blocked */
 static __thread bool exec_only;		/* all that a child of this fork may do */
 
 /*
- * Threads that have no block count in the shared one, and by themselves how often: the
- * outermost begins and ends.
+ * Threads that have no block count in the shared one, and by themselves how often. Each
+ * nesting counts: a signal may come between the two, and its handler, too, is to be waited for.
  */
 static struct shim_thread *const shared = (struct shim_thread *)(void *)shared_block;
 static __thread unsigned int shared_busy, shared_readers;
@@ -261,10 +261,9 @@ static void wait_for_fork(void)
 void shim_busy_begin(void)
 {
 	if (unlikely(!shim_thread && !shim_take_block())) {
-		if (shared_busy++)
-			return;
+		shared_busy++;
 		__atomic_fetch_add(&shared->busy, 1, __ATOMIC_SEQ_CST);
-		while (__atomic_load_n(&forking, __ATOMIC_SEQ_CST)) {
+		while (shared_busy == 1 && __atomic_load_n(&forking, __ATOMIC_SEQ_CST)) {
 			__atomic_fetch_sub(&shared->busy, 1, __ATOMIC_SEQ_CST);
 			wait_for_fork();
 			__atomic_fetch_add(&shared->busy, 1, __ATOMIC_SEQ_CST);
@@ -286,10 +285,12 @@ void shim_busy_begin(void)
 
 void shim_busy_end(void)
 {
-	if (likely(shim_thread))
+	if (likely(shim_thread)) {
 		smp_store_release(&shim_thread->busy, shim_thread->busy - 1);
-	else if (!--shared_busy)
-		__atomic_fetch_sub(&shared->busy, 1, __ATOMIC_SEQ_CST);
+		return;
+	}
+	__atomic_fetch_sub(&shared->busy, 1, __ATOMIC_SEQ_CST);
+	shared_busy--;
 }
 
 bool shim_busy(void)
@@ -299,15 +300,14 @@ bool shim_busy(void)
 
 void shim_rcu_shared_lock(void)
 {
-	if (!shared_readers++)
-		__atomic_fetch_add(&shared->rcu, 1, __ATOMIC_SEQ_CST);
+	shared_readers++;
+	__atomic_fetch_add(&shared->rcu, 1, __ATOMIC_SEQ_CST);
 }
 
 void shim_rcu_shared_unlock(void)
 {
-	if (--shared_readers)
-		return;
 	__atomic_fetch_sub(&shared->rcu, 1, __ATOMIC_SEQ_CST);
+	shared_readers--;
 	shim_rcu_wake();
 }
 

@@ -3,6 +3,8 @@
 // each case runs in a process of its own, which ends by SIGALRM if it waits for itself.
 #include <pthread.h>
 #include <signal.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 
@@ -306,6 +308,86 @@ static void fence_in_handler(void)
 		;
 }
 
+#ifdef __x86_64__
+/* Takes the place of the C library's, for the library: it gets no block for a new thread. */
+static bool no_block;
+
+void *mmap(void *addr, size_t size, int prot, int flags, int fd, off_t offset)
+{
+	if (no_block && size == 1 << 20) {
+		errno = ENOMEM;
+		return MAP_FAILED;
+	}
+	return (void *)syscall(SYS_mmap, addr, size, prot, flags, fd, offset);
+}
+
+static int asked, drained;
+
+static void *drain_if_asked(void *arg)
+{
+	while (!__atomic_load_n(&stop, __ATOMIC_ACQUIRE)) {
+		int number = __atomic_load_n(&asked, __ATOMIC_ACQUIRE);
+
+		if (number == drained) {
+			usleep(10);
+			continue;
+		}
+		iommu_attach_drain(&iommu.fence);
+		__atomic_store_n(&drained, number, __ATOMIC_RELEASE);
+	}
+	return arg;
+}
+
+static void walk_beside_drain(int number)
+{
+	struct iommu_attach_walk walk;
+
+	(void)number;
+	signals++;
+	iommu_attach_walk_begin(&walk, &list);
+	__atomic_store_n(&asked, signals, __ATOMIC_RELEASE);
+	usleep(1000);
+	EXPECT(__atomic_load_n(&drained, __ATOMIC_ACQUIRE) < signals);
+	iommu_attach_walk_end(&walk);
+}
+
+/* While it is on, SIGTRAP comes after each instruction. */
+static void single_step(bool on)
+{
+	unsigned long flags = __builtin_ia32_readeflags_u64(), trap = 0x100;
+
+	__builtin_ia32_writeeflags_u64(on ? flags | trap : flags & ~trap);
+}
+
+static void *walk_in_steps(void *arg)
+{
+	struct iommu_attach_walk walk;
+
+	iommu_attach_walk_begin(&walk, &list);
+	iommu_attach_walk_end(&walk);
+	single_step(true);
+	iommu_attach_walk_begin(&walk, &list);
+	iommu_attach_walk_end(&walk);
+	single_step(false);
+	return arg;
+}
+
+/* A thread without a block, whose walk the signal interrupts at each instruction. */
+static void walk_without_block(void)
+{
+	pthread_t walker, drainer;
+
+	catch_signals(SIGTRAP, walk_beside_drain);
+	no_block = true;
+	EXPECT(!pthread_create(&drainer, NULL, drain_if_asked, NULL));
+	EXPECT(!pthread_create(&walker, NULL, walk_in_steps, NULL));
+	EXPECT(!pthread_join(walker, NULL));
+	EXPECT(signals > 10);
+	__atomic_store_n(&stop, 1, __ATOMIC_RELEASE);
+	EXPECT(!pthread_join(drainer, NULL));
+}
+#endif
+
 #define CASE(name)	{ name, #name }
 
 int main(int argc, char **argv)
@@ -324,6 +406,9 @@ int main(int argc, char **argv)
 		CASE(unlock_in_handler),
 		CASE(set_aside_in_handler),
 		CASE(fence_in_handler),
+#ifdef __x86_64__
+		CASE(walk_without_block),
+#endif
 	};
 	int i, status, failed = 0;
 
