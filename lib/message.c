@@ -20,7 +20,7 @@ bool shim_checks;		/* the expensive ones */
 static bool fatal;
 static void (*hook)(const char *text, void *arg);
 static void *hook_arg;
-/* Guards the hook; messages come one at a time. */
+/* Guards the hook, which is called without: it may take locks of the program. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 void iommu_attach_set_message(void (*message)(const char *text, void *arg), void *arg)
