@@ -136,7 +136,10 @@ struct iommu_attach_nest {
 	struct iommu_attach_elm s2;	/* on the parent's, by the nest's tag there */
 };
 
-/* How what a flush found is sent; see iommu_attach_flush(3). */
+/*
+ * How what a flush found is sent; see iommu_attach_flush(3). As all functions that the library
+ * calls, these must return: no exceptions, no longjmp().
+ */
 struct iommu_attach_flush_ops {
 	void (*iotlb)(const struct iommu_attach_group *group, void *arg);
 	void (*atc)(const struct iommu_attach_group *group, uint64_t atc, void *arg);
