@@ -436,7 +436,7 @@ proctype walker(byte w)
 		yielded[w] = yielded[w] & ~sent_atc[w];
 		sent_iotlb[w] = 0;
 		sent_atc[w] = 0;
-		/* __iommu_attach_flush_slow(): flush_leave(&sent[i]); */
+		/* flush_finish(): flush_leave(&sent[i]); */
 		leave_fence();
 		step = SEARCH }
 

@@ -1877,24 +1877,31 @@ static bool flush_again(struct iommu_attach_flush *flush, struct iommu_attach_li
 	return sending;
 }
 
-/* How often a flush has sent to an IOMMU again, since a device was set aside behind it. */
+/*
+ * How often a flush has sent to an IOMMU again, since a device was set aside behind it. In one
+ * byte, as each IOMMU of a flush has one on the stack: the low bits will do to see a change.
+ */
 struct flush_tries {
-	u8 nr;
-	u8 nr_aside;
+	u8 nr : 5;
+	u8 nr_aside : 3;
 };
+static_assert(FLUSH_RETRIES < 32);
+
+static u8 tries_aside(const struct iommu_attach_sent *sent)
+{
+	return atomic_read(&__iommu_attach_fence_of(sent->entered)->nr_aside) & 7;
+}
 
 static void tries_begin(struct flush_tries *tries, const struct iommu_attach_sent *sent)
 {
 	tries->nr = 0;
-	tries->nr_aside = atomic_read(&__iommu_attach_fence_of(sent->entered)->nr_aside);
+	tries->nr_aside = tries_aside(sent);
 }
 
 /* Is @error a reason to send @what again, and is a try left? */
 static bool tries_left(struct iommu_attach_flush *flush, struct flush_tries *tries,
 		       const struct iommu_attach_sent *sent, int error, u32 what)
 {
-	const u8 nr_aside = atomic_read(&__iommu_attach_fence_of(sent->entered)->nr_aside);
-
 	/* Nothing was sent, so nothing is sent again. */
 	if (error == -EBUSY)
 		return true;
@@ -1902,7 +1909,7 @@ static bool tries_left(struct iommu_attach_flush *flush, struct flush_tries *tri
 	if (error != -EAGAIN && (error != -ETIMEDOUT || what & IOMMU_ATTACH_SEND_ATC))
 		return false;
 	/* A device that is reset and set aside again and again is no reason to go on. */
-	if (tries->nr_aside != nr_aside && flush->renewed < U8_MAX) {
+	if (tries->nr_aside != tries_aside(sent) && flush->renewed < U8_MAX) {
 		flush->renewed++;
 		tries_begin(tries, sent);
 	}
@@ -2107,6 +2114,33 @@ static void flush_move(struct iommu_attach_flush *flush, struct iommu_attach_sen
 	*flush_list(flush, to) = *flush_list(flush, from);
 }
 
+/*
+ * Sends to an IOMMU again if that is of use. Return: -EINPROGRESS if it has, else the result of
+ * the flush there. Out of line, as is what comes next: a flush waits where its stack is deepest.
+ */
+static noinline int flush_resend(struct iommu_attach_flush *flush,
+				 struct iommu_attach_sent *sent, u32 i, struct flush_tries *tries,
+				 int error)
+{
+	if (!tries_left(flush, tries, &sent[i], error, flush->what))
+		return error;
+	return flush_again(flush, *flush_list(flush, i), &sent[i], flush->what) ?
+	       -EINPROGRESS : 0;
+}
+
+/* Leaves the fence of an IOMMU, and lets the last one that is waited for change places with it. */
+static noinline void flush_finish(struct iommu_attach_flush *flush,
+				  struct iommu_attach_sent *sent, u32 i, u32 last)
+{
+	struct iommu_device *iommu_device = flush_iommu(&sent[i]);
+	struct iommu_attach_list *alist = *flush_list(flush, i);
+
+	flush_leave(&sent[i]);
+	flush_move(flush, sent, i, last);
+	sent[last].iommu_device = iommu_device;
+	*flush_list(flush, last) = alist;
+}
+
 /* Begins, or looks once. Return: false if it has ended, and the fence has been left. */
 static bool recover_step(struct iommu_attach_flush *flush, struct iommu_attach_list *alist,
 			 struct iommu_attach_sent *sent, struct flush_recovery *recovery, int *ret)
@@ -2167,46 +2201,31 @@ int __iommu_attach_flush_slow(struct iommu_attach_flush *flush,
 {
 	u32 waiting = nr, i;	/* those with a silent device are behind them */
 	struct flush_tries tries[FLUSH_WINDOW];
-	bool known = true;
 	int ret = 0;
 
 	for (i = 0; i < nr; i++)
 		tries_begin(&tries[i], &sent[i]);
-	while (waiting) {
-		for (i = 0; i < waiting;) {
-			struct iommu_device *iommu_device = flush_iommu(&sent[i]);
-			struct iommu_attach_list *alist = *flush_list(flush, i);
-
-			if (!known)
-				error = flush->ops->wait(iommu_device, sent[i].cookie,
-							 flush->arg);
-			known = false;
-			if (error == -EINPROGRESS) {
-				i++;
-				continue;
-			}
-			if (tries_left(flush, &tries[i], &sent[i], error, flush->what)) {
-				if (flush_again(flush, alist, &sent[i], flush->what)) {
-					i++;
-					continue;
-				}
-				error = 0;
-			}
-
-			flush_leave(&sent[i]);
-			flush_move(flush, sent, i, --waiting);
+	for (i = 0;;) {
+		if (error && error != -EINPROGRESS)
+			error = flush_resend(flush, sent, i, &tries[i], error);
+		if (error == -EINPROGRESS) {
+			i++;
+		} else {
+			flush_finish(flush, sent, i, --waiting);
 			tries[i] = tries[waiting];
-			if (error == -ETIMEDOUT && flush->what & IOMMU_ATTACH_SEND_ATC) {
-				sent[waiting].iommu_device = iommu_device;
-				*flush_list(flush, waiting) = alist;
-				continue;
+			if (error != -ETIMEDOUT || !(flush->what & IOMMU_ATTACH_SEND_ATC)) {
+				ret = ret ?: error;
+				flush_move(flush, sent, waiting, --nr);
 			}
-			ret = ret ?: error;
-			flush_move(flush, sent, waiting, --nr);
 		}
-		cpu_relax();
+		if (!waiting)
+			break;
+		if (i == waiting) {
+			i = 0;
+			cpu_relax();
+		}
+		error = flush->ops->wait(flush_iommu(&sent[i]), sent[i].cookie, flush->arg);
 	}
-
 	return nr ? flush_recover(flush, sent, nr, ret) : ret;
 }
 EXPORT_SYMBOL_GPL(__iommu_attach_flush_slow);
