@@ -256,6 +256,38 @@ static void gathered_unmaps_are_one_flush(void **state)
 	stop_alone(&one);
 }
 
+/* Page 0, whose range begins as that of an empty gather does; far apart; nothing but "all". */
+static void pitfall_27_gathers_with_anything_in_them(void **state)
+{
+	const uint64_t far = IOVA + (UINT64_C(1) << 30);
+	struct gather gather = { 0 };
+	struct alone one;
+
+	start_alone(&one, state, true);
+	map(one.domain, 0, PA, PAGE);
+	assert_int_equal(dma(one.device, NONE, 0), PA);
+	assert_int_equal(domain_unmap(one.domain, 0, PAGE, &gather), 0);
+	assert_int_equal(domain_sync(one.domain, &gather), 0);
+	assert_int_equal(dma(one.device, NONE, 0), 0);
+
+	map(one.domain, IOVA, PA, PAGE);
+	map(one.domain, far, PA, PAGE);
+	assert_int_equal(dma(one.device, NONE, IOVA), PA);
+	assert_int_equal(dma(one.device, NONE, far), PA);
+	assert_int_equal(domain_unmap(one.domain, far, PAGE, &gather), 0);
+	assert_int_equal(domain_unmap(one.domain, IOVA, PAGE, &gather), 0);
+	assert_int_equal(domain_sync(one.domain, &gather), 0);
+	assert_int_equal(dma(one.device, NONE, IOVA), 0);
+	assert_int_equal(dma(one.device, NONE, far), 0);
+
+	machine_forget(&one.m);
+	assert_int_equal(domain_sync_all(one.domain, &gather), 0);
+	assert_int_equal(sent(&one.m, MODEL_IOTLB), 1);
+	assert_int_equal(sent(&one.m, MODEL_ATC), 1);
+	assert_nothing_stale(&one.m);
+	stop_alone(&one);
+}
+
 static void lazy_unmaps_are_flushed_by_one_whole_flush(void **state)
 {
 	struct gather gather = { 0 };
@@ -495,6 +527,26 @@ static void pitfall_01_parent_unmap_reaches_nests(void **state)
 {
 	check_parent_unmap(state, false);
 	check_parent_unmap(state, true);
+}
+
+/* No range command has room for the whole space: it takes as many commands as a page. */
+static void pitfall_28_whole_space_of_a_parent(void **state)
+{
+	struct gather gather = { 0 };
+	unsigned int i;
+	struct nest n;
+
+	start_nest(&n, state, true);
+	assert_int_equal(domain_unmap(n.parent, IPA, PAGE, &gather), 0);
+	machine_forget(&n.m);
+	assert_int_equal(domain_sync_all(n.parent, &gather), 0);
+	for (i = 0; i < 4; i++)
+		assert_int_equal(dma(n.device[i], NONE, IOVA), 0);
+	assert_int_equal(dma(n.plain, NONE, IPA), 0);
+	assert_nothing_stale(&n.m);
+	assert_int_equal(sent(&n.m, MODEL_IOTLB), groups(n.parent));
+	assert_int_equal(sent(&n.m, MODEL_ATC), 5);
+	end_nest(&n);
 }
 
 static void pitfall_01_oracle_fires_if_nests_are_missed(void **state)
@@ -2196,6 +2248,7 @@ static const struct vendor_test cases[] = {
 	VENDOR_TEST(unmap_reaches_every_iommu_and_device),
 	VENDOR_TEST(unmap_of_whole_tables_reaches_walk_caches),
 	VENDOR_TEST(gathered_unmaps_are_one_flush),
+	VENDOR_TEST(pitfall_27_gathers_with_anything_in_them),
 	VENDOR_TEST(lazy_unmaps_are_flushed_by_one_whole_flush),
 	VENDOR_TEST(commands_are_groups_and_targets),
 	VENDOR_TEST(oracle_fires_without_iotlb_command),
@@ -2204,6 +2257,7 @@ static const struct vendor_test cases[] = {
 	VENDOR_TEST(flush_waits_for_slow_hardware),
 	VENDOR_TEST(completion_waits_are_told_apart_after_2_31),
 	VENDOR_TEST(pitfall_01_parent_unmap_reaches_nests),
+	VENDOR_TEST(pitfall_28_whole_space_of_a_parent),
 	VENDOR_TEST(pitfall_01_oracle_fires_if_nests_are_missed),
 	VENDOR_TEST(nest_unmap_leaves_its_siblings_alone),
 	VENDOR_TEST(pitfall_03_ats_enabled_between_iotlb_and_atc_part),
