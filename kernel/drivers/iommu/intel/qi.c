@@ -446,6 +446,15 @@ static u64 qi_queue_wait(struct intel_iommu *iommu, u64 flags)
 	       FIELD_PREP(QI_COOKIE_SLOT, slot);
 }
 
+/* Out of line and in one call, so that less has to be kept on the stack. */
+static noinline void qi_trace_batch(struct intel_iommu *iommu, const struct qi_batch *batch)
+{
+	unsigned int i;
+
+	for (i = 0; i < batch->index; i++)
+		trace_qi_submit(iommu, batch->qw[i][0], batch->qw[i][1], 0, 0);
+}
+
 /* Puts all of a batch into the queue. q_lock is held, and there is room. */
 static void qi_queue_batch(struct intel_iommu *iommu, struct qi_batch *batch)
 {
@@ -455,9 +464,10 @@ static void qi_queue_batch(struct intel_iommu *iommu, struct qi_batch *batch)
 	unsigned int slot = qi->free_head, i;
 	void *slots = qi->desc;
 
+	if (trace_qi_submit_enabled())
+		qi_trace_batch(iommu, batch);
 	for (i = 0; i < batch->index; i++) {
 		qi_write(slots + (slot << shift), wide, batch->qw[i][0], batch->qw[i][1]);
-		trace_qi_submit(iommu, batch->qw[i][0], batch->qw[i][1], 0, 0);
 		slot = qi_next(slot);
 	}
 	qi->free_head = slot;
