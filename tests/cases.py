@@ -472,6 +472,7 @@ def formats():
             ('perf script without the CPU', re.sub(r'\[000\]', '', variants['perf script with call chains']), 'perf script -F'),
             ('perf trace', '     0.001 ( 0.000 ms): dd/12 iommu:map(iova: 1, paddr: 2, size: 3)\n', 'perf script -F'),
             ('function_graph', f' 0)               |  /* {MAP} */\n', 'nop tracer'),
+            ('verbose latency format', f'              dd       9   0 1 00000000 [000001a4] 1.234ms (+0.001ms): {MAP}\n', 'noverbose'),
             ('UTF-16', body.encode('utf-16'), 'iconv'),
             ('UTF-16, the other way', body.encode('utf-16-be'), 'iconv'),
             ('no-break spaces', body.replace(' ', '\xa0'), 'no-break spaces'),

@@ -17,7 +17,7 @@ static const char style[] =
 	".tile{border:1px solid var(--line);border-radius:.4rem;padding:.5rem .7rem}.tile b{display:block;font-size:1.3rem}\n"
 	".charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,28rem),1fr));gap:1rem}\n"
 	"svg{width:100%;max-width:44rem;height:auto;display:block}svg text{fill:var(--dim);font:12px system-ui,sans-serif}\n"
-	"@media(max-width:32rem){svg text{font-size:15px}}\n"
+	"@media(max-width:32rem){svg text{font-size:15px}body{padding:.6rem}th,td{padding:.2rem .3rem !important;font-size:.75rem}}\n"
 	".scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}\n"
 	"th,td{padding:.2rem .6rem;text-align:right;white-space:nowrap;border-bottom:1px solid var(--line)}th:first-child,td:first-child{text-align:left}th{color:var(--dim);font-weight:600}\n";
 
@@ -270,6 +270,11 @@ void cost_html(FILE *out, const char *path, const struct profile *p, unsigned in
 	fputs(": ", out);
 	text(out, title);
 	fputs("</p>\n", out);
+	if (p->note[0]) {
+		fputs("<p class=dim>", out);
+		text(out, p->note);
+		fputs("</p>\n", out);
+	}
 	if (!profile_has_times(p))
 		fputs("<p class=dim>The log has no begins and ends of flushes and waits: alist record has.</p>\n", out);
 	if (p->clock != TRACE_SECONDS)

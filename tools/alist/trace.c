@@ -883,6 +883,8 @@ static const char *hint_of(const struct trace_text *line)
 {
 	if (contains(line, "/* ") || contains(line, "() {"))
 		return " (function_graph? Record with the nop tracer: echo nop > current_tracer)";
+	if (contains(line, "ms (+"))
+		return " (latency format with its option verbose? echo noverbose > trace_options)";
 	if (contains(line, "iommu:"))
 		return " (perf without one of its fields? perf script -F comm,pid,tid,cpu,time,event,trace)";
 	if (contains(line, "\xc2\xa0"))
