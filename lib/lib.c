@@ -236,8 +236,6 @@ static void check_kept(const struct iommu_attach_elm *elm)
 	WARN_ONCE(elm->slots && (atomic64_read(&elm->slots->slot[elm->slot]) &
 				 ~IOMMU_ATTACH_STATE) != elm->atc,
 		  "the value of the ATC target was changed while attached");
-	WARN_ONCE(elm->slots && elm->joined != elm->endpoint,
-		  "the endpoint was changed while attached");
 }
 
 void iommu_attach_elm_set_device(struct iommu_attach_elm *elm, struct device *dev)
