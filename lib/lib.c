@@ -812,13 +812,13 @@ int iommu_attach_defer(struct iommu_attach_elm *elm,
 		return -EINVAL;
 	if (WARN_ONCE(elm->alist, "the attachment is on a list"))
 		return -EBUSY;
-	/* Of two threads, too, one is refused. */
-	object = __atomic_exchange_n(&elm->rcu.object, (void *)release, __ATOMIC_ACQ_REL);
-	if (WARN_ONCE(object && object != &deleted,
-		      "the attachment is deferred already, or its opaque part is not zero")) {
-		elm->rcu.object = object;
+	/* Of two threads, too, one is refused, which has written nothing. */
+	object = READ_ONCE(elm->rcu.object);
+	if (WARN_ONCE((object && object != &deleted) ||
+		      !__atomic_compare_exchange_n(&elm->rcu.object, &object, (void *)release,
+						   false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED),
+		      "the attachment is deferred already, or its opaque part is not zero"))
 		return -EBUSY;
-	}
 	defer(&elm->rcu, release, call_release);
 	return 0;
 }

@@ -220,6 +220,46 @@ static void memory(void)
 	EXPECT_SILENCE();
 }
 
+static struct iommu_attach_elm deferred;
+static int told, may_release;
+
+/* As long as it runs, the thread that is refused is within its call. */
+static void release_meanwhile(const char *text, void *arg)
+{
+	count_message(text, arg);
+	__atomic_store_n(&told, 1, __ATOMIC_RELEASE);
+	while (!__atomic_load_n(&may_release, __ATOMIC_ACQUIRE))
+		usleep(100);
+}
+
+static void *defer_again(void *arg)
+{
+	EXPECT(iommu_attach_defer(&deferred, never) == -EBUSY);
+	return arg;
+}
+
+/* The one that is refused leaves the other one's function alone, at any time. */
+static void defer_twice_at_once(void)
+{
+	struct iommu_attach_walk walk;
+	pthread_t thread;
+
+	released = 0;
+	iommu_attach_walk_begin(&walk, &list);
+	EXPECT(!iommu_attach_defer(&deferred, count_release));
+	iommu_attach_set_message(release_meanwhile, NULL);
+	EXPECT(!pthread_create(&thread, NULL, defer_again, NULL));
+	while (!__atomic_load_n(&told, __ATOMIC_ACQUIRE))
+		usleep(100);
+	iommu_attach_walk_end(&walk);
+	iommu_attach_barrier();
+	EXPECT(released == 1);
+	__atomic_store_n(&may_release, 1, __ATOMIC_RELEASE);
+	EXPECT(!pthread_join(thread, NULL));
+	iommu_attach_set_message(count_message, NULL);
+	EXPECT_MESSAGE("iommu_attach_defer", "already");
+}
+
 static void targets(void)
 {
 	struct iommu_attach_elm first = { .iommu_device = &iommu, .fence = &iommu.fence,
@@ -448,6 +488,7 @@ int main(int argc, char **argv)
 	lists_and_operations();
 	attachments();
 	memory();
+	defer_twice_at_once();
 	targets();
 	nests();
 	places();
