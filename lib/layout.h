@@ -58,4 +58,7 @@ SHARED(iommu_attach_flush_ops, silent, 4 * PTR);
 SHARED(iommu_attach_flush_ops, aside, 5 * PTR);
 SHARED(iommu_attach_flush_ops, wait_before_nest, 6 * PTR);
 SHARED(iommu_attach_flush_ops, wait_before_atc, 6 * PTR + 1);
+#ifndef IOMMU_ALIST_CORE
+SHARED(iommu_attach_flush_ops, reserved, 7 * PTR);
+#endif
 STORAGE(iommu_attach_flush_ops, 8 * PTR);

@@ -585,9 +585,17 @@ bool iommu_attach_is_aside(struct iommu_attach_endpoint *endpoint)
 
 /* The flush, and walks */
 
+/* Behind what the core has in them, see layout.h. */
+static void *reserved(const struct iommu_attach_flush_ops *ops)
+{
+	_Static_assert(sizeof(*ops) <= 7 * sizeof(void *), "");
+	return ((void *const *)ops)[7];
+}
+
 #define BAD_OPS(ops)							\
-	WARN_ONCE(!(ops) || !(ops)->iotlb || !(ops)->submit || !(ops)->wait, \
-		  "the operations, or iotlb, submit or wait of them, are NULL")
+	(WARN_ONCE(!(ops) || !(ops)->iotlb || !(ops)->submit || !(ops)->wait, \
+		   "the operations, or iotlb, submit or wait of them, are NULL") || \
+	 WARN_ONCE(reserved(ops), "what is reserved in the operations is not NULL"))
 
 int iommu_attach_flush(struct iommu_attach_list *alist,
 		       const struct iommu_attach_flush_ops *ops, void *arg)

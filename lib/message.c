@@ -35,6 +35,9 @@ void iommu_attach_set_message(void (*message)(const char *text, void *arg), void
 
 void iommu_attach_set_debug(unsigned int flags)
 {
+	if (WARN_ONCE(flags & ~(IOMMU_ATTACH_DEBUG_CHECK | IOMMU_ATTACH_DEBUG_FATAL),
+		      "a flag is not known"))
+		return;
 	WRITE_ONCE(shim_checks, flags & IOMMU_ATTACH_DEBUG_CHECK);
 	WRITE_ONCE(fatal, flags & IOMMU_ATTACH_DEBUG_FATAL);
 }

@@ -88,6 +88,13 @@ static void lists_and_operations(void)
 	EXPECT(iommu_attach_flush_lists(lists, 1, &wrong, NULL) == -EINVAL);
 	EXPECT_MESSAGE("iommu_attach_flush_lists", "are NULL");
 
+	wrong = ops;
+	wrong.reserved = &wrong;
+	EXPECT(iommu_attach_flush(&list, &wrong, NULL) == -EINVAL);
+	EXPECT_MESSAGE("iommu_attach_flush", "reserved");
+	iommu_attach_set_debug(IOMMU_ATTACH_DEBUG_FATAL | 0xf0);
+	EXPECT_MESSAGE("iommu_attach_set_debug", "not known");
+
 	iommu_attach_destroy(&list);
 	EXPECT_MESSAGE("iommu_attach_destroy", "not empty");
 }
