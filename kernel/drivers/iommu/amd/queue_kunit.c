@@ -357,7 +357,7 @@ static void queue_stopped(struct kunit *test)
 	fake_run(test, fake);
 	KUNIT_EXPECT_EQ(test, amd_iommu_wait(&fake->iommu, seq), 0);
 	KUNIT_ASSERT_EQ(test, amd_iommu_submit(&fake->iommu, &cmd, 1, &later), 0);
-	i = fake_tail(fake) - 2;
+	i = (fake_tail(fake) - 2) % CMD_BUFFER_ENTRIES;
 	amd_iommu_restart_commands(&fake->iommu, fake_stop(fake, i, i));
 	KUNIT_ASSERT_TRUE(test, fake_restarted(fake));
 	fake_run(test, fake);
