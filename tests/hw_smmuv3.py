@@ -37,6 +37,8 @@ SID = vtd.SLOT << 3
 CFGI_ALL, TLBI_ALL, TLBI_VMALL = (0x04, 31), (0x30, 0), (0x28 | 7 << 32, 0)
 ATC = (0x40 | SID << 32, 52)
 IOVA = 0x7000000000
+AGENT, AGENT_RUNS, AGENT_IOVA, AGENT_PASID, AGENT_PAGES = 0x40, 0x48, 0x50, 0x58, 0x60
+TOGGLES = 8000
 
 
 class Guest(vtd.Guest):
@@ -237,6 +239,30 @@ def silence(guest):
     check("a device that answers again", guest.done(guest.submit(ATC)))
 
 
+def toggles(guest):
+    """ATS goes on and off while a command is under way: the device answers either way."""
+    before = guest.load(guest.control(vtd.TIMEOUTS))
+    answered = control = 0
+    # A command waits for the accesses of an agent: time for ATS to change meanwhile.
+    for offset, value in ((AGENT_IOVA, IOVA), (AGENT_PASID, vtd.NONE), (AGENT_PAGES, 1),
+                          (AGENT, 1)):
+        guest.store(guest.bar(offset), value)
+    check("an agent begins", guest.wait(guest.bar(AGENT_RUNS), 1))
+    for _ in range(TOGGLES):
+        end_at = time.monotonic() + vtd.PATIENT
+        status = guest.submit(ATC)
+        while guest.load(status, 4) and time.monotonic() < end_at and \
+                guest.load(guest.control(vtd.TIMEOUTS)) == before:
+            control ^= 1 << 31
+            guest.store(guest.config(0x104), control, 4)
+        if guest.load(status, 4):
+            break
+        answered += 1
+    check("a device answers while its ATS goes on and off", answered == TOGGLES, answered)
+    guest.store(guest.bar(AGENT), 0)
+    check("the agent ends", guest.wait(guest.bar(AGENT_RUNS), 0))
+
+
 def main():
     """All of it, with one machine."""
     program, alist = sys.argv[1:]
@@ -252,13 +278,13 @@ def main():
         process = start(program, directory)
         check("it says when it is ready", process.stdout.readline() == b"ready\n")
         guest = Guest(directory + "/ram")
-        for part in (registers, translation, errors, silence):
+        for part in (registers, translation, errors, silence, toggles):
             part(guest)
         vtd.stop(process)
         with open(directory + "/report", encoding="utf-8") as file:
             unit = json.load(file)["units"][0]
         check("the report counts", unit["timeouts"] == 2 and unit["errors"] == 3 and
-              unit["commands"]["dev_tlb"] == 5 and unit["longest_ms"] < 60000, unit)
+              unit["commands"]["dev_tlb"] == 5 + TOGGLES and unit["longest_ms"] < 60000, unit)
         vtd.replay(alist, directory)
     end()
 

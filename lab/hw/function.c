@@ -185,10 +185,9 @@ static void poll_config(struct function *function)
 	pthread_mutex_unlock(&function->lock);
 }
 
-bool function_count_atc(struct function *function)
+bool function_hold(struct function *function)
 {
 	uint64_t offset = 0;
-	bool off;
 
 	pthread_mutex_lock(&function->lock);
 	update(function);
@@ -196,12 +195,15 @@ bool function_count_atc(struct function *function)
 		offset = HW_ATC_DEAD(function->slot);
 	else if (!function->ats)
 		offset = HW_ATC_OFF(function->slot);
-	off = offset == HW_ATC_OFF(function->slot);
-	pthread_mutex_unlock(&function->lock);
 	control_add(function->unit, HW_ATC_COUNT(function->slot), 1);
 	if (offset)
 		control_add(function->unit, offset, 1);
-	return off;
+	return offset == HW_ATC_OFF(function->slot);
+}
+
+void function_release(struct function *function)
+{
+	pthread_mutex_unlock(&function->lock);
 }
 
 void function_response(struct function *function, unsigned int code)

@@ -206,8 +206,12 @@ extern const struct vendor amd;
 /* function.c */
 void function_reset(struct function *function);
 void control_reset(struct unit *unit);
-/* Counts an ATC command for it, by the state that it is in. Return: it is there, with ATS off. */
-bool function_count_atc(struct function *function);
+/*
+ * Counts an ATC command for it, by the state that it is in, and keeps it in that state until
+ * function_release(). Return: it is there, with ATS off.
+ */
+bool function_hold(struct function *function);
+void function_release(struct function *function);
 void function_response(struct function *function, unsigned int code);
 /* Polls all of a machine. */
 void *functions_thread(void *machine);

@@ -128,7 +128,7 @@ static bool still_held(struct unit *unit)
 static bool consume(struct unit *unit)
 {
 	struct command command = { .type = 0 };
-	bool malformed;
+	bool malformed, answered;
 
 	if (!unit->vendor->fetch(unit, &command))
 		return false;
@@ -157,11 +157,16 @@ static bool consume(struct unit *unit)
 		complete(unit, &command);
 		return true;
 	}
-	if (command.atc && function_count_atc(command.atc) && unit->vendor->off_answers) {
+	/* ATS stays as it was found until the model has the command. */
+	answered = command.atc && function_hold(command.atc) && unit->vendor->off_answers;
+	if (!answered)
+		execute(unit, &command);
+	if (command.atc)
+		function_release(command.atc);
+	if (answered) {
 		complete(unit, &command);
 		return true;
 	}
-	execute(unit, &command);
 	if (update_model(unit, &malformed) && malformed)
 		unit->held = false;
 	else if (!still_held(unit))
