@@ -46,7 +46,7 @@
  * leaves: if both sums are equal, no flush is inside. There are two pairs of counters,
  * and new flushes use the current one. A round waits until the other pair is idle, makes
  * it current, and waits until the previous one is idle. Then every flush that entered
- * before the round has left, and flushes that enter meanwhile do not prolong it. SRCU
+ * before the round has left, and flushes that enter later do not prolong it. SRCU
  * counts its readers in the same way. But with SRCU, a flush that leaves several fences
  * could not share one full barrier, and a caller could not poll: here, the waiters
  * themselves advance a round.
@@ -75,7 +75,7 @@
  * report sees what was published before the device could send a request.
  *
  * In the next two, either the fence sees that the flush has entered, or the flush sees
- * that the target is gone; and everything that the flush did happens before everything
+ * that the target was deleted; and everything that the flush did happens before everything
  * that follows the fence.
  *
  *   flush                                  detach, fence
@@ -88,15 +88,16 @@
  *   smp_mb() in pass, flush_leave          smp_mb() in fence_idle
  *   count the leave                        let the device go
  *
- * In the next one, a flush that has left a silent device out finds it blocked when it ends, or
- * back, or gone. What the device has cached is refused, or gone too, before the flush returns.
- * A device that is back fetches nothing stale: the fence after resume waits for the flush.
+ * In the next one, a flush that left out a silent device finds, when it ends, that the device
+ * is blocked, resumed or deleted. So before the flush returns, the IOMMU refuses what the
+ * device has cached, or the cache is empty. A resumed device fetches nothing stale: the fence
+ * after resume waits for the flush.
  *
  *   flush                                  block, resume, delete
  *   -----                                  ---------------------
  *   atomic64_read_acquire() of the slot    have the IOMMU refuse what is cached
  *     in flush_next_target: not silent     atomic64_set_release() in endpoint_set
- *   return 0: the page is used anew
+ *   return 0: the page is reused
  *
  *   walk; flush without ATC                drain
  *   -----------------------                -----
@@ -1116,7 +1117,7 @@ void iommu_attach_init(struct iommu_attach_list *alist)
 EXPORT_SYMBOL_GPL(iommu_attach_init);
 
 /**
- * iommu_attach_destroy() - Say that a list is not used any more
+ * iommu_attach_destroy() - Destroy an empty list
  * @alist: The list.
  *
  * Everything must have been deleted, and no walk may be running, since walks read the
@@ -1214,7 +1215,7 @@ int iommu_attach_add_array(struct iommu_attach_list *alist,
 EXPORT_SYMBOL_GPL(iommu_attach_add_array);
 
 /**
- * iommu_attach_add_nest() - Put a nest on the list of its S1 domain and its parent
+ * iommu_attach_add_nest() - Put a nest on the lists of its S1 domain and its parent
  * @s1: The list of the S1 domain.
  * @s2: The list of its S2 parent.
  * @nest: Both attachments; their public fields are set, all else is zero.
@@ -1358,11 +1359,12 @@ static struct iommu_attach_nest *nest_of(struct iommu_attach_elm *elm)
  * been enabled in the device, which has to answer ATC commands from here on: if the IOTLB
  * part of a flush has not completed when this returns, its ATC part reaches the device.
  *
- * The attachment may be deleted meanwhile, but the caller keeps it, and its lists, until
- * this returns: it looks at them outside of RCU, so iommu_attach_del_free() is not for
- * another thread.
+ * The attachment may be deleted concurrently, but it and its lists must not be freed until
+ * this returns, since they are read outside of RCU: no other thread may use
+ * iommu_attach_del_free() on it.
  *
- * Context: Process context. Sleeps. Takes and releases the list's lock, of a nest both.
+ * Context: Process context. Sleeps. Takes and releases the list's lock; for a nest, both
+ * lists' locks.
  * Return: 0, also if it is in use already; -ENOENT if @elm is on no list, or not any more;
  * -ENOMEM, and nothing has changed; -EINVAL with a warning if its value is out of range.
  */
@@ -1395,10 +1397,10 @@ EXPORT_SYMBOL_GPL(iommu_attach_enable_atc);
  *
  * Call it when the IOMMU refuses the device's translated requests, and the device's ATC is
  * clean. Running flushes may still send to the device, which must answer: disable ATS in it
- * only after iommu_attach_fence(). Nobody else may delete the attachment meanwhile.
+ * only after iommu_attach_fence(). The attachment must not be deleted concurrently.
  *
- * Context: Process context. Takes and releases the list's lock, of a nest both. Neither
- * sleeps nor allocates.
+ * Context: Process context. Takes and releases the list's lock; for a nest, both lists'
+ * locks. Neither sleeps nor allocates.
  */
 void iommu_attach_disable_atc(struct iommu_attach_elm *elm)
 {
@@ -1547,7 +1549,7 @@ static void fence_advance(struct iommu_attach_fence *fence)
 	if (fence->state == FENCE_OTHER) {
 		if (!fence_idle(fence->pair[other]))
 			return;
-		/* The sums come before flushes can enter the pair anew. */
+		/* Sum up the pair before flushes can enter it again. */
 		smp_mb();
 		WRITE_ONCE(fence->cur, other);
 		fence->state = FENCE_LAST;
@@ -1591,8 +1593,8 @@ EXPORT_SYMBOL_GPL(iommu_attach_fence_begin);
  *
  * Context: Any context but NMI.
  * Return: true if all flushes of this IOMMU that may send to ATCs, and began before
- * iommu_attach_fence_begin(), have ended. Then no ATC command is in flight or will be sent for an attachment that was
- * deleted before iommu_attach_fence_begin().
+ * iommu_attach_fence_begin(), have ended. Then no ATC command is in flight or will be sent
+ * for an attachment that was deleted before iommu_attach_fence_begin().
  */
 bool iommu_attach_fence_poll(struct iommu_attach_fence *fence, unsigned long cookie)
 {
@@ -1908,7 +1910,7 @@ static bool tries_left(struct iommu_attach_flush *flush, struct flush_tries *tri
 	/* Without ATC commands, the unanswered command was that of another flush. */
 	if (error != -EAGAIN && (error != -ETIMEDOUT || what & IOMMU_ATTACH_SEND_ATC))
 		return false;
-	/* A device that is reset and set aside again and again is no reason to go on. */
+	/* Do not retry forever for a device that is reset and set aside repeatedly. */
 	if (tries->nr_aside != tries_aside(sent) && flush->renewed < U8_MAX) {
 		flush->renewed++;
 		tries_begin(tries, sent);
@@ -2254,8 +2256,9 @@ static bool flush_next_silent(struct flush_search *search, struct iommu_attach_l
 }
 
 /*
- * Some targets were silent, and so left out. Calls the driver for those that still are, and
- * looks again: the others are blocked, or back, or gone, and can use nothing stale, see Barriers.
+ * Some targets were left out as silent. Calls the driver for those that still are, and checks
+ * again. The others have been blocked, resumed or deleted, and cannot use anything stale, see
+ * Barriers.
  *
  * Return: 0, or -ETIMEDOUT if one is silent even then.
  */

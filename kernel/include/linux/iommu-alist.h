@@ -389,27 +389,7 @@ static inline void iommu_attach_elm_set_device(struct iommu_attach_elm *elm,
  *	another flush cannot come in between. Return: a cookie for @wait.
  * @wait: Check, for some microseconds at most, whether that completion wait has
  *	completed. Return 0 only after having read the completion that the hardware
- *	reported. Called again as long as it returns -EINPROGRESS. Return:
- *
- *	0
- *	  It has completed.
- *	-EINPROGRESS
- *	  It has not completed yet.
- *	-EBUSY
- *	  There was no room, and nothing has been submitted: the flush sends to this
- *	  IOMMU again, without a limit. Return it once there is room; if the queue has
- *	  stopped, return another error.
- *	-EAGAIN
- *	  It was aborted through no fault of its own, or the driver knows the device at
- *	  fault and has set it aside: the flush sends to this IOMMU again, a limited number
- *	  of times unless a device behind it has been set aside meanwhile.
- *	-ETIMEDOUT
- *	  An ATC command may not have been answered, and the hardware does not report which
- *	  device failed to answer: the flush sends to one target after the other, see
- *	  @silent. If it has sent no ATC command, the same as -EAGAIN.
- *	any other
- *	  This IOMMU has failed for good; the flush returns the error.
- *
+ *	reported. Return: 0, -EINPROGRESS or what ended it, see below.
  * @silent: An ATC target did not answer a command that was sent by itself; its IOMMU's
  *	fence is held, so the device still exists. The driver sets the device aside with
  *	iommu_attach_set_aside(), else the flush fails. Optional.
@@ -427,6 +407,21 @@ static inline void iommu_attach_elm_set_device(struct iommu_attach_elm *elm,
  * @submit run inside an RCU read-side section. Calls for one IOMMU are never
  * interleaved with @iotlb, @atc or @submit of another one, so one batch on the stack
  * is enough.
+ *
+ * What @wait returns:
+ *
+ * * 0: It has completed.
+ * * -EINPROGRESS: It has not completed yet. @wait is called again.
+ * * -EBUSY: There was no room, and nothing has been submitted: the flush sends to this
+ *   IOMMU again, without a limit. Return it once there is room; if the queue has
+ *   stopped, return another error.
+ * * -EAGAIN: It was aborted through no fault of its own, or the driver knows the device at
+ *   fault and has set it aside: the flush sends to this IOMMU again, a limited number of
+ *   times unless a device behind it has been set aside meanwhile.
+ * * -ETIMEDOUT: An ATC command may not have been answered, and the hardware does not report
+ *   which device failed to answer: the flush sends to one target after the other, see
+ *   @silent. If it has sent no ATC command, the same as -EAGAIN.
+ * * Any other: This IOMMU has failed for good; the flush returns the error.
  */
 struct iommu_attach_flush_ops {
 	void (*iotlb)(const struct iommu_attach_group *group, void *arg);
@@ -817,7 +812,7 @@ static inline void iommu_attach_lock(struct iommu_attach_list *alist)
 }
 
 /**
- * iommu_attach_unlock() - Let attaches and detaches go on
+ * iommu_attach_unlock() - Allow attaches and detaches again
  * @alist: The list.
  *
  * Context: Process context. Releases the list's lock.
@@ -1288,7 +1283,7 @@ __iommu_attach_flush(struct iommu_attach_flush *flush,
 			ret = ret ?: error;
 		}
 	}
-	/* Without ATC users, those that were left out are gone. */
+	/* Without ATC users, all that were left out have been deleted. */
 	if (atcs && unlikely(flush->silent)) {
 		if (nr_lists == 1)
 			flush->alist = alist;

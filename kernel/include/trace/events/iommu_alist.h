@@ -2,9 +2,9 @@
 /*
  * What happens to attach lists, and what their flushes send
  *
- * A list is told from others by its address, which is hashed where it is printed. The
- * names of IOMMUs and devices are read where an attachment keeps both. Users
- * are the attachments of the group, this one counted in or out.
+ * Lists are identified by their address, which is printed hashed. The names of IOMMUs and
+ * devices are read while an attachment keeps both alive. Users is the number of attachments
+ * of the group after the event.
  */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM iommu_alist
