@@ -9,10 +9,8 @@
 
 /* The shim's, and the library's own. */
 #define call_rcu			__iommu_alist_call_rcu
-#define complete			__iommu_alist_complete
 #define free_percpu			__iommu_alist_free_percpu
 #define get_state_synchronize_rcu	__iommu_alist_get_state_synchronize_rcu
-#define init_completion			__iommu_alist_init_completion
 #define iommu_attach_alloc		__iommu_alist_attach_alloc
 #define iommu_attach_check		__iommu_alist_check
 #define iommu_attach_debugfs_add	__iommu_alist_debugfs_add
@@ -20,9 +18,6 @@
 #define iommu_attach_debugfs_flush	__iommu_alist_debugfs_flush
 #define iommu_attach_fence_map		__iommu_attach_fence_map
 #define kfree				__iommu_alist_kfree
-#define kthread_run			__iommu_alist_kthread_run
-#define kthread_should_stop		__iommu_alist_kthread_should_stop
-#define kthread_stop			__iommu_alist_kthread_stop
 #define lib_count_drain			__iommu_alist_count_drain
 #define lib_count_fence			__iommu_alist_count_fence
 #define lib_current_call		__iommu_alist_current_call
@@ -81,7 +76,6 @@
 #define shim_warn_tell			__iommu_alist_warn_tell
 #define shim_warnings			__iommu_alist_warnings
 #define synchronize_rcu			__iommu_alist_synchronize_rcu
-#define wait_for_completion		__iommu_alist_wait_for_completion
 
 /* The core's functions; lib.c has those of the library by these names. */
 #define iommu_attach_add		__iommu_alist_add

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The part of the kernel's API that is not inline: memory, warnings, locks and threads.
+ * The part of the kernel's API that is not inline: memory, warnings and locks.
  * See shim.h for what is different from the kernel, and why.
  */
 #include <malloc.h>
@@ -10,8 +10,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <linux/completion.h>
-#include <linux/kthread.h>
 #include <linux/percpu.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
@@ -224,83 +222,4 @@ void kfree(const void *object)
 	__atomic_sub_fetch(&live, 1, __ATOMIC_RELAXED);
 	__atomic_sub_fetch(&live_bytes, malloc_usable_size((void *)object), __ATOMIC_RELAXED);
 	free((void *)object);
-}
-
-/* Threads */
-
-struct task_struct {
-	pthread_t thread;
-	int (*fn)(void *data);
-	void *data;
-	int ret;
-	bool stop;
-};
-
-static __thread struct task_struct *current_task;
-
-static void *run_task(void *arg)
-{
-	current_task = arg;
-	current_task->ret = current_task->fn(current_task->data);
-	return NULL;
-}
-
-struct task_struct *kthread_run(int (*fn)(void *data), void *data,
-				const char *name)
-{
-	struct task_struct *task = calloc(1, sizeof(*task));
-	int error;
-
-	(void)name;
-	if (!task)
-		return ERR_PTR(-ENOMEM);
-	task->fn = fn;
-	task->data = data;
-	error = pthread_create(&task->thread, NULL, run_task, task);
-	if (error) {
-		free(task);
-		return ERR_PTR(-error);
-	}
-	return task;
-}
-
-int kthread_stop(struct task_struct *task)
-{
-	int ret;
-
-	WRITE_ONCE(task->stop, true);
-	pthread_join(task->thread, NULL);
-	ret = task->ret;
-	free(task);
-	return ret;
-}
-
-bool kthread_should_stop(void)
-{
-	return READ_ONCE(current_task->stop);
-}
-
-void init_completion(struct completion *completion)
-{
-	pthread_mutex_init(&completion->mutex, NULL);
-	pthread_cond_init(&completion->cond, NULL);
-	completion->done = 0;
-}
-
-void complete(struct completion *completion)
-{
-	pthread_mutex_lock(&completion->mutex);
-	completion->done++;
-	pthread_cond_signal(&completion->cond);
-	pthread_mutex_unlock(&completion->mutex);
-}
-
-void wait_for_completion(struct completion *completion)
-{
-	shim_might_sleep("completion");
-	pthread_mutex_lock(&completion->mutex);
-	while (!completion->done)
-		pthread_cond_wait(&completion->cond, &completion->mutex);
-	completion->done--;
-	pthread_mutex_unlock(&completion->mutex);
 }
