@@ -6,8 +6,8 @@
  * requests without PASID have IOMMU_NO_PASID. Lookups of attachments and of cache tags use
  * the list. Section numbers are those of the architecture specification, revision 5.10.
  *
- * Tags. A domain has a DID on each IOMMU, taken with its first attachment there and given
- * back with its last. Entries of first-stage tables also carry the PASID (6.2.4), and so do
+ * Tags. A domain has one DID per IOMMU, allocated with its first attachment there and freed
+ * with its last. Entries of first-stage tables also carry the PASID (6.2.4), and so do
  * their tags:
  *
  *   attached          on the list of   kind   tag          descriptor
@@ -36,8 +36,8 @@
  * them, so that the device may be reset or removed after a detach.
  *
  * did_lock of the IOMMU is held from the choice of a DID until the attachment is on the
- * list, and from its deletion until the DID is given back. The list's lock is taken inside
- * it, and iommu->lock inside that.
+ * list, and from its deletion until the DID is freed. The list's lock is taken inside it,
+ * and iommu->lock inside that.
  */
 #define pr_fmt(fmt)	"DMAR: " fmt
 
@@ -547,10 +547,9 @@ static bool block_device(struct device_domain_info *info)
  * @iommu: The IOMMU that it is behind.
  * @sid: Its requester ID.
  *
- * Sets the device aside: flushes do not ask it any more. The next one that would have asked it
- * makes the IOMMU refuse its translated requests, so that what it has cached is of no use to
- * it, and so does a detach. That lasts until the device is attached anew, see
- * intel_iommu_resume().
+ * Sets the device aside: flushes no longer send to it. The next flush that leaves it out, or a
+ * detach, makes the IOMMU refuse its translated requests, so that it cannot use what it has
+ * cached. It stays set aside until it is attached again, see intel_iommu_resume().
  *
  * Context: Any context but NMI. Does not wait for hardware.
  * Return: true if the device is set aside now; false if there is no such device.
@@ -1012,9 +1011,9 @@ static int flush_entries(struct dmar_domain *domain)
 }
 
 /*
- * The mm of an SVA domain goes, and its page tables with it. The attachments stay until they
- * are detached; a PASID is not given to another mm before that. So no entry is torn down
- * that belongs to somebody else by now.
+ * The mm of an SVA domain and its page tables are going away. Attachments stay until they are
+ * detached, and their PASIDs are not reused before that, so this does not tear down another
+ * mm's entries.
  */
 void domain_stop_pasids(struct dmar_domain *domain)
 {
@@ -1066,9 +1065,9 @@ static int write_dirty_tracking(const struct iommu_attach_elm *elm, bool enable)
 }
 
 /*
- * An entry has been written by the settings of @domain, its own or its parent's. They may have
- * changed meanwhile, without a look at the entry. A flush that fails is reported: the entry is
- * in use by now.
+ * An entry has been written with the settings of @domain, which is its domain or the parent.
+ * They may have changed before the entry was present: apply them again. A flush that fails is
+ * reported: the entry is in use by now.
  */
 void domain_settle_entry(struct dmar_domain *domain, struct device *dev, ioasid_t pasid)
 {

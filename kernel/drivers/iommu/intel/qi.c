@@ -21,17 +21,18 @@
  * a completed wait descriptor, without help from other waiters. Waiting takes no lock and
  * leaves interrupts as they are.
  *
- * Errors stop the queue for everybody. The first waiter or submitter that sees one handles it
- * (sections 6.5.2.10 and 11.4.9.9 of the architecture specification, revision 5.10):
+ * An error stops the queue for all submitters. The first waiter or submitter that sees it
+ * handles it (sections 6.5.2.10 and 11.4.9.9 of the architecture specification, revision
+ * 5.10):
  *
  *   A bad descriptor (IQE) is replaced by a wait descriptor that writes to a dummy word, and
  *   the queue goes on. The next wait descriptor identifies the submission: its waiter gets
- *   -EINVAL. A queue that stays where it is for QI_STUCK_NS is given up: all waiters get -EIO.
+ *   -EINVAL. If the queue does not advance for QI_STUCK_NS, all waiters get -EIO.
  *
  *   A device-TLB invalidation that times out (ITE) aborts the wait descriptors that have been
  *   fetched: their numbers are never written. Software completes them instead. Their waiters
- *   get -EAGAIN and submit again, or -ETIMEDOUT if nobody can tell which of several devices
- *   was silent. A device that is known to be silent is set aside first, see
+ *   get -EAGAIN and submit again, or -ETIMEDOUT if it is not known which of several devices
+ *   is silent. A device that is known to be silent is set aside first, see
  *   intel_iommu_silent().
  *
  * What has gone wrong with a submission is kept in q_inval.fault, by slot. A slot may have
@@ -51,13 +52,13 @@
 #include "perf.h"
 #include "trace.h"
 
-/* What a submission takes back beyond its own need, where it has to look for it. */
+/* Slots that a submission reclaims beyond its own need, once it has to look for room. */
 #define QI_SPARE	16
 
 /* A batch that finds no room for so long is dropped, in nanoseconds. */
 #define QI_FULL_NS	(100 * NSEC_PER_USEC)
 
-/* For so long a replaced descriptor may be rejected again, in nanoseconds. */
+/* How long a replaced descriptor may still be rejected, in nanoseconds. */
 #define QI_STUCK_NS	NSEC_PER_SEC
 
 /* Reads of a status word in one look, and nanoseconds from one read of FSTS to the next. */
@@ -65,8 +66,8 @@
 #define QI_FSTS_NS	(20 * NSEC_PER_USEC)
 
 /*
- * How often a device is asked if others abort that and are not known, and how often a
- * descriptor is submitted that the hardware rejects.
+ * How often a command to a device is repeated after aborts by unknown devices, and how often
+ * a rejected descriptor is submitted.
  */
 #define QI_RETRIES	8
 #define QI_BAD_TRIES	3
@@ -551,7 +552,7 @@ static noinline int qi_verdict(struct intel_iommu *iommu, u64 cookie, u16 *silen
 	u64 fault = READ_ONCE(qi->fault[slot]);
 	int error = 0;
 
-	/* If the slot has been used again, the fault is gone. */
+	/* If the slot has been reused, its fault has been overwritten. */
 	smp_rmb();
 	if (READ_ONCE(qi->desc_status[slot]) != seq) {
 		error = -EAGAIN;
@@ -703,13 +704,13 @@ static bool qi_try_again(struct intel_iommu *iommu, int error, u16 asked, u16 si
  * @count: How many there are, 0 or more. A wait descriptor is added.
  * @options: QI_OPT_WAIT_DRAIN to wait for page requests and responses, too.
  *
- * What other devices abort is submitted again, and those that are known are set aside; so is
- * what was rejected, QI_BAD_TRIES times in all, unless it is a drain. A device that cannot be
- * invalidated is set aside, for whatever reason: it is silent, or others abort QI_RETRIES
- * times what asks it, and nobody knows who.
+ * Submits again if other devices caused an abort, after setting aside those that are known, and
+ * if a descriptor was rejected, QI_BAD_TRIES times in all, unless it is a drain. Sets the device
+ * aside if its ATC cannot be invalidated: it is silent, unknown devices have caused QI_RETRIES
+ * aborts, or any other error remains.
  *
- * An IOMMU that does not invalidate its own caches is reported. Domain IDs are not given back
- * on it from then on.
+ * An IOMMU that does not invalidate its own caches is reported. From then on, no domain IDs are
+ * freed on it.
  *
  * Context: Any context.
  * Return: 0, also without a queue; -EINVAL if a descriptor was bad; -ETIMEDOUT if the device
