@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What is attached to a domain, and how what caches its translations is flushed
+ * The attachments of a domain, and the flush of what caches its translations
  *
  * A domain has one list, domain->alist, with a struct amd_iommu_attachment for each
  * (device, PASID); requests without PASID have IOMMU_NO_PASID. Section numbers are those
@@ -14,10 +14,10 @@
  *   v2 table, SVA   the domain       own    the device    yes     GN = 1
  *   v2 on v1        its parent       nest   the nest      no      GN = 0
  *
- * The ID of a device is that of its GCR3 table. Without PASIDs, all devices of a v2
- * domain have the domain's. A guest flushes its own tables: only the parent knows of a nest,
- * and does not know by which addresses the device has asked, so its ATC goes as a whole.
- * The identity domain never changes, and has no list.
+ * The ID of a device is that of its GCR3 table. Devices without PASIDs share the ID of their
+ * v2 domain. A guest flushes its own tables, so only the parent has a list entry for a nest.
+ * The parent does not know which addresses the device has requested, so the whole ATC is
+ * invalidated. The identity domain never changes and has no list.
  *
  * Order of steps:
  *
@@ -25,13 +25,13 @@
  *   detach:  clear the entry -> INVALIDATE_DEVTAB_ENTRY -> flush the tag on the IOMMU of
  *            the device -> delete -> fence -> ATS off
  *
- * So the tag is clean on an IOMMU when its last attachment there goes.
+ * So the tag is clean on an IOMMU when its last attachment there is deleted.
  *
- * Entries are written and changed under domain->lock, which is also the lock of the top of
- * the page table. A change goes over the list by a walk, since it may come in any context,
- * and takes an entry for one of the domain if it translates with the tag: an attachment
- * whose entry is not there yet gets one that is up to date, and one that leaves stays
- * blocked. The device is looked at in that case only, so it is there.
+ * Entries are written and changed under domain->lock, which also guards the top of the page
+ * table. A change may come in any context, so it walks the list without a lock. It changes an
+ * entry only if the entry translates with the attachment's tag: an attachment whose entry is
+ * not written yet gets the new settings when it is, and one that is leaving stays blocked.
+ * Only then does it access the device, which therefore exists.
  */
 #define pr_fmt(fmt)	"AMD-Vi: " fmt
 
@@ -266,8 +266,8 @@ static bool block_device(struct amd_iommu *iommu, struct iommu_dev_data *dev_dat
  * @iommu: The IOMMU that it is behind.
  * @devid: Its ID.
  *
- * Flushes do not ask it any more, and what it has cached is of no use to it, until it is
- * attached anew.
+ * Until it is attached again, flushes do not send to it, and the IOMMU refuses what it has
+ * cached.
  *
  * Context: Process context. Sleeps, and waits for the IOMMU.
  */

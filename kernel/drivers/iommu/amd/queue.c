@@ -8,9 +8,9 @@
  *
  * A COMPLETION_WAIT stores its number into iommu->cmd_sem when all commands before it have
  * completed (2.4.1). The number is taken under iommu->lock, in the section that queues the
- * commands, and only if the buffer takes them: numbers arrive in the order in which they were
- * taken, and a number that has arrived stands for all lower ones. need_sync says that the
- * last COMPLETION_WAIT in the buffer is not the last command.
+ * commands, and only if the buffer takes them: numbers arrive in order, so a number that has
+ * arrived implies all lower ones. need_sync says that the last COMPLETION_WAIT in the buffer
+ * is not the last command.
  *
  * Nothing waits with iommu->lock held: a caller that finds no room drops it and tries again.
  *
@@ -29,7 +29,7 @@
 
 /*
  * An IOMMU waits a second for a device that does not answer, as CONTROL_INV_TIMEOUT says, and
- * executes no other command meanwhile. Several of its devices may be silent.
+ * executes no other command in that time. Several of its devices may be silent.
  */
 #define QUEUE_TIMEOUT_US	(5 * USEC_PER_SEC)
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What is attached to a domain, and how its IOTLBs are flushed
+ * The attachments of a domain, and the flush of what caches its translations
  *
  * A domain has one list, domain->alist, with a struct riscv_iommu_attachment for each
  * device. Its tag is the domain's PSCID, the same on all IOMMUs: one group, and so one
@@ -12,8 +12,8 @@
  *   detach   riscv_iommu_iodir_update() clears TC.V and invalidates what is cached under
  *            the old PSCID, then riscv_iommu_unlink()
  *
- * So a PSCID is clean on an IOMMU when its last attachment there goes, and needs no flush
- * of its own before it is used again.
+ * So a PSCID is clean on an IOMMU when its last attachment there is deleted, and needs no
+ * flush of its own before it is reused.
  *
  * A flush queues to all IOMMUs before it waits for the first one. IOFENCE.C has completed
  * when the head of the command queue has passed it (IOMMU specification 1.0, 3.1.2): its
