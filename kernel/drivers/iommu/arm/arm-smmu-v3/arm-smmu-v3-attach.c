@@ -3,9 +3,9 @@
  * The attachments of a domain, and the flush of what caches its translations
  *
  * A domain has one list, domain->alist. A master has an attachment, struct
- * arm_smmu_master_domain, for each SSID and the domain that it is attached to; one to a nested
- * domain is on the list of the parent, as the guest flushes stage 1 itself. Sections are those
- * of the SMMUv3 architecture specification, IHI 0070.
+ * arm_smmu_master_domain, for each SSID and the domain that it is attached to; an attachment to
+ * a nested domain is on the parent's list, as the guest flushes stage 1 itself. Sections are
+ * those of the SMMUv3 architecture specification, IHI 0070.
  *
  *   attached         on the list of   kind   tag    commands for a range   for everything
  *   S1, SVA          the domain       own    ASID   NH_VA or EL2_VA        NH_ASID or EL2_ASID
@@ -15,12 +15,13 @@
  * The VMID of a nested domain is that of its vSMMU, for as long as there is one: the guest's own
  * invalidations have it, too.
  *
- * A change of the parent drops the S2 entries of the range and, behind a CMD_SYNC, all that was
- * made from them for stage 1: the parent does not know at which addresses that is.
+ * A change of the parent drops the S2 entries of the range and, after a CMD_SYNC, all stage 1
+ * entries of the VMID, since the parent does not know which of them depend on the range.
  *
- * With ATS, an attachment is an element of the list for each stream of the master, else it is
- * one. ATC_INV waits for the CMD_SYNC of the TLBIs, or the device could ask again and be given
- * what is about to go: commands between two CMD_SYNCs are not ordered (4.7.3).
+ * With ATS, an attachment has one list element per stream of the master, otherwise one. ATC_INVs
+ * are sent after the CMD_SYNC of the TLBIs has completed. Otherwise the device could refill its
+ * ATC from entries that are about to be invalidated: commands between two CMD_SYNCs are not
+ * ordered (4.7.3).
  *
  *   attach   add to the list, for stage 2 with the VMID that the domain has on this SMMU, or a
  *            new one; then write the STE or CD, then ATS on
@@ -29,21 +30,21 @@
  *   ATS off  first in the device, then write the STE, so that a device that is in use sees no
  *            UR; then as for a detach, and fence behind arm_smmu_asid_lock
  *
- * So an ASID or VMID that is on no list is clean, and needs no flush before it is used again. The
- * domain gives a VMID back then.
- * As long as ATS is on, a command for what has just been detached does no harm, and detach
- * does not wait. When ATS goes off, the master stays on the list until it is off: the ATC is in
- * use as long, and what is unmapped has to leave it. A command that comes a moment too late
- * finds an empty ATC, as does the one that the detach sends itself. When the attach returns,
- * none comes any more.
+ * So an ASID or VMID that is on no list is clean, and needs no flush before it is reused. The
+ * domain frees a VMID at that point.
+ *
+ * While ATS stays enabled, a late command for a detached device is harmless, and detach does
+ * not wait. When ATS is disabled, the master stays on the list until it is off, since unmaps
+ * have to reach the ATC until then. A command that comes a moment later finds an empty ATC, as
+ * does the one that detach sends. No command comes after the attach has returned.
  *
  * A device that does not answer ATC_INV is set aside: flushes leave it out. EATS in its STEs is
- * cleared, so that what it has cached is of no use to it, until its ATS has been off.
+ * cleared, so that it cannot use what it has cached, until its ATS has been disabled.
  *
- * The SMMU leaves out a command that is illegal. A flush that had it sends again, and fails if
- * that does not help.
+ * An SMMU skips illegal commands. A flush with a skipped command sends again, and fails if that
+ * does not help.
  *
- * Behind which SMMUs a domain may be attached, arm_smmu_domain_check() says.
+ * arm_smmu_domain_check() decides behind which SMMUs a domain may be attached.
  *
  * arm_smmu_asid_lock is held from the first change of a list to the last one of an attach. The
  * list's lock is taken inside it. Flushes take neither.
@@ -64,7 +65,7 @@
 #define ATC_SSID	GENMASK_ULL(51, 32)
 
 /*
- * A cookie of flush_submit(): the number of the command behind the CMD_SYNC, its queue, and how
+ * A cookie of flush_submit(): the number of the command after the CMD_SYNC, its queue, and how
  * many commands there are from the first one up to it. Those of others may be among them, but
  * not from ATC_INVs.
  */
@@ -245,7 +246,7 @@ int arm_smmu_master_domain_add(struct arm_smmu_master_domain *master_domain, boo
 	}
 	master_domain->num_elms = nr;
 
-	/* Whoever turns it on later sees the attachment. */
+	/* A caller that enables it later sees the attachment. */
 	iommu_attach_lock(&smmu_domain->alist);
 	enforced = smmu_domain->enforce_cache_coherency;
 	iommu_attach_unlock(&smmu_domain->alist);
@@ -596,7 +597,7 @@ static void flush_order(struct arm_smmu_flush *flush, struct arm_smmu_device *sm
 		flush->cmds.num = 0;
 		return;
 	}
-	/* The queue goes on behind a CMD_SYNC when that has completed, nobody has to wait. */
+	/* The queue itself waits for this CMD_SYNC; the flush does not. */
 	cmd = arm_smmu_make_cmd_sync(CMDQ_SYNC_0_CS_NONE, 0);
 	flush_add(flush, smmu, &cmd);
 }
@@ -646,8 +647,8 @@ static u32 flush_send(struct arm_smmu_flush *flush, struct arm_smmu_device *smmu
 }
 
 /*
- * Each submission has its CMD_SYNC right behind it: one that fails is about these ATC_INVs, or
- * about nobody else's. The flush waits for the last one, and looks at those before it then.
+ * Each submission ends with its own CMD_SYNC, so one that fails concerns no ATC_INVs but these.
+ * The flush waits for the last one, and looks at those before it then.
  */
 static void flush_atc(const struct iommu_attach_group *group, u64 atc, void *arg)
 {
@@ -777,7 +778,7 @@ static int flush_wait(struct iommu_device *iommu_device, u64 cookie, void *arg)
 		late = ktime_after(ktime_get(), flush->deadline);
 	if (!late)
 		return -EINPROGRESS;
-	/* It may not have run meanwhile. */
+	/* It may have been preempted in between. */
 	if (arm_smmu_cmdq_done(cmdq, number, true))
 		return flush_result(flush, smmu, cmdq, cookie);
 	dev_err_ratelimited(smmu->dev,
@@ -811,8 +812,8 @@ static const struct iommu_attach_flush_ops arm_smmu_flush_list_ops = {
  * @granule: The size of what was unmapped, a page or block.
  * @leaf: No table has been taken out.
  *
- * What the caller has written is in the page table for all that is attached, also for what is
- * being attached meanwhile: iommu_attach_add() has the barrier that this needs.
+ * The caller's page-table writes are visible to all attachments, including concurrent ones:
+ * iommu_attach_add() has the barrier that this needs.
  *
  * Context: Any context. Spins for as long as the hardware takes, a second at most for each
  * CMD_SYNC. RCU waits with it only where a full queue has to make room.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The command queue: room in it, and the end of a CMD_SYNC
+ * The command queue: space, and the completion of CMD_SYNCs
  *
  * Commands are numbered. A number has 31 bits, as bit 31 of llq.prod says that the queue has an
  * owner; the lower ones are the index and the wrap bit, as the registers have them:
@@ -8,14 +8,14 @@
  *	 llq.cons            CONS                 PROD       llq.prod
  *	    |                 |                    |             |
  *	  --+-----------------+--------------------+-------------+--
- *	    | room that       | not executed       | written,    | free
- *	    | nobody needed   |                    | or about to |
+ *	    | executed, not   | not executed       | written,    | free
+ *	    | reclaimed yet   |                    | or about to |
  *	  --+-----------------+--------------------+-------------+--
  *
  * llq.cons moves when a submitter finds no room, and then up to where CONS is. There are never
  * more commands between llq.cons and llq.prod than the queue has slots. So, as long as llq.cons
- * has not changed, the number that CONS stands for is known, however often the queue has gone
- * round; if it has changed, the reader begins anew.
+ * has not changed, CONS identifies one number, however often the queue has wrapped; if it has
+ * changed, the reader starts over.
  *
  * A waiter compares numbers. It holds nothing and writes nothing: other waiters, and those that
  * need room, do not depend on it. It may be interrupted for any time, or be an interrupt, or
@@ -23,15 +23,15 @@
  *
  * If the SMMU can signal a CMD_SYNC by writing to memory, it writes the number of the next
  * command to the status word of the slot. As numbers only grow, it does not matter if the slot
- * has been used again, or if such a write comes late. Where it does not come at all, because
- * the CMD_SYNC was replaced after an error, CONS tells.
+ * has been used again, or if such a write comes late. If it does not come at all, because the
+ * CMD_SYNC was replaced after an error, CONS shows the completion.
  *
  * If a device does not answer an ATC_INV, the SMMU stops at the CMD_SYNC behind it (7.1 of the
  * architecture specification), and goes on when the error is acknowledged: the waiter sees the
  * CMD_SYNC complete. What it was about is remembered before that, for each slot.
  *
  * If a command is illegal, a CMD_SYNC takes its place, and the SMMU goes on (7.1). The numbers of
- * the latest ones are remembered: who has submitted them finds them when its CMD_SYNC completes.
+ * the latest ones are recorded; their submitters look for them when their CMD_SYNCs complete.
  *
  * Numbers compare as long as they are less than 2^30 apart. A status word may be older than
  * that; it is set to the number before when its slot is used.
@@ -115,7 +115,7 @@ static void cmdq_poll_init(struct cmdq_poll *poll, bool wfe)
 	poll->wfe = wfe;
 }
 
-/* Return: has it taken too long? The caller may not have run meanwhile, and looks once more. */
+/* Return: has it taken too long? The caller looks once more, as it may have been preempted. */
 static bool cmdq_poll(struct cmdq_poll *poll)
 {
 	if (poll->wfe) {
