@@ -843,11 +843,13 @@ static __always_inline int flush_wait(struct iommu_device *iommu_device, u64 coo
 	u16 silent;
 	int ret;
 
+	/* Nothing was sent to this IOMMU. */
+	if (!cookie)
+		return 0;
 	ret = qi_poll(iommu, cookie, &silent);
 	if (unlikely(ret))
 		ret = flush_error(flush, iommu, silent, ret);
-	/* 0: nothing was sent to this IOMMU. */
-	if (unlikely(flush->began) && cookie && ret != -EINPROGRESS)
+	if (unlikely(flush->began) && ret != -EINPROGRESS)
 		dmar_latency_update(iommu, DMAR_LATENCY_INV_IOTLB,
 				    ktime_get_ns() - flush->began);
 	return ret;
