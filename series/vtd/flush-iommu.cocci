@@ -22,6 +22,19 @@ identifier dmar_domain;
 	...
   }
 
+@iommu_enable_pci_ats@
+identifier info;
+@@
+  iommu_enable_pci_ats(struct device_domain_info *info)
+  {
+	...
+-	if (!info->ats_supported)
++	/* Without a queue, what its ATC has cannot be invalidated. */
++	if (!info->ats_supported || !info->iommu->qi)
+		return;
+	...
+  }
+
 @free_dmar_iommu@
 identifier iommu;
 @@
