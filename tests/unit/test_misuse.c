@@ -516,7 +516,7 @@ static void rule_11_arrays_that_are_none(void **state)
 	unsigned int i, field;
 
 	assert_non_null(elm);
-	for (field = 0; field < 6; field++) {
+	for (field = 0; field < 7; field++) {
 		for (i = 0; i < NR; i++) {
 			memset(&elm[i], 0, sizeof(elm[i]));
 			fill(&elm[i], 1);
@@ -538,9 +538,12 @@ static void rule_11_arrays_that_are_none(void **state)
 			break;
 		case 4:
 			elm[2].atc = IOMMU_ATTACH_LIVE;
+			break;
+		case 5:
+			elm[2].fence = &fences[1];
 		}
 		expect_warning(f);
-		assert_int_equal(iommu_attach_add_array(&f->other, elm, field < 5 ? 3 : NR),
+		assert_int_equal(iommu_attach_add_array(&f->other, elm, field < 6 ? 3 : NR),
 				 -EINVAL);
 		was_warned(f);
 	}

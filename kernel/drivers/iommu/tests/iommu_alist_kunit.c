@@ -3120,6 +3120,45 @@ static void pitfall_33_silent_target_is_found_by_another_flush(struct kunit *tes
 	}
 }
 
+/* By the time something has to be sent again, all devices have gone, or been set aside. */
+static void rule_13_nothing_left_to_send_again(struct kunit *test)
+{
+	struct world *world = new_world(test, 8);
+	struct iommu_attach_list *alist = &world->list[0];
+	struct record *record = &world->record;
+	u32 at;
+
+	/* IOTLB, two ATCs, submit, a wait that times out; IOTLB, submit, a wait that is aborted. */
+	world->script_first = -ETIMEDOUT;
+	world->script_at = 2;
+	world->script_error = -EAGAIN;
+	for (at = 1; at <= 8; at++) {
+		add(world, alist, 0, 1, 5);
+		add(world, alist, 0, 1, 6);
+		flush_beside(world, alist, 0, at, hook_detach_all, NULL);
+		EXPECT_FAULT(record, alist, FINE, "call %u", at);
+		KUNIT_EXPECT_EQ_MSG(test, record->error, 0, "call %u", at);
+		KUNIT_EXPECT_EQ_MSG(test, count_of(record, CALL_IOTLB), at > 5 ? 2 : 1, "call %u",
+				    at);
+		world->nr = 0;
+		verify(world, alist);
+	}
+	world->script_first = 0;
+	world->script_at = 0;
+
+	/* IOTLB, submit, wait; ATC, submit, a wait that times out. */
+	add(world, alist, 0, 1, 5);
+	state_of(world, 0, 5)->dead = true;
+	for (at = 4; at <= 6; at++) {
+		flush_beside(world, alist, ATC_WAITS, at, hook_set_aside, NULL);
+		KUNIT_EXPECT_EQ_MSG(test, record->error, -ETIMEDOUT, "call %u", at);
+		KUNIT_EXPECT_EQ_MSG(test, count_of(record, CALL_ATC), 1, "call %u", at);
+		KUNIT_EXPECT_EQ_MSG(test, count_of(record, CALL_SILENT), 0, "call %u", at);
+		resume(world, 0, 5);
+		state_of(world, 0, 5)->dead = true;
+	}
+}
+
 /*
  * Devices that are set aside
  */
@@ -4935,6 +4974,7 @@ static struct kunit_case alist_test_cases[] = {
 	KUNIT_CASE(pitfall_33_silent_targets_are_found),
 	KUNIT_CASE(rule_05_silent_devices_are_waited_for_at_once),
 	KUNIT_CASE(pitfall_33_silent_target_is_found_by_another_flush),
+	KUNIT_CASE(rule_13_nothing_left_to_send_again),
 	KUNIT_CASE(pitfall_33_search_meets_other_errors),
 	KUNIT_CASE(pitfall_33_search_goes_on_behind_an_abort),
 	KUNIT_CASE(pitfall_32_timeout_of_a_stranger),
