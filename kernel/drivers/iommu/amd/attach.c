@@ -278,8 +278,9 @@ void amd_iommu_silent(struct amd_iommu *iommu, u16 devid)
 	if (!dev_data || iommu_attach_is_aside(&dev_data->endpoint))
 		return;
 	iommu_attach_set_aside(&dev_data->endpoint);
-	pr_err("%04x:%02x:%02x.%d: no answer to an invalidation. ATS is refused until it is attached again\n",
-	       iommu->pci_seg->id, PCI_BUS_NUM(devid), PCI_SLOT(devid), PCI_FUNC(devid));
+	pr_err_ratelimited("%04x:%02x:%02x.%d: no answer to an invalidation. ATS is refused until it is attached again\n",
+			   iommu->pci_seg->id, PCI_BUS_NUM(devid), PCI_SLOT(devid),
+			   PCI_FUNC(devid));
 
 	if (!mutex_trylock(&dev_data->mutex))
 		return;
