@@ -1887,6 +1887,7 @@ struct flush_tries {
 	u8 nr : 5;
 	u8 nr_aside : 3;
 };
+
 static_assert(FLUSH_RETRIES < 32);
 
 static u8 tries_aside(const struct iommu_attach_sent *sent)
