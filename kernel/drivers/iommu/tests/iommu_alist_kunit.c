@@ -4304,20 +4304,6 @@ static void add_bare(struct world *world, u64 atc)
 			iommu_attach_add(&world->list[0], new_elms(world, 1, 0, 5, atc)), 0);
 }
 
-static u32 bare_targets(struct iommu_attach_list *alist)
-{
-	const struct iommu_attach_group *group;
-	struct iommu_attach_walk walk;
-	u32 nr = 0;
-	u64 atc;
-
-	iommu_attach_walk_begin(&walk, alist);
-	iommu_attach_for_each_atc(group, atc, &walk)
-		nr++;
-	iommu_attach_walk_end(&walk);
-	return nr;
-}
-
 /* As many as fit into their group, one more, more than a block has; equal ones; without ATC. */
 static void pitfall_38_arrays_of_any_size(struct kunit *test)
 {
@@ -4337,7 +4323,7 @@ static void pitfall_38_arrays_of_any_size(struct kunit *test)
 					others ? 0 : IOMMU_ATTACH_GROUP_DOMAIN);
 			elm = new_elms(world, nr, 0, 5, 100);
 			KUNIT_EXPECT_EQ(test, iommu_attach_add_array(alist, elm, nr), 0);
-			KUNIT_EXPECT_EQ(test, bare_targets(alist), others + nr);
+			KUNIT_EXPECT_EQ(test, walked_targets(alist), others + nr);
 			iommu_attach_lock(alist);
 			KUNIT_EXPECT_STREQ(test, iommu_attach_check(alist) ?: "", "");
 			iommu_attach_unlock(alist);
@@ -4348,7 +4334,7 @@ static void pitfall_38_arrays_of_any_size(struct kunit *test)
 	elm[0].using_atc = false;
 	elm[1].using_atc = false;
 	KUNIT_EXPECT_EQ(test, iommu_attach_add_array(alist, elm, 2), IOMMU_ATTACH_GROUP_DOMAIN);
-	KUNIT_EXPECT_EQ(test, bare_targets(alist), 0);
+	KUNIT_EXPECT_EQ(test, walked_targets(alist), 0);
 	delete_bare(alist);
 }
 
@@ -4375,7 +4361,7 @@ static void pitfall_38_array_beside_attach(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, iommu_attach_add_array(alist, new_elms(world, 30, 0, 5, 100),
 							     30), 0);
 		KUNIT_EXPECT_NULL(test, world->race);
-		KUNIT_EXPECT_EQ(test, bare_targets(alist), 42);
+		KUNIT_EXPECT_EQ(test, walked_targets(alist), 42);
 		delete_bare(alist);
 	}
 }
