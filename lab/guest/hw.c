@@ -301,6 +301,18 @@ unsigned long look(const struct hardware *hw)
 	return stale;
 }
 
+unsigned long executed(const struct hardware *hw, int unit, unsigned int types)
+{
+	unsigned long n = 0;
+	int i, type;
+
+	for (i = 0; i < hw->units; i++)
+		for (type = 0; type < 16; type++)
+			if ((unit < 0 || unit == i) && types & 1u << type)
+				n += control_get(hw, i, HW_COUNT(type));
+	return n;
+}
+
 void set_latency(const struct hardware *hw, int unit, uint64_t ns)
 {
 	int first = unit < 0 ? 0 : unit, last = unit < 0 ? hw->units - 1 : unit, type;

@@ -81,6 +81,8 @@ void expect_fault(struct function *function, uint64_t pasid, uint64_t iova);
 
 uint64_t control_get(const struct hardware *hw, int unit, uint64_t offset);
 void control_set(const struct hardware *hw, int unit, uint64_t offset, uint64_t value);
+/* How many of these types the unit has executed; all units, if that is -1. */
+unsigned long executed(const struct hardware *hw, int unit, unsigned int types);
 /* Returns when the unit has looked at its registers once more. */
 void ping(const struct hardware *hw, int unit);
 /* What the caches of all units have and memory does not give. */

@@ -34,16 +34,6 @@ static uint64_t *mem;
 static int kmsg;
 static bool all_recover;
 
-static unsigned long sent(int unit)
-{
-	unsigned long all = 0;
-	int type;
-
-	for (type = 0; type < 16; type++)
-		all += control_get(&hw, unit, HW_COUNT(type));
-	return all;
-}
-
 /* Of the driver, since this was last asked. */
 static unsigned long reports(void)
 {
@@ -134,9 +124,9 @@ int main(int argc, char **argv)
 	control_set(&hw, 0, HW_PATIENCE, patience * 1000000);
 
 	map(&hw.space, mem, IOVA, SZ_4K);
-	before = sent(0);
+	before = executed(&hw, 0, TYPES_ALL);
 	unmap(&hw.space, IOVA, SZ_4K);
-	positions = sent(0) - before;
+	positions = executed(&hw, 0, TYPES_ALL) - before;
 	if (!positions || positions > MAX_POSITIONS)
 		fail("an unmap sends %u commands", positions);
 

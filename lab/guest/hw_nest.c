@@ -137,19 +137,6 @@ static void refused_by_a_unit(void)
 	invalidate(0, 0);
 }
 
-/* To all units. */
-static unsigned long sent(unsigned int types)
-{
-	unsigned long n = 0;
-	int unit, type;
-
-	for (unit = 0; unit < hw.units; unit++)
-		for (type = 0; type < 16; type++)
-			if (types & 1u << type)
-				n += control_get(&hw, unit, HW_COUNT(type));
-	return n;
-}
-
 /* What an unmap has sent, and what is there still. */
 struct outcome {
 	unsigned long stale, through, iotlb, atc, waits;
@@ -166,13 +153,13 @@ static struct outcome once(void)
 		for (page = 0; page < PAGES; page += 9)
 			expect_data(&hw.function[i], PASID_NONE, VA + page * SZ_4K,
 				    PATTERN(page));
-	out.iotlb = sent(TYPES_IOTLB);
-	out.atc = sent(TYPES_ATC);
-	out.waits = sent(1u << TYPE_WAIT);
+	out.iotlb = executed(&hw, -1, TYPES_IOTLB);
+	out.atc = executed(&hw, -1, TYPES_ATC);
+	out.waits = executed(&hw, -1, 1u << TYPE_WAIT);
 	unmap_in(&hw, ioas, DATA, PAGES * SZ_4K);
-	out.iotlb = sent(TYPES_IOTLB) - out.iotlb;
-	out.atc = sent(TYPES_ATC) - out.atc;
-	out.waits = sent(1u << TYPE_WAIT) - out.waits;
+	out.iotlb = executed(&hw, -1, TYPES_IOTLB) - out.iotlb;
+	out.atc = executed(&hw, -1, TYPES_ATC) - out.atc;
+	out.waits = executed(&hw, -1, 1u << TYPE_WAIT) - out.waits;
 	out.stale = look(&hw);
 	for (i = 0; i < hw.functions; i++)
 		for (page = 0; page < PAGES; page += 9)
