@@ -141,10 +141,10 @@ bool amd_iommu_stopped(struct amd_iommu *iommu)
 void amd_iommu_restart_commands(struct amd_iommu *iommu, u64 address)
 {
 	u64 buffer = readq(iommu->mmio_base + MMIO_CMD_BUF_OFFSET) & PM_ADDR_MASK;
-	u32 status, head, at, pending;
+	u64 at = __sme_clr(address) - __sme_clr(buffer);
+	u32 status, head, pending;
 
-	at = __sme_clr(address) - __sme_clr(buffer);
-	if (__sme_clr(address) - __sme_clr(buffer) >= CMD_BUFFER_SIZE)
+	if (at >= CMD_BUFFER_SIZE)
 		return;
 	/* It may still be busy with what it has read before. */
 	if (read_poll_timeout(readl, status, !(status & STATUS_CMD_RUN), 10, STOP_TIMEOUT_US,
@@ -165,10 +165,10 @@ void amd_iommu_restart_commands(struct amd_iommu *iommu, u64 address)
 	}
 	WRITE_ONCE(iommu->cmd_restarts, iommu->cmd_restarts + 1);
 	if (iommu->cmd_restarts > MAX_RESTARTS) {
-		pr_err("Command buffer has stopped at %#x\n", at);
+		pr_err("Command buffer has stopped at %#llx\n", at);
 		return;
 	}
-	pr_warn_ratelimited("Command buffer goes on at %#x\n", at);
+	pr_warn_ratelimited("Command buffer goes on at %#llx\n", at);
 
 	/* 2.4, restarting: the head is written while the buffer is off. */
 	iommu_feature_disable(iommu, CONTROL_CMDBUF_EN);
