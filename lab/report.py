@@ -227,12 +227,14 @@ def lines_of(path):
 
 
 def driver_figures(tree):
-    """Of each driver: its lines, containers and locks of its domain; lines of the list."""
+    """Of each driver: lines, containers and locks of its domain; lines of the list, and in all."""
     figures = {}
     for prefix, *where in DRIVERS:
         for name, value in one_driver(tree, *where).items():
             figures[prefix + name] = value
     figures["list_lines"] = sum(lines_of(os.path.join(tree, path)) for path in CORE)
+    figures["lines_in_all"] = sum(value for name, value in figures.items()
+                                  if name.endswith("_lines"))
     return figures
 
 
