@@ -1881,7 +1881,9 @@ static bool flush_again(struct iommu_attach_flush *flush, struct iommu_attach_li
 
 /*
  * How often a flush has sent to an IOMMU again, since a device was set aside behind it. In one
- * byte, as each IOMMU of a flush has one on the stack: the low bits will do to see a change.
+ * byte, as each IOMMU of a flush has one on the stack. The low bits of the count will do: if a
+ * multiple of 8 devices is set aside between two looks, that costs one of the tries, and the
+ * next device renews them all.
  */
 struct flush_tries {
 	u8 nr : 5;
