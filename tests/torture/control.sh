@@ -1,18 +1,21 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
-# control.sh TORTURE-BROKEN FAULT WORLD PATTERN [ROUND]: the oracle, or a sanitizer, reports the
+# control.sh TORTURE-BROKEN FAULT WORLD PATTERN [ARG...]: the oracle, or a sanitizer, reports the
 # fault in the words of PATTERN, and the exit status says so.
 set -u
+program=$1 fault=$2 world=$3 pattern=$4
+shift 4
 
 # What is broken on purpose may hang once the oracle has spoken: the words count.
-out=$(TORTURE_FAULT=$2 timeout -k 5 60 "$1" --only="$3" --duration=30 --round="${5:-3}" 2>&1)
+out=$(TORTURE_FAULT=$fault timeout -k 5 110 "$program" --only="$world" --duration=90 --round=3 \
+	"$@" 2>&1)
 status=$?
 if [ $status = 0 ]; then
-	echo "$2 on $3: not found in 30 s"
+	echo "$fault on $world: not found in 90 s"
 	exit 1
 fi
-if ! printf '%s\n' "$out" | grep -E "$4"; then
+if ! printf '%s\n' "$out" | grep -E "$pattern"; then
 	printf '%s\n' "$out"
-	echo "$2 on $3: exit status $status, and nothing about: $4"
+	echo "$fault on $world: exit status $status, and nothing about: $pattern"
 	exit 1
 fi
