@@ -31,7 +31,7 @@ QUEUE, STATUS, DATA = 0x10000, 0x20000, 0x30000
 AMD, AMD_RID, LOG = BASE + 0x600000, 0x8008, 0x50000
 AMD_CONTROL, AMD_CMD_HEAD, AMD_CMD_TAIL = 0x18, 0x2000, 0x2008
 AMD_EVT_HEAD, AMD_EVT_TAIL, AMD_STATUS, AMD_PPR_TAIL = 0x2010, 0x2018, 0x2020, 0x2038
-SLOT, CONTROL = 1, 31
+SLOT, CONTROL, WRITTEN = 1, 31, 0x1ffc
 COMMAND, IOVA, PASID, VALUE, RESULT, RESPONSE = 0x00, 0x08, 0x10, 0x18, 0x20, 0x38
 TIMEOUT, TIMEOUTS, SILENT, ABSENT = 0x148, 0x150, 0x200, 0x300
 DEAD, RESET, LOOK = 0x600, 0x700, 0x100
@@ -97,9 +97,9 @@ class Guest:
         """A register of the function in SLOT."""
         return BARS + SLOT * 0x4000 + offset
 
-    def config(self, offset):
-        """Of its configuration space."""
-        return CONFIG + SLOT * 0x2000 + offset
+    def config(self, offset, slot=SLOT):
+        """Of its configuration space, or of another function's."""
+        return CONFIG + slot * 0x2000 + offset
 
     def dma(self, command, iova, value=0):
         """One access; return: (status, data)."""
@@ -388,6 +388,10 @@ def tables():
 
 def registers(guest):
     """What a driver does first."""
+    for slot in (SLOT, CONTROL):
+        guest.store(guest.config(WRITTEN, slot), 1, 4)
+        check(f"slot {slot} sees that its configuration space was written",
+              guest.wait(guest.config(WRITTEN, slot), 0, 4))
     check("a function that does no translation reaches all memory",
           guest.dma(2, DATA, 0x1234) == (1, 0x1234) and guest.load(DATA) == 0x1234)
     guest.store(REGS + IQA, QUEUE | 1 << 11)

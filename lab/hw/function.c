@@ -348,6 +348,19 @@ static void look(struct unit *unit)
 	store64(machine, control(unit, HW_LOOK), 0);
 }
 
+static bool poll_control(struct unit *unit)
+{
+	uint64_t written = config(unit, HW_CONTROL_SLOT) + HW_WRITTEN;
+
+	/* Nothing of its configuration space acts on a write; the guest waits all the same. */
+	if (load32(unit->machine, written))
+		store32(unit->machine, written, 0);
+	if (!control_load(unit, HW_LOOK))
+		return false;
+	look(unit);
+	return true;
+}
+
 static bool poll_function(struct function *function)
 {
 	const struct machine *machine = function->unit->machine;
@@ -372,10 +385,7 @@ void *functions_thread(void *arg)
 		for (u = 0; u < machine->nr_units; u++) {
 			struct unit *unit = machine->units[u];
 
-			if (control_load(unit, HW_LOOK)) {
-				look(unit);
-				busy = true;
-			}
+			busy |= poll_control(unit);
 			for (s = 0; s < HW_CONTROL_SLOT; s++)
 				if (unit->functions[s])
 					busy |= poll_function(unit->functions[s]);
