@@ -14,7 +14,7 @@
 #define COMMAND_MS	40
 #define SLOW		3		/* the last unit, times that */
 #define REPEATS		5		/* at least */
-#define MORE_REPEATS	15		/* after the last that was shorter by 1% */
+#define MORE_BOUNDS	15		/* of time, after the last that was shorter by 1% */
 #define BOUND		1.15		/* of what the slowest takes alone */
 
 static struct hardware hw;
@@ -28,10 +28,10 @@ static uint64_t command_ns = COMMAND_MS * 1000000UL;
  */
 static uint64_t unmap_time(uint64_t bound)
 {
-	uint64_t best = UINT64_MAX;
-	int more = REPEATS;
+	uint64_t best = UINT64_MAX, until = 0;
+	int times = 0;
 
-	while (more--) {
+	while (times++ < REPEATS || (best > bound && now_ns() < until)) {
 		uint64_t took;
 		bool shorter;
 
@@ -42,8 +42,8 @@ static uint64_t unmap_time(uint64_t bound)
 		shorter = took < best - best / 100;
 		if (took < best)
 			best = took;
-		if (shorter && best > bound)
-			more = MORE_REPEATS;
+		if (shorter)
+			until = now_ns() + MORE_BOUNDS * bound;
 	}
 	return best;
 }
