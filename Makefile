@@ -137,7 +137,7 @@ lab: setup lab-setup
 	@$(if $(MACHINE)$(DEBUG),,LINUX="$(LINUX)" QEMU="$(QEMU)" lab/record)
 
 ## make hw       boot your kernel on hardware that QEMU does not have: takes KERNEL=image
-##               INITRD=file, MODULE=hwpci.ko, MACHINE=file.toml, APPEND=text, QEMU=dir
+##               INITRD=file, MODULE=hwpci.ko, MACHINE=name or file.toml, APPEND=text, QEMU=dir
 .PHONY: hw
 hw: setup
 	@[ -n "$(KERNEL)" ] && [ -n "$(INITRD)" ] || \

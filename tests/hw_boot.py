@@ -40,7 +40,9 @@ LOADER.exec_module(boot)
 def refused(directory, kernel, machine, *words, initrd="initrd", path=os.environ["PATH"]):
     """lab/boot says why, in words, and leaves no trace."""
     out = os.path.join(directory, "out")
-    options = ["--machine", os.path.join(directory, machine)] if machine else []
+    if machine and machine.endswith(".toml"):
+        machine = os.path.join(directory, machine)
+    options = ["--machine", machine] if machine else []
     done = subprocess.run([sys.executable, BOOT, *options, "--out", out,
                            os.path.join(directory, kernel), os.path.join(directory, initrd)],
                           capture_output=True, text=True, check=False,
@@ -68,8 +70,8 @@ def main():
         for kernel, machine, *words in (
                 ("Image", os.path.join(MACHINES, "hw-2.toml"), "hw-2.toml", "arch",
                  "expected arm64", "Image", "x86-64"),
-                ("bzImage", os.path.join(MACHINES, "hw-smmuv3.toml"), "hw-smmuv3.toml",
-                 "expected x86-64", "bzImage", "arm64"),
+                ("bzImage", "hw-smmuv3", "lab/machines/hw-smmuv3.toml", "expected x86-64",
+                 "bzImage", "arm64"), ("Image", "hw-9", "lab/machines/hw-9.toml"),
                 ("bzImage", os.path.join(MACHINES, "smmuv3.toml"), "smmuv3.toml", "hw"),
                 ("Image", "vtd.toml", "vtd.toml", "vendor", "vtd", "arm64"),
                 ("bzImage", "smmuv3.toml", "smmuv3.toml", "vendor", "smmuv3", "x86-64"),
