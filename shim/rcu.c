@@ -48,6 +48,11 @@
 
 #include "shim.h"
 
+static int sys_futex(int *word, int command, int value, const struct timespec *timeout)
+{
+	return syscall(SYS_futex, word, command | FUTEX_PRIVATE_FLAG, value, timeout, NULL, 0);
+}
+
 /* Grace periods */
 
 char shim_rcu_readers;
@@ -129,18 +134,13 @@ static bool reads(int block)
 	       (!block || (word ^ shim_rcu_gp.word) & SHIM_RCU_PHASE);
 }
 
-static int futex(int *word, int command, int value)
-{
-	return syscall(SYS_futex, word, command | FUTEX_PRIVATE_FLAG, value, NULL, NULL, 0);
-}
-
 /* A section has ended. */
 void shim_rcu_wake(void)
 {
 	int error = errno;
 
 	WRITE_ONCE(shim_rcu_gp.waits, 0);
-	futex(&shim_rcu_gp.waits, FUTEX_WAKE, 1);
+	sys_futex(&shim_rcu_gp.waits, FUTEX_WAKE, 1, NULL);
 	errno = error;
 }
 
@@ -152,7 +152,7 @@ static void wait_for_block(int block)
 		/* Pairs with the one in rcu_read_unlock(). */
 		shim_barrier_all();
 		if (reads(block))
-			futex(&shim_rcu_gp.waits, FUTEX_WAIT, 1);
+			sys_futex(&shim_rcu_gp.waits, FUTEX_WAIT, 1, NULL);
 	}
 	WRITE_ONCE(shim_rcu_gp.waits, 0);
 }
@@ -238,6 +238,7 @@ static struct queue waiting = { NULL, &waiting.first };		/* for a grace period *
 static struct queue batch = { NULL, &batch.first };		/* its grace period runs */
 static unsigned long queued, called;
 static bool has_thread, sleeping, batch_taken, ending;
+static int hurry;				/* rcu_barrier() waits */
 static pthread_t thread;
 static __thread bool in_callback;
 
@@ -286,6 +287,20 @@ static void call_batch(void)
 	pthread_mutex_lock(&call_lock);
 }
 
+/*
+ * One grace period serves all that are queued within a millisecond. With the lock held, which
+ * is released meanwhile.
+ */
+static void wait_for_more(void)
+{
+	const struct timespec ms = { .tv_nsec = 1000000 };
+
+	pthread_mutex_unlock(&call_lock);
+	sys_futex(&hurry, FUTEX_WAIT, 0, &ms);
+	pthread_mutex_lock(&call_lock);
+	WRITE_ONCE(hurry, 0);
+}
+
 static void *call_thread(void *unused)
 {
 	pthread_mutex_lock(&call_lock);
@@ -299,6 +314,7 @@ static void *call_thread(void *unused)
 			pthread_cond_wait(&call_more, &call_lock);
 			sleeping = false;
 		}
+		wait_for_more();
 		call_batch();
 	}
 }
@@ -347,10 +363,13 @@ void rcu_barrier(void)
 	until = queued;
 	while ((long)(called - until) < 0) {
 		need_thread();
-		if (has_thread || batch_taken)
+		if (has_thread || batch_taken) {
+			WRITE_ONCE(hurry, 1);
+			sys_futex(&hurry, FUTEX_WAKE, 1, NULL);
 			pthread_cond_wait(&call_done, &call_lock);
-		else
+		} else {
 			call_batch();
+		}
 	}
 	pthread_mutex_unlock(&call_lock);
 	pthread_setcancelstate(cancel, NULL);

@@ -232,6 +232,34 @@ static void calls_come_after_readers(void **state)
 	end(1);
 }
 
+static void count_call(struct rcu_head *head)
+{
+	(void)head;
+	__atomic_add_fetch(&nr_called, 1, __ATOMIC_RELEASE);
+}
+
+static void calls_share_a_grace_period(void **state)
+{
+	static struct rcu_head heads[200];
+	unsigned long before, after;
+	int i, ms;
+
+	(void)state;
+	rcu_barrier();
+	nr_called = 0;
+	before = get_state_synchronize_rcu();
+	for (i = 0; i < 200; i++) {
+		call_rcu(&heads[i], count_call);
+		usleep(20);
+	}
+	/* They are called soon, also if nobody waits for them. */
+	for (ms = 0; ms < PATIENCE && __atomic_load_n(&nr_called, __ATOMIC_ACQUIRE) < 200; ms++)
+		usleep(1000);
+	after = get_state_synchronize_rcu();
+	assert_int_equal(nr_called, 200);
+	assert_in_range(after - before, 1, 100);
+}
+
 /*
  * Torture
  */
@@ -361,6 +389,7 @@ int main(void)
 		cmocka_unit_test(grace_period_ends_beside_later_readers),
 		cmocka_unit_test(state_is_polled),
 		cmocka_unit_test(calls_come_after_readers),
+		cmocka_unit_test(calls_share_a_grace_period),
 		cmocka_unit_test(readers_see_nothing_that_is_gone),
 	};
 
