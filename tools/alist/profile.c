@@ -144,16 +144,13 @@ static struct cost_row *row_at(struct cost_row *rows, const char *name)
 			return &rows[i];
 }
 
-static struct cost_row *row(struct profile *p, enum cost_table table, const char *text)
+/* @name: of less than 64 bytes, as all of a machine's and of task_name() are. */
+static struct cost_row *row(struct profile *p, enum cost_table table, const char *name)
 {
-	char name[sizeof(p->rows[table]->name)];
-	struct cost_row *found;
+	struct cost_row *found = row_at(p->rows[table], name);
 
-	/* As far as there is room for it: it is to be found again. */
-	snprintf(name, sizeof(name), "%s", text);
-	found = row_at(p->rows[table], name);
 	if (!found->name[0] && p->nr_rows[table] >= ROWS_MAX - 1) {
-		strcpy(name, "(others)");
+		name = "(others)";
 		found = row_at(p->rows[table], name);
 	}
 	if (!found->name[0]) {

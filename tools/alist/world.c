@@ -21,6 +21,7 @@
 #include "drivers/driver.h"
 
 #include "mappings.h"
+#include "shim.h"
 #include "world.h"
 
 #define MAPPINGS_MAX	(3u << 14)		/* 4.5 MiB */
@@ -43,6 +44,8 @@
 #define LOOK_ALWAYS	4096
 #define LOOK_EVERY	64
 #define PROBES_FEW	8
+/* What so many attachments leave is freed before there is more of it. */
+#define FREE_EVERY	256
 
 struct world_iommu {
 	struct world *world;
@@ -80,7 +83,7 @@ struct world {
 	size_t nr_probes;
 	unsigned long stale;
 	unsigned long faults;
-	unsigned long nr_attached, unlooked, steps;
+	unsigned long nr_attached, nr_detached, unlooked, steps;
 	bool look;			/* at all caches, after this step */
 };
 
@@ -275,6 +278,15 @@ static uint8_t queue_depth(const struct machine_device *md)
 	return md->qdep ? md->qdep : 32;
 }
 
+/* Memory is freed by a thread, which may get no CPU for a while. */
+static void detached(struct world *w, struct machine_attachment *att)
+{
+	att->priv = NULL;
+	w->nr_attached--;
+	if (++w->nr_detached % FREE_EVERY == 0)
+		shim_rcu_barrier();
+}
+
 static void undo_attach(struct world *w, struct machine_attachment *att)
 {
 	struct world_device *wd = att->device->priv;
@@ -285,8 +297,7 @@ static void undo_attach(struct world *w, struct machine_attachment *att)
 	w->log = NULL;
 	domain_detach(wd->device, att->pasid ? att->pasid : IOMMU_NO_PASID);
 	w->log = log;
-	att->priv = NULL;
-	w->nr_attached--;
+	detached(w, att);
 }
 
 static bool tag_got(const struct world *w, struct machine_attachment *att)
@@ -685,8 +696,7 @@ static int step_detach(struct world *w, struct machine *m, const struct step *st
 	w->log = &w->sent;
 	domain_detach(wd->device, att->pasid ? att->pasid : IOMMU_NO_PASID);
 	w->log = NULL;
-	att->priv = NULL;
-	w->nr_attached--;
+	detached(w, att);
 	if (!step->domain->nr)
 		domain_drop(w, step->domain);
 	return 0;
