@@ -165,6 +165,30 @@ struct machine_device *device_twin(struct rebuild *r, const struct machine_devic
 	return NULL;
 }
 
+/* "01:00.0", seen in commands until now, is "0000:01:00.0", unless two IOMMUs have one. */
+static bool device_rename(struct rebuild *r, const char *from, const char *to,
+			  struct machine_device **dev)
+{
+	struct machine_device **p, **found = NULL;
+	unsigned int h = hash_text(to, strlen(to));
+
+	for (p = &r->by_name[hash_text(from, strlen(from))]; *p; p = &(*p)->hash_next) {
+		if (strcmp((*p)->name, from))
+			continue;
+		if (found)
+			return false;
+		found = p;
+	}
+	if (!found)
+		return false;
+	*dev = *found;
+	*found = (*dev)->hash_next;
+	snprintf((*dev)->name, sizeof((*dev)->name), "%s", to);
+	(*dev)->hash_next = r->by_name[h];
+	r->by_name[h] = *dev;
+	return true;
+}
+
 struct machine_device *device_by_name(struct rebuild *r,
 					     const struct trace_text *text)
 {
@@ -178,6 +202,8 @@ struct machine_device *device_by_name(struct rebuild *r,
 	for (dev = r->by_name[hash_text(name, strlen(name))]; dev; dev = dev->hash_next)
 		if (!strcmp(dev->name, name))
 			return dev;
+	if (rid_of_name(name) != INV_ANY && device_rename(r, strchr(name, ':') + 1, name, &dev))
+		return dev;
 	return device_new(r, name, rid_of_name(name), INV_ANY);
 }
 

@@ -72,18 +72,52 @@ static void decode_vtd(struct inv *inv, const uint64_t *w)
 	}
 }
 
+/* Of the tag that was assigned or unassigned. */
+static bool is_user(const struct context *c, const struct machine_attachment *att)
+{
+	return att->iommu == c->iommu && att->tag == c->did && att->pasid == c->pasid;
+}
+
+/*
+ * The log counts the users of a tag. If it counts fewer than @others apart from @dev, some
+ * have left in a hole of the log, and it does not say who: all are forgotten.
+ */
+static void forget_those_that_left(struct rebuild *r, struct context *c,
+				   const struct machine_device *dev, unsigned int others)
+{
+	struct machine_tag *tag = tag_find(r, c->iommu, c->did);
+	struct machine_attachment *att, *next;
+	unsigned int users = 0;
+
+	if (!c->users || !tag)
+		return;
+	for (att = tag->domain->attachments; att; att = att->next)
+		users += is_user(c, att) && att->device != dev;
+	if (users <= others)
+		return;
+	/* The domain goes with its last one. */
+	for (att = tag->domain->attachments; users && !r->ret; att = next) {
+		next = att->next;
+		if (!is_user(c, att) || att->device == dev)
+			continue;
+		detach(r, att, STEP_FORGET, c->line, NULL);
+		users--;
+	}
+}
+
 /* VT-d: the tag has a new user. */
 void vtd_settle_assign(struct rebuild *r, struct context *c)
 {
-	struct machine_domain *domain = domain_of_tag(r, c->iommu, c->did);
 	struct machine_attachment *att, *old;
+	struct machine_domain *domain;
 	unsigned int users = 0;
 
+	forget_those_that_left(r, c, c->device, c->users - 1);
+	domain = domain_of_tag(r, c->iommu, c->did);
 	if (!domain)
 		return;
 	for (att = domain->attachments; att; att = att->next)
-		users += att->iommu == c->iommu && att->tag == c->did &&
-			 att->pasid == c->pasid;
+		users += is_user(c, att);
 	for (; users + 1 < c->users && !r->ret; users++)
 		attach(r, domain, device_anonymous(r, c->iommu), c->iommu, c->did,
 		       c->pasid, true, c->line, NULL);
@@ -102,23 +136,24 @@ void vtd_settle_assign(struct rebuild *r, struct context *c)
 
 void vtd_settle_unassign(struct rebuild *r, struct context *c)
 {
-	struct machine_domain *domain = domain_of_tag(r, c->iommu, c->did);
 	struct machine_attachment *att, *found = NULL;
 	struct machine_device *dev = c->device;
+	struct machine_domain *domain;
 	unsigned int users = 0;
 	size_t i;
 
-	if (!domain)
-		return;
 	if (!dev && c->saw_config && c->rid != INV_ANY)
 		dev = device_by_rid(r, c->iommu, c->rid);
+	forget_those_that_left(r, c, dev, dev ? c->users - 1 : c->users);
+	domain = domain_of_tag(r, c->iommu, c->did);
+	if (!domain)
+		return;
 	for (i = 0; i < c->burst.nr; i++)
 		if (c->burst.cmds[i].inv.by_pasid &&
 		    c->burst.cmds[i].inv.class == MODEL_IOTLB)
 			domain->first_stage = true;
 	for (att = domain->attachments; att; att = att->next) {
-		if (att->iommu != c->iommu || att->tag != c->did ||
-		    att->pasid != c->pasid)
+		if (!is_user(c, att))
 			continue;
 		users++;
 		if (att->device == dev || (!found && att->guessed &&

@@ -705,6 +705,7 @@ static int step_detach(struct world *w, struct machine *m, const struct step *st
 int world_step(struct world *w, struct machine *m, const struct step *step,
 	       struct world_result *result)
 {
+	bool guessed = step->attachment && step->attachment->guessed;
 	struct machine_attachment *att;
 	int ret = 0;
 
@@ -777,6 +778,7 @@ int world_step(struct world *w, struct machine *m, const struct step *step,
 		struct world_domain *wdom = step->domain->priv;
 
 		result->facts.tag_taken = wdom && wdom->tag_taken;
+		result->facts.unknown_members = guessed;
 		for (att = step->domain->attachments; att; att = att->next)
 			result->facts.unknown_members |= att->guessed;
 	}
