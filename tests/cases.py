@@ -435,6 +435,24 @@ def formats():
             env={'PATH': programs + ':' + os.environ['PATH']})
     refused('trace.dat from a pipe', b'\x17\x08\x44tracing6\0', r':1: .*pipe', pipe=True,
             env={'PATH': programs + ':' + os.environ['PATH']})
+    packed = gzip.compress(body.encode())
+    for name, script, pattern in (
+            ('prints all of it, and fails', f"#!/bin/sh\ncat <<'END'\n{body}END\nexit 1\n", 'gzip failed'),
+            ('is killed', f"#!/bin/sh\ncat <<'END'\n{body}END\nkill -9 $$\n", 'gzip failed'),
+            ('prints what is no log', '#!/bin/sh\nhead -c 1000 /dev/zero\n', 'NUL'),
+            ('is none', '\x7fELF', 'cannot run gzip')):
+        with open(os.path.join(programs, 'gzip'), 'w') as out:
+            out.write(script)
+        os.chmod(out.name, 0o755)
+        for pipe in (False, True):
+            refused(f'a gzip that {name}{", from a pipe" if pipe else ""}', packed, pattern,
+                    pipe=pipe, env={'PATH': programs + ':' + os.environ['PATH']})
+    # It is not waited for, nor left behind, if what it prints is refused.
+    with open(out.name, 'w') as out:
+        out.write(f"#!/bin/sh\necho $$ >{tmp}/gzip.pid\ncat <<'END'\n{body * 2}END\nexec sleep 1000\n")
+    refused('a gzip that goes on', packed, ':4: expected a time', env={'PATH': programs + ':' + os.environ['PATH']})
+    pid = open(os.path.join(tmp, 'gzip.pid')).read().strip()
+    check('what unpacks ends, too', not os.path.exists(f'/proc/{pid}'))
     refused('perf.data on standard input', b'PERFILE2' + bytes(100), r'<stdin>:1: ', stdin=True)
     dat = b'\x17\x08\x44tracing6\0' + bytes(100)
     for name, packed, inner in (('gzip of xz', gzip.compress(lzma.compress(body.encode())), 'an xz file'),

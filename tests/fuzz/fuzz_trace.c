@@ -5,7 +5,8 @@
  * Whatever the bytes are, reading ends with the end of the log or with a message that
  * names the line; lines and positions only go up; what is rebuilt hangs together:
  * attachments and tags are of the domain that has them, and counted, a step is
- * about what is there, ranges do not wrap.
+ * about what is there, ranges do not wrap. It comes to the same if the log is read in pieces,
+ * as from a pipe.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -28,6 +29,21 @@ do {									\
 } while (0)
 
 static uint64_t line;
+static size_t piece;			/* bytes that read() returns at most */
+static uint64_t sum;			/* of all events, and of the end of the log */
+
+ssize_t __real_read(int fd, void *buf, size_t size);
+ssize_t __wrap_read(int fd, void *buf, size_t size);
+
+ssize_t __wrap_read(int fd, void *buf, size_t size)
+{
+	return __real_read(fd, buf, size < piece ? size : piece);
+}
+
+static void add(uint64_t value)
+{
+	sum = (sum ^ value) * 0x100000001b3ull;
+}
 
 static void check_domain(const struct machine *machine, const struct machine_domain *domain)
 {
@@ -83,14 +99,18 @@ static int on_step(struct machine *machine, const struct step *step, void *arg)
 static void read_log(struct trace *trace, struct rebuild *rebuild)
 {
 	uint64_t before = 0, position = 0;
-	struct trace_event event;
+	struct trace_event event = { 0 };
 	int more, ret;
 
 	line = 0;
 	do {
 		more = trace_next(trace, &event);
 		if (more < 0) {
-			DEMAND(strchr(trace_error(trace), ':'));
+			const char *error = trace_error(trace);
+
+			DEMAND(strchr(error, ':'));
+			while (*error)
+				add(*error++);
 			return;
 		}
 		DEMAND(trace_position(trace) >= position);
@@ -101,6 +121,9 @@ static void read_log(struct trace *trace, struct rebuild *rebuild)
 			line = event.line;
 			DEMAND(line >= before);
 			before = line;
+			add(line);
+			add(event.type);
+			add(event.ns);
 		}
 		ret = rebuild_event(rebuild, more ? &event : NULL);
 		if (ret) {
@@ -110,22 +133,18 @@ static void read_log(struct trace *trace, struct rebuild *rebuild)
 	} while (more);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static uint64_t read_file(const char *path, size_t at_most)
 {
-	int fd = memfd_create("log", MFD_CLOEXEC);
-	struct rebuild *rebuild;
+	struct rebuild *rebuild = rebuild_create(on_step, NULL);
 	struct trace *trace;
-	char path[32], error[256];
+	char error[256];
 
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	if (fd < 0 || write(fd, data, size) != (ssize_t)size)
-		abort();
-	trace = trace_open(path, error, sizeof(error));
-	rebuild = rebuild_create(on_step, NULL);
 	if (!rebuild)
 		abort();
+	piece = at_most;
+	sum = line = 0;
+	trace = trace_open(path, error, sizeof(error));
 	/* What is packed in a way that cannot be read is named. */
-	line = 0;
 	if (trace)
 		read_log(trace, rebuild);
 	else
@@ -133,6 +152,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	rebuild_destroy(rebuild);
 	if (trace)
 		trace_close(trace);
+	return sum;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	int fd = memfd_create("log", MFD_CLOEXEC);
+	uint64_t whole;
+	char path[32];
+
+	piece = SIZE_MAX;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (fd < 0 || write(fd, data, size) != (ssize_t)size)
+		abort();
+	whole = read_file(path, SIZE_MAX);
+	DEMAND(read_file(path, 1 + size % 61) == whole);
 	close(fd);
 	return 0;
 }

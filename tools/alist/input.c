@@ -17,6 +17,9 @@
 
 #include "input.h"
 
+/* As of a shell. */
+#define CANNOT_RUN	127
+
 static const struct format {
 	const char *name;
 	const char *magic;
@@ -112,7 +115,7 @@ static int through(struct input *input, int which, const struct format *format,
 		dup2(pipes[1], STDOUT_FILENO);
 		signal(SIGPIPE, SIG_DFL);
 		execvp(argv[0], (char *const *)argv);
-		_exit(127);
+		_exit(CANNOT_RUN);
 	}
 	close(pipes[1]);
 	close(input->fd);
@@ -220,7 +223,13 @@ int input_finish(struct input *input)
 		if (waitpid(input->pids[i], &status, 0) < 0)
 			status = 1 << 8;
 		input->pids[i] = 0;
-		if (status && input->program && !input->error[0])
+		if (!status || !input->program || input->error[0])
+			continue;
+		if (WIFEXITED(status) && WEXITSTATUS(status) == CANNOT_RUN)
+			snprintf(input->error, sizeof(input->error),
+				 "expected text, and cannot run %s, which unpacks it",
+				 input->program);
+		else
 			snprintf(input->error, sizeof(input->error),
 				 "expected a sound file, %s failed: cut or damaged?",
 				 input->program);
