@@ -63,6 +63,13 @@ def refusals():
     empty = f'mkdir -p {tmp}/empty && mount --bind {tmp}/empty'
     refused('no IOMMU', r'expected an IOMMU', '-t', '1', mounts=f'{empty} /sys/class/iommu && {TRACEFS}')
     refused('no tracefs', r'expected tracefs: mount -t tracefs', '-t', '1', mounts=f'{IOMMU} && {empty} {TRACING}')
+    refused('tracefs that is empty, as in a kernel that is locked down', rf'expected files in {TRACING}: .*locked down', '-t', '1',
+            mounts=f'{IOMMU} && {TRACEFS} && mount --bind {TRACING}/options {TRACING}')
+    below = subprocess.run(namespace(f'{IOMMU} && {TRACEFS}', [
+        'setpriv', '--reuid', '65534', '--clear-groups', 'unshare', '-Ur', alist, 'record', '-t', '1', '-o', LOG]),
+                           capture_output=True, text=True, check=False)
+    check('root of a user namespace: refused', below.returncode == 2 and
+          re.search(rf'cannot use {TRACING}: Permission denied .*user namespace', below.stderr), below)
     refused('tracefs that cannot be written', r'cannot make an instance of tracefs: Read-only', '-t', '1',
             mounts=f'{IOMMU} && {TRACEFS} && mount -o remount,bind,ro {TRACING}')
     refused('locked down', r'locked down \(confidentiality\)', '-t', '1', mounts=f'''{IOMMU} && {TRACEFS} &&

@@ -110,7 +110,9 @@ static bool is_tracefs(const char *path)
 static int find_tracefs(struct recorder *r)
 {
 	struct mntent *mount;
+	char bad[256] = "";
 	bool found = false;
+	int error = 0;
 	FILE *mounts;
 
 	snprintf(r->tracefs, sizeof(r->tracefs), "/sys/kernel/tracing");
@@ -125,12 +127,23 @@ static int find_tracefs(struct recorder *r)
 		snprintf(r->tracefs, sizeof(r->tracefs), "%s%s", mount->mnt_dir,
 			 debugfs ? "/tracing" : "");
 		found = is_tracefs(r->tracefs);
+		if (!found && !error && (!debugfs || errno != ENOENT)) {
+			error = errno;
+			strcpy(bad, r->tracefs);
+		}
 	}
 	if (mounts)
 		endmntent(mounts);
 	if (found)
 		return 0;
-	alist_error("expected tracefs: mount -t tracefs nodev /sys/kernel/tracing (the kernel needs CONFIG_FTRACE)");
+	if (error == ENOENT)
+		alist_error("expected files in %s: it is empty, as it is if the kernel is locked down",
+			    bad);
+	else if (error)
+		alist_error("cannot use %s: %s (root of a user namespace is not enough)", bad,
+			    strerror(error));
+	else
+		alist_error("expected tracefs: mount -t tracefs nodev /sys/kernel/tracing (the kernel needs CONFIG_FTRACE)");
 	return -1;
 }
 
