@@ -419,7 +419,7 @@ def formats():
     if shutil.which('zstd'):
         packed = subprocess.run(['zstd', '-c'], input=body.encode(), capture_output=True).stdout
         replays('zstd', packed, one)
-    refused('gzip that is cut', gzip.compress(trace('vtd-nvme-strict').encode())[:5000], r':[0-9]+: expected')
+    refused('gzip that is cut', gzip.compress(trace('vtd-nvme-strict').encode())[:5000], r':[0-9]+: gzip failed')
     refused('gzip without gzip', gzip.compress(body.encode()), r':1: .*gzip', env={'PATH': '/nonexistent'})
     refused('trace.dat without trace-cmd', b'\x17\x08\x44tracing6\0', r':1: .*trace\.dat.*trace-cmd report',
             env={'PATH': '/nonexistent'})
@@ -459,7 +459,7 @@ def formats():
                                 ('xz of trace.dat', lzma.compress(dat), 'a trace.dat'),
                                 ('gzip of perf.data', gzip.compress(b'PERFILE2' + bytes(100)), 'a perf.data')):
         refused(name, packed, f':1: expected text, found {inner}')
-    refused('gzip of nothing', gzip.compress(b''), r':1: .*gzip prints nothing')
+    refused('gzip of nothing', gzip.compress(b''), r':1: .*gzip printed nothing')
     refused('zip', b'PK\x03\x04' + bytes(100), r':1: .*unzip -p')
     refused('what was not written before a crash', body + '\0' * 4096, r':4: .*NUL')
     refused('lz4', b'\x04\x22\x4d\x18' + bytes(100), r':1: .*lz4 -d')
@@ -580,15 +580,15 @@ def counts():
     for args in ([], ['--html']):
         out = run(text, *args, verb='cost')
         check(f'a clock that counts: cost {" ".join(args)}', out.returncode == 0 and
-              re.search(rb'117205 counts of log', out.stdout) and
-              not re.search(rb'[0-9.]+ (us|ms|s a|s of)\b|[0-9]%.*wall', out.stdout), out.stdout)
+              re.search(rb'117205 ticks of log', out.stdout) and
+              not re.search(rb'[0-9.]+ (us|ms|s of)\b|[0-9] per second|[0-9]%.*wall', out.stdout), out.stdout)
     path = os.path.join(tmp, 'log.txt')
     costs('a clock that counts: cost --json', path,
           'd["clock"] == "counts" and d["wall_ns"] == 117205 and '
           'd["unmap_to_last_command"]["share_of_wall"] is None')
     out = subprocess.run([alist, 'compare', path, os.path.join(traces, 'vtd-nvme-strict.txt')], capture_output=True,
                          text=True)
-    check('a clock that counts: compare', re.search(r'unmaps a second +- +1296\.9 +- +not in both', out.stdout), out)
+    check('a clock that counts: compare', re.search(r'unmaps per second +- +1296\.9 +- +not in both', out.stdout), out)
 
 
 def names():
@@ -618,7 +618,7 @@ def manners():
         out.write(log(dsi(4)))
     out = subprocess.run([alist, 'replay', good, os.path.join(tmp, 'none'), good], capture_output=True)
     check('one bad file of three: nothing is printed, and that is said', out.returncode == 2 and
-          not out.stdout and b'not all of the 3 files' in out.stderr, out)
+          not out.stdout and b'cannot replay all 3 files' in out.stderr, out)
     out = run(trace('vtd-vfio-ats-1-2-4-8dev'), '-v')
     numbers = [int(x) for x in re.findall(rb'^  line (\d+) ', out.stdout, re.M)]
     check('-v in the order of the log', len(numbers) == 171 and numbers == sorted(numbers), numbers[:20])

@@ -43,17 +43,17 @@ static const struct measure {
 } measures[] = {
 #define AT(field)	offsetof(struct slice, field)
 #define NONE		SIZE_MAX
-	{ "unmaps_per_second", "unmaps a second", PER_SECOND, AT(unmaps), NONE, false },
-	{ "bytes_per_unmap", "bytes an unmap", EACH, AT(bytes), AT(unmaps), false },
-	{ "flushes_per_unmap", "flushes an unmap", EACH, AT(flushes), AT(unmaps), true },
-	{ "iotlb_per_unmap", "IOTLB commands an unmap", EACH, AT(iotlb), AT(unmaps), false },
-	{ "atc_per_unmap", "ATC commands an unmap", EACH, AT(atc), AT(unmaps), false },
-	{ "waits_per_unmap", "waits an unmap", EACH, AT(waits), AT(unmaps), true },
-	{ "ns_per_flush", "time of a flush", TIME, AT(flush_ns), AT(flushes), true },
-	{ "ns_per_wait", "time of a wait", TIME, AT(wait_ns), AT(waits), true },
-	{ "flush_ns_per_unmap", "time in flushes an unmap", TIME, AT(flush_ns), AT(unmaps), true },
-	{ "flush_share", "flushes, of a CPU", SHARE, AT(flush_ns), NONE, true },
-	{ "wait_share", "waits, of a CPU", SHARE, AT(wait_ns), NONE, true },
+	{ "unmaps_per_second", "unmaps per second", PER_SECOND, AT(unmaps), NONE, false },
+	{ "bytes_per_unmap", "bytes per unmap", EACH, AT(bytes), AT(unmaps), false },
+	{ "flushes_per_unmap", "flushes per unmap", EACH, AT(flushes), AT(unmaps), true },
+	{ "iotlb_per_unmap", "IOTLB commands per unmap", EACH, AT(iotlb), AT(unmaps), false },
+	{ "atc_per_unmap", "ATC commands per unmap", EACH, AT(atc), AT(unmaps), false },
+	{ "waits_per_unmap", "waits per unmap", EACH, AT(waits), AT(unmaps), true },
+	{ "ns_per_flush", "time per flush", TIME, AT(flush_ns), AT(flushes), true },
+	{ "ns_per_wait", "time per wait", TIME, AT(wait_ns), AT(waits), true },
+	{ "flush_ns_per_unmap", "flush time per unmap", TIME, AT(flush_ns), AT(unmaps), true },
+	{ "flush_share", "flush share of a CPU", SHARE, AT(flush_ns), NONE, true },
+	{ "wait_share", "wait share of a CPU", SHARE, AT(wait_ns), NONE, true },
 };
 
 #define MEASURES	(sizeof(measures) / sizeof(measures[0]))
@@ -260,7 +260,7 @@ int alist_compare(int argc, char **argv)
 	static const struct argp argp = {
 		argp_options, parse, "A B",
 		"Compare what the invalidations of two logs cost: what changed, by how much, "
-		"and whether that is more than the logs differ within themselves.",
+		"and whether that exceeds the variation within each log.",
 		NULL, NULL, NULL,
 	};
 	struct options options = { 0 };

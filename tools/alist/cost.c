@@ -98,9 +98,9 @@ void cost_title(const struct profile *p, char *buf, size_t size)
 		 p->vendor < MODEL_VENDORS ? model_vendor_name(p->vendor) :
 					     "no commands in the log",
 		 cost_time(p, p->wall_ns, true, wall, sizeof(wall)),
-		 p->clock == TRACE_COUNTS ? " counts" : "",
+		 p->clock == TRACE_COUNTS ? " ticks" : "",
 		 p->nr_runs > 1 ? ", several runs" : "",
-		 p->lost ? ", events were lost" : "");
+		 p->lost ? ", events lost" : "");
 }
 
 void cost_shorten(char *buf, const char *name, size_t width)
@@ -173,7 +173,7 @@ static void print_sizes(FILE *out, const struct profile *p)
 
 	if (!p->unmaps)
 		return;
-	fprintf(out, "  unmaps by size, up to\n");
+	fprintf(out, "  unmaps by size (up to)\n");
 	for (i = 0; i < 64; i++)
 		if (p->sizes[i])
 			fprintf(out, "    %10s %24" PRIu64 " %5.1f%%\n",
@@ -199,6 +199,11 @@ bool cost_has_waits(const struct profile *p, enum cost_table table)
 {
 	return p->wait.nr && (table == BY_IOMMU || table == BY_TASK ||
 			      (table == BY_DOMAIN && p->flush.nr));
+}
+
+bool cost_infers_waits(const struct profile *p)
+{
+	return !p->wait.nr && p->vendor < MODEL_VENDORS && !vendor_of(p->vendor)->logs_waits;
 }
 
 /* Which domain an unmap is of, the log does not say. */
@@ -228,7 +233,7 @@ static void print_table(FILE *out, const struct profile *p, enum cost_table tabl
 			cost_time(p, row->wait_ns, row->waits, wait, sizeof(wait)));
 	}
 	if (i < nr)
-		fprintf(out, "    and %u more (--top)\n", nr - i);
+		fprintf(out, "    and %u more (see --top)\n", nr - i);
 }
 
 static void print_what_if(FILE *out, const struct profile *p)
@@ -236,25 +241,25 @@ static void print_what_if(FILE *out, const struct profile *p)
 	char text[32];
 
 	if (p->list_known) {
-		fprintf(out, "  the list, for the same (computed with the models)\n");
-		fprintf(out, "    driver %8lu IOTLB, %8lu ATC, %8lu waits\n", p->driver.iotlb,
-			p->driver.atc, p->driver.sync);
+		fprintf(out, "  the same work with the list (computed on the models)\n");
+		fprintf(out, "    driver %8lu IOTLB, %8lu ATC, %8lu waits%s\n", p->driver.iotlb,
+			p->driver.atc, p->driver.sync, cost_infers_waits(p) ? " (inferred)" : "");
 		fprintf(out, "    list   %8lu IOTLB, %8lu ATC, %8lu waits\n", p->list.iotlb,
 			p->list.atc, p->list.sync);
 	} else if (p->unmaps) {
-		fprintf(out, "  in commands (computed: the log has none)\n");
-		fprintf(out, "    strict: at least %" PRIu64 " IOTLB commands and %" PRIu64 " waits for each IOMMU\n"
-			"    of a domain, and as many ATC commands for each device with ATS\n",
+		fprintf(out, "  commands for these unmaps (computed: the log has none)\n");
+		fprintf(out, "    strict: at least %" PRIu64 " IOTLB commands and %" PRIu64 " waits per IOMMU\n"
+			"    of each domain, and as many ATC commands per device with ATS\n",
 			p->unmaps, p->unmaps);
 		if (has_seconds(p))
-			fprintf(out, "    lazy: at most %.0f flushes of everything for each domain, one in 10 ms\n",
+			fprintf(out, "    lazy: at most %.0f full flushes per domain, one every 10 ms\n",
 				p->wall_ns / 1e7 + 1);
 	}
 	if (p->overlap_flushes)
-		fprintf(out, "  waiting for all IOMMUs at once (computed)\n    would save %s in %" PRIu64 " flushes that waited for several in turn\n",
+		fprintf(out, "  waiting for all IOMMUs in parallel (computed)\n    would save %s in %" PRIu64 " flushes that waited for several, one by one\n",
 			cost_time(p, p->overlap_ns, true, text, sizeof(text)), p->overlap_flushes);
 	else if (p->wait.nr)
-		fprintf(out, "  waiting for all IOMMUs at once (computed)\n    would save nothing: no flush waited for more than one\n");
+		fprintf(out, "  waiting for all IOMMUs in parallel (computed)\n    would save nothing: no flush waited for more than one\n");
 }
 
 static void print_text(FILE *out, const char *path, const struct profile *p,
@@ -268,38 +273,37 @@ static void print_text(FILE *out, const char *path, const struct profile *p,
 	if (p->note[0])
 		fprintf(out, "  %s\n", p->note);
 	if (p->clock != TRACE_SECONDS)
-		fprintf(out, "  the clock of the log counts what is not known: there are no rates, and times\n"
-			"  are in its counts\n");
-	fprintf(out, "  %-16s %8s %8s %8s %7s %8s %8s %8s\n", "", "number",
-		"a second", "time", "of wall", "p50", "p99", "max");
-	snprintf(note, sizeof(note), "%s in all", cost_bytes(p->map_bytes, size, sizeof(size)));
+		fprintf(out, "  the log's clock counts in unknown units: no rates, and times are in its ticks\n");
+	fprintf(out, "  %-16s %8s %8s %8s %7s %8s %8s %8s\n", "", "count",
+		"per sec", "time", "of wall", "p50", "p99", "max");
+	snprintf(note, sizeof(note), "%s total", cost_bytes(p->map_bytes, size, sizeof(size)));
 	print_count(out, p, "maps", p->maps, note);
-	snprintf(note, sizeof(note), "%s in all", cost_bytes(p->unmap_bytes, size, sizeof(size)));
+	snprintf(note, sizeof(note), "%s total", cost_bytes(p->unmap_bytes, size, sizeof(size)));
 	print_count(out, p, "unmaps", p->unmaps, note);
 	if (p->flush.nr)
 		print_times(out, p, "flushes", &p->flush);
 	else
 		print_count(out, p, "flushes", p->flushes,
-			    "no begin and end in the log: alist record");
+			    "not timed: see alist record");
 	print_count(out, p, "IOTLB commands", p->recorded.iotlb, "");
 	print_count(out, p, "ATC commands", p->recorded.atc, "");
-	print_count(out, p, "entry commands", p->recorded.config, "");
+	print_count(out, p, "config commands", p->recorded.config, "");
 	print_count(out, p, "other commands", p->recorded.other, "");
 	if (p->wait.nr)
 		print_times(out, p, "completion waits", &p->wait);
 	else
 		print_count(out, p, "completion waits", p->recorded.sync,
-			    p->vendor < MODEL_VENDORS && !vendor_of(p->vendor)->logs_waits ?
-			    "inferred" : "");
+			    cost_infers_waits(p) ?
+			    "inferred: one for up to 16 commands" : "");
 	print_times(out, p, "unmap to command", &p->reach);
-	print_times(out, p, "lazy to flush", &p->delay);
+	print_times(out, p, "lazy flush delay", &p->delay);
 	if (p->strict + p->lazy)
-		fprintf(out, "  %" PRIu64 " unmaps flushed at once (strict), %" PRIu64 " later (lazy)%s\n",
+		fprintf(out, "  %" PRIu64 " unmaps flushed at once (strict), %" PRIu64 " deferred (lazy)%s\n",
 			p->strict, p->lazy, p->unflushed ? ", and a flush is missing" : "");
-	print_histogram(out, p, "time in flushes", &p->flush);
-	print_histogram(out, p, "time in completion waits", &p->wait);
+	print_histogram(out, p, "flush time", &p->flush);
+	print_histogram(out, p, "completion wait time", &p->wait);
 	if (!profile_has_times(p))
-		print_histogram(out, p, "from an unmap to its last command: less than its flush",
+		print_histogram(out, p, "unmap to last command (a lower bound of the flush time)",
 				&p->reach);
 	print_sizes(out, p);
 	for (i = 0; i < COST_TABLES; i++)
@@ -419,6 +423,8 @@ static void print_json(FILE *out, const char *path, const struct profile *p,
 	add(object, "flushes_missing", p->unflushed);
 	add(object, "flushes", profile_flushes(p));
 	json_object_object_add(object, "commands", json_count(&p->recorded, true));
+	json_object_object_add(object, "waits_inferred",
+			       json_object_new_boolean(cost_infers_waits(p)));
 	json_object_object_add(object, "flush", json_times(p, &p->flush));
 	json_object_object_add(object, "wait", json_times(p, &p->wait));
 	json_object_object_add(object, "unmap_to_last_command", json_times(p, &p->reach));
@@ -444,9 +450,9 @@ static void print_json(FILE *out, const char *path, const struct profile *p,
 #define KEY_TOP		257
 
 static const struct argp_option argp_options[] = {
-	{ "json", 'j', NULL, 0, "One JSON object a file", 0 },
+	{ "json", 'j', NULL, 0, "One JSON object per file", 0 },
 	{ "html", KEY_HTML, NULL, 0, "One page with charts, for a browser", 0 },
-	{ "top", KEY_TOP, "N", 0, "Rows of each table (10)", 0 },
+	{ "top", KEY_TOP, "N", 0, "Rows per table (default 10)", 0 },
 	{ 0 },
 };
 
@@ -488,8 +494,8 @@ int alist_cost(int argc, char **argv)
 {
 	static const struct argp argp = {
 		argp_options, parse, "FILE...",
-		"Tell what the invalidations of an ftrace log cost: flushes, commands and "
-		"completion waits, the time in them, and for whom they were.",
+		"Show what the invalidations of an ftrace log cost: flushes, commands and "
+		"completion waits, the time they take, and who causes them.",
 		NULL, NULL, NULL,
 	};
 	struct options options = { .top = 10 };
@@ -520,7 +526,7 @@ int alist_cost(int argc, char **argv)
 		profile_destroy(profile);
 	}
 	if (ret && options.nr_files > 1)
-		alist_error("not all of the %d files can be read: nothing is printed",
+		alist_error("cannot read all %d files: nothing is printed",
 			    options.nr_files);
 	if (!ret && alist_publish(out, stdout))
 		ret = ALIST_BAD;

@@ -18,6 +18,8 @@ const char *cost_number(uint64_t n, bool known, char *buf, size_t size);
 /* Whether the rows of @table have flushes and waits: the log has begin and end of them. */
 bool cost_has_flushes(const struct profile *profile, enum cost_table table);
 bool cost_has_waits(const struct profile *profile, enum cost_table table);
+/* The log has neither completion waits nor their begin and end: how many is a guess. */
+bool cost_infers_waits(const struct profile *profile);
 /* The head and the tail of a name that is longer than @width; @buf has room for that. */
 void cost_shorten(char *buf, const char *name, size_t width);
 /* "64 KiB" */

@@ -127,7 +127,7 @@ static void over_time(FILE *out, const struct profile *p)
 	}
 	if (p->nr_slices < 2 || p->clock == TRACE_COUNTS)
 		return;
-	fputs("<figure style='margin:0'><figcaption>A second, over the log: "
+	fputs("<figure style='margin:0'><figcaption>Per second, over the log: "
 	      "<span style='color:var(--a)'>unmaps</span>, "
 	      "<span style='color:var(--b)'>IOTLB and ATC commands</span> (dashed)</figcaption>", out);
 	axes(out, "over time", most + 0.5, "");
@@ -140,7 +140,9 @@ static void over_time(FILE *out, const struct profile *p)
 
 static void beside(FILE *out, const struct profile *p)
 {
-	static const char *const names[] = { "IOTLB", "ATC", "waits" };
+	const char *const names[] = {
+		"IOTLB", "ATC", cost_infers_waits(p) ? "waits (inferred)" : "waits",
+	};
 	const unsigned long driver[] = { p->driver.iotlb, p->driver.atc, p->driver.sync };
 	const unsigned long list[] = { p->list.iotlb, p->list.atc, p->list.sync };
 	unsigned long most = 1;
@@ -155,8 +157,8 @@ static void beside(FILE *out, const struct profile *p)
 		if (list[i] > most)
 			most = list[i];
 	}
-	fputs("<figure style='margin:0'><figcaption>Sent by the <span style='color:var(--a)'>driver</span> (left), "
-	      "and by the <span style='color:var(--b)'>list</span> (right) for the same (computed)</figcaption>", out);
+	fputs("<figure style='margin:0'><figcaption>Sent for the same work by the <span style='color:var(--a)'>driver</span> (left) "
+	      "and the <span style='color:var(--b)'>list</span> (right, computed)</figcaption>", out);
 	axes(out, "driver and list", most, "");
 	for (i = 0; i < 3; i++) {
 		double x = LEFT + i * width, scale = (double)(HEIGHT - BOTTOM - TOP) / most;
@@ -234,7 +236,7 @@ static void tiles(FILE *out, const struct profile *p)
 
 	fputs("<div class=tiles>\n", out);
 	snprintf(value, sizeof(value), "%" PRIu64, p->unmaps);
-	snprintf(note, sizeof(note), "%s a second", cost_rate(p, p->unmaps, buf, sizeof(buf)));
+	snprintf(note, sizeof(note), "%s per second", cost_rate(p, p->unmaps, buf, sizeof(buf)));
 	tile(out, "Unmaps", value, note);
 	snprintf(value, sizeof(value), "%" PRIu64, profile_flushes(p));
 	snprintf(note, sizeof(note), "%" PRIu64 " strict, %" PRIu64 " lazy unmaps", p->strict, p->lazy);
@@ -243,14 +245,14 @@ static void tiles(FILE *out, const struct profile *p)
 	snprintf(note, sizeof(note), "%lu IOTLB, %lu ATC", p->recorded.iotlb, p->recorded.atc);
 	tile(out, "Commands", value, note);
 	if (p->flush.nr) {
-		snprintf(note, sizeof(note), "of the time of one CPU; p99 %s",
+		snprintf(note, sizeof(note), "of one CPU's time; p99 %s",
 			 cost_time(p, times_quantile(&p->flush, 0.99), true, buf, sizeof(buf)));
-		tile(out, "In flushes", cost_share(p, p->flush.sum, value, sizeof(value)), note);
+		tile(out, "Time in flushes", cost_share(p, p->flush.sum, value, sizeof(value)), note);
 	}
 	if (p->wait.nr) {
-		snprintf(note, sizeof(note), "of the time of one CPU; p99 %s",
+		snprintf(note, sizeof(note), "of one CPU's time; p99 %s",
 			 cost_time(p, times_quantile(&p->wait, 0.99), true, buf, sizeof(buf)));
-		tile(out, "In waits", cost_share(p, p->wait.sum, value, sizeof(value)), note);
+		tile(out, "Time in waits", cost_share(p, p->wait.sum, value, sizeof(value)), note);
 	}
 	fputs("</div>\n", out);
 }
@@ -276,19 +278,19 @@ void cost_html(FILE *out, const char *path, const struct profile *p, unsigned in
 		fputs("</p>\n", out);
 	}
 	if (!profile_has_times(p))
-		fputs("<p class=dim>The log has no begins and ends of flushes and waits: alist record has.</p>\n", out);
+		fputs("<p class=dim>The log does not record when flushes and waits begin and end; logs of alist record do.</p>\n", out);
 	if (p->clock != TRACE_SECONDS)
-		fputs("<p class=dim>The clock of the log counts what is not known: no rates, and times are in its counts.</p>\n", out);
+		fputs("<p class=dim>The log's clock counts in unknown units: no rates, and times are in its ticks.</p>\n", out);
 	tiles(out, p);
 	fputs("<div class=charts>\n", out);
-	histogram(out, p, "Flushes by their time", &p->flush);
-	histogram(out, p, "Completion waits by their time", &p->wait);
+	histogram(out, p, "Flush time", &p->flush);
+	histogram(out, p, "Completion wait time", &p->wait);
 	if (!profile_has_times(p))
-		histogram(out, p, "From an unmap to its last command (less than its flush)", &p->reach);
-	histogram(out, p, "Lazy unmaps by the time until their flush", &p->delay);
+		histogram(out, p, "Unmap to last command (a lower bound of the flush time)", &p->reach);
+	histogram(out, p, "Lazy flush delay", &p->delay);
 	over_time(out, p);
 	beside(out, p);
-	fputs("</div>\n<h2>In numbers</h2><div class=scroll><table><tr><th><th>number<th>a second<th>time<th>of wall<th>p50<th>p99<th>max\n", out);
+	fputs("</div>\n<h2>Summary</h2><div class=scroll><table><tr><th><th>count<th>per second<th>time<th>of wall<th>p50<th>p99<th>max\n", out);
 	count_row(out, p, "maps", p->maps);
 	count_row(out, p, "unmaps", p->unmaps);
 	if (p->flush.nr)
@@ -297,22 +299,23 @@ void cost_html(FILE *out, const char *path, const struct profile *p, unsigned in
 		count_row(out, p, "flushes", p->flushes);
 	count_row(out, p, "IOTLB commands", p->recorded.iotlb);
 	count_row(out, p, "ATC commands", p->recorded.atc);
-	count_row(out, p, "commands for entries", p->recorded.config);
+	count_row(out, p, "config commands", p->recorded.config);
 	count_row(out, p, "other commands", p->recorded.other);
 	if (p->wait.nr)
 		times_row(out, p, "completion waits", &p->wait);
 	else
-		count_row(out, p, "completion waits", p->recorded.sync);
+		count_row(out, p, cost_infers_waits(p) ? "completion waits (inferred)" :
+			  "completion waits", p->recorded.sync);
 	times_row(out, p, "unmap to last command", &p->reach);
-	times_row(out, p, "lazy unmap to its flush", &p->delay);
+	times_row(out, p, "lazy flush delay", &p->delay);
 	fputs("</table></div>\n", out);
 	if (p->wait.nr && !p->overlap_flushes)
-		fputs("<p>Waiting for all IOMMUs at once would save nothing: no flush waited for more than one (computed).</p>\n", out);
+		fputs("<p>Waiting for all IOMMUs in parallel would save nothing: no flush waited for more than one (computed).</p>\n", out);
 	else if (p->wait.nr)
-		fprintf(out, "<p>Waiting for all IOMMUs at once would save %s (computed: %" PRIu64 " flushes waited for several in turn).</p>\n",
+		fprintf(out, "<p>Waiting for all IOMMUs in parallel would save %s (computed: %" PRIu64 " flushes waited for several, one by one).</p>\n",
 			cost_time(p, p->overlap_ns, true, buf, sizeof(buf)), p->overlap_flushes);
 	if (p->unmaps) {
-		fputs("<h2>Unmaps by size</h2><div class=scroll><table><tr><th>up to<th>number<th>share\n", out);
+		fputs("<h2>Unmaps by size</h2><div class=scroll><table><tr><th>up to<th>count<th>share\n", out);
 		for (i = 0; i < 64; i++)
 			if (p->sizes[i])
 				fprintf(out, "<tr><td>%s<td>%" PRIu64 "<td>%.1f %%\n",

@@ -174,14 +174,14 @@ int input_open(struct input *input, const char *path)
 	}
 	if (!format->argv[0] || !installed(format->argv[0])) {
 		snprintf(input->error, sizeof(input->error),
-			 "expected text, found %s%s%s: run '%s' and give the text",
+			 "expected text, found %s%s%s: run '%s' and pass the text",
 			 format->name, format->argv[0] ? ", and there is no " : "",
 			 format->argv[0] ? format->argv[0] : "", format->instead);
 		goto fail;
 	}
 	if (!file && !strcmp(format->argv[0], "trace-cmd")) {
 		snprintf(input->error, sizeof(input->error),
-			 "expected text, found %s, which cannot be read from a pipe: give the file",
+			 "expected text, found %s, which cannot be read from a pipe: pass the file",
 			 format->name);
 		goto fail;
 	}
@@ -208,7 +208,7 @@ int input_check(struct input *input, const char *text, size_t n)
 	if (!format)
 		return 0;
 	snprintf(input->error, sizeof(input->error),
-		 "expected text, found %s in what %s prints: unpack it and give %s", format->name,
+		 "expected text, found %s in the output of %s: unpack it and pass %s", format->name,
 		 input->program, format->argv[0] ? "the file" : "its text");
 	return -1;
 }
@@ -227,11 +227,11 @@ int input_finish(struct input *input)
 			continue;
 		if (WIFEXITED(status) && WEXITSTATUS(status) == CANNOT_RUN)
 			snprintf(input->error, sizeof(input->error),
-				 "expected text, and cannot run %s, which unpacks it",
+				 "cannot run %s to unpack the file",
 				 input->program);
 		else
 			snprintf(input->error, sizeof(input->error),
-				 "expected a sound file, %s failed: cut or damaged?",
+				 "%s failed: is the file truncated or damaged?",
 				 input->program);
 	}
 	return input->error[0] ? -1 : 0;

@@ -141,7 +141,7 @@ FILE *alist_spool(void)
 			close(fd);
 	}
 	if (!spool)
-		alist_error("cannot make a temporary file in %s: %s", dir, strerror(errno));
+		alist_error("cannot create a temporary file in %s: %s", dir, strerror(errno));
 	return spool;
 }
 
@@ -150,7 +150,7 @@ int alist_spool_check(FILE *spool)
 	/* A write that failed on the way is in the stream's error flag only. */
 	if (!ferror(spool) && !fflush(spool))
 		return 0;
-	alist_error("cannot write a temporary file: is %s full? (TMPDIR says where they are)",
+	alist_error("cannot write a temporary file: is %s full? (TMPDIR selects the directory)",
 		    spool_dir());
 	return -1;
 }

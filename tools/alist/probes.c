@@ -248,7 +248,7 @@ static int add_probe(const struct probes_place *place, struct symbols *symbols,
 		if (!symbol || !symbol->name[0] || !add_at(place, probe, symbol->name))
 			continue;
 		if (symbol->whole && symbol->copied)
-			place->warn("warning: the log may lack %s: the compiler made a copy of %s",
+			place->warn("warning: the log may miss some %s: the compiler cloned %s",
 				    probe->without, symbol->name);
 		if (probe->end && define(place, 'r', probe->end, symbol->name, ""))
 			place->warn("warning: no end of %s: the kernel has no return probes",
@@ -274,7 +274,7 @@ bool probes_add(const struct probes_place *place, const struct vendor_probes *ve
 			found = add_probe(place, &symbols, probe);
 		any |= found;
 		if (!found && !(probe[1].flags & INSTEAD))
-			place->warn("warning: the log will lack %s: there is nothing to probe in this kernel",
+			place->warn("warning: the log will have no %s: this kernel has no function to probe for it",
 				    probe->without);
 	}
 	return any;

@@ -55,9 +55,9 @@ static const struct {
 	[REASON_UNKNOWN_MEMBERS] = { "unknown-membership",
 		"The log does not record which devices are attached." },
 	[REASON_UNKNOWN_MAPPING] = { "unknown-mapping",
-		"The range that was unmapped or flushed was not seen mapped." },
+		"The unmapped or flushed range was never seen mapped." },
 	[REASON_NO_WORDS] = { "words-not-in-log",
-		"The log has only the first of several commands; the numbers are compared." },
+		"The log has only the first of several commands; only their number is compared." },
 	[REASON_NEST] = { "nest-not-in-log",
 		"There are nests, and the log does not record their parents." },
 	[REASON_LOST] = { "lost-events",
@@ -65,7 +65,7 @@ static const struct {
 	[REASON_FLUSH_MISSING] = { "flush-missing",
 		"No flush followed this unmap, in a log where all others were flushed at once: a check failed." },
 	[REASON_UNEXPLAINED] = { "unexplained",
-		"None of these: a check failed." },
+		"No known reason: a check failed." },
 };
 
 const char *reason_name(enum reason reason)

@@ -137,13 +137,12 @@ static int find_tracefs(struct recorder *r)
 	if (found)
 		return 0;
 	if (error == ENOENT)
-		alist_error("expected files in %s: it is empty, as it is if the kernel is locked down",
-			    bad);
+		alist_error("cannot trace: %s is empty (is the kernel locked down?)", bad);
 	else if (error)
 		alist_error("cannot use %s: %s (root of a user namespace is not enough)", bad,
 			    strerror(error));
 	else
-		alist_error("expected tracefs: mount -t tracefs nodev /sys/kernel/tracing (the kernel needs CONFIG_FTRACE)");
+		alist_error("tracefs is not mounted: mount -t tracefs nodev /sys/kernel/tracing (needs CONFIG_FTRACE)");
 	return -1;
 }
 
@@ -174,7 +173,7 @@ static int find_iommus(struct recorder *r)
 		closedir(dir);
 	if (r->vendor)
 		return 0;
-	alist_error("expected an IOMMU: /sys/class/iommu has no VT-d, AMD-Vi, SMMUv3 or RISC-V one (switched off in the firmware, or intel_iommu=on is missing?)");
+	alist_error("no IOMMU: /sys/class/iommu has no VT-d, AMD-Vi, SMMUv3 or RISC-V IOMMU (disabled in the firmware, or intel_iommu=on missing?)");
 	return -1;
 }
 
@@ -204,7 +203,7 @@ static void remove_instance(const char *instance)
 	set(instance, "0", "tracing_on");
 	set(instance, "0", "events/enable");
 	if (rmdir(instance) && errno != ENOENT)
-		alist_error("warning: %s is left: %s (the next alist record removes it)", instance,
+		alist_error("warning: cannot remove %s: %s (the next alist record will)", instance,
 			    strerror(errno));
 }
 
@@ -296,7 +295,7 @@ static int set_up(struct recorder *r)
 	snprintf(r->group, sizeof(r->group), "alist_%d", getpid());
 	snprintf(r->instance, sizeof(r->instance), "%s/instances/alist-%d", r->tracefs, getpid());
 	if (mkdir(r->instance, 0700)) {
-		alist_error("cannot make an instance of tracefs: %s%s", strerror(errno),
+		alist_error("cannot create a tracefs instance: %s%s", strerror(errno),
 			    errno == EPERM ? " (is the kernel locked down?)" : "");
 		r->instance[0] = '\0';
 		return -1;
@@ -305,16 +304,16 @@ static int set_up(struct recorder *r)
 	snprintf(text, sizeof(text), "%u", r->options->buffer_kb);
 	ret = set(r->instance, text, "buffer_size_kb");
 	if (ret) {
-		alist_error("cannot have a buffer of %s KiB for each CPU: %s", text, strerror(-ret));
+		alist_error("cannot allocate a buffer of %s KiB per CPU: %s", text, strerror(-ret));
 		return -1;
 	}
 	set(r->instance, "mono", "trace_clock");
 	place.btf = !access("/sys/kernel/btf/vmlinux", R_OK);
 	r->probes = probes_add(&place, r->vendor);
 	if (set(r->instance, "1", "events/iommu/enable"))
-		alist_error("warning: the log will lack maps and unmaps: the kernel has no iommu events");
+		alist_error("warning: the log will have no maps and unmaps: the kernel has no iommu events");
 	if (r->vendor->events && set(r->instance, "1", "events/%s/enable", r->vendor->events))
-		alist_error("warning: the log will lack commands: the kernel has no %s events",
+		alist_error("warning: the log will have no commands: the kernel has no %s events",
 			    r->vendor->events);
 	if (r->probes) {
 		ret = set(r->instance, "1", "events/%s/enable", r->group);
@@ -409,7 +408,7 @@ static int check(struct recorder *r)
 	while (trace && more > 0)
 		more = trace_next(trace, &event);
 	if (trace && more < 0 && !strstr(trace_error(trace), "the log has none")) {
-		alist_error("the log does not read as it should; this kernel is not as expected: %s",
+		alist_error("cannot parse what was recorded; the kernel is not as expected: %s",
 			    trace_error(trace) + strlen(path) + 1);
 		ret = -1;
 	}
@@ -470,7 +469,7 @@ static int run_command(struct recorder *r)
 	if (!command)
 		return 0;
 	if (pipe2(pipes, O_CLOEXEC)) {
-		alist_error("cannot make a pipe: %s", strerror(errno));
+		alist_error("cannot create a pipe: %s", strerror(errno));
 		return -1;
 	}
 	fflush(NULL);
@@ -490,7 +489,7 @@ static int run_command(struct recorder *r)
 	close(pipes[0]);
 	if (!error)
 		return 0;
-	alist_error("expected a command that runs, '%s' does not: %s", command[0],
+	alist_error("cannot run '%s': %s", command[0],
 		    strerror(error));
 	return -1;
 }
@@ -536,7 +535,7 @@ static int record(struct recorder *r)
 	}
 	ret = set(r->instance, "1", "tracing_on");
 	if (ret)
-		alist_error("cannot switch tracing on: %s", strerror(-ret));
+		alist_error("cannot enable tracing: %s", strerror(-ret));
 	if (!ret)
 		ret = run_command(r);
 	while (!ret && !interrupted && (!end || now() < end)) {
@@ -596,11 +595,11 @@ static int record_all(struct recorder *r)
 	int ret;
 
 	if (geteuid()) {
-		alist_error("expected root: tracing needs it (sudo alist record ..)");
+		alist_error("must be root to trace (sudo alist record ...)");
 		return -1;
 	}
 	if (locked_down()) {
-		alist_error("expected a kernel that can be traced: it is locked down (confidentiality)");
+		alist_error("cannot trace: the kernel is locked down (confidentiality)");
 		return -1;
 	}
 	if (find_iommus(r) || find_tracefs(r))
@@ -631,10 +630,10 @@ static bool command_failed(const struct recorder *r)
 	if (interrupted)
 		return false;
 	if (WIFSIGNALED(r->status))
-		alist_error("%s was ended by signal %d: %s", r->options->command[0],
+		alist_error("%s was killed by signal %d: %s", r->options->command[0],
 			    WTERMSIG(r->status), strsignal(WTERMSIG(r->status)));
 	else if (WEXITSTATUS(r->status))
-		alist_error("%s ended with exit status %d", r->options->command[0],
+		alist_error("%s exited with status %d", r->options->command[0],
 			    WEXITSTATUS(r->status));
 	return r->status;
 }
@@ -646,9 +645,9 @@ static bool command_failed(const struct recorder *r)
 #define KEY_BUFFER	256
 
 static const struct argp_option argp_options[] = {
-	{ "time", 't', "S", 0, "For so many seconds; without it, until COMMAND ends, or Ctrl-C", 0 },
-	{ "output", 'o', "FILE", 0, "The log (alist.txt); - is standard output", 0 },
-	{ "buffer", KEY_BUFFER, "KIB", 0, "The ring of each CPU (8192)", 0 },
+	{ "time", 't', "S", 0, "Stop after S seconds; default: when COMMAND ends, or with Ctrl-C", 0 },
+	{ "output", 'o', "FILE", 0, "Write the log to FILE (default alist.txt); - is standard output", 0 },
+	{ "buffer", KEY_BUFFER, "KIB", 0, "Ring buffer of each CPU, in KiB (default 8192)", 0 },
 	{ 0 },
 };
 
@@ -685,8 +684,8 @@ int alist_record(int argc, char **argv)
 {
 	static const struct argp argp = {
 		argp_options, parse, "[-- COMMAND [ARG...]]",
-		"Record a log of this machine: what is mapped, unmapped and attached, commands, "
-		"begin and end of flushes and completion waits. Needs root.",
+		"Record a log of this machine: maps, unmaps, attaches, commands, begin and end of "
+		"flushes and completion waits. Needs root.",
 		NULL, NULL, NULL,
 	};
 	struct options options = { .output = "alist.txt", .buffer_kb = 8192 };
@@ -703,7 +702,7 @@ int alist_record(int argc, char **argv)
 	free(r.first);
 	if (ret)
 		return ALIST_BAD;
-	alist_error("%s: %" PRIu64 " events of %s (%s), %" PRIu64 " lost", options.output, r.lines,
+	alist_error("%s: %" PRIu64 " events from %s (%s), %" PRIu64 " lost", options.output, r.lines,
 		    r.vendor->name, r.iommus, r.lost);
 	return command_failed(&r) ? ALIST_FAILED : ALIST_OK;
 }

@@ -59,15 +59,15 @@ static const struct {
 	const char *id, *text;
 } purposes[PURPOSES] = {
 	[FOR_UNMAP] = { "unmap", "unmap" },
-	[FOR_LAZY] = { "lazy", "unmap, flushed later" },
+	[FOR_LAZY] = { "lazy", "lazy unmap" },
 	[FOR_MAP] = { "map", "map" },
 	[FOR_ATTACH] = { "attach", "attach" },
 	[FOR_DETACH] = { "detach", "detach" },
 	[FOR_FREE] = { "free", "domain freed" },
-	[FOR_UNKNOWN] = { "unknown", "not told by the log" },
-	[FOR_GLOBAL] = { "global", "all of an IOMMU or VM" },
-	[FOR_TABLES] = { "tables", "device, PASID entries" },
-	[FOR_OTHER] = { "other", "interrupts and others" },
+	[FOR_UNKNOWN] = { "unknown", "not recorded" },
+	[FOR_GLOBAL] = { "global", "whole IOMMU or VM" },
+	[FOR_TABLES] = { "tables", "device/PASID entries" },
+	[FOR_OTHER] = { "other", "interrupts, other" },
 };
 
 struct tally {
@@ -347,7 +347,7 @@ static void credit_lapse(struct replay *replay, struct credit *credit,
 	if (replay->flushes) {
 		flush_begins(replay, credit->line, &entry);
 		fprintf(replay->flushes,
-			"  line %" PRIu64 " detach: driver nothing, list %lu IOTLB %lu syncs: %s\n",
+			"  line %" PRIu64 " detach: driver sent nothing, list %lu IOTLB %lu syncs: %s\n",
 			credit->line, tally.list.iotlb, tally.list.sync,
 			reason_name(REASON_TAG_EARLY));
 		print_words(replay, "list", facts->vendor, &credit->sent);
@@ -447,7 +447,7 @@ static void on_missing(struct replay *replay, const struct step *step,
 		return;
 	flush_begins(replay, step->line, &entry);
 	fprintf(replay->flushes,
-		"  line %" PRIu64 " unmap of 0x%" PRIx64 ", %" PRIu64 " bytes: driver nothing: %s\n",
+		"  line %" PRIu64 " unmap of 0x%" PRIx64 ", %" PRIu64 " bytes: driver sent nothing: %s\n",
 		step->line, step->ranges->iova, step->ranges->size, reason_name(reason));
 	flush_ends(replay, &entry);
 }
@@ -535,12 +535,12 @@ static const char *const unknown_names[UNKNOWN_KINDS] = {
 };
 
 static const char *const unknown_texts[UNKNOWN_KINDS] = {
-	[UNKNOWN_ATTACHMENT] = "attached before the log began, or not said where",
-	[UNKNOWN_MAPPING] = "unmapped, and not seen mapped",
-	[UNKNOWN_UNMAP] = "flushed, and not seen unmapped",
-	[UNKNOWN_WORDS] = "commands of which the log has no words",
+	[UNKNOWN_ATTACHMENT] = "made before the log, or to an unknown domain",
+	[UNKNOWN_MAPPING] = "unmapped, but never seen mapped",
+	[UNKNOWN_UNMAP] = "flushed, but never seen unmapped",
+	[UNKNOWN_WORDS] = "commands whose contents are not in the log",
 	[UNKNOWN_EVENTS] = "events lost",
-	[UNKNOWN_FLUSH] = "unmapped, and not flushed before the log ends",
+	[UNKNOWN_FLUSH] = "unmapped, but not flushed before the log ends",
 };
 
 static struct json_object *json_count(const struct burst_count *count)
@@ -653,14 +653,13 @@ static void print_purposes(const struct replay *replay, FILE *out)
 		fprintf(out, "  %-*s %7s %6lu %6lu %6lu ", NAME_WIDTH, purposes[i].text, "",
 			count->iotlb, count->atc, count->sync);
 		if (count->config)
-			fprintf(out, " and %lu of entries", count->config);
+			fprintf(out, " plus %lu config", count->config);
 		if (count->other)
-			fprintf(out, " and %lu other%s", count->other,
-				count->other == 1 ? "" : "s");
+			fprintf(out, " plus %lu other", count->other);
 		fputc('\n', out);
 	}
 	burst_count_add(&rest, &all->flushes.driver);
-	fprintf(out, "  %-*s %7s %6lu %6lu %6lu%s\n", NAME_WIDTH, "all of the log", "",
+	fprintf(out, "  %-*s %7s %6lu %6lu %6lu%s\n", NAME_WIDTH, "whole log", "",
 		rest.iotlb, rest.atc, rest.sync,
 		vendor_of(rebuild_machine(replay->rebuild)->vendor)->logs_waits ?
 		"" : "  syncs are inferred");
@@ -730,7 +729,7 @@ static int publish_text(struct replay *replay, const char *path, FILE *out)
 		if (!unknown)
 			continue;
 		if (!any)
-			fprintf(out, "  not told by the log:\n");
+			fprintf(out, "  not recorded in the log:\n");
 		any = true;
 		fprintf(out, "    %8lu  %-11s  %s\n", unknown, unknown_names[i],
 			unknown_texts[i]);
@@ -781,7 +780,7 @@ static int replay_log(struct replay *replay, struct trace *trace, const char *pa
 		return ALIST_BAD;
 	}
 	if (!counts_agree(replay)) {
-		alist_error("%s: the counts do not add up to the log: a fault of alist",
+		alist_error("%s: the counts do not add up: this is a bug in alist",
 			    path);
 		return ALIST_BAD;
 	}
@@ -869,11 +868,11 @@ static void print_reasons(bool json)
 #define KEY_REASONS	257
 
 static const struct argp_option argp_options[] = {
-	{ "json", 'j', NULL, 0, "One JSON object a file", 0 },
-	{ "verbose", 'v', NULL, 0, "Every flush, and both sides' commands where they differ", 0 },
+	{ "json", 'j', NULL, 0, "One JSON object per file", 0 },
+	{ "verbose", 'v', NULL, 0, "Print every flush, and both sides' commands where they differ", 0 },
 	{ "iommus", KEY_IOMMUS, "N", 0,
-	  "Spread the devices over N IOMMUs: what the same work costs there; nothing is compared", 0 },
-	{ "reasons", KEY_REASONS, NULL, 0, "Say what the reasons of differences mean", 0 },
+	  "Spread the devices over N IOMMUs, and show what the same work costs there", 0 },
+	{ "reasons", KEY_REASONS, NULL, 0, "Explain the reasons of differences", 0 },
 	{ 0 },
 };
 
@@ -920,8 +919,8 @@ int alist_replay(int argc, char **argv)
 		"- is standard input) what was attached and unmapped, run it through "
 		"the attach list on software models, and compare the commands.\v"
 		"Exit status: 0 all differences are explained and nothing stale was "
-		"found, 1 a check failed, 2 bad usage or input; of several files all have "
-		"to be sound, or nothing is printed.",
+		"found, 1 a check failed, 2 bad usage or input; if one of several files "
+		"is bad, nothing is printed.",
 		NULL, NULL, NULL,
 	};
 	struct options options = { 0 };
@@ -949,7 +948,7 @@ int alist_replay(int argc, char **argv)
 		print_row(out, "total", &sum.flushes);
 	}
 	if (worst == ALIST_BAD && options.nr_files > 1)
-		alist_error("not all of the %d files can be replayed: nothing is printed",
+		alist_error("cannot replay all %d files: nothing is printed",
 			    options.nr_files);
 	else if (worst != ALIST_BAD && alist_publish(out, stdout))
 		worst = ALIST_BAD;

@@ -75,13 +75,13 @@ static const char *tag_word(const struct show *show, uint64_t tag)
 
 static const char *device_name(const struct machine_attachment *att)
 {
-	return att->device->name[0] == '?' ? "a device not in the log" :
+	return att->device->name[0] == '?' ? "unknown device" :
 					     att->device->name;
 }
 
 static const char *guessed_note(const struct machine_attachment *att)
 {
-	return att->guessed ? ", attached before the log began or not said where" : "";
+	return att->guessed ? ", guessed: not recorded in the log" : "";
 }
 
 static void show_tree(struct show *show, const struct machine_domain *domain,
@@ -233,7 +233,7 @@ static void show_pending(struct show *show, struct json_object *pending)
 			fprintf(show->out, "\" [shape=plaintext, fontcolor=gray];\n");
 		} else {
 			if (!any)
-				fprintf(show->out, "attached, and the log does not say to what\n");
+				fprintf(show->out, "attached, but the log does not record to which domain:\n");
 			fprintf(show->out, "  %s\n", dev->name);
 		}
 		any = true;
@@ -306,7 +306,7 @@ static int show_log(struct show *show, struct rebuild *rebuild, struct trace *tr
 			json_object_to_json_string_ext(object, ALIST_JSON));
 		json_object_put(object);
 	} else if (!options->dot && !show->machine->domains) {
-		fprintf(show->out, "nothing is attached that the log shows\n");
+		fprintf(show->out, "the log shows no attachments\n");
 	}
 	return ALIST_OK;
 }
@@ -349,8 +349,8 @@ out:
 static const struct argp_option argp_options[] = {
 	{ "json", 'j', NULL, 0, "One JSON object", 0 },
 	{ "at", KEY_AT, "TIME", 0,
-	  "As it was at this time, as the log has it; of several runs, in the first that reaches it", 0 },
-	{ "dot", KEY_DOT, NULL, 0, "A graph, for Graphviz", 0 },
+	  "Show the state at TIME, by the log's clock; with several runs, in the first that reaches it", 0 },
+	{ "dot", KEY_DOT, NULL, 0, "Print a graph for Graphviz", 0 },
 	{ 0 },
 };
 
@@ -390,7 +390,7 @@ int alist_show(int argc, char **argv)
 	static const struct argp argp = {
 		argp_options, parse, "FILE",
 		"Show the attach lists of an ftrace log at its end: each domain, the "
-		"IOMMUs it is on, the tags there, and who is attached under each.",
+		"IOMMUs it is on, its tags there, and the devices attached under each.",
 		NULL, NULL, NULL,
 	};
 	struct options options = { 0 };

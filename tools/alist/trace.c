@@ -998,7 +998,7 @@ static int at_log_end(struct trace *trace)
 		trace->line = 1;
 		return fail(trace, "expected an ftrace log, %s%s", trace->input.program ?
 			    trace->input.program : "the file",
-			    trace->input.program ? " prints nothing" : " is empty");
+			    trace->input.program ? " printed nothing" : " is empty");
 	}
 	if (!trace->ours) {
 		if (check_foreign(trace))
