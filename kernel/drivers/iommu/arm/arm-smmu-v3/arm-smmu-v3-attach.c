@@ -65,13 +65,15 @@
 #define ATC_SSID	GENMASK_ULL(51, 32)
 
 /*
- * A cookie of flush_submit(): the number of the command after the CMD_SYNC, its queue, and how
- * many commands there are from the first one up to it. Those of others may be among them, but
- * not from ATC_INVs.
+ * A cookie of flush_submit(): the number of the command after the last CMD_SYNC; its queue; how
+ * many commands there are from the flush's first one up to it, or the maximum if there are more;
+ * how many had been refused before, the low bits. Commands of others may be among them: ahead of
+ * the first TLBI, and between two submissions.
  */
 #define COOKIE_NUMBER	GENMASK_ULL(30, 0)
-#define COOKIE_QUEUE	GENMASK_ULL(46, 31)
-#define COOKIE_SPAN	GENMASK_ULL(62, 47)
+#define COOKIE_QUEUE	GENMASK_ULL(40, 31)
+#define COOKIE_SPAN	GENMASK_ULL(54, 41)
+#define COOKIE_REFUSED	GENMASK_ULL(62, 55)
 #define COOKIE_ATC	BIT_ULL(63)
 
 /* Looks at a CMD_SYNC before a flush turns to the next SMMU. */
@@ -88,6 +90,7 @@ struct arm_smmu_flush {
 	unsigned int granule;
 	bool leaf;
 	u32 first;		/* number of the first command since then, or one before it */
+	u32 refused;		/* how many commands of the queue had been, by then */
 	bool atc_sent;		/* @first is that of an ATC_INV */
 	unsigned int looks;
 	ktime_t deadline;	/* 0: no wait has been longer than a moment */
@@ -513,10 +516,10 @@ void arm_smmu_atc_inv_master(struct arm_smmu_master *master, ioasid_t ssid)
 {
 	struct arm_smmu_cmd cmds[CMDQ_BATCH_ENTRIES - 1];
 	struct arm_smmu_device *smmu = master->smmu;
-	struct arm_smmu_atc_error error;
 	struct arm_smmu_cmdq *cmdq;
 	unsigned int i, n;
 	u32 number;
+	int ret;
 
 	if (arm_smmu_block_silent(master))
 		return;
@@ -524,12 +527,17 @@ void arm_smmu_atc_inv_master(struct arm_smmu_master *master, ioasid_t ssid)
 		for (n = 0; n < ARRAY_SIZE(cmds) && i + n < master->num_streams; n++)
 			cmds[n] = arm_smmu_make_cmd_atc_inv_all(master->streams[i + n].id, ssid);
 		cmdq = arm_smmu_get_cmdq(smmu, cmds);
-		number = arm_smmu_cmdq_submit(smmu, cmdq, cmds, n, true);
-		if (!arm_smmu_cmdq_wait(smmu, cmdq, number) &&
-		    !arm_smmu_cmdq_atc_error(cmdq, arm_smmu_cmdq_number(number, -1), &error))
+		ret = arm_smmu_cmdq_issue_sync(smmu, cmdq, cmds, n, &number);
+		if (!ret)
 			continue;
-		if (!master->ats_enabled)
+		if (!master->ats_on)
 			return;
+		/* It is not this device that holds the queue up. It is asked later. */
+		if (ret == -ETIMEDOUT && !arm_smmu_cmdq_got_to(cmdq, number)) {
+			dev_err(smmu->dev, "ATC invalidation of %s is late\n",
+				dev_name(master->dev));
+			continue;
+		}
 		if (!set_aside(master, master->streams[i].id))
 			dev_err(smmu->dev,
 				"ATS cannot be refused. The device may still reach what was unmapped\n");
@@ -550,6 +558,7 @@ static void flush_choose(struct arm_smmu_flush *flush, struct arm_smmu_device *s
 		return;
 	flush->cmds.cmdq = arm_smmu_get_cmdq(smmu, cmd);
 	flush->first = arm_smmu_cmdq_number(READ_ONCE(flush->cmds.cmdq->q.llq.prod), 0);
+	flush->refused = READ_ONCE(flush->cmds.cmdq->nr_refused);
 }
 
 static void flush_add(struct arm_smmu_flush *flush, struct arm_smmu_device *smmu,
@@ -686,7 +695,8 @@ static u64 flush_submit(struct iommu_device *iommu_device, void *arg)
 	}
 	span = min_t(u32, arm_smmu_cmdq_number(number, -flush->first), FIELD_MAX(COOKIE_SPAN));
 	cookie |= FIELD_PREP(COOKIE_NUMBER, number) | FIELD_PREP(COOKIE_SPAN, span) |
-		  FIELD_PREP(COOKIE_QUEUE, cmds->cmdq->index);
+		  FIELD_PREP(COOKIE_QUEUE, cmds->cmdq->index) |
+		  FIELD_PREP(COOKIE_REFUSED, flush->refused & FIELD_MAX(COOKIE_REFUSED));
 	cmds->num = 0;
 	cmds->cmdq = NULL;
 	flush->atc_sent = false;
@@ -698,12 +708,14 @@ static u64 flush_submit(struct iommu_device *iommu_device, void *arg)
  * Sets a device aside that does not answer. The SMMU's fence is held: what is on the list
  * cannot be released.
  *
- * Return: is it attached to the domain?
+ * Return: is it attached to the domain, with ATS on? With ATS off it need not answer, and has
+ * nothing cached.
  */
 static bool flush_set_aside(struct arm_smmu_flush *flush, struct arm_smmu_device *smmu, u32 sid)
 {
 	struct iommu_attach_endpoint *endpoint = NULL;
 	struct arm_smmu_attach_elm *pos;
+	struct arm_smmu_master *master;
 	struct iommu_attach_walk walk;
 
 	iommu_attach_walk_begin(&walk, &flush->domain->alist);
@@ -717,12 +729,15 @@ static bool flush_set_aside(struct arm_smmu_flush *flush, struct arm_smmu_device
 	iommu_attach_walk_end(&walk);
 	if (!endpoint)
 		return false;
+	master = container_of(endpoint, struct arm_smmu_master, endpoint);
+	if (!READ_ONCE(master->ats_on) && !iommu_attach_is_aside(endpoint))
+		return false;
 	/* If it is not refused now, the next flush tries again, and fails. */
-	set_aside(container_of(endpoint, struct arm_smmu_master, endpoint), sid);
+	set_aside(master, sid);
 	return true;
 }
 
-/* Has a CMD_SYNC behind ATC_INVs failed? */
+/* Has a CMD_SYNC behind ATC_INVs failed? If one of others has, it does no harm to look. */
 static int flush_atc_error(struct arm_smmu_flush *flush, struct arm_smmu_device *smmu,
 			   struct arm_smmu_cmdq *cmdq, u32 number, u32 span)
 {
@@ -730,6 +745,9 @@ static int flush_atc_error(struct arm_smmu_flush *flush, struct arm_smmu_device 
 	int ret = 0;
 	u32 left;
 
+	/* There may be more than the cookie says: each device is asked by itself. */
+	if (span == FIELD_MAX(COOKIE_SPAN))
+		return -ETIMEDOUT;
 	for (left = span; left; left--) {
 		if (!arm_smmu_cmdq_atc_error(cmdq, arm_smmu_cmdq_number(number, -left), &error))
 			continue;
@@ -747,12 +765,15 @@ static int flush_result(struct arm_smmu_flush *flush, struct arm_smmu_device *sm
 {
 	u32 number = FIELD_GET(COOKIE_NUMBER, cookie);
 	u32 span = FIELD_GET(COOKIE_SPAN, cookie);
+	u32 refused = READ_ONCE(cmdq->nr_refused);
+	u32 since = (refused - FIELD_GET(COOKIE_REFUSED, cookie)) & FIELD_MAX(COOKIE_REFUSED);
 	int ret = 0;
 
 	if (cookie & COOKIE_ATC && unlikely(READ_ONCE(cmdq->nr_atc_errors)))
 		ret = flush_atc_error(flush, smmu, cmdq, number, span);
-	if (unlikely(READ_ONCE(cmdq->nr_refused)) && !ret &&
-	    arm_smmu_cmdq_refused(cmdq, number, span))
+	if (unlikely(since) && !ret &&
+	    (span == FIELD_MAX(COOKIE_SPAN) ||
+	     arm_smmu_cmdq_refused(cmdq, number, span, refused - since)))
 		ret = -EAGAIN;
 	return ret;
 }

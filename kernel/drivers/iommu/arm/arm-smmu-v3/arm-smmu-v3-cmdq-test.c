@@ -7,6 +7,7 @@
  */
 #include <kunit/device.h>
 #include <kunit/test.h>
+#include <linux/delay.h>
 #include <linux/hrtimer.h>
 #include <linux/irq_work.h>
 #include <linux/kthread.h>
@@ -37,6 +38,7 @@ struct fake_queue {
 	bool disorder;			/* they did not say it in order */
 	u32 stop_sync;			/* CERROR when CMD_SYNC is the nth executed; 0: none */
 	u32 error;			/* CERROR, or 0 */
+	u32 refused, refusals;		/* after so many, what is bad is executed; 0: never */
 	bool keep;			/* writes to status words, for later */
 	u32 kept_slot, kept_data;
 };
@@ -46,6 +48,7 @@ struct fake {
 	struct fake_queue queue[2];
 	struct hrtimer timer;
 	bool running;			/* as far as the timer goes */
+	bool acknowledge;		/* the timer does that, too */
 	u32 say;
 };
 
@@ -123,7 +126,8 @@ static void fake_run(struct fake_queue *queue, int n)
 		word0 = le64_to_cpu(Q_ENT(q, cons)[0]);
 		word1 = le64_to_cpu(Q_ENT(q, cons)[1]);
 		opcode = FIELD_GET(CMDQ_0_OP, word0);
-		if (opcode == BAD) {
+		if (opcode == BAD && (!queue->refusals || queue->refused < queue->refusals)) {
+			queue->refused++;
 			queue->error = CMDQ_ERR_CERROR_ILL_IDX;
 		} else if (opcode == CMDQ_OP_CMD_SYNC) {
 			if (queue->stop_sync && !--queue->stop_sync)
@@ -158,6 +162,8 @@ static enum hrtimer_restart fake_tick(struct hrtimer *timer)
 	if (READ_ONCE(fake->running)) {
 		fake_run(&fake->queue[0], TICK_COMMANDS);
 		fake_run(&fake->queue[1], TICK_COMMANDS);
+		if (fake->acknowledge && fake->queue[0].error)
+			fake_acknowledge(fake, &fake->queue[0]);
 	}
 	hrtimer_forward_now(timer, TICK_NS);
 	return HRTIMER_RESTART;
@@ -334,6 +340,11 @@ static void cmdq_test_old_status(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, arm_smmu_cmdq_done(&queue->cmdq, number, false));
 }
 
+static bool cmdq_refused(struct fake_queue *queue, u32 number, u32 span)
+{
+	return arm_smmu_cmdq_refused(&queue->cmdq, number, span, 0);
+}
+
 /* The command at each position is bad, and what follows is executed when it has been skipped. */
 static void cmdq_test_illegal(struct kunit *test)
 {
@@ -366,16 +377,67 @@ static void cmdq_test_illegal(struct kunit *test)
 			KUNIT_EXPECT_EQ(test, queue->executed, behind);
 
 			/* It is found among what had it, and nowhere else. */
-			KUNIT_EXPECT_TRUE(test, arm_smmu_cmdq_refused(&queue->cmdq, number, n + 1));
-			KUNIT_EXPECT_FALSE(test, arm_smmu_cmdq_refused(&queue->cmdq, before, 2));
-			KUNIT_EXPECT_FALSE(test, arm_smmu_cmdq_refused(&queue->cmdq, behind, 2));
-			KUNIT_EXPECT_TRUE(test, arm_smmu_cmdq_refused(&queue->cmdq,
-								      before + bad + 1, 1));
-			KUNIT_EXPECT_FALSE(test, arm_smmu_cmdq_refused(&queue->cmdq,
-								       before + bad, bad + 1));
+			KUNIT_EXPECT_TRUE(test, cmdq_refused(queue, number, n + 1));
+			KUNIT_EXPECT_FALSE(test, cmdq_refused(queue, before, 2));
+			KUNIT_EXPECT_FALSE(test, cmdq_refused(queue, behind, 2));
+			KUNIT_EXPECT_TRUE(test, cmdq_refused(queue, before + bad + 1, 1));
+			KUNIT_EXPECT_FALSE(test, cmdq_refused(queue, before + bad, bad + 1));
 			kunit_device_unregister(test, fake->smmu.dev);
 		}
 	}
+}
+
+/* Too many others have been refused since to know. */
+static void cmdq_test_refused_long_ago(struct kunit *test)
+{
+	struct fake *fake = fake_init(test, 0);
+	struct fake_queue *queue = &fake->queue[0];
+	u32 number = cmdq_submit(fake, queue, 1, true);
+	unsigned int nr;
+
+	fake_run(queue, 0);
+	arm_smmu_cmdq_note_refused(&queue->cmdq);
+	fake_run(queue, ALL);
+	for (nr = 0; nr < 2 * CMDQ_REFUSED; nr++) {
+		KUNIT_EXPECT_TRUE(test, cmdq_refused(queue, number, 2));
+		/* It was before these. */
+		KUNIT_EXPECT_FALSE(test, arm_smmu_cmdq_refused(&queue->cmdq, number, 2, nr + 1));
+		cmdq_submit(fake, queue, 1, false);
+		arm_smmu_cmdq_note_refused(&queue->cmdq);
+		fake_run(queue, ALL);
+	}
+}
+
+/* What the SMMU refuses is sent again, a few times. */
+static void cmdq_test_sent_again(struct kunit *test)
+{
+	struct arm_smmu_cmd cmds[] = {
+		arm_smmu_make_cmd_op(CMDQ_OP_TLBI_NH_ALL), arm_smmu_make_cmd_op(BAD),
+	};
+	struct fake *fake = fake_init(test, 0);
+	struct fake_queue *queue = &fake->queue[0];
+	int ret, refusals;
+	u32 executed;
+
+	fake->running = true;
+	fake->acknowledge = true;
+	fake_start(fake);
+	for (refusals = 2; refusals >= 0; refusals -= 2) {
+		/* Once more if the timer was late */
+		do {
+			msleep(20);
+			queue->refused = 0;
+			queue->refusals = refusals;
+			executed = queue->executed;
+			ret = __arm_smmu_cmdq_issue_cmdlist(&fake->smmu, &queue->cmdq, cmds,
+							    ARRAY_SIZE(cmds), true);
+		} while (ret == -ETIMEDOUT);
+		KUNIT_EXPECT_EQ(test, ret, refusals ? 0 : -EIO);
+		KUNIT_EXPECT_GE(test, queue->refused, 2);
+		KUNIT_EXPECT_EQ(test, queue->executed - executed,
+				3 * (queue->refused + !!refusals));
+	}
+	hrtimer_cancel(&fake->timer);
 }
 
 /* A device did not answer: the SMMU stops at the CMD_SYNC, and executes it again. */
@@ -650,6 +712,8 @@ static struct kunit_case cmdq_test_cases[] = {
 	KUNIT_CASE(cmdq_test_late_status),
 	KUNIT_CASE(cmdq_test_old_status),
 	KUNIT_CASE(cmdq_test_illegal),
+	KUNIT_CASE(cmdq_test_refused_long_ago),
+	KUNIT_CASE(cmdq_test_sent_again),
 	KUNIT_CASE(cmdq_test_atc_timeout),
 	KUNIT_CASE(cmdq_test_atc_named),
 	KUNIT_CASE(cmdq_test_whole),

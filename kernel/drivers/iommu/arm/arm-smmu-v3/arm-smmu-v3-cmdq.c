@@ -31,7 +31,8 @@
  * CMD_SYNC complete. What it was about is remembered before that, for each slot.
  *
  * If a command is illegal, a CMD_SYNC takes its place, and the SMMU goes on (7.1). The numbers of
- * the latest ones are recorded; their submitters look for them when their CMD_SYNCs complete.
+ * the latest ones are recorded; their submitters look for them when their CMD_SYNCs complete, and
+ * send again.
  *
  * Numbers compare as long as they are less than 2^30 apart. A status word may be older than
  * that; it is set to the number before when its slot is used.
@@ -44,6 +45,9 @@
 
 /* Commands ahead of a CMD_SYNC that are looked at for ATC_INVs. */
 #define CMDQ_ATC_LOOK_BACK	(4 * CMDQ_BATCH_ENTRIES)
+
+/* How often commands are sent if the SMMU refuses them. */
+#define CMDQ_TRIES		4
 
 /* With status words, looks at one of them for each look at the register. */
 #define CMDQ_STATUS_LOOKS	64
@@ -84,8 +88,8 @@ u32 arm_smmu_cmdq_expect(struct arm_smmu_cmdq *cmdq, u32 number)
 	return arm_smmu_cmdq_number(number, 1);
 }
 
-/* The number that CONS stands for. The queue has stopped there. */
-static u32 arm_smmu_cmdq_stopped(struct arm_smmu_cmdq *cmdq)
+/* The number that CONS stands for. */
+static u32 arm_smmu_cmdq_at(struct arm_smmu_cmdq *cmdq)
 {
 	u32 cons, number;
 
@@ -273,7 +277,7 @@ static bool arm_smmu_cmdq_atc_sid(struct arm_smmu_cmdq *cmdq, u32 sync, u32 *sid
  */
 void arm_smmu_cmdq_note_atc_error(struct arm_smmu_device *smmu, struct arm_smmu_cmdq *cmdq)
 {
-	u32 sync = arm_smmu_cmdq_stopped(cmdq), sid = 0;
+	u32 sync = arm_smmu_cmdq_at(cmdq), sid = 0;
 	struct arm_smmu_atc_error *error;
 	bool named;
 
@@ -330,7 +334,7 @@ void arm_smmu_cmdq_note_refused(struct arm_smmu_cmdq *cmdq)
 {
 	u32 nr = cmdq->nr_refused;
 
-	WRITE_ONCE(cmdq->refused[nr % CMDQ_REFUSED], arm_smmu_cmdq_stopped(cmdq));
+	WRITE_ONCE(cmdq->refused[nr % CMDQ_REFUSED], arm_smmu_cmdq_at(cmdq));
 	/* Pairs with the acquire in arm_smmu_cmdq_refused(). */
 	smp_store_release(&cmdq->nr_refused, nr + 1);
 }
@@ -341,23 +345,77 @@ void arm_smmu_cmdq_note_refused(struct arm_smmu_cmdq *cmdq)
  * @number: The number behind the last one, as arm_smmu_cmdq_submit() has returned it. A CMD_SYNC
  *	behind them has completed.
  * @span: How many they are.
+ * @before: &arm_smmu_cmdq.nr_refused from before they were submitted.
  *
  * The latest CMDQ_REFUSED commands that were refused are known.
  *
  * Context: Any context.
- * Return: true if so.
+ * Return: true if so, or if there have been too many since then to know.
  */
-bool arm_smmu_cmdq_refused(struct arm_smmu_cmdq *cmdq, u32 number, u32 span)
+bool arm_smmu_cmdq_refused(struct arm_smmu_cmdq *cmdq, u32 number, u32 span, u32 before)
 {
 	/* Pairs with the release in arm_smmu_cmdq_note_refused(). */
-	u32 n = min_t(u32, smp_load_acquire(&cmdq->nr_refused), CMDQ_REFUSED);
+	u32 nr = smp_load_acquire(&cmdq->nr_refused), refused;
 
-	while (n--)
-		if (arm_smmu_cmdq_number(number - 1, -READ_ONCE(cmdq->refused[n])) < span)
+	/* One less: the next one may be about to be recorded. */
+	if (nr - before >= CMDQ_REFUSED)
+		return true;
+	while (nr-- != before) {
+		refused = READ_ONCE(cmdq->refused[nr % CMDQ_REFUSED]);
+		if (arm_smmu_cmdq_number(number - 1, -refused) < span)
 			return true;
+	}
 	return false;
 }
 EXPORT_SYMBOL_IF_KUNIT(arm_smmu_cmdq_refused);
+
+/**
+ * arm_smmu_cmdq_got_to() - Is the SMMU at a CMD_SYNC, or behind it?
+ * @cmdq: The queue.
+ * @number: What arm_smmu_cmdq_submit() has returned.
+ *
+ * Context: Any context.
+ * Return: true if so; false if it is busy with commands ahead of the CMD_SYNC.
+ */
+bool arm_smmu_cmdq_got_to(struct arm_smmu_cmdq *cmdq, u32 number)
+{
+	return arm_smmu_cmdq_reached(arm_smmu_cmdq_at(cmdq), arm_smmu_cmdq_number(number, -1));
+}
+
+/**
+ * arm_smmu_cmdq_issue_sync() - Submit commands, and wait for them
+ * @smmu: The SMMU.
+ * @cmdq: The queue.
+ * @cmds: The commands.
+ * @n: How many they are.
+ * @number: Set to what arm_smmu_cmdq_submit() has returned.
+ *
+ * If the SMMU refuses one of them, all are submitted again, a few times.
+ *
+ * Context: Any context.
+ * Return: 0; -ETIMEDOUT after a second, or if a device did not answer an ATC_INV; -EIO if the
+ * SMMU refuses a command.
+ */
+int arm_smmu_cmdq_issue_sync(struct arm_smmu_device *smmu, struct arm_smmu_cmdq *cmdq,
+			     struct arm_smmu_cmd *cmds, int n, u32 *number)
+{
+	struct arm_smmu_atc_error error;
+	int ret, tries = CMDQ_TRIES;
+	u32 before;
+
+	do {
+		before = READ_ONCE(cmdq->nr_refused);
+		*number = arm_smmu_cmdq_submit(smmu, cmdq, cmds, n, true);
+		ret = arm_smmu_cmdq_wait(smmu, cmdq, *number);
+		if (ret)
+			return ret;
+		if (arm_smmu_cmdq_atc_error(cmdq, arm_smmu_cmdq_number(*number, -1), &error))
+			return -ETIMEDOUT;
+		if (!arm_smmu_cmdq_refused(cmdq, *number, n + 1, before))
+			return 0;
+	} while (--tries);
+	return -EIO;
+}
 
 /**
  * __arm_smmu_cmdq_issue_cmdlist() - Submit commands, and wait for them if @sync
@@ -368,12 +426,16 @@ EXPORT_SYMBOL_IF_KUNIT(arm_smmu_cmdq_refused);
  * @sync: Add a CMD_SYNC, and wait for it.
  *
  * Context: Any context.
- * Return: 0, or -ETIMEDOUT.
+ * Return: 0, or as arm_smmu_cmdq_issue_sync().
  */
 int __arm_smmu_cmdq_issue_cmdlist(struct arm_smmu_device *smmu, struct arm_smmu_cmdq *cmdq,
 				  struct arm_smmu_cmd *cmds, int n, bool sync)
 {
-	u32 number = arm_smmu_cmdq_submit(smmu, cmdq, cmds, n, sync);
+	u32 number;
 
-	return sync ? arm_smmu_cmdq_wait(smmu, cmdq, number) : 0;
+	if (sync)
+		return arm_smmu_cmdq_issue_sync(smmu, cmdq, cmds, n, &number);
+	arm_smmu_cmdq_submit(smmu, cmdq, cmds, n, false);
+	return 0;
 }
+EXPORT_SYMBOL_IF_KUNIT(__arm_smmu_cmdq_issue_cmdlist);

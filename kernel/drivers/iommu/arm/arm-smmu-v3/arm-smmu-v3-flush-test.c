@@ -29,6 +29,9 @@
 #define COMES		0x0518
 #define NR_STREAMS	0x0600
 
+/* The queue of flush_test_others() */
+static struct arm_smmu_cmdq *flush_test_busy;
+
 /* How long a flush is held up, in milliseconds: a detach that does not wait for it returns. */
 #define HELD_UP_MS	20
 
@@ -273,6 +276,7 @@ static void flush_test_init_master(struct fake *fake, struct arm_smmu_master *ma
 	master->num_streams = num_streams;
 	INIT_LIST_HEAD(&master->attachments);
 	iommu_attach_endpoint_init(&master->endpoint);
+	master->ats_on = true;
 	fake->masters[fake->nr_masters++] = master;
 }
 
@@ -870,6 +874,7 @@ static void flush_test_ats_off(struct kunit *test)
 	mutex_unlock(&arm_smmu_asid_lock);
 	KUNIT_EXPECT_FALSE(test, state.ats_enabled);
 	KUNIT_EXPECT_EQ(test, off->ctrl & PCI_ATS_CTRL_ENABLE, 0);
+	KUNIT_EXPECT_FALSE(test, state.master->ats_on);
 	KUNIT_EXPECT_EQ(test, off->asked, 1);
 	state.master->dev = dev;
 
@@ -1036,7 +1041,7 @@ static void flush_test_silent_detach(struct kunit *test)
 	flush_test_write_ste(leaves);
 	for (i = 0; i < 2; i++) {
 		/* With ATS off it need not answer. */
-		leaves->ats_enabled = i;
+		leaves->ats_on = i;
 		sync = fake->reg + 1;
 		fake->smmu.cmdq.atc_errors[sync].number = sync | BIT(31);
 		arm_smmu_atc_inv_master(leaves, IOMMU_NO_PASID);
@@ -1088,6 +1093,86 @@ static void flush_test_silent_named(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, iommu_attach_is_aside(&leaves->endpoint));
 	flush_test_flush(fake);
 	KUNIT_EXPECT_EQ(test, flush_test_asked(fake, LEAVES), 2);
+	flush_test_free(fake);
+}
+
+/* An attach is about to turn ATS on in it, or it has just gone off: it need not answer. */
+static void flush_test_silent_off(struct kunit *test)
+{
+	struct fake *fake = flush_test_fake(test);
+	struct arm_smmu_master *comes = flush_test_master(test, fake, COMES, 1);
+
+	comes->ats_on = false;
+	flush_test_attach(test, fake, COMES);
+	flush_test_write_ste(comes);
+	fake->smmu.impl_ops = &flush_test_silent_device;
+	flush_test_flush(fake);
+	fake->silent = COMES;
+	flush_test_flush(fake);
+	KUNIT_EXPECT_EQ(test, fake->other.nr_atc_errors, 1);
+	KUNIT_EXPECT_EQ(test, flush_test_asked(fake, COMES), 2);
+	KUNIT_EXPECT_FALSE(test, iommu_attach_is_aside(&comes->endpoint));
+	KUNIT_EXPECT_TRUE(test, flush_test_eats(fake, COMES));
+	flush_test_free(fake);
+}
+
+/* Far more commands of others than a cookie counts, between two batches of a flush */
+static bool flush_test_others(struct arm_smmu_cmd *cmd)
+{
+	struct arm_smmu_cmdq *cmdq = flush_test_busy;
+	u32 prod = READ_ONCE(cmdq->q.llq.prod), sync = prod - 1;
+	const u32 others = BIT(20);	/* The indices are as before. */
+
+	if (!prod || prod >= others)
+		return true;
+	/* The first batch has been executed, and a device did not answer. */
+	cmdq->atc_errors[sync].sid = STAYS;
+	cmdq->atc_errors[sync].named = true;
+	cmdq->atc_errors[sync].number = sync | BIT(31);
+	cmdq->nr_atc_errors++;
+	cmdq->q.llq.cons = prod + others;
+	cmdq->q.llq.prod = prod + others;
+	atomic_set(&cmdq->owner_prod, prod + others);
+	return true;
+}
+
+/* The flush finds that, or asks each device by itself. */
+static void flush_test_silent_long_ago(struct kunit *test)
+{
+	struct fake *fake = flush_test_fake(test);
+	const unsigned int nr = CMDQ_BATCH_ENTRIES + 10;
+	unsigned int i;
+
+	flush_test_add(test, flush_test_master(test, fake, STAYS, nr), &fake->domain->domain,
+		       IOMMU_NO_PASID, true);
+	fake->smmu.impl_ops = &flush_test_silent_device;
+	fake->other.supports_cmd = flush_test_others;
+	flush_test_busy = &fake->other;
+	flush_test_flush(fake);
+	KUNIT_EXPECT_EQ(test, fake->other.nr_atc_errors, 1);
+	for (i = 0; i < nr; i++)
+		KUNIT_EXPECT_EQ(test, flush_test_asked(fake, STAYS + i), 2);
+	flush_test_free(fake);
+}
+
+/* The queue is held up ahead of a detach: by another device, not by the one that is detached. */
+static void flush_test_held_detach(struct kunit *test)
+{
+	struct fake *fake = flush_test_fake(test);
+	struct arm_smmu_master *leaves = flush_test_master(test, fake, LEAVES, 1);
+	struct arm_smmu_cmdq *cmdq = &fake->smmu.cmdq;
+	u32 cons, at;
+
+	flush_test_write_ste(leaves);
+	for (at = 0; at <= 1; at++) {
+		/* Ahead of its ATC_INV, or at the CMD_SYNC behind that */
+		cons = fake->reg + at;
+		cmdq->q.cons_reg = (u32 __iomem *)&cons;
+		arm_smmu_atc_inv_master(leaves, IOMMU_NO_PASID);
+		KUNIT_EXPECT_EQ(test, iommu_attach_is_aside(&leaves->endpoint), at);
+		cmdq->q.cons_reg = cmdq->q.prod_reg;
+	}
+	KUNIT_EXPECT_FALSE(test, flush_test_eats(fake, LEAVES));
 	flush_test_free(fake);
 }
 
@@ -1475,6 +1560,9 @@ static struct kunit_case flush_test_cases[] = {
 	KUNIT_CASE(flush_test_refused),
 	KUNIT_CASE(flush_test_silent),
 	KUNIT_CASE(flush_test_silent_named),
+	KUNIT_CASE(flush_test_silent_long_ago),
+	KUNIT_CASE(flush_test_silent_off),
+	KUNIT_CASE(flush_test_held_detach),
 	KUNIT_CASE(flush_test_silent_late),
 	KUNIT_CASE(flush_test_detach_streams),
 	KUNIT_CASE(flush_test_silent_detach),
