@@ -591,6 +591,31 @@ def counts():
     check('a clock that counts: compare', re.search(r'unmaps per second +- +1296\.9 +- +not in both', out.stdout), out)
 
 
+def unknowns():
+    """What a log does not have is not 0, and what is a guess is said to be one."""
+    vtd_log = os.path.join(traces, 'vtd-nvme-strict.txt')
+    path = os.path.join(tmp, 'log.txt')
+    with open(path, 'w') as out:
+        out.write(''.join(x for x in open(vtd_log).readlines() if re.search(r' (un)?map: ', x)))
+    out = subprocess.run([alist, 'compare', path, vtd_log], capture_output=True, text=True)
+    check('no commands in one log: they are not compared',
+          re.search(r'IOTLB commands per unmap +- +1\.00 +- +not in both', out.stdout), out)
+    out = subprocess.run([alist, 'cost', path], capture_output=True, text=True)
+    check('no commands in the log: none by task', re.search(r'\(interrupts\) +152 +- +- +- +-', out.stdout), out)
+    costs('VT-d without waits: inferred', vtd_log, 'd["waits_inferred"]')
+    costs('VT-d by alist record: not inferred', os.path.join(data, 'cost/vtd-nvme.txt.xz'), 'not d["waits_inferred"]')
+    costs('AMD-Vi: not inferred', os.path.join(traces, 'amd-nvme-strict.txt'), 'not d["waits_inferred"]')
+    out = subprocess.run([alist, 'cost', vtd_log], capture_output=True, text=True)
+    check('inferred waits are marked', re.search(r'completion waits +\d+ .*inferred', out.stdout) and
+          re.search(r'driver .* waits \(inferred\)', out.stdout), out)
+    out = subprocess.run([alist, 'cost', '--html', vtd_log], capture_output=True, text=True)
+    check('and in the page', 'completion waits (inferred)' in out.stdout and 'waits (inferred) ' in out.stdout, out)
+    out = subprocess.run([alist, 'replay', '--iommus=2', vtd_log], capture_output=True, text=True)
+    check('spread over IOMMUs: nothing is the same', re.search(r'total( +\d+){7} +-$', out.stdout, re.M), out)
+    out = subprocess.run([alist, 'compare', '-', '-'], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    check('standard input cannot be compared with itself', out.returncode == 2 and 'only once' in out.stderr, out)
+
+
 def names():
     body = log(f'cache_tag_assign: dmar\x1b[31m/dmar\x1b[31m type iotlb did 4 pasid 0 ref 1',
                'cache_tag_assign: dmar\x1b[31m/0000:\udcff\udce4:00 type devtlb did 4 pasid 0 ref 1',
@@ -744,7 +769,7 @@ def bounded():
 
 print('KTAP version 1')
 try:
-    for kind in (type_numbers, merges, atc_on_map, every_command, guesses, lazy, missing, formats, recorded, counts, names,
+    for kind in (type_numbers, merges, atc_on_map, every_command, guesses, lazy, missing, formats, recorded, counts, unknowns, names,
                  manners, examples, narrow, many, linear, bounded):
         kind()
 finally:

@@ -32,28 +32,29 @@ struct estimate {
 	bool known;
 };
 
-enum unit { PER_SECOND, EACH, TIME, SHARE };
+enum unit { PER_SECOND, EACH, DURATION, SHARE };
 
 static const struct measure {
 	const char *id, *name;
 	enum unit unit;
 	/* Offsets into struct slice; the slice's length where there is none. */
 	size_t num, den;
-	bool needs_times;
+	/* What a log may have no events of. */
+	enum { ANYTHING, COMMANDS, TIMES } of;
 } measures[] = {
 #define AT(field)	offsetof(struct slice, field)
 #define NONE		SIZE_MAX
-	{ "unmaps_per_second", "unmaps per second", PER_SECOND, AT(unmaps), NONE, false },
-	{ "bytes_per_unmap", "bytes per unmap", EACH, AT(bytes), AT(unmaps), false },
-	{ "flushes_per_unmap", "flushes per unmap", EACH, AT(flushes), AT(unmaps), true },
-	{ "iotlb_per_unmap", "IOTLB commands per unmap", EACH, AT(iotlb), AT(unmaps), false },
-	{ "atc_per_unmap", "ATC commands per unmap", EACH, AT(atc), AT(unmaps), false },
-	{ "waits_per_unmap", "waits per unmap", EACH, AT(waits), AT(unmaps), true },
-	{ "ns_per_flush", "time per flush", TIME, AT(flush_ns), AT(flushes), true },
-	{ "ns_per_wait", "time per wait", TIME, AT(wait_ns), AT(waits), true },
-	{ "flush_ns_per_unmap", "flush time per unmap", TIME, AT(flush_ns), AT(unmaps), true },
-	{ "flush_share", "flush share of a CPU", SHARE, AT(flush_ns), NONE, true },
-	{ "wait_share", "wait share of a CPU", SHARE, AT(wait_ns), NONE, true },
+	{ "unmaps_per_second", "unmaps per second", PER_SECOND, AT(unmaps), NONE, ANYTHING },
+	{ "bytes_per_unmap", "bytes per unmap", EACH, AT(bytes), AT(unmaps), ANYTHING },
+	{ "flushes_per_unmap", "flushes per unmap", EACH, AT(flushes), AT(unmaps), TIMES },
+	{ "iotlb_per_unmap", "IOTLB commands per unmap", EACH, AT(iotlb), AT(unmaps), COMMANDS },
+	{ "atc_per_unmap", "ATC commands per unmap", EACH, AT(atc), AT(unmaps), COMMANDS },
+	{ "waits_per_unmap", "waits per unmap", EACH, AT(waits), AT(unmaps), TIMES },
+	{ "ns_per_flush", "time per flush", DURATION, AT(flush_ns), AT(flushes), TIMES },
+	{ "ns_per_wait", "time per wait", DURATION, AT(wait_ns), AT(waits), TIMES },
+	{ "flush_ns_per_unmap", "flush time per unmap", DURATION, AT(flush_ns), AT(unmaps), TIMES },
+	{ "flush_share", "flush share of a CPU", SHARE, AT(flush_ns), NONE, TIMES },
+	{ "wait_share", "wait share of a CPU", SHARE, AT(wait_ns), NONE, TIMES },
 };
 
 #define MEASURES	(sizeof(measures) / sizeof(measures[0]))
@@ -84,8 +85,8 @@ static struct estimate estimate(const struct profile *p, const struct measure *m
 		den = p->wall_ns;
 	if (p->clock != TRACE_SECONDS && m->unit != EACH)
 		return e;
-	/* Flushes and waits of which the log has no begin and end are not none. */
-	if (den <= 0 || (!num && m->needs_times))
+	if (den <= 0 || (!num && m->of == TIMES) ||
+	    (m->of == COMMANDS && p->vendor == MODEL_VENDORS))
 		return e;
 	e.known = true;
 	e.value = num / den;
@@ -123,7 +124,7 @@ static const char *value(const struct profile *p, const struct measure *m, doubl
 		snprintf(buf, size, "-");
 	else if (m->unit == PER_SECOND)
 		snprintf(buf, size, "%.1f", value * 1e9);
-	else if (m->unit == TIME)
+	else if (m->unit == DURATION)
 		cost_time(p, value + 0.5, true, buf, size);
 	else if (m->unit == SHARE)
 		snprintf(buf, size, "%.3f %%", value * 100);
@@ -250,6 +251,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_END:
 		if (options->nr_files != 2)
 			argp_error(state, "expected two files");
+		if (!strcmp(options->files[0], "-") && !strcmp(options->files[1], "-"))
+			argp_error(state, "expected standard input (-) only once");
 		return 0;
 	}
 	return ARGP_ERR_UNKNOWN;

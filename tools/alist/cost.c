@@ -211,7 +211,8 @@ static void print_table(FILE *out, const struct profile *p, enum cost_table tabl
 			unsigned int top)
 {
 	unsigned int i, nr = p->nr_rows[table];
-	char flush[32], wait[32], unmaps[24], flushes[24], waits[24], name[NAME_WIDTH + 1];
+	char flush[32], wait[32], unmaps[24], iotlb[24], atc[24], flushes[24], waits[24];
+	char name[NAME_WIDTH + 1];
 	bool has_flushes = cost_has_flushes(p, table), has_waits = cost_has_waits(p, table);
 
 	if (!nr)
@@ -223,10 +224,11 @@ static void print_table(FILE *out, const struct profile *p, enum cost_table tabl
 		const struct cost_row *row = &p->rows[table][i];
 
 		cost_shorten(name, row->name, NAME_WIDTH);
-		fprintf(out, "    %-*s %7s %7" PRIu64 " %7" PRIu64 " %7s %7s %8s %8s\n",
+		fprintf(out, "    %-*s %7s %7s %7s %7s %7s %8s %8s\n",
 			NAME_WIDTH, name,
 			cost_number(row->unmaps, table == BY_TASK, unmaps, sizeof(unmaps)),
-			row->iotlb, row->atc,
+			cost_number(row->iotlb, p->list_known, iotlb, sizeof(iotlb)),
+			cost_number(row->atc, p->list_known, atc, sizeof(atc)),
 			cost_number(row->flushes, has_flushes, flushes, sizeof(flushes)),
 			cost_number(row->waits, has_waits, waits, sizeof(waits)),
 			cost_time(p, row->flush_ns, row->flushes, flush, sizeof(flush)),

@@ -214,7 +214,8 @@ static void table(FILE *out, const struct profile *p, enum cost_table which, uns
 		text(out, row->name);
 		if (which == BY_TASK)
 			fprintf(out, "<td>%" PRIu64, row->unmaps);
-		fprintf(out, "<td>%" PRIu64 "<td>%" PRIu64, row->iotlb, row->atc);
+		fprintf(out, "<td>%s", cost_number(row->iotlb, p->list_known, number, sizeof(number)));
+		fprintf(out, "<td>%s", cost_number(row->atc, p->list_known, number, sizeof(number)));
 		if (which != BY_IOMMU)
 			fprintf(out, "<td>%s", cost_number(row->flushes,
 							   cost_has_flushes(p, which),

@@ -38,7 +38,6 @@ static const struct format {
 	{ "a bzip2 file", "BZh", 3, { NULL }, "bzip2 -d" },
 	{ "an lz4 file", "\x04\x22\x4d\x18", 4, { NULL }, "lz4 -d" },
 	{ "a zip file", "PK\x03\x04", 4, { NULL }, "unzip -p" },
-	{ "an ELF file", "\x7f" "ELF", 4, { NULL }, "alist record" },
 };
 
 static const struct format *format_of(const char *magic, size_t n)

@@ -147,15 +147,17 @@ static bool total_failed(const struct total *total)
 	       total->reasons[REASON_FLUSH_MISSING];
 }
 
-static void print_row(FILE *to, const char *name, const struct tally *tally)
+/* @compared: with how many are the same. */
+static void print_row(FILE *to, const char *name, const struct tally *tally, bool compared)
 {
-	char text[NAME_WIDTH + 1];
+	char text[NAME_WIDTH + 1], same[24];
 
+	snprintf(same, sizeof(same), compared ? "%lu" : "-", tally->same);
 	cost_shorten(text, name, NAME_WIDTH);
-	fprintf(to, "  %-*s %7lu %6lu %6lu %6lu %6lu %6lu %6lu %6lu\n",
+	fprintf(to, "  %-*s %7lu %6lu %6lu %6lu %6lu %6lu %6lu %6s\n",
 		NAME_WIDTH, text, tally->flushes, tally->driver.iotlb, tally->driver.atc,
 		tally->driver.sync, tally->list.iotlb, tally->list.atc,
-		tally->list.sync, tally->same);
+		tally->list.sync, same);
 }
 
 static void end_run(struct replay *replay)
@@ -164,7 +166,7 @@ static void end_run(struct replay *replay)
 		replay->nr_runs++;
 		if (!replay->options->json)
 			print_row(replay->rows, replay->run[0] ? replay->run : "-",
-				  &replay->this_run.flushes);
+				  &replay->this_run.flushes, !replay->options->iommus);
 	}
 	total_add(&replay->all, &replay->this_run);
 	memset(&replay->this_run, 0, sizeof(replay->this_run));
@@ -643,19 +645,21 @@ static void print_purposes(const struct replay *replay, FILE *out)
 	fprintf(out, "  by purpose\n");
 	for (i = 0; i < FLUSHES; i++)
 		if (all->by[i].flushes)
-			print_row(out, purposes[i].text, &all->by[i]);
+			print_row(out, purposes[i].text, &all->by[i],
+				  !replay->options->iommus);
 	for (i = FLUSHES; i < PURPOSES; i++) {
 		const struct burst_count *count = &all->by[i].driver;
 
 		burst_count_add(&rest, count);
 		if (!(count->iotlb + count->config + count->other + count->sync))
 			continue;
-		fprintf(out, "  %-*s %7s %6lu %6lu %6lu ", NAME_WIDTH, purposes[i].text, "",
+		fprintf(out, "  %-*s %7s %6lu %6lu %6lu", NAME_WIDTH, purposes[i].text, "",
 			count->iotlb, count->atc, count->sync);
 		if (count->config)
-			fprintf(out, " plus %lu config", count->config);
+			fprintf(out, "  plus %lu config", count->config);
 		if (count->other)
-			fprintf(out, " plus %lu other", count->other);
+			fprintf(out, "%s plus %lu other",
+				count->config ? "" : " ", count->other);
 		fputc('\n', out);
 	}
 	burst_count_add(&rest, &all->flushes.driver);
@@ -705,11 +709,10 @@ static int publish_text(struct replay *replay, const char *path, FILE *out)
 	fprintf(out, "  %-*s %7s %20s %20s\n", NAME_WIDTH, "", "", "-- driver recorded --",
 		"------- list -------");
 	fprintf(out, "  %-*s %7s %6s %6s %6s %6s %6s %6s %6s\n", NAME_WIDTH, "run", "flushes",
-	       "IOTLB", "ATC", "syncs", "IOTLB", "ATC", "syncs",
-	       replay->options->iommus ? "-" : "same");
+	       "IOTLB", "ATC", "syncs", "IOTLB", "ATC", "syncs", "same");
 	if (alist_publish(replay->rows, out))
 		return -1;
-	print_row(out, "total", &all->flushes);
+	print_row(out, "total", &all->flushes, !replay->options->iommus);
 	print_purposes(replay, out);
 	for (i = 0; i < REASONS; i++) {
 		bool bad = i == REASON_UNEXPLAINED || i == REASON_FLUSH_MISSING;
@@ -775,7 +778,7 @@ static int replay_log(struct replay *replay, struct trace *trace, const char *pa
 		return ALIST_BAD;
 	}
 	if (rebuild_machine(replay->rebuild)->vendor == MODEL_VENDORS) {
-		alist_error("%s:%" PRIu64 ": expected qi_submit, amdcmd, smmucmd or riscvcmd events, the log has none (alist cost takes it; alist record records them)",
+		alist_error("%s:%" PRIu64 ": expected qi_submit, amdcmd, smmucmd or riscvcmd events, the log has none (alist cost can read it; alist record records them)",
 			    path, line);
 		return ALIST_BAD;
 	}
@@ -945,7 +948,7 @@ int alist_replay(int argc, char **argv)
 	}
 	if (options.nr_files > 1 && !options.json) {
 		fprintf(out, "\nall %d files\n", options.nr_files);
-		print_row(out, "total", &sum.flushes);
+		print_row(out, "total", &sum.flushes, !options.iommus);
 	}
 	if (worst == ALIST_BAD && options.nr_files > 1)
 		alist_error("cannot replay all %d files: nothing is printed",
