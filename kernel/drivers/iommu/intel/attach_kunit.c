@@ -9,6 +9,7 @@
 #include <linux/delay.h>
 #include <linux/kthread.h>
 
+#include "iommu.h"
 #include "pasid.h"
 #include "qi_fake.h"
 
