@@ -7,6 +7,9 @@
  * which does so in both modes. No ATC command may reach it while its ATS is off, and nothing
  * stale may be in its ATC when it is on again.
  *
+ * Then a page is unmapped while that function is being detached and commands take time: when the
+ * unmap has returned, the function must not reach the page, whatever the detach still has to do.
+ *
  * SMMUv3's driver empties an ATC after it has disabled ATS, and before it enables it: functions
  * answer with ATS off there, and such commands are counted, no more.
  */
@@ -28,6 +31,8 @@
 #define ROUNDS		150
 #define FEW_ROUNDS	20
 #define OFF_MS		1000
+#define COMMAND_MS	20
+#define DELAYS		10
 #define ATS_CTL		(HW_CAP_ATS + 4)
 
 static struct hardware hw;
@@ -139,6 +144,42 @@ static void beside(const char *name, void *(*toggle)(void *))
 		    toggles.times, toggles.off);
 }
 
+static void *detach_it(void *arg)
+{
+	(void)arg;
+	detach(&toggled->device);
+	return NULL;
+}
+
+/*
+ * No other function of its unit has the domain, and the unit takes its time: until it has executed
+ * the detach's first command, the old entry is cached. Return: how often the function has read a
+ * page whose unmap had returned.
+ */
+static unsigned long through_while_detached(void)
+{
+	unsigned long through = 0;
+	pthread_t thread;
+	int delay;
+
+	detach(&hw_first(&hw, toggled->unit)->device);
+	for (delay = 0; delay < DELAYS; delay++) {
+		map(&hw.space, mem, IOVA, SZ_4K);
+		dma_read(toggled, PASID_NONE, IOVA);
+		set_latency(&hw, toggled->unit, COMMAND_MS * 1000000);
+		if (pthread_create(&thread, NULL, detach_it, NULL))
+			fail("no thread");
+		sleep_ms(delay * COMMAND_MS / DELAYS);
+		unmap(&hw.space, IOVA, SZ_4K);
+		through += dma_read(toggled, PASID_NONE, IOVA).ok;
+		pthread_join(thread, NULL);
+		set_latency(&hw, toggled->unit, 0);
+		attach(&toggled->device, &hw.space);
+	}
+	attach(&hw_first(&hw, toggled->unit)->device, &hw.space);
+	return through;
+}
+
 /* A kernel that asks until it is answered has to come to an end. */
 static void *switch_on_later(void *arg)
 {
@@ -187,6 +228,13 @@ int main(void)
 	};
 	beside("detached and attached beside unmaps", detach_and_attach);
 	beside("removed and found beside unmaps", remove_and_find);
+	report_case("unmap while a function is being detached", "\"stale_through\": %lu, "
+		    "\"times\": %d", through_while_detached(), DELAYS);
 	controls();
+	/* Its entry must stay cached, too. Last of all: nothing makes up for that. */
+	lose(&hw, TYPES_ALL & ~(1u << TYPE_WAIT));
+	report_case("unmap while a function is being detached, all but waits lost",
+		    "\"fired_through\": %lu", through_while_detached());
+	lose_end(&hw);
 	return 0;
 }
