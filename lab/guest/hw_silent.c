@@ -131,11 +131,11 @@ static void *unmap_guilty(void *arg)
 
 static unsigned long usual(const struct waits *well)
 {
-	unsigned long ticks = well->unmap.ticks;
+	unsigned long most = well->unmap.ticks;
 
-	if (well->grace.ticks > ticks)
-		ticks = well->grace.ticks;
-	return ticks * TIMES + FEW_TICKS;
+	if (well->grace.ticks > most)
+		most = well->grace.ticks;
+	return most * TIMES + FEW_TICKS;
 }
 
 static unsigned long bound(const struct waits *before, const struct waits *silent)
