@@ -43,8 +43,9 @@ identifier queue, entry, entry_size, out_prod;
 - static int riscv_iommu_queue_send(struct riscv_iommu_queue *queue,
 -				    void *entry, size_t entry_size,
 -				    unsigned int *out_prod)
-+ int riscv_iommu_queue_send(struct riscv_iommu_queue *queue, void *entry,
-+			     size_t entry_size, unsigned int *out_prod, bool wait)
++ int riscv_iommu_queue_send(struct riscv_iommu_queue *queue,
++			     const struct riscv_iommu_command *cmd,
++			     unsigned int *out_prod, bool wait)
   { ... }
 
 @riscv_iommu_queue_send__full depends on riscv_iommu_queue_send@
@@ -59,25 +60,36 @@ identifier queue, head, ret;
 	...>
   }
 
+@riscv_iommu_queue_send__stored depends on riscv_iommu_queue_send exists@
+identifier queue, prod, entry, entry_size;
+@@
+  riscv_iommu_queue_send(struct riscv_iommu_queue *queue, ...)
+  {
+	... when any
+-	memcpy(queue->base + Q_ITEM(queue, prod) * entry_size, entry, entry_size);
++	((struct riscv_iommu_command *)queue->base)[Q_ITEM(queue, prod)] = *cmd;
+	... when any
+  }
+
 @riscv_iommu_cmd_send depends on riscv_iommu_queue_send@
-expression list es;
+expression queue, cmd, size, out_prod;
 @@
   riscv_iommu_cmd_send(...)
   {
 	<...
--	riscv_iommu_queue_send(es)
-+	riscv_iommu_queue_send(es, true)
+-	riscv_iommu_queue_send(queue, cmd, size, out_prod)
++	riscv_iommu_queue_send(queue, cmd, out_prod, true)
 	...>
   }
 
 @riscv_iommu_cmd_sync depends on riscv_iommu_queue_send@
-expression list es;
+expression queue, cmd, size, out_prod;
 @@
   riscv_iommu_cmd_sync(...)
   {
 	<...
--	riscv_iommu_queue_send(es)
-+	riscv_iommu_queue_send(es, true)
+-	riscv_iommu_queue_send(queue, cmd, size, out_prod)
++	riscv_iommu_queue_send(queue, cmd, out_prod, true)
 	...>
   }
 
@@ -98,7 +110,7 @@ expression iommu, cmd;
   {
 	<...
 -	riscv_iommu_cmd_send(iommu, &cmd)
-+	riscv_iommu_queue_send(&iommu->cmdq, &cmd, sizeof(cmd), NULL, false)
++	riscv_iommu_queue_send(&iommu->cmdq, &cmd, NULL, false)
 	...>
   }
 
@@ -143,13 +155,14 @@ initializer all;
   }
 
 @riscv_iommu_iotlb_sync@
+attribute name __uninitialized;
 identifier domain, gather;
 expression e;
 @@
   riscv_iommu_iotlb_sync(...)
   {
 	struct riscv_iommu_domain *domain = e;
-+	struct riscv_iommu_tlbi tlbi;
++	struct riscv_iommu_tlbi tlbi __uninitialized;
 +
 +	riscv_iommu_tlbi_calc(&tlbi, gather);
 -	if (riscv_iommu_iotlb_inval(domain, gather))

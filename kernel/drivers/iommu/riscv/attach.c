@@ -144,7 +144,7 @@ static u64 flush_submit(struct iommu_device *iommu_device, void *arg)
 
 	flush->full = false;
 	riscv_iommu_cmd_iofence(&cmd);
-	if (full || riscv_iommu_queue_send(&iommu->cmdq, &cmd, sizeof(cmd), &index, false))
+	if (full || riscv_iommu_queue_send(&iommu->cmdq, &cmd, &index, false))
 		return FLUSH_FULL | (u32)(atomic_read(&iommu->cmdq.prod) - 1);
 	return index;
 }

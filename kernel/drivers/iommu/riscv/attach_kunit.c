@@ -606,8 +606,7 @@ static void attach_full(struct kunit *test)
 		WRITE_ONCE(ctx->fake[0]->held, true);
 		log_clear(ctx);
 		for (i = 0; i < RING - 1 - room; i++)
-			KUNIT_EXPECT_EQ(test, riscv_iommu_queue_send(queue, &cmd, sizeof(cmd),
-								     NULL, false), 0);
+			KUNIT_EXPECT_EQ(test, riscv_iommu_queue_send(queue, &cmd, NULL, false), 0);
 		ctx->fake[0]->not_before = (jiffies + HZ / 2) | 1;
 		WRITE_ONCE(ctx->fake[0]->held, false);
 		KUNIT_EXPECT_TRUE(test, flush_page(test, ctx->domain));
@@ -621,9 +620,8 @@ static void attach_full(struct kunit *test)
 	riscv_iommu_flush_timeout_s = 1;
 	WRITE_ONCE(ctx->fake[0]->held, true);
 	for (i = 0; i < RING - 1; i++)
-		riscv_iommu_queue_send(queue, &cmd, sizeof(cmd), NULL, false);
-	KUNIT_EXPECT_EQ(test, riscv_iommu_queue_send(queue, &cmd, sizeof(cmd), NULL, false),
-			-EBUSY);
+		riscv_iommu_queue_send(queue, &cmd, NULL, false);
+	KUNIT_EXPECT_EQ(test, riscv_iommu_queue_send(queue, &cmd, NULL, false), -EBUSY);
 	KUNIT_EXPECT_FALSE(test, flush_page(test, ctx->domain));
 }
 
