@@ -183,7 +183,7 @@ identifier domain;
   }
 
 @riscv_iommu_attach_paging_domain@
-identifier domain, dev, iommu, info;
+identifier domain, dev, iommu, info, old;
 expression fsc, ta;
 @@
   riscv_iommu_attach_paging_domain(...)
@@ -194,7 +194,7 @@ expression fsc, ta;
 +	attachment = riscv_iommu_link(&domain->alist, domain->pscid, dev, iommu);
 +	if (IS_ERR(attachment))
 +		return PTR_ERR(attachment);
-	riscv_iommu_iodir_update(iommu, dev, fsc, ta);
+	riscv_iommu_iodir_update(iommu, dev, fsc, ta, old);
 -	riscv_iommu_bond_unlink(info->domain, dev);
 -	info->domain = domain;
 +	riscv_iommu_unlink(info->attachment);

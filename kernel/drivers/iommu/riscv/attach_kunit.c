@@ -307,6 +307,16 @@ static struct fake_device *device_init(struct kunit *test, struct fake *fake, u3
 	return IS_ERR(device->dev_iommu.iommu_dev) ? NULL : device;
 }
 
+static struct iommu_domain *domain_init(struct context *ctx)
+{
+	struct iommu_domain *domain;
+
+	domain = riscv_iommu_ops.domain_alloc_paging(&ctx->device[0]->dev);
+	if (!IS_ERR(domain))
+		domain->type = IOMMU_DOMAIN_UNMANAGED;
+	return domain;
+}
+
 static int attach_init(struct kunit *test)
 {
 	static const char * const names[NR_IOMMUS] = { "fake-iommu-0", "fake-iommu-1" };
@@ -328,8 +338,8 @@ static int attach_init(struct kunit *test)
 		if (!ctx->device[i])
 			return -ENOMEM;
 	}
-	ctx->domain = riscv_iommu_ops.domain_alloc_paging(&ctx->device[0]->dev);
-	ctx->old = riscv_iommu_ops.domain_alloc_paging(&ctx->device[0]->dev);
+	ctx->domain = domain_init(ctx);
+	ctx->old = domain_init(ctx);
 	return IS_ERR(ctx->domain) || IS_ERR(ctx->old) ? -ENOMEM : 0;
 }
 
@@ -546,6 +556,48 @@ static void attach_refused(struct kunit *test)
 	KUNIT_EXPECT_NE(test, ctx->fake[0]->iommu.cmdq.stopped, 0);
 }
 
+/* A context or translations that the IOMMU may still have are not given to somebody else. */
+static void attach_kept(struct kunit *test)
+{
+	static const u8 refused[] = { RISCV_IOMMU_CMD_IODIR_OPCODE,
+				      RISCV_IOMMU_CMD_IOTINVAL_OPCODE };
+	struct context *ctx = test->priv;
+	struct fake *fake = ctx->fake[0];
+	struct folio *table;
+	u32 pscid;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(refused); i++) {
+		attach(test, 0, ctx->old);
+		pscid = pscid_of(test, 0);
+		table = pfn_folio(FIELD_GET(RISCV_IOMMU_DC_FSC_PPN,
+					    context_of(fake, DEVID(0))->fsc));
+		folio_get(table);
+		fake->refuse = refused[i];
+		detach(test, 0);
+		KUNIT_EXPECT_FALSE(test, context_valid(test, 0));
+		ctx->old->ops->free(ctx->old);
+		KUNIT_EXPECT_EQ(test, folio_ref_count(table), 2);
+		folio_put(table);
+
+		fake->refuse = 0;
+		fake_write(fake, RISCV_IOMMU_REG_CQCSR, 0);
+		settle(fake);
+		ctx->old = domain_init(ctx);
+		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, ctx->old);
+		/* What is not valid may be cached by this IOMMU, but by no other one. */
+		log_clear(ctx);
+		attach(test, 0, ctx->old);
+		KUNIT_EXPECT_NE(test, pscid_of(test, 0), pscid);
+		KUNIT_EXPECT_EQ(test, fake->executed, 4);
+		expect_executed(test, 0, 0, RISCV_IOMMU_CMD_IODIR_OPCODE);
+		attach(test, 2, ctx->old);
+		KUNIT_EXPECT_EQ(test, ctx->fake[1]->executed, 0);
+		detach(test, 2);
+		detach(test, 0);
+	}
+}
+
 /* What has stopped at an error, and may go on once that is cleared, is given a moment. */
 static void attach_resumed(struct kunit *test)
 {
@@ -711,6 +763,7 @@ static struct kunit_case attach_cases[] = {
 	KUNIT_CASE(attach_late),
 	KUNIT_CASE(attach_never),
 	KUNIT_CASE(attach_refused),
+	KUNIT_CASE(attach_kept),
 	KUNIT_CASE(attach_resumed),
 	KUNIT_CASE(attach_stopped_behind),
 	KUNIT_CASE(attach_full),
