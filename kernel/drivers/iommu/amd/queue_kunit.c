@@ -6,6 +6,7 @@
  * by command, as 2.4 and 2.4.1 of the specification (48882) have it.
  */
 #include <kunit/test.h>
+#include <linux/hrtimer.h>
 #include <linux/timer.h>
 
 #include "amd_iommu.h"
@@ -75,6 +76,7 @@ static int queue_init(struct kunit *test)
 	if (!fake)
 		return -ENOMEM;
 	raw_spin_lock_init(&fake->iommu.lock);
+	raw_spin_lock_init(&fake->iommu.ctrl_lock);
 	fake->iommu.pci_seg = &fake->seg;
 	fake->iommu.cmd_buf = (u8 *)fake->buf;
 	fake->iommu.mmio_base = (u8 __force __iomem *)fake->reg;
@@ -364,6 +366,54 @@ static void queue_stopped(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, amd_iommu_wait(&fake->iommu, later), 0);
 }
 
+static struct control {
+	struct hrtimer timer;
+	struct amd_iommu *iommu;
+	bool on;
+	unsigned int ticks, lost;
+} control;
+
+static bool control_has(u8 bit)
+{
+	return readq(control.iommu->mmio_base + MMIO_CONTROL_OFFSET) & BIT_ULL(bit);
+}
+
+/* The thread of another log restarts that. */
+static enum hrtimer_restart control_tick(struct hrtimer *timer)
+{
+	control.lost += control_has(CONTROL_PPRLOG_EN) != control.on;
+	control.on = !control.on;
+	if (control.on)
+		iommu_feature_enable(control.iommu, CONTROL_PPRLOG_EN);
+	else
+		iommu_feature_disable(control.iommu, CONTROL_PPRLOG_EN);
+	control.ticks++;
+	hrtimer_forward_now(timer, 20 * NSEC_PER_USEC);
+	return HRTIMER_RESTART;
+}
+
+/* What is switched by several threads stays as each of them has left it. */
+static void queue_control(struct kunit *test)
+{
+	struct fake *fake = test->priv;
+	unsigned long until = jiffies + 5 * HZ;
+	unsigned int lost = 0;
+
+	control = (struct control){ .iommu = &fake->iommu };
+	hrtimer_setup(&control.timer, control_tick, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
+	hrtimer_start(&control.timer, 0, HRTIMER_MODE_REL);
+	while (READ_ONCE(control.ticks) < 5000 && time_before(jiffies, until)) {
+		iommu_feature_disable(&fake->iommu, CONTROL_CMDBUF_EN);
+		lost += control_has(CONTROL_CMDBUF_EN);
+		iommu_feature_enable(&fake->iommu, CONTROL_CMDBUF_EN);
+		lost += !control_has(CONTROL_CMDBUF_EN);
+	}
+	hrtimer_cancel(&control.timer);
+	KUNIT_EXPECT_GT(test, control.ticks, 10);
+	KUNIT_EXPECT_EQ(test, lost, 0);
+	KUNIT_EXPECT_EQ(test, control.lost, 0);
+}
+
 static struct kunit_case queue_cases[] = {
 	KUNIT_CASE(queue_submit),
 	KUNIT_CASE_SLOW(queue_timeout),
@@ -376,6 +426,7 @@ static struct kunit_case queue_cases[] = {
 	KUNIT_CASE(queue_restart),
 	KUNIT_CASE_SLOW(queue_no_restart),
 	KUNIT_CASE_SLOW(queue_stopped),
+	KUNIT_CASE(queue_control),
 	{}
 };
 
