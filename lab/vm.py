@@ -61,7 +61,7 @@ SPLAT = re.compile(
     r"Oops|general protection|Kernel panic|kernel BUG|unable to handle|refcount_t: |"
     r"Internal error|soft lockup|hard LOCKUP|stack-protector|list_(?:add|del) corruption|"
     r"ODEBUG: |UBSAN: |DMAR: .*(?:QI|Invalidation|timeout|failed)|"
-    r"AMD-Vi: .*(?:timed out|timeout|No room|COMMAND|failed|no answer)|"
+    r"AMD-Vi: .*(?:timed out|timeout|no room|stopped|COMMAND|failed|no answer)|"
     r"arm-smmu-v3 .*(?:CMDQ|CMD_SYNC|timeout|global error|failed)|"
     r"IOTLB not invalidated|command not executed|whose page table is kept|Hardware error: )")
 

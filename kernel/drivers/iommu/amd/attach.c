@@ -473,9 +473,10 @@ static int flush_wait(struct iommu_device *iommu_device, u64 cookie, void *arg)
 		return -EAGAIN;
 	if (took < FLUSH_TIMEOUT && !stopped)
 		return -EINPROGRESS;
-	pr_alert_ratelimited("IOMMU %04x:%02x:%02x.%01x: completion wait timed out\n",
+	pr_alert_ratelimited("IOMMU %04x:%02x:%02x.%01x: %s\n",
 			     iommu->pci_seg->id, PCI_BUS_NUM(iommu->devid),
-			     PCI_SLOT(iommu->devid), PCI_FUNC(iommu->devid));
+			     PCI_SLOT(iommu->devid), PCI_FUNC(iommu->devid), stopped ?
+			     "command buffer has stopped" : "completion wait timed out");
 	return -EIO;
 }
 

@@ -165,10 +165,14 @@ void amd_iommu_restart_commands(struct amd_iommu *iommu, u64 address)
 	}
 	WRITE_ONCE(iommu->cmd_restarts, iommu->cmd_restarts + 1);
 	if (iommu->cmd_restarts > MAX_RESTARTS) {
-		pr_err("Command buffer has stopped at %#llx\n", at);
+		pr_err("IOMMU %04x:%02x:%02x.%01x: command buffer has stopped at %#llx for good\n",
+		       iommu->pci_seg->id, PCI_BUS_NUM(iommu->devid), PCI_SLOT(iommu->devid),
+		       PCI_FUNC(iommu->devid), at);
 		return;
 	}
-	pr_warn_ratelimited("Command buffer goes on at %#llx\n", at);
+	pr_warn_ratelimited("IOMMU %04x:%02x:%02x.%01x: command buffer goes on at %#llx\n",
+			    iommu->pci_seg->id, PCI_BUS_NUM(iommu->devid),
+			    PCI_SLOT(iommu->devid), PCI_FUNC(iommu->devid), at);
 
 	/* 2.4, restarting: the head is written while the buffer is off. */
 	iommu_feature_disable(iommu, CONTROL_CMDBUF_EN);
@@ -186,7 +190,9 @@ static int queue_or_wait(struct amd_iommu *iommu, const struct iommu_cmd *cmds,
 				 QUEUE_TIMEOUT_US, false, iommu, cmds, n, seq);
 	if (!ret)
 		return 0;
-	pr_err_ratelimited("No room in the command buffer\n");
+	pr_err_ratelimited("IOMMU %04x:%02x:%02x.%01x: no room in the command buffer\n",
+			   iommu->pci_seg->id, PCI_BUS_NUM(iommu->devid),
+			   PCI_SLOT(iommu->devid), PCI_FUNC(iommu->devid));
 	return -EIO;
 }
 
@@ -282,9 +288,10 @@ int amd_iommu_wait(struct amd_iommu *iommu, u64 seq)
 	if ((s64)(READ_ONCE(*iommu->cmd_sem) - seq) >= 0)
 		return 0;
 
-	pr_alert("IOMMU %04x:%02x:%02x.%01x: completion wait timed out\n",
+	pr_alert("IOMMU %04x:%02x:%02x.%01x: %s\n",
 		 iommu->pci_seg->id, PCI_BUS_NUM(iommu->devid), PCI_SLOT(iommu->devid),
-		 PCI_FUNC(iommu->devid));
+		 PCI_FUNC(iommu->devid), amd_iommu_stopped(iommu) ?
+		 "command buffer has stopped" : "completion wait timed out");
 	if (amd_iommu_dump)
 		DO_ONCE_LITE(dump_commands, iommu);
 	return -EIO;
