@@ -482,6 +482,38 @@ static void attach_stuck(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, fake_tail(ctx->fake[1]), 2);
 }
 
+/* An IOMMU has not forgotten a device: its domain ID and its table go to nobody else. */
+static void attach_kept(struct kunit *test)
+{
+	struct iommu_domain *blocked = amd_iommu_ops.blocked_domain;
+	struct context *ctx = test->priv;
+	struct fake_device *device = ctx->device[0];
+	struct gcr3_tbl_info *gcr3_info = &device->dev_data.gcr3_info;
+	int own = amd_iommu_pdom_id_alloc();
+	int id = amd_iommu_pdom_id_alloc();
+	int next;
+
+	KUNIT_ASSERT_GT(test, own, 0);
+	KUNIT_ASSERT_GT(test, id, 0);
+	device->dev_iommu.priv = &device->dev_data;
+	ctx->other.id = own;
+	gcr3_info->domid = id;
+	device->dev_data.domain = &ctx->other;
+	device->dev_data.attachment = link(test, &ctx->other, 0, IOMMU_NO_PASID, id,
+					   IOMMU_ATTACH_OWN);
+	ctx->fake[0]->sem = 0;
+	KUNIT_EXPECT_EQ(test, blocked->ops->attach_dev(blocked, &device->dev, NULL), 0);
+	KUNIT_EXPECT_PTR_EQ(test, device->dev_data.domain, NULL);
+	KUNIT_EXPECT_PTR_EQ(test, gcr3_info->gcr3_tbl, NULL);
+
+	amd_iommu_pdom_id_free(id);
+	amd_iommu_pdom_id_free(own);
+	next = amd_iommu_pdom_id_alloc();
+	KUNIT_EXPECT_NE(test, next, id);
+	KUNIT_EXPECT_NE(test, next, own);
+	amd_iommu_pdom_id_free(next);
+}
+
 /* The one that reads the event log does not wait for an attach or a detach. */
 static void attach_silent_busy(struct kunit *test)
 {
@@ -671,6 +703,7 @@ static struct kunit_case attach_cases[] = {
 	KUNIT_CASE(attach_full),
 	KUNIT_CASE_SLOW(attach_full_stuck),
 	KUNIT_CASE_SLOW(attach_stuck),
+	KUNIT_CASE_SLOW(attach_kept),
 	KUNIT_CASE_SLOW(attach_late),
 	{}
 };
