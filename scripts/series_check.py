@@ -12,6 +12,7 @@ import os
 import re
 import shlex
 import subprocess
+import tempfile
 import time
 
 CROSS = {"x86_64": "", "arm64": "aarch64-linux-gnu-", "riscv64": "riscv64-linux-gnu-"}
@@ -22,6 +23,9 @@ CONFIG = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 
 # Where what the series touches can be built alone.
 DIRECTORY = "drivers/iommu/"
+
+# checkpatch leaves a file where it runs: not in the tree, which may be the user's.
+SCRATCH = tempfile.TemporaryDirectory(prefix="series-")
 
 # The entry in MAINTAINERS comes with the first commit, for all files of the list; iterators
 # take a cursor and the name of a member.
@@ -141,9 +145,10 @@ def ours(warnings, touched):
 
 def checkpatch(tree, patch, ignore):
     result = subprocess.run(
-        ("perl", "scripts/checkpatch.pl", "--strict", "--no-summary", "--terse",
-         "--show-types", "--ignore", ",".join(CHECKPATCH_IGNORE + ignore), patch),
-        cwd=tree, capture_output=True, text=True, check=False)
+        ("perl", os.path.abspath(os.path.join(tree, "scripts", "checkpatch.pl")), "--strict",
+         "--no-summary", "--terse", "--show-types", "--ignore",
+         ",".join(CHECKPATCH_IGNORE + ignore), patch),
+        cwd=SCRATCH.name, capture_output=True, text=True, check=False)
     return {line[len(patch) + 1:] for line in result.stdout.split("\n") if line}
 
 

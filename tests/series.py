@@ -35,6 +35,16 @@ ENV = dict(os.environ, GIT_CONFIG_COUNT="2",
            GIT_CONFIG_KEY_1="user.email", GIT_CONFIG_VALUE_1="nobody@localhost")
 
 
+CAMEL_CASE = """\
+diff --git a/drivers/iommu/planted.c b/drivers/iommu/planted.c
+--- a/drivers/iommu/planted.c
++++ b/drivers/iommu/planted.c
+@@ -1 +1,2 @@
+ /* SPDX-License-Identifier: GPL-2.0-only */
++int plantedName;
+"""
+
+
 def load_series():
     loader = importlib.machinery.SourceFileLoader("series", PROGRAM)
     module = importlib.util.module_from_spec(importlib.util.spec_from_loader("series", loader))
@@ -151,6 +161,7 @@ def test_cover(series, cases):
 def test_checkpatch(cases, linux, commits):
     """It has nothing to say of any patch, and would say it."""
     out = os.path.join(cases.temp, "taken")
+    before = set(os.listdir(linux))
     patches = sorted(name for name in os.listdir(out) if not name.startswith("0000-"))
     for commit, patch in zip(commits, patches):
         said = series_check.checkpatch(linux, os.path.join(out, patch),
@@ -161,9 +172,13 @@ def test_checkpatch(cases, linux, commits):
         text = file.read()
     with open(planted, "w", encoding="utf-8") as file:
         file.write(text.replace("\n\n", "\n\n%s\n\n" % ("long " * 20), 1))
+        # For such a name it reads the tree's headers, and keeps what it has found in a file.
+        file.write(CAMEL_CASE)
     said = series_check.checkpatch(linux, planted, [])
     cases.report("checkpatch: a long line",
                  "" if any("LONG_LINE" in line for line in said) else "not noticed")
+    cases.report("checkpatch: leaves nothing in the tree",
+                 " ".join(sorted(set(os.listdir(linux)) - before)))
 
 
 def edit_files(tree, paths, edit):
