@@ -20,16 +20,20 @@
  *		slow	the next flush stays at its first command until the next write to resume, or
  *			for SLOW_MS
  *	resume	anything
+ *	watch	anything: from now on, sections with interrupts off are measured
  *
  * Y is read from "held" once a flush stays there.
  *
  * Read from "instructions" is what the function of the IOMMU core took in the last attach, detach
- * or unmap, where QEMU executes an instruction a nanosecond and nothing else went on.
+ * or unmap, where QEMU executes an instruction a nanosecond and nothing else went on; from
+ * "interrupts_off", what RISC-V's driver took in it between taking a lock with interrupts off and
+ * giving it back, at the longest.
  */
 #include <linux/debugfs.h>
 #include <linux/delay.h>
 #include <linux/ftrace.h>
 #include <linux/iommu.h>
+#include <linux/kallsyms.h>
 #include <linux/kprobes.h>
 #include <linux/mm.h>
 #include <linux/module.h>
@@ -61,6 +65,63 @@ static u64 ticks(void)
 #endif
 }
 
+/* In the functions that every lock is taken and given back by; on the only CPU. */
+static bool measuring;
+static u64 began, locked_at, longest;
+
+static bool in_driver(unsigned long ip)
+{
+	static char name[KSYM_SYMBOL_LEN];
+
+	sprint_symbol_no_offset(name, ip);
+	return strstarts(name, "riscv_iommu_");
+}
+
+static void lock_taken(unsigned long ip, unsigned long parent, struct ftrace_ops *ops,
+		       struct ftrace_regs *regs)
+{
+	if (measuring && in_driver(parent))
+		locked_at = ticks();
+}
+
+static void lock_given_back(unsigned long ip, unsigned long parent, struct ftrace_ops *ops,
+			    struct ftrace_regs *regs)
+{
+	u64 now = ticks();
+
+	if (measuring && in_driver(parent) && now - locked_at > longest)
+		longest = now - locked_at;
+}
+
+static struct ftrace_ops lock_ops = { .func = lock_taken };
+static struct ftrace_ops unlock_ops = { .func = lock_given_back };
+
+static int watch(struct ftrace_ops *ops, char *name)
+{
+	int ret = ftrace_set_filter(ops, name, strlen(name), 1);
+
+	return ret ?: register_ftrace_function(ops);
+}
+
+static int watch_locks(void)
+{
+	return watch(&lock_ops, "_raw_spin_lock_irqsave") ?:
+	       watch(&unlock_ops, "_raw_spin_unlock_irqrestore");
+}
+
+static void measure_begin(void)
+{
+	longest = 0;
+	measuring = true;
+	began = ticks();
+}
+
+static void measure_end(void)
+{
+	took = ticks() - began;
+	measuring = false;
+}
+
 static struct pci_dev *find_device(const char *text)
 {
 	unsigned int segment, bus, slot, function;
@@ -86,10 +147,9 @@ static int attach_group(struct device *dev, struct iommu_group *group)
 			domain = new;
 	}
 	if (!ret) {
-		u64 began = ticks();
-
+		measure_begin();
 		ret = iommu_attach_group(domain, group);
-		took = ticks() - began;
+		measure_end();
 	}
 	if (ret)
 		iommu_group_release_dma_owner(group);
@@ -107,10 +167,9 @@ static int set_attached(const char *text, bool attached)
 	} else if (attached) {
 		ret = attach_group(&pdev->dev, group);
 	} else {
-		u64 began = ticks();
-
+		measure_begin();
 		iommu_detach_group(domain, group);
-		took = ticks() - began;
+		measure_end();
 		iommu_group_release_dma_owner(group);
 	}
 	iommu_group_put(group);
@@ -140,13 +199,12 @@ static int unmap_range(const char *text)
 {
 	unsigned long iova, size;
 	size_t gone;
-	u64 began;
 
 	if (sscanf(text, "%lx %lx", &iova, &size) != 2)
 		return -EINVAL;
-	began = ticks();
+	measure_begin();
 	gone = iommu_unmap(domain, iova, size);
-	took = ticks() - began;
+	measure_end();
 	return gone == size ? 0 : -EIO;
 }
 
@@ -202,14 +260,13 @@ static int plant_bug(const char *text)
 		return -EINVAL;
 	if (probe.pre_handler)
 		return register_kprobe(&probe);
-	ret = ftrace_set_filter(&lingers, function, strlen(function), 1);
-	return ret ?: register_ftrace_function(&lingers);
+	return watch(&lingers, function);
 }
 
-enum { ATTACH, DETACH, MAP, UNMAP, FREE, PLANT, RESUME };
+enum { ATTACH, DETACH, MAP, UNMAP, FREE, PLANT, RESUME, WATCH };
 
 static const char * const names[] = {
-	"attach", "detach", "map", "unmap", "free", "plant", "resume",
+	"attach", "detach", "map", "unmap", "free", "plant", "resume", "watch",
 };
 
 static int execute(unsigned long what, const char *text)
@@ -221,6 +278,8 @@ static int execute(unsigned long what, const char *text)
 		WRITE_ONCE(resumed, true);
 		return 0;
 	}
+	if (what == WATCH)
+		return watch_locks();
 
 	guard(mutex)(&lock);
 	if (!domain && what != ATTACH && what != PLANT)
@@ -266,6 +325,7 @@ static int __init domain_init(void)
 	for (what = 0; what < ARRAY_SIZE(names); what++)
 		debugfs_create_file(names[what], 0200, dir, (void *)what, &file_ops);
 	debugfs_create_u64("instructions", 0400, dir, &took);
+	debugfs_create_u64("interrupts_off", 0400, dir, &longest);
 	debugfs_create_bool("held", 0400, dir, &sent);
 	return 0;
 }

@@ -6,6 +6,8 @@
  *	domain count		commands of attach, unmap and detach with 1, 2, 4, … devices
  *	domain instructions	instructions of the same; an operation that an interrupt came into
  *				is done again
+ *	domain irqsoff		the longest section of the same that has interrupts off, in
+ *				instructions
  *	domain stale [planted]	DMA to what was just unmapped, by devices whose IOMMU translates
  *	domain top		the page table grows under devices that use it
  *	domain churn SECONDS	attaches and detaches beside unmaps and DMA
@@ -125,23 +127,25 @@ static void result(const char *op, const char *size, int n, int ops)
 /*
  * Instructions, which domain.ko has measured, take the place of commands.
  */
-static bool instructions;
-static uint64_t total;
+static enum { COMMANDS, INSTRUCTIONS, IRQSOFF } mode;
+static uint64_t total, longest;
 static int disturbed;
 
-static uint64_t measured(void)
+static uint64_t measured(const char *what)
 {
-	char text[32];
+	char path[100], text[32];
 
-	if (!read_file(DOMAIN "instructions", text, sizeof(text)))
-		fail(DOMAIN "instructions: %s", strerror(errno));
+	snprintf(path, sizeof(path), DOMAIN "%s", what);
+	if (!read_file(path, text, sizeof(text)))
+		fail("%s: %s", path, strerror(errno));
 	return strtoull(text, NULL, 10);
 }
 
 static void reset(void)
 {
 	total = 0;
-	if (!instructions)
+	longest = 0;
+	if (mode == COMMANDS)
 		count_reset();
 }
 
@@ -150,7 +154,7 @@ static bool take(void (*operation)(int), int i)
 {
 	uint64_t interrupts = interrupts_now();
 
-	if (!instructions) {
+	if (mode == COMMANDS) {
 		count_begin();
 		operation(i);
 		count_end();
@@ -162,18 +166,30 @@ static bool take(void (*operation)(int), int i)
 			fail("an interrupt comes into nearly every operation");
 		return false;
 	}
-	total += measured();
+	if (mode == INSTRUCTIONS) {
+		total += measured("instructions");
+	} else {
+		uint64_t off = measured("interrupts_off");
+
+		if (off > longest)
+			longest = off;
+	}
 	return true;
 }
 
 static void print(const char *op, const char *size, int n, int ops)
 {
-	if (!instructions)
+	bool mean = mode == INSTRUCTIONS;
+
+	/* An attach may send nothing. */
+	if (mode == IRQSOFF && !longest && !strcmp(op, "unmap"))
+		fail("no lock was taken with interrupts off");
+	if (mode == COMMANDS)
 		result(op, size, n, ops);
-	else if (ops)
-		printf("RESULT {\"workload\": \"%s%s%s\", \"n\": %d, \"ops\": %d, "
-		       "\"instructions\": %llu}\n", op, *size ? "-" : "", size, n, ops,
-		       (unsigned long long)(total / ops));
+	else if (ops && (mean || longest))
+		printf("RESULT {\"workload\": \"%s%s%s\", \"n\": %d, \"ops\": %d, \"%s\": %llu}\n",
+		       op, *size ? "-" : "", size, n, ops, mean ? "instructions" : "irqsoff",
+		       (unsigned long long)(mean ? total / ops : longest));
 }
 
 static void unmap_one(int s)
@@ -184,12 +200,14 @@ static void unmap_one(int s)
 /* Attaches and detaches are not done again for an interrupt: the mean is that of the others. */
 static void measure(void)
 {
-	int ops = instructions ? MANY_OPS : OPS;
+	int ops = mode == INSTRUCTIONS ? MANY_OPS : OPS;
 	char *page = memory(SZ_4K);
 	int n, i, s, done;
 
-	if (!instructions)
+	if (mode == COMMANDS)
 		count_init();
+	else if (mode == IRQSOFF)
+		set("watch", "1");
 	for (n = 1; n <= have; n *= 2) {
 		reset();
 		for (i = 0, done = 0; i < n; i++)
@@ -612,8 +630,11 @@ int main(int argc, char **argv)
 	bool planted = argc == 3 && !strcmp(argv[2], "planted");
 
 	find();
-	instructions = argc == 2 && !strcmp(what, "instructions");
-	if (instructions || (!strcmp(what, "count") && argc == 2))
+	if (!strcmp(what, "instructions"))
+		mode = INSTRUCTIONS;
+	else if (!strcmp(what, "irqsoff"))
+		mode = IRQSOFF;
+	if (argc == 2 && (mode != COMMANDS || !strcmp(what, "count")))
 		measure();
 	else if (!strcmp(what, "stale") && (argc == 2 || planted))
 		look_for_stale(planted);
@@ -628,6 +649,6 @@ int main(int argc, char **argv)
 	else if (!strcmp(what, "remove") && argc == 2)
 		remove_during_flush();
 	else
-		fail("usage: domain count|instructions|stale [planted]|churn SECONDS|top|illegal|release|remove");
+		fail("usage: domain count|instructions|irqsoff|stale [planted]|churn SECONDS|top|illegal|release|remove");
 	return 0;
 }
