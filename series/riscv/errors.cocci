@@ -37,7 +37,8 @@ identifier ctrl;
 	...
 	ctrl = riscv_iommu_readl(queue->iommu, queue->qcr);
 +	if (ctrl & RISCV_IOMMU_CMDQ_ERRORS)
-+		WRITE_ONCE(queue->stopped, (jiffies | 1) << 32 | riscv_iommu_queue_cons(queue));
++		WRITE_ONCE(queue->stopped,
++			   ((jiffies - 1) | 1) << 32 | riscv_iommu_queue_cons(queue));
 	...
   }
 

@@ -625,6 +625,27 @@ static void attach_resumed(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, queue->stopped, 0);
 }
 
+/* The time of an error is never ahead: that would look like long ago. */
+static void attach_stopped_now(struct kunit *test)
+{
+	struct context *ctx = test->priv;
+	struct riscv_iommu_queue *queue = &ctx->fake[0]->iommu.cmdq;
+	unsigned long now;
+	bool ahead = true;
+	int i;
+
+	/* Unless the jiffy ends just then. */
+	for (i = 0; i < 10 && ahead; i++) {
+		do {
+			now = jiffies;
+		} while (now & 1);
+		fake_write(ctx->fake[0], RISCV_IOMMU_REG_CQCSR, RISCV_IOMMU_CQCSR_CMD_ILL);
+		riscv_iommu_cmdq_process(0, queue);
+		ahead = (s32)(upper_32_bits(queue->stopped) - (u32)now) > 0;
+	}
+	KUNIT_EXPECT_FALSE(test, ahead);
+}
+
 /* A queue that stops behind the fence of a flush has executed all that it sent. */
 static void attach_stopped_behind(struct kunit *test)
 {
@@ -765,6 +786,7 @@ static struct kunit_case attach_cases[] = {
 	KUNIT_CASE(attach_refused),
 	KUNIT_CASE(attach_kept),
 	KUNIT_CASE(attach_resumed),
+	KUNIT_CASE(attach_stopped_now),
 	KUNIT_CASE(attach_stopped_behind),
 	KUNIT_CASE(attach_full),
 	KUNIT_CASE(attach_wrap),
