@@ -157,7 +157,7 @@ initializer all;
 @riscv_iommu_iotlb_sync@
 attribute name __uninitialized;
 identifier domain, gather;
-expression e;
+expression e, kept;
 @@
   riscv_iommu_iotlb_sync(...)
   {
@@ -165,8 +165,8 @@ expression e;
 +	struct riscv_iommu_tlbi tlbi __uninitialized;
 +
 +	riscv_iommu_tlbi_calc(&tlbi, gather);
--	if (riscv_iommu_iotlb_inval(domain, gather))
-+	if (riscv_iommu_flush(&domain->alist, &tlbi))
+-	if (riscv_iommu_iotlb_inval(domain, gather) || kept)
++	if (riscv_iommu_flush(&domain->alist, &tlbi) || kept)
 		return;
 	...
   }
@@ -184,7 +184,7 @@ identifier domain;
 
 @riscv_iommu_attach_paging_domain@
 identifier domain, dev, iommu, info, old;
-expression fsc, ta;
+expression fsc, ta, kept;
 @@
   riscv_iommu_attach_paging_domain(...)
   {
@@ -194,6 +194,11 @@ expression fsc, ta;
 +	attachment = riscv_iommu_link(&domain->alist, domain->pscid, dev, iommu);
 +	if (IS_ERR(attachment))
 +		return PTR_ERR(attachment);
+	if (kept) {
+-		riscv_iommu_bond_unlink(domain, dev);
++		riscv_iommu_unlink(attachment);
+		return -EIO;
+	}
 	riscv_iommu_iodir_update(iommu, dev, fsc, ta, old);
 -	riscv_iommu_bond_unlink(info->domain, dev);
 -	info->domain = domain;

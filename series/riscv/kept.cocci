@@ -28,7 +28,7 @@ expression list es;
   {
 	...
 	bool sync_required = false;
-+	bool failed = false;
++	bool valid = false, failed = false;
 	...
   }
 
@@ -39,6 +39,7 @@ identifier tc;
   {
 	<...
 -	if (!(tc & RISCV_IOMMU_DC_TC_V))
++	valid |= tc & RISCV_IOMMU_DC_TC_V;
 +	if (!(tc & RISCV_IOMMU_DC_TC_V) && !READ_ONCE(iommu->stale))
 		continue;
 	...>
@@ -74,9 +75,13 @@ expression list es, fs;
 	... when any
 -	riscv_iommu_cmd_sync(es);
 +	failed |= riscv_iommu_cmd_sync(es);
-	... when any
+	for (i = 0;
+-		i < fwspec->num_ids;
++		valid && i < fwspec->num_ids;
+		i++) { ... }
 -	riscv_iommu_cmd_sync(fs);
-+	failed |= riscv_iommu_cmd_sync(fs);
++	if (valid)
++		failed |= riscv_iommu_cmd_sync(fs);
 +	if (failed)
 +		riscv_iommu_keep(iommu, dev, old);
 	... when any
@@ -91,6 +96,36 @@ expression list es;
 	...
 -	riscv_iommu_iodir_update(es);
 +	riscv_iommu_iodir_update(es, old);
+	...
+  }
+
+@riscv_iommu_attach_paging_domain__again depends on riscv_iommu_attach_paging_domain@
+identifier domain, dev, iommu;
+expression e;
+@@
+  riscv_iommu_attach_paging_domain(...)
+  {
+	...
+	struct riscv_iommu_device *iommu = e;
+	...
+	if (riscv_iommu_bond_link(domain, dev))
+		return -ENOMEM;
++	if (READ_ONCE(domain->kept) && riscv_iommu_inval_pscid(iommu, domain->pscid)) {
++		riscv_iommu_bond_unlink(domain, dev);
++		return -EIO;
++	}
+	...
+  }
+
+@riscv_iommu_iotlb_sync@
+identifier domain, gather;
+@@
+  riscv_iommu_iotlb_sync(...)
+  {
+	...
+-	if (riscv_iommu_iotlb_inval(domain, gather))
++	if (riscv_iommu_iotlb_inval(domain, gather) || READ_ONCE(domain->kept))
+		return;
 	...
   }
 

@@ -13,7 +13,8 @@
  *            the old PSCID, then riscv_iommu_unlink()
  *
  * So a PSCID is clean on an IOMMU when its last attachment there is deleted, and needs no
- * flush of its own before it is reused.
+ * flush of its own before it is reused. If a detach has failed, the domain is kept: its PSCID
+ * is not reused, no table of it is freed, and each attach to it flushes the PSCID.
  *
  * A flush queues to all IOMMUs before it waits for the first one. IOFENCE.C has completed
  * when the head of the command queue has passed it (IOMMU specification 1.0, 3.1.2): its

@@ -576,6 +576,8 @@ static void attach_kept(struct kunit *test)
 		fake->refuse = refused[i];
 		detach(test, 0);
 		KUNIT_EXPECT_FALSE(test, context_valid(test, 0));
+		/* Nor what is unmapped now, when no device is left to flush for. */
+		KUNIT_EXPECT_FALSE(test, flush_page(test, ctx->old));
 		ctx->old->ops->free(ctx->old);
 		KUNIT_EXPECT_EQ(test, folio_ref_count(table), 2);
 		folio_put(table);
@@ -589,13 +591,48 @@ static void attach_kept(struct kunit *test)
 		log_clear(ctx);
 		attach(test, 0, ctx->old);
 		KUNIT_EXPECT_NE(test, pscid_of(test, 0), pscid);
-		KUNIT_EXPECT_EQ(test, fake->executed, 4);
+		KUNIT_EXPECT_EQ(test, fake->executed, 2);
 		expect_executed(test, 0, 0, RISCV_IOMMU_CMD_IODIR_OPCODE);
+		expect_fence(test, 0, 1);
 		attach(test, 2, ctx->old);
 		KUNIT_EXPECT_EQ(test, ctx->fake[1]->executed, 0);
 		detach(test, 2);
 		detach(test, 0);
 	}
+}
+
+/* What was unmapped between a detach that failed and an attach to the same domain is flushed. */
+static void attach_kept_again(struct kunit *test)
+{
+	struct context *ctx = test->priv;
+	struct fake *fake = ctx->fake[0];
+	struct fake_device *device = ctx->device[0];
+	u32 pscid;
+
+	attach(test, 0, ctx->old);
+	attach(test, 2, ctx->old);
+	pscid = pscid_of(test, 0);
+	fake->refuse = RISCV_IOMMU_CMD_IOTINVAL_OPCODE;
+	attach(test, 0, ctx->domain);
+
+	/* Not attached to a domain of which the IOMMU may have more than is mapped. */
+	KUNIT_EXPECT_EQ(test, ctx->old->ops->attach_dev(ctx->old, &device->dev, ctx->domain), -EIO);
+	KUNIT_EXPECT_NE(test, pscid_of(test, 0), pscid);
+
+	fake->refuse = 0;
+	fake_write(fake, RISCV_IOMMU_REG_CQCSR, 0);
+	settle(fake);
+	log_clear(ctx);
+	flush_page(test, ctx->old);
+	KUNIT_EXPECT_EQ(test, fake->executed, 0);
+	KUNIT_EXPECT_EQ(test, ctx->fake[1]->executed, 2);
+	log_clear(ctx);
+	attach(test, 0, ctx->old);
+	KUNIT_EXPECT_EQ(test, pscid_of(test, 0), pscid);
+	KUNIT_EXPECT_EQ(test, fake->executed, 6);
+	expect_inval(test, 0, 0, pscid, 0);
+	expect_fence(test, 0, 1);
+	KUNIT_EXPECT_EQ(test, ctx->fake[1]->executed, 0);
 }
 
 /* What has stopped at an error, and may go on once that is cleared, is given a moment. */
@@ -785,6 +822,7 @@ static struct kunit_case attach_cases[] = {
 	KUNIT_CASE(attach_never),
 	KUNIT_CASE(attach_refused),
 	KUNIT_CASE(attach_kept),
+	KUNIT_CASE(attach_kept_again),
 	KUNIT_CASE(attach_resumed),
 	KUNIT_CASE(attach_stopped_now),
 	KUNIT_CASE(attach_stopped_behind),
