@@ -63,8 +63,7 @@ SPLAT = re.compile(
     r"ODEBUG: |UBSAN: |DMAR: .*(?:QI|Invalidation|timeout|failed)|"
     r"AMD-Vi: .*(?:timed out|timeout|no room|stopped|COMMAND|failed|no answer)|"
     r"arm-smmu-v3 .*(?:CMDQ|CMD_SYNC|timeout|global error|failed)|"
-    r"IOTLB not invalidated|command not executed|domain, which is kept|"
-    r"whose page table is kept|Hardware error: )")
+    r"IOTLB not invalidated|command not executed|domain, which is kept|Hardware error: )")
 
 # Not ours: the scheduler's deadline server forwards a timer that is queued. Seen on an idle CPU
 # while the host had more to do than it has CPUs.

@@ -56,16 +56,6 @@ expression list es;
 +	return dev_flush_pasid_pages(es);
   }
 
-@amd_iommu_pdom_id_free@
-identifier id;
-@@
-  amd_iommu_pdom_id_free(int id)
-  {
--	ida_free(&pdom_ids, id);
-+	if (!test_bit(id, kept_ids))
-+		ida_free(&pdom_ids, id);
-  }
-
 @update_gcr3@
 expression table;
 identifier pte, set;
@@ -121,19 +111,6 @@ identifier dev_data;
 +	if (ret)
 +		return ret;
 +	return amd_iommu_execute(es);
-  }
-
-@destroy_gcr3_table@
-identifier gcr3_info;
-@@
-  destroy_gcr3_table(...)
-  {
-	...
--	free_gcr3_table(gcr3_info);
-+	if (test_bit(gcr3_info->domid, kept_ids))
-+		gcr3_info->gcr3_tbl = NULL;
-+	else
-+		free_gcr3_table(gcr3_info);
   }
 
 @detach_flush@
@@ -213,6 +190,18 @@ identifier iommu, dev_data, domain;
 	...
   }
 
+@amd_iommu_iotlb_sync@
+identifier dom, gather;
+@@
+  amd_iommu_iotlb_sync(..., struct iommu_iotlb_gather *gather)
+  {
+	struct protection_domain *dom = ...;
+	...
+-	iommu_put_pages_list(&gather->freelist);
++	if (!READ_ONCE(dom->kept))
++		iommu_put_pages_list(&gather->freelist);
+  }
+
 @amd_iommu_domain_free@
 identifier domain;
 @@
@@ -220,7 +209,10 @@ identifier domain;
   {
 	...
 -	pt_iommu_deinit(&domain->iommu);
-+	if (!test_bit(domain->id, kept_ids))
+-	amd_iommu_pdom_id_free(domain->id);
++	if (!domain->kept) {
 +		pt_iommu_deinit(&domain->iommu);
++		amd_iommu_pdom_id_free(domain->id);
++	}
 	...
   }

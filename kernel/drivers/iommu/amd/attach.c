@@ -25,7 +25,9 @@
  *   detach:  clear the entry -> INVALIDATE_DEVTAB_ENTRY -> flush the tag on the IOMMU of
  *            the device -> delete -> fence -> ATS off
  *
- * So the tag is clean on an IOMMU when its last attachment there is deleted.
+ * So the tag is clean on an IOMMU when its last attachment there is deleted. If a detach has
+ * failed, the domain is kept: neither its ID nor tables of it are given to anybody else, and
+ * each attach to it flushes the tag.
  *
  * Entries are written and changed under domain->lock, which also guards the top of the page
  * table. A change may come in any context, so it walks the list without a lock. It changes an
@@ -124,6 +126,7 @@ struct amd_iommu_attachment *amd_iommu_link(struct protection_domain *pdom,
 	struct amd_iommu *iommu = get_amd_iommu_from_dev_data(dev_data);
 	bool gn = pdom->pd_mode == PD_MODE_V2 || pdom->domain.type == IOMMU_DOMAIN_SVA;
 	struct amd_iommu_attachment *attachment;
+	struct iommu_cmd cmd;
 	int ret;
 
 	attachment = kzalloc_obj(*attachment);
@@ -149,6 +152,17 @@ struct amd_iommu_attachment *amd_iommu_link(struct protection_domain *pdom,
 	if (ret < 0) {
 		kfree(attachment);
 		return ERR_PTR(ret);
+	}
+
+	/* What was unmapped while no device was behind the IOMMU may still be cached. */
+	if (READ_ONCE(pdom->kept)) {
+		build_inv_iommu_pages(&cmd, 0, U64_MAX, domid, pasid, CMD_INV_IOMMU_PAGES_PDE_MASK |
+				      (gn ? CMD_INV_IOMMU_PAGES_GN_MASK : 0));
+		ret = amd_iommu_execute(iommu, &cmd, 1);
+		if (ret) {
+			amd_iommu_unlink(pdom, attachment);
+			return ERR_PTR(ret);
+		}
 	}
 	return attachment;
 }

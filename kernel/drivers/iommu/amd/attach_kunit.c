@@ -10,6 +10,7 @@
 #include <linux/iommu.h>
 #include <linux/timer.h>
 
+#include "../iommu-pages.h"
 #include "amd_iommu.h"
 
 #define NR_IOMMUS	2
@@ -40,6 +41,7 @@ struct context {
 	struct fake_device *device[NR_DEVICES];	/* half of them behind each IOMMU */
 	struct protection_domain domain, other;
 	bool np_cache;
+	u8 hpt_vasize;
 };
 
 static unsigned int fake_tail(const struct fake *fake)
@@ -135,6 +137,7 @@ static int attach_init(struct kunit *test)
 			return -ENOMEM;
 		fake = ctx->fake[i * NR_IOMMUS / NR_DEVICES];
 		device->dev_iommu.iommu_dev = &fake->iommu.iommu;
+		device->dev_iommu.priv = &device->dev_data;
 		device->dev.iommu = &device->dev_iommu;
 		device->dev_data.dev = &device->dev;
 		device->dev_data.devid = DEVID(i);
@@ -156,6 +159,8 @@ static int attach_init(struct kunit *test)
 	iommu_attach_init(&ctx->other.alist);
 	ctx->np_cache = amd_iommu_np_cache;
 	amd_iommu_np_cache = false;
+	ctx->hpt_vasize = amd_iommu_hpt_vasize;
+	amd_iommu_hpt_vasize = 48;
 	return 0;
 }
 
@@ -182,6 +187,7 @@ static void attach_exit(struct kunit *test)
 	if (!ctx || !ctx->device[NR_DEVICES - 1])
 		return;
 	amd_iommu_np_cache = ctx->np_cache;
+	amd_iommu_hpt_vasize = ctx->hpt_vasize;
 	unlink_all(&ctx->domain, ctx);
 	unlink_all(&ctx->other, ctx);
 	iommu_attach_destroy(&ctx->domain.alist);
@@ -482,34 +488,140 @@ static void attach_stuck(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, fake_tail(ctx->fake[1]), 2);
 }
 
-/* An IOMMU has not forgotten a device: its domain ID and its table go to nobody else. */
+static struct iommu_domain *domain_init(struct kunit *test)
+{
+	struct context *ctx = test->priv;
+	struct iommu_domain *domain;
+
+	ctx->device[0]->dev_data.gcr3_info.gcr3_tbl = NULL;
+	domain = amd_iommu_ops.domain_alloc_paging_flags(&ctx->device[0]->dev, 0, NULL);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, domain);
+	return domain;
+}
+
+static int attach(struct kunit *test, int device, struct iommu_domain *domain)
+{
+	struct context *ctx = test->priv;
+
+	return domain->ops->attach_dev(domain, &ctx->device[device]->dev, NULL);
+}
+
+static void detach(struct kunit *test, int device)
+{
+	struct context *ctx = test->priv;
+
+	KUNIT_EXPECT_EQ(test, attach(test, device, amd_iommu_ops.blocked_domain), 0);
+	KUNIT_EXPECT_PTR_EQ(test, ctx->device[device]->dev_data.domain, NULL);
+}
+
+/* A page of the driver, to look at when it may have been freed: then there is one user. */
+static struct folio *page_init(struct kunit *test)
+{
+	void *page = iommu_alloc_pages_sz(GFP_KERNEL, SZ_4K);
+
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	folio_get(virt_to_folio(page));
+	return virt_to_folio(page);
+}
+
+/* What an IOMMU may still use goes to nobody else: a page table, its parts, and the ID. */
 static void attach_kept(struct kunit *test)
 {
-	struct iommu_domain *blocked = amd_iommu_ops.blocked_domain;
 	struct context *ctx = test->priv;
-	struct fake_device *device = ctx->device[0];
-	struct gcr3_tbl_info *gcr3_info = &device->dev_data.gcr3_info;
+	struct pt_iommu_amdv1_hw_info info;
+	struct iommu_iotlb_gather gather;
+	struct folio *top, *part;
+	struct iommu_domain *domain;
+	int kept, id, next;
+
+	for (kept = 0; kept < 2; kept++) {
+		domain = domain_init(test);
+		id = to_pdomain(domain)->id;
+		pt_iommu_amdv1_hw_info(&to_pdomain(domain)->amdv1, &info);
+		top = pfn_folio(PHYS_PFN(info.host_pt_root));
+		folio_get(top);
+		KUNIT_EXPECT_EQ(test, attach(test, 0, domain), 0);
+		if (kept)
+			ctx->fake[0]->sem = 0;
+		detach(test, 0);
+
+		/* An unmap that has nobody left to flush for. */
+		part = page_init(test);
+		iommu_iotlb_gather_init(&gather);
+		gather.start = 0;
+		gather.end = SZ_4K - 1;
+		iommu_pages_list_add(&gather.freelist, folio_address(part));
+		domain->ops->iotlb_sync(domain, &gather);
+		KUNIT_EXPECT_EQ(test, folio_ref_count(part), 1 + kept);
+		folio_put(part);
+
+		domain->ops->free(domain);
+		KUNIT_EXPECT_EQ(test, folio_ref_count(top), 1 + kept);
+		folio_put(top);
+		next = amd_iommu_pdom_id_alloc();
+		KUNIT_EXPECT_EQ(test, next != id, kept);
+		amd_iommu_pdom_id_free(next);
+	}
+}
+
+/* What was unmapped between a detach that failed and an attach to the same domain is flushed. */
+static void attach_kept_again(struct kunit *test)
+{
+	struct context *ctx = test->priv;
+	struct iommu_domain *domain = domain_init(test);
+	const struct iommu_cmd *cmd;
+
+	KUNIT_EXPECT_EQ(test, attach(test, 0, domain), 0);
+	KUNIT_EXPECT_EQ(test, count(ctx->fake[0], CMD_INV_IOMMU_PAGES), 0);
+	ctx->fake[0]->sem = 0;
+	detach(test, 0);
+	KUNIT_EXPECT_EQ(test, attach(test, 0, domain), -EIO);
+	KUNIT_EXPECT_PTR_EQ(test, ctx->device[0]->dev_data.domain, NULL);
+
+	ctx->fake[0]->sem = 1000;
+	fake_reset(ctx);
+	KUNIT_EXPECT_EQ(test, attach(test, 0, domain), 0);
+	cmd = find(ctx->fake[0], CMD_INV_IOMMU_PAGES, NULL);
+	KUNIT_ASSERT_NOT_NULL(test, cmd);
+	KUNIT_EXPECT_EQ(test, pages_domid(cmd), to_pdomain(domain)->id);
+	KUNIT_EXPECT_EQ(test, cmd_address(cmd), CMD_INV_IOMMU_ALL_PAGES_ADDRESS & ~0xfffULL);
+	KUNIT_EXPECT_TRUE(test, cmd->data[2] & CMD_INV_IOMMU_PAGES_PDE_MASK);
+	detach(test, 0);
+	domain->ops->free(domain);
+}
+
+/* The table of PASIDs and its ID are kept with the domain, but not those of other devices. */
+static void attach_kept_gcr3(struct kunit *test)
+{
+	/* Behind different IOMMUs. */
+	static const int devices[] = { 0, NR_DEVICES - 1 };
+	struct context *ctx = test->priv;
+	struct folio *table[ARRAY_SIZE(devices)];
 	int own = amd_iommu_pdom_id_alloc();
-	int id = amd_iommu_pdom_id_alloc();
-	int next;
+	int i, next;
 
 	KUNIT_ASSERT_GT(test, own, 0);
-	KUNIT_ASSERT_GT(test, id, 0);
-	device->dev_iommu.priv = &device->dev_data;
-	ctx->other.id = own;
-	gcr3_info->domid = id;
-	device->dev_data.domain = &ctx->other;
-	device->dev_data.attachment = link(test, &ctx->other, 0, IOMMU_NO_PASID, id,
-					   IOMMU_ATTACH_OWN);
-	ctx->fake[0]->sem = 0;
-	KUNIT_EXPECT_EQ(test, blocked->ops->attach_dev(blocked, &device->dev, NULL), 0);
-	KUNIT_EXPECT_PTR_EQ(test, device->dev_data.domain, NULL);
-	KUNIT_EXPECT_PTR_EQ(test, gcr3_info->gcr3_tbl, NULL);
+	ctx->other.id = 1;
+	for (i = 0; i < ARRAY_SIZE(devices); i++) {
+		struct iommu_dev_data *dev_data = &ctx->device[devices[i]]->dev_data;
 
-	amd_iommu_pdom_id_free(id);
-	amd_iommu_pdom_id_free(own);
+		table[i] = page_init(test);
+		dev_data->gcr3_info = (struct gcr3_tbl_info) {
+			.gcr3_tbl = folio_address(table[i]),
+			.domid = i ? ctx->other.id : own,
+			.shared = i,
+		};
+		dev_data->attachment = link(test, &ctx->other, devices[i], IOMMU_NO_PASID,
+					    dev_data->gcr3_info.domid, IOMMU_ATTACH_OWN);
+		dev_data->domain = &ctx->other;
+	}
+	ctx->fake[0]->sem = 0;
+	for (i = 0; i < ARRAY_SIZE(devices); i++) {
+		detach(test, devices[i]);
+		KUNIT_EXPECT_EQ(test, folio_ref_count(table[i]), i ? 1 : 2);
+		folio_put(table[i]);
+	}
 	next = amd_iommu_pdom_id_alloc();
-	KUNIT_EXPECT_NE(test, next, id);
 	KUNIT_EXPECT_NE(test, next, own);
 	amd_iommu_pdom_id_free(next);
 }
@@ -704,6 +816,8 @@ static struct kunit_case attach_cases[] = {
 	KUNIT_CASE_SLOW(attach_full_stuck),
 	KUNIT_CASE_SLOW(attach_stuck),
 	KUNIT_CASE_SLOW(attach_kept),
+	KUNIT_CASE_SLOW(attach_kept_again),
+	KUNIT_CASE_SLOW(attach_kept_gcr3),
 	KUNIT_CASE_SLOW(attach_late),
 	{}
 };
