@@ -13,8 +13,11 @@ typedef ioasid_t, u64;
 + /* The caller flushes, and keeps the device. It need not hold the mutex of its group. */
 + void amd_iommu_zap_gcr3(struct iommu_dev_data *dev_data, ioasid_t pasid)
 + {
-+	u64 *pte = __get_gcr3_pte(&dev_data->gcr3_info, pasid, false);
++	u64 *pte = NULL;
 +
++	/* The table is gone if the device is in reset: it leaves its domain before its PASIDs. */
++	if (dev_data->gcr3_info.gcr3_tbl)
++		pte = __get_gcr3_pte(&dev_data->gcr3_info, pasid, false);
 +	if (pte)
 +		WRITE_ONCE(*pte, 0);
 + }

@@ -669,6 +669,21 @@ static void attach_sva_silent(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, count(ctx->fake[0], CMD_INV_IOTLB_PAGES), 0);
 }
 
+/* A device that is to be reset has lost its table when its PASIDs go. */
+static void attach_sva_reset(struct kunit *test)
+{
+	struct context *ctx = test->priv;
+	struct iommu_dev_data *dev_data = &ctx->device[0]->dev_data;
+	struct amd_iommu_attachment *attachment;
+
+	ctx->other.domain.type = IOMMU_DOMAIN_SVA;
+	dev_data->gcr3_info = (struct gcr3_tbl_info) { .pasid_cnt = 1 };
+	attachment = link(test, &ctx->other, 0, 3, 20, IOMMU_ATTACH_OWN);
+	amd_iommu_domain_clear_pasid(&ctx->other, attachment);
+	KUNIT_EXPECT_EQ(test, dev_data->gcr3_info.pasid_cnt, 0);
+	KUNIT_EXPECT_EQ(test, count(ctx->fake[0], CMD_INV_IOMMU_PAGES), 1);
+}
+
 static struct late {
 	struct timer_list timer;
 	struct fake *fake;
@@ -811,6 +826,7 @@ static struct kunit_case attach_cases[] = {
 	KUNIT_CASE(attach_aside),
 	KUNIT_CASE(attach_silent_busy),
 	KUNIT_CASE(attach_sva_silent),
+	KUNIT_CASE(attach_sva_reset),
 	KUNIT_CASE(attach_late_event),
 	KUNIT_CASE(attach_full),
 	KUNIT_CASE_SLOW(attach_full_stuck),
