@@ -26,6 +26,24 @@ identifier dev_data, domain;
 	...
   }
 
+@detach_device@
+identifier dev_data, iommu, domain;
+@@
+  detach_device(...)
+  {
+	...
+	detach_flush(iommu, dev_data, domain);
++
++	/* PASIDs of a device that is to be reset go later: until then, nothing is sent to it. */
++	if (dev_data->gcr3_info.pasid_cnt) {
++		iommu_attach_set_aside(&dev_data->endpoint);
++		iommu_attach_blocked(&dev_data->endpoint);
++		iommu_attach_fence(&iommu->fence);
++	}
+	amd_iommu_unlink(domain, dev_data->attachment);
+	...
+  }
+
 @amd_iommu_link_nest@
 identifier attachment;
 @@

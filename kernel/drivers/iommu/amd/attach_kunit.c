@@ -669,19 +669,32 @@ static void attach_sva_silent(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, count(ctx->fake[0], CMD_INV_IOTLB_PAGES), 0);
 }
 
-/* A device that is to be reset has lost its table when its PASIDs go. */
+/* A device that is to be reset has lost its table and its ATS when its PASIDs go. */
 static void attach_sva_reset(struct kunit *test)
 {
 	struct context *ctx = test->priv;
 	struct iommu_dev_data *dev_data = &ctx->device[0]->dev_data;
 	struct amd_iommu_attachment *attachment;
+	struct folio *table = page_init(test);
 
 	ctx->other.domain.type = IOMMU_DOMAIN_SVA;
-	dev_data->gcr3_info = (struct gcr3_tbl_info) { .pasid_cnt = 1 };
+	ctx->domain.pd_mode = PD_MODE_V2;
+	dev_data->ats_enabled = 1;
+	dev_data->gcr3_info = (struct gcr3_tbl_info) {
+		.gcr3_tbl = folio_address(table), .domid = 20, .shared = true, .pasid_cnt = 1,
+	};
+	dev_data->domain = &ctx->domain;
+	dev_data->attachment = link(test, &ctx->domain, 0, IOMMU_NO_PASID, 20, IOMMU_ATTACH_OWN);
 	attachment = link(test, &ctx->other, 0, 3, 20, IOMMU_ATTACH_OWN);
+	detach(test, 0);
+	KUNIT_EXPECT_EQ(test, folio_ref_count(table), 1);
+	folio_put(table);
+
+	fake_reset(ctx);
 	amd_iommu_domain_clear_pasid(&ctx->other, attachment);
 	KUNIT_EXPECT_EQ(test, dev_data->gcr3_info.pasid_cnt, 0);
 	KUNIT_EXPECT_EQ(test, count(ctx->fake[0], CMD_INV_IOMMU_PAGES), 1);
+	KUNIT_EXPECT_EQ(test, count(ctx->fake[0], CMD_INV_IOTLB_PAGES), 0);
 }
 
 static struct late {
