@@ -536,6 +536,46 @@ static void cmdq_test_atc_named(struct kunit *test)
 	}
 }
 
+static void cmdq_test_add_error(struct fake *fake, struct fake_queue *queue)
+{
+	cmdq_submit(fake, queue, 1, true);
+	queue->stop_sync = 1;
+	fake_run(queue, ALL);
+	fake_acknowledge(fake, queue);
+	fake_run(queue, ALL);
+}
+
+/* Numbers come again. The next command with this one has no error, unlike that of long ago. */
+static void cmdq_test_atc_long_ago(struct kunit *test)
+{
+	struct fake *fake = fake_init(test, 0);
+	struct fake_queue *queue = &fake->queue[0];
+	struct arm_smmu_cmdq *cmdq = &queue->cmdq;
+	struct arm_smmu_atc_error error;
+	u32 first, second;
+	int i;
+
+	cmdq->atc_errors = kunit_kcalloc(test, SIZE, sizeof(error), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, cmdq->atc_errors);
+	cmdq_test_add_error(fake, queue);
+	first = cmdq->q.llq.prod - 1;
+	KUNIT_EXPECT_TRUE(test, arm_smmu_cmdq_atc_error(cmdq, first, &error));
+
+	/* What is in between is left out. The registers are as before. */
+	cmdq->q.llq.prod += BIT(28) - 2 * SIZE;
+	cmdq->q.llq.cons = cmdq->q.llq.prod;
+	atomic_set(&cmdq->owner_prod, cmdq->q.llq.prod);
+	cmdq_test_add_error(fake, queue);
+	second = cmdq->q.llq.prod - 1;
+	for (i = 0; i < 8; i++) {
+		KUNIT_EXPECT_TRUE(test, arm_smmu_cmdq_atc_error(cmdq, second, &error));
+		cmdq_submit(fake, queue, SIZE / 2 - 1, true);
+		fake_run(queue, ALL);
+	}
+	KUNIT_EXPECT_GT(test, cmdq->q.llq.cons, BIT(28) + first);
+	KUNIT_EXPECT_FALSE(test, arm_smmu_cmdq_atc_error(cmdq, first, &error));
+}
+
 /* A queue that is full, and then all executed: the registers are equal but for the wrap bit. */
 static void cmdq_test_whole(struct kunit *test)
 {
@@ -716,6 +756,7 @@ static struct kunit_case cmdq_test_cases[] = {
 	KUNIT_CASE(cmdq_test_sent_again),
 	KUNIT_CASE(cmdq_test_atc_timeout),
 	KUNIT_CASE(cmdq_test_atc_named),
+	KUNIT_CASE(cmdq_test_atc_long_ago),
 	KUNIT_CASE(cmdq_test_whole),
 	KUNIT_CASE(cmdq_test_full),
 	KUNIT_CASE(cmdq_test_interrupt),

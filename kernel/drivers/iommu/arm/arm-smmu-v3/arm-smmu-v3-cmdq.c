@@ -49,6 +49,12 @@
 /* How often commands are sent if the SMMU refuses them. */
 #define CMDQ_TRIES		4
 
+/* In &arm_smmu_atc_error.number: there has been one. */
+#define CMDQ_ATC_ERROR		BIT(31)
+
+/* Numbers come again: an error is forgotten when it is this old, before it is twice as old. */
+#define CMDQ_ATC_ERROR_AGE	BIT(28)
+
 /* With status words, looks at one of them for each look at the register. */
 #define CMDQ_STATUS_LOOKS	64
 
@@ -133,6 +139,19 @@ static bool cmdq_poll(struct cmdq_poll *poll)
 	return ktime_after(ktime_get(), poll->timeout);
 }
 
+/* Called whenever CMDQ_ATC_ERROR_AGE more commands have left the queue. */
+static void arm_smmu_cmdq_forget_errors(struct arm_smmu_cmdq *cmdq, u32 cons)
+{
+	u32 i, number, size = 1 << cmdq->q.llq.max_n_shift;
+
+	for (i = 0; cmdq->atc_errors && i < size; i++) {
+		number = READ_ONCE(cmdq->atc_errors[i].number);
+		/* The interrupt handler may write a new one meanwhile. */
+		if (number && arm_smmu_cmdq_reached(cons, number + CMDQ_ATC_ERROR_AGE))
+			cmpxchg(&cmdq->atc_errors[i].number, number, 0);
+	}
+}
+
 /**
  * arm_smmu_cmdq_wait_room() - Wait until commands have left a queue
  * @smmu: The SMMU.
@@ -146,7 +165,7 @@ int arm_smmu_cmdq_wait_room(struct arm_smmu_device *smmu, struct arm_smmu_cmdq *
 			    struct arm_smmu_ll_queue *llq)
 {
 	u32 size = 1 << llq->max_n_shift;
-	u32 seen = llq->cons, cons, ahead;
+	u32 seen = llq->cons, cons, ahead, next;
 	struct cmdq_poll poll;
 	bool late = false;
 
@@ -155,9 +174,11 @@ int arm_smmu_cmdq_wait_room(struct arm_smmu_device *smmu, struct arm_smmu_cmdq *
 		/* Pairs with the release below: not a CONS that is older than the number. */
 		cons = atomic_read_acquire(&cmdq->q.llq.atomic.cons);
 		ahead = arm_smmu_cmdq_ahead(cmdq, cons);
-		if (ahead && ahead <= size)
-			atomic_cmpxchg_release(&cmdq->q.llq.atomic.cons, cons,
-					       arm_smmu_cmdq_number(cons, ahead));
+		next = arm_smmu_cmdq_number(cons, ahead);
+		if (ahead && ahead <= size &&
+		    atomic_cmpxchg_release(&cmdq->q.llq.atomic.cons, cons, next) == cons &&
+		    (cons ^ next) & CMDQ_ATC_ERROR_AGE)
+			arm_smmu_cmdq_forget_errors(cmdq, next);
 		llq->val = READ_ONCE(cmdq->q.llq.val);
 		if (llq->cons != seen)
 			return 0;
@@ -230,9 +251,6 @@ int arm_smmu_cmdq_wait(struct arm_smmu_device *smmu, struct arm_smmu_cmdq *cmdq,
 	return 0;
 }
 EXPORT_SYMBOL_IF_KUNIT(arm_smmu_cmdq_wait);
-
-/* In &arm_smmu_atc_error.number: there has been one. */
-#define CMDQ_ATC_ERROR		BIT(31)
 
 /*
  * Looks for the ATC_INVs between the CMD_SYNC with a number and the one before it. Their slots
