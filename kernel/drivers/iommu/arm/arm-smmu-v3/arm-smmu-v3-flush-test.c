@@ -1016,6 +1016,28 @@ static void flush_test_silent(struct kunit *test)
 	flush_test_free(fake);
 }
 
+/* A wait takes too long, since something else holds up the queue: once more all the same. */
+static void flush_test_repeat_late(struct kunit *test)
+{
+	struct fake *fake = flush_test_fake(test);
+	struct arm_smmu_master *master = flush_test_master(test, fake, STAYS, 1);
+	struct arm_smmu_cmdq *cmdq = &fake->smmu.cmdq;
+	unsigned int cfgis;
+	u32 cons;
+
+	flush_test_write_ste(master);
+	fake->smmu.strtab_cfg.linear.table[STAYS].data[1] = 0;
+	cfgis = flush_test_cfgis(fake, STAYS);
+	cons = fake->reg;
+	cmdq->q.cons_reg = (u32 __iomem *)&cons;
+	static_branch_enable(&arm_smmu_erratum_repeat_tlbi_cfgi_key);
+	flush_test_write_ste(master);
+	static_branch_disable(&arm_smmu_erratum_repeat_tlbi_cfgi_key);
+	cmdq->q.cons_reg = cmdq->q.prod_reg;
+	KUNIT_EXPECT_EQ(test, flush_test_cfgis(fake, STAYS), cfgis + 2);
+	flush_test_free(fake);
+}
+
 /* Somebody else has set it aside, and is not so far as to have it refused. */
 static void flush_test_silent_late(struct kunit *test)
 {
@@ -1563,6 +1585,7 @@ static struct kunit_case flush_test_cases[] = {
 	KUNIT_CASE(flush_test_silent_long_ago),
 	KUNIT_CASE(flush_test_silent_off),
 	KUNIT_CASE(flush_test_held_detach),
+	KUNIT_CASE(flush_test_repeat_late),
 	KUNIT_CASE(flush_test_silent_late),
 	KUNIT_CASE(flush_test_detach_streams),
 	KUNIT_CASE(flush_test_silent_detach),
