@@ -496,7 +496,7 @@ static bool set_aside(struct arm_smmu_master *master, u32 sid)
 	if (!iommu_attach_is_aside(&master->endpoint)) {
 		iommu_attach_set_aside(&master->endpoint);
 		dev_err_ratelimited(master->smmu->dev,
-				    "%s, StreamID 0x%x, does not answer ATC invalidations. ATS is refused until it has been off\n",
+				    "ATC invalidations of %s, StreamID 0x%x, fail. ATS is refused until it has been off\n",
 				    dev_name(master->dev), sid);
 	}
 	return arm_smmu_block_silent(master);
@@ -532,8 +532,8 @@ void arm_smmu_atc_inv_master(struct arm_smmu_master *master, ioasid_t ssid)
 			continue;
 		if (!master->ats_on)
 			return;
-		/* It is not this device that holds the queue up. It is asked later. */
-		if (ret == -ETIMEDOUT && !arm_smmu_cmdq_got_to(cmdq, number)) {
+		/* It is not this device that held up the queue. It is asked later, or has been. */
+		if (ret == -ETIMEDOUT && !arm_smmu_cmdq_unanswered(cmdq, number)) {
 			dev_err(smmu->dev, "ATC invalidation of %s is late\n",
 				dev_name(master->dev));
 			continue;
@@ -837,7 +837,8 @@ static const struct iommu_attach_flush_ops arm_smmu_flush_list_ops = {
  * iommu_attach_add() has the barrier that this needs.
  *
  * Context: Any context. Spins for as long as the hardware takes, a second at most for each
- * CMD_SYNC. RCU waits with it only where a full queue has to make room.
+ * CMD_SYNC. RCU waits with it only where a full queue has to make room, and where an erratum makes
+ * it wait between commands.
  */
 void arm_smmu_domain_inv_range(struct arm_smmu_domain *smmu_domain, unsigned long iova,
 			       size_t size, unsigned int granule, bool leaf)

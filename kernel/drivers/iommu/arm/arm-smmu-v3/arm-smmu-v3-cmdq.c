@@ -388,17 +388,22 @@ bool arm_smmu_cmdq_refused(struct arm_smmu_cmdq *cmdq, u32 number, u32 span, u32
 EXPORT_SYMBOL_IF_KUNIT(arm_smmu_cmdq_refused);
 
 /**
- * arm_smmu_cmdq_got_to() - Is the SMMU at a CMD_SYNC, or behind it?
+ * arm_smmu_cmdq_unanswered() - Is it ATC_INVs ahead of a CMD_SYNC that have not been answered?
  * @cmdq: The queue.
- * @number: What arm_smmu_cmdq_submit() has returned.
+ * @number: What arm_smmu_cmdq_submit() has returned. arm_smmu_cmdq_issue_sync() has failed.
  *
  * Context: Any context.
- * Return: true if so; false if it is busy with commands ahead of the CMD_SYNC.
+ * Return: true if the SMMU has reported that, or is waiting at the CMD_SYNC; false if it is busy
+ * with commands ahead of it, or has completed it after all.
  */
-bool arm_smmu_cmdq_got_to(struct arm_smmu_cmdq *cmdq, u32 number)
+bool arm_smmu_cmdq_unanswered(struct arm_smmu_cmdq *cmdq, u32 number)
 {
-	return arm_smmu_cmdq_reached(arm_smmu_cmdq_at(cmdq), arm_smmu_cmdq_number(number, -1));
+	u32 sync = arm_smmu_cmdq_number(number, -1);
+	struct arm_smmu_atc_error error;
+
+	return arm_smmu_cmdq_at(cmdq) == sync || arm_smmu_cmdq_atc_error(cmdq, sync, &error);
 }
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_cmdq_unanswered);
 
 /**
  * arm_smmu_cmdq_issue_sync() - Submit commands, and wait for them

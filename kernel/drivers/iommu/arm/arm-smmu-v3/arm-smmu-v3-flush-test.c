@@ -1195,6 +1195,10 @@ static void flush_test_held_detach(struct kunit *test)
 		cmdq->q.cons_reg = cmdq->q.prod_reg;
 	}
 	KUNIT_EXPECT_FALSE(test, flush_test_eats(fake, LEAVES));
+	/* It has completed after all, or the SMMU has reported an error. */
+	KUNIT_EXPECT_FALSE(test, arm_smmu_cmdq_unanswered(cmdq, cons + 1));
+	cmdq->atc_errors[cons].number = cons | BIT(31);
+	KUNIT_EXPECT_TRUE(test, arm_smmu_cmdq_unanswered(cmdq, cons + 1));
 	flush_test_free(fake);
 }
 
