@@ -657,7 +657,8 @@ static u32 flush_send(struct arm_smmu_flush *flush, struct arm_smmu_device *smmu
 
 /*
  * Each submission ends with its own CMD_SYNC, so one that fails concerns no ATC_INVs but these.
- * The flush waits for the last one, and looks at those before it then.
+ * The flush waits for the last one, and looks at those before it then. While a device is looked
+ * for that has not answered, each ATC_INV has a CMD_SYNC.
  */
 static void flush_atc(const struct iommu_attach_group *group, u64 atc, void *arg)
 {
@@ -671,7 +672,8 @@ static void flush_atc(const struct iommu_attach_group *group, u64 atc, void *arg
 	else
 		cmd = arm_smmu_atc_inv_to_cmd(sid, FIELD_GET(ATC_SSID, atc), flush->iova,
 					      flush->size);
-	if (flush->cmds.num == CMDQ_BATCH_ENTRIES - 1)
+	if (flush->cmds.num == CMDQ_BATCH_ENTRIES - 1 ||
+	    (flush->cmds.num && unlikely(READ_ONCE(flush->cmds.cmdq->unnamed))))
 		flush_send(flush, smmu);
 	flush_add(flush, smmu, &cmd);
 }
@@ -783,6 +785,7 @@ static int flush_wait(struct iommu_device *iommu_device, u64 cookie, void *arg)
 	struct arm_smmu_device *smmu = to_smmu(iommu_device);
 	u32 number = FIELD_GET(COOKIE_NUMBER, cookie);
 	struct arm_smmu_flush *flush = arg;
+	struct arm_smmu_atc_error error;
 	struct arm_smmu_cmdq *cmdq;
 	bool late = false;
 	int i;
@@ -806,6 +809,11 @@ static int flush_wait(struct iommu_device *iommu_device, u64 cookie, void *arg)
 			    "CMD_SYNC timeout before 0x%08x [hwprod 0x%08x, hwcons 0x%08x]\n",
 			    number, readl_relaxed(cmdq->q.prod_reg),
 			    readl_relaxed(cmdq->q.cons_reg));
+	/* It is refused as soon as the queue goes on, and until then, flushes fail. */
+	if (cookie & COOKIE_ATC &&
+	    arm_smmu_cmdq_held_up(cmdq, number, FIELD_GET(COOKIE_SPAN, cookie), &error) &&
+	    error.named)
+		flush_set_aside(flush, smmu, error.sid);
 	return -EIO;
 }
 

@@ -300,6 +300,7 @@ void arm_smmu_cmdq_note_atc_error(struct arm_smmu_device *smmu, struct arm_smmu_
 	bool named;
 
 	named = arm_smmu_cmdq_atc_sid(cmdq, sync, &sid);
+	WRITE_ONCE(cmdq->unnamed, !named);
 	if (named)
 		dev_err(smmu->dev, "StreamID 0x%x did not answer an ATC invalidation\n", sid);
 	if (!cmdq->atc_errors)
@@ -341,6 +342,34 @@ bool arm_smmu_cmdq_atc_error(struct arm_smmu_cmdq *cmdq, u32 number,
 	return true;
 }
 EXPORT_SYMBOL_IF_KUNIT(arm_smmu_cmdq_atc_error);
+
+/**
+ * arm_smmu_cmdq_held_up() - Is the SMMU waiting for a device, at one of some CMD_SYNCs?
+ * @cmdq: The queue.
+ * @number: What arm_smmu_cmdq_submit() has returned for the last of them.
+ * @span: How many commands there are from the first ATC_INV up to it.
+ * @found: Where what is known of the device is put.
+ *
+ * The SMMU may report an error only when a minute has passed, as PCIe allows.
+ *
+ * Context: Any context.
+ * Return: true if so.
+ */
+bool arm_smmu_cmdq_held_up(struct arm_smmu_cmdq *cmdq, u32 number, u32 span,
+			   struct arm_smmu_atc_error *found)
+{
+	u32 at = arm_smmu_cmdq_at(cmdq);
+	u64 word = le64_to_cpu(READ_ONCE(Q_ENT(&cmdq->q, at)[0]));
+
+	if (arm_smmu_cmdq_number(number - 1, -at) >= span ||
+	    FIELD_GET(CMDQ_0_OP, word) != CMDQ_OP_CMD_SYNC)
+		return false;
+	found->number = at;
+	found->sid = 0;
+	found->named = arm_smmu_cmdq_atc_sid(cmdq, at, &found->sid);
+	WRITE_ONCE(cmdq->unnamed, !found->named);
+	return true;
+}
 
 /**
  * arm_smmu_cmdq_note_refused() - The queue has stopped at a command that the SMMU does not execute

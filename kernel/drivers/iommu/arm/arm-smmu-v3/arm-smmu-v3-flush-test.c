@@ -48,6 +48,7 @@ struct fake {
 	struct arm_smmu_cmdq other;
 	struct secondary *secondary;	/* NULL, or NR_SECONDARY queues */
 	u32 silent;			/* a stream that does not answer, or 0 */
+	u32 held_at;			/* where the queue is then */
 	u32 refused;			/* an opcode, or 0 */
 	unsigned int refusals;		/* how often, at most */
 	struct fake *peer;		/* the other SMMU of a domain */
@@ -1038,6 +1039,71 @@ static void flush_test_repeat_late(struct kunit *test)
 	flush_test_free(fake);
 }
 
+/* The SMMU waits at the CMD_SYNC behind the ATC_INV for the silent device, with no end. */
+static struct arm_smmu_cmdq *flush_test_wait_for_silent(struct arm_smmu_device *smmu, u16 index)
+{
+	struct fake *fake = container_of(smmu, struct fake, smmu);
+	struct arm_smmu_queue *q = &fake->other.q;
+	u64 word;
+	u32 i;
+
+	for (i = fake->asked; i < fake->other_reg; i++) {
+		word = le64_to_cpu(Q_ENT(q, i)[0]);
+		if (FIELD_GET(CMDQ_0_OP, word) == CMDQ_OP_ATC_INV &&
+		    FIELD_GET(CMDQ_ATC_0_SID, word) == fake->silent)
+			break;
+	}
+	while (i < fake->other_reg &&
+	       FIELD_GET(CMDQ_0_OP, le64_to_cpu(Q_ENT(q, i)[0])) != CMDQ_OP_CMD_SYNC)
+		i++;
+	fake->held_at = i;
+	q->cons_reg = (u32 __iomem *)&fake->held_at;
+	return &fake->other;
+}
+
+static const struct arm_smmu_impl_ops flush_test_slow_device = {
+	.get_secondary_cmdq = flush_test_atc_queue,
+	.secondary_cmdq = flush_test_wait_for_silent,
+};
+
+/*
+ * The SMMU waits for a device for longer than the driver does. Among several, the next flush
+ * finds it, which has one CMD_SYNC for each.
+ */
+static void flush_test_silent_slow(struct kunit *test)
+{
+	struct fake *fake = flush_test_fake(test);
+	struct arm_smmu_master *leaves = flush_test_master(test, fake, LEAVES, 1);
+	struct arm_smmu_master *stays = flush_test_master(test, fake, STAYS, 1);
+	int i;
+
+	flush_test_attach(test, fake, LEAVES);
+	flush_test_attach(test, fake, STAYS);
+	flush_test_write_ste(leaves);
+	fake->smmu.impl_ops = &flush_test_slow_device;
+	fake->silent = LEAVES;
+	for (i = 0; i < 2; i++) {
+		fake->asked = fake->other_reg;
+		flush_test_flush(fake);
+		KUNIT_EXPECT_EQ(test, iommu_attach_is_aside(&leaves->endpoint), i);
+		KUNIT_EXPECT_FALSE(test, iommu_attach_is_aside(&stays->endpoint));
+		/* It has timed out at last. */
+		fake->other.q.cons_reg = fake->other.q.prod_reg;
+	}
+	KUNIT_EXPECT_FALSE(test, flush_test_eats(fake, LEAVES));
+	/* Two at once, and then one after the other */
+	KUNIT_EXPECT_EQ(test, fake->other_reg, 3 + 4);
+
+	/* It is found: the others have one CMD_SYNC again. */
+	flush_test_attach(test, fake, COMES);
+	fake->asked = fake->other_reg;
+	fake->silent = 0;
+	flush_test_flush(fake);
+	KUNIT_EXPECT_EQ(test, fake->other_reg, 3 + 4 + 3);
+	KUNIT_EXPECT_EQ(test, flush_test_asked(fake, LEAVES), 2);
+	flush_test_free(fake);
+}
+
 /* Somebody else has set it aside, and is not so far as to have it refused. */
 static void flush_test_silent_late(struct kunit *test)
 {
@@ -1589,6 +1655,7 @@ static struct kunit_case flush_test_cases[] = {
 	KUNIT_CASE(flush_test_silent_long_ago),
 	KUNIT_CASE(flush_test_silent_off),
 	KUNIT_CASE(flush_test_held_detach),
+	KUNIT_CASE(flush_test_silent_slow),
 	KUNIT_CASE(flush_test_repeat_late),
 	KUNIT_CASE(flush_test_silent_late),
 	KUNIT_CASE(flush_test_detach_streams),
