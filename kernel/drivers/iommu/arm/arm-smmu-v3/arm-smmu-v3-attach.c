@@ -31,7 +31,8 @@
  *            UR; then as for a detach, and fence behind arm_smmu_asid_lock
  *
  * So an ASID or VMID that is on no list is clean, and needs no flush before it is reused. The
- * domain frees a VMID at that point.
+ * domain frees a VMID at that point. If the SMMU has not executed one of the commands, it may still
+ * use what the device had: page table, ASID and VMIDs of the domain are never freed.
  *
  * While ATS stays enabled, a late command for a detached device is harmless, and detach does
  * not wait. When ATS is disabled, the master stays on the list until it is off, since unmaps
@@ -215,6 +216,21 @@ static int get_vmid(struct arm_smmu_master_domain *master_domain)
 	return 0;
 }
 
+/* Clears the tag of an attachment. Return: 0, or as arm_smmu_cmdq_issue_sync(). */
+static int flush_tag(struct arm_smmu_domain *smmu_domain, const struct iommu_attach_elm *elm)
+{
+	struct arm_smmu_device *smmu = to_smmu(elm->iommu_device);
+	struct arm_smmu_cmd cmd;
+
+	if (smmu_domain->stage == ARM_SMMU_DOMAIN_S2)
+		cmd = arm_smmu_make_cmd_tlbi(CMDQ_OP_TLBI_S12_VMALL, 0, elm->tag);
+	else
+		cmd = arm_smmu_make_cmd_tlbi(smmu->features & ARM_SMMU_FEAT_E2H ?
+					     CMDQ_OP_TLBI_EL2_ASID : CMDQ_OP_TLBI_NH_ASID,
+					     elm->tag, 0);
+	return arm_smmu_cmdq_issue_cmdlist(smmu, arm_smmu_get_cmdq(smmu, &cmd), &cmd, 1, true);
+}
+
 /**
  * arm_smmu_master_domain_add() - Put an attachment on the list of its domain
  * @master_domain: The attachment. Neither STE nor CD name the domain yet.
@@ -222,7 +238,8 @@ static int get_vmid(struct arm_smmu_master_domain *master_domain)
  *
  * Context: Process context, with arm_smmu_asid_lock held. Sleeps.
  * Return: 0; -EINVAL if the domain enforces cache coherency and the device cannot; -ENOMEM;
- * -ENOSPC if the SMMU has no VMID left.
+ * -ENOSPC if the SMMU has no VMID left; -ETIMEDOUT or -EIO if the SMMU did not forget an earlier
+ * attachment, and does not now.
  * After an error the attachment is on no list, and is to be freed after a grace period.
  */
 int arm_smmu_master_domain_add(struct arm_smmu_master_domain *master_domain, bool ats)
@@ -253,10 +270,16 @@ int arm_smmu_master_domain_add(struct arm_smmu_master_domain *master_domain, boo
 	iommu_attach_lock(&smmu_domain->alist);
 	enforced = smmu_domain->enforce_cache_coherency;
 	iommu_attach_unlock(&smmu_domain->alist);
-	if (enforced && !arm_smmu_master_canwbs(master)) {
+	ret = 0;
+	if (enforced && !arm_smmu_master_canwbs(master))
+		ret = -EINVAL;
+	else if (smmu_domain->kept)
+		/* No flush has cleared what was unmapped since the detach that failed. */
+		ret = flush_tag(smmu_domain, &master_domain->elm[0].elm);
+	if (ret) {
 		del_elms(master_domain);
 		put_vmid(master_domain);
-		return -EINVAL;
+		return ret;
 	}
 	/* A re-attach has two that are equal: the older one is found first. */
 	list_add_tail(&master_domain->master_item, &master->attachments);
@@ -288,19 +311,17 @@ struct arm_smmu_master_domain *arm_smmu_find_master_domain(struct arm_smmu_maste
 }
 EXPORT_SYMBOL_IF_KUNIT(arm_smmu_find_master_domain);
 
-/* Nothing is attached any more with the tag of @elm: no flush takes what that has left. */
-static void flush_tag(struct arm_smmu_domain *smmu_domain, const struct iommu_attach_elm *elm)
+/* The SMMU has not forgotten an attachment: nothing else may get what the device was using. */
+static void keep_domain(struct arm_smmu_master_domain *master_domain)
 {
-	struct arm_smmu_device *smmu = to_smmu(elm->iommu_device);
-	struct arm_smmu_cmd cmd;
+	struct iommu_domain *domain = master_domain->domain;
 
-	if (smmu_domain->stage == ARM_SMMU_DOMAIN_S2)
-		cmd = arm_smmu_make_cmd_tlbi(CMDQ_OP_TLBI_S12_VMALL, 0, elm->tag);
-	else
-		cmd = arm_smmu_make_cmd_tlbi(smmu->features & ARM_SMMU_FEAT_E2H ?
-					     CMDQ_OP_TLBI_EL2_ASID : CMDQ_OP_TLBI_NH_ASID,
-					     elm->tag, 0);
-	arm_smmu_cmdq_issue_cmdlist(smmu, arm_smmu_get_cmdq(smmu, &cmd), &cmd, 1, true);
+	dev_err_ratelimited(master_domain->master->dev,
+			    "SMMU may still use the old domain, whose %s is kept\n",
+			    domain->type == IOMMU_DOMAIN_SVA ? "ASID" : "page table");
+	to_smmu_domain_devices(domain)->kept = true;
+	if (domain->type == IOMMU_DOMAIN_NESTED)
+		to_smmu_nested_domain(domain)->vsmmu->kept = true;
 }
 
 /**
@@ -313,15 +334,20 @@ static void flush_tag(struct arm_smmu_domain *smmu_domain, const struct iommu_at
 void arm_smmu_master_domain_del(struct arm_smmu_master_domain *master_domain)
 {
 	struct arm_smmu_domain *smmu_domain = to_smmu_domain_devices(master_domain->domain);
+	bool failed, gone;
 
 	lockdep_assert_held(&arm_smmu_asid_lock);
 
 	list_del(&master_domain->master_item);
 	/* The lock keeps others from attaching with the tag before it is clean. */
-	if (del_elms(master_domain) & IOMMU_ATTACH_GROUP_DOMAIN) {
-		flush_tag(smmu_domain, &master_domain->elm[0].elm);
+	gone = del_elms(master_domain) & IOMMU_ATTACH_GROUP_DOMAIN;
+	failed = xchg(&master_domain->master->cfgi_failed, false);
+	if (gone && flush_tag(smmu_domain, &master_domain->elm[0].elm))
+		failed = true;
+	if (failed)
+		keep_domain(master_domain);
+	if (gone && !smmu_domain->kept)
 		put_vmid(master_domain);
-	}
 	kfree_rcu(master_domain, rcu);
 }
 EXPORT_SYMBOL_IF_KUNIT(arm_smmu_master_domain_del);

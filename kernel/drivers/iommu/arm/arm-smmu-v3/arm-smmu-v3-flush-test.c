@@ -1537,6 +1537,21 @@ static void nest_test_order(struct nest_test *nest)
 		KUNIT_EXPECT_EQ(test, flush_test_op(fake, first + 2 * i + 1), CMDQ_OP_CMD_SYNC);
 	}
 	nest_test_move(nest, &nest->nested.domain, NULL);
+	KUNIT_EXPECT_FALSE(test, nest->vsmmu.kept);
+}
+
+/* Nor is the VMID of a vSMMU used again if the SMMU may still have something under it. */
+static void nest_test_kept(struct nest_test *nest)
+{
+	struct arm_smmu_queue *q = &nest->fake->smmu.cmdq.q;
+	u32 cons = nest->fake->reg;
+
+	nest_test_move(nest, NULL, &nest->nested.domain);
+	q->cons_reg = (u32 __iomem *)&cons;
+	nest_test_move(nest, &nest->nested.domain, NULL);
+	q->cons_reg = q->prod_reg;
+	KUNIT_EXPECT_TRUE(nest->test, nest->vsmmu.kept);
+	KUNIT_EXPECT_TRUE(nest->test, nest->fake->domain->kept);
 }
 
 static void flush_test_nest_parent(struct kunit *test)
@@ -1558,6 +1573,7 @@ static void flush_test_nest_parent(struct kunit *test)
 	flush_test_init_master(fake, &nest->master, &nest->stream, 1);
 	nest_test_run(nest);
 	nest_test_order(nest);
+	nest_test_kept(nest);
 	flush_test_free(fake);
 }
 
@@ -1599,6 +1615,73 @@ static void flush_test_vmid(struct kunit *test)
 							    IOMMU_NO_PASID));
 	mutex_unlock(&arm_smmu_asid_lock);
 	kfree(refused);
+	flush_test_free(fake);
+}
+
+/* The SMMU does not execute the TLBI of a detach, or the CFGI_STE: the VMID is not used again. */
+static void flush_test_kept(struct kunit *test)
+{
+	struct fake *fake = flush_test_fake(test);
+	struct arm_smmu_master *master = flush_test_master(test, fake, STAYS, 1);
+	struct arm_smmu_domain *domain = fake->domain;
+	struct arm_smmu_cmdq *cmdq = &fake->smmu.cmdq;
+	struct arm_smmu_ste *ste = &fake->smmu.strtab_cfg.linear.table[STAYS];
+	int i, vmid;
+	u32 cons;
+
+	domain->stage = ARM_SMMU_DOMAIN_S2;
+	flush_test_write_ste(master);
+	for (i = 0; i < 3; i++) {
+		domain->kept = false;
+		flush_test_add(test, master, &domain->domain, IOMMU_NO_PASID, false);
+		cons = fake->reg;
+		if (i)
+			cmdq->q.cons_reg = (u32 __iomem *)&cons;
+		if (i == 2) {
+			ste->data[1] = 0;
+			flush_test_write_ste(master);
+			cmdq->q.cons_reg = cmdq->q.prod_reg;
+		}
+		flush_test_del(test, master, &domain->domain, IOMMU_NO_PASID);
+		cmdq->q.cons_reg = cmdq->q.prod_reg;
+		KUNIT_EXPECT_EQ(test, domain->kept, !!i);
+		KUNIT_EXPECT_EQ(test, master->keep_cd_table, i == 2);
+		/* The one that is free has the number of those that are not. */
+		vmid = arm_smmu_vmid_alloc(&fake->smmu);
+		KUNIT_EXPECT_EQ(test, vmid, i + 1);
+		ida_free(&fake->smmu.vmid_map, vmid);
+	}
+	flush_test_free(fake);
+}
+
+/* A domain that has been kept is cleared when it comes back: it was unmapped from meanwhile. */
+static void flush_test_kept_again(struct kunit *test)
+{
+	struct fake *fake = flush_test_fake(test);
+	struct arm_smmu_master *master = flush_test_master(test, fake, STAYS, 1);
+	struct iommu_domain *domain = &fake->domain->domain;
+	struct arm_smmu_cmdq *cmdq = &fake->smmu.cmdq;
+	struct arm_smmu_master_domain *refused;
+	u32 cons;
+
+	fake->domain->kept = true;
+	flush_test_add(test, master, domain, IOMMU_NO_PASID, true);
+	KUNIT_EXPECT_EQ(test, flush_test_sent(fake, CMDQ_OP_TLBI_NH_ASID, CMDQ_TLBI_0_ASID, TAG),
+			1);
+	flush_test_del(test, master, domain, IOMMU_NO_PASID);
+
+	/* If that is not possible, the attach fails, and leaves nothing. */
+	cons = fake->reg;
+	cmdq->q.cons_reg = (u32 __iomem *)&cons;
+	mutex_lock(&arm_smmu_asid_lock);
+	refused = arm_smmu_master_domain_alloc(master, domain, IOMMU_NO_PASID);
+	KUNIT_ASSERT_NOT_NULL(test, refused);
+	KUNIT_EXPECT_EQ(test, arm_smmu_master_domain_add(refused, true), -ETIMEDOUT);
+	KUNIT_EXPECT_NULL(test, arm_smmu_find_master_domain(master, domain, IOMMU_NO_PASID));
+	mutex_unlock(&arm_smmu_asid_lock);
+	KUNIT_EXPECT_TRUE(test, iommu_attach_empty(&fake->domain->alist));
+	cmdq->q.cons_reg = cmdq->q.prod_reg;
+	kfree_rcu(refused, rcu);
 	flush_test_free(fake);
 }
 
@@ -1664,6 +1747,8 @@ static struct kunit_case flush_test_cases[] = {
 	KUNIT_CASE(flush_test_fits),
 	KUNIT_CASE(flush_test_nest_parent),
 	KUNIT_CASE(flush_test_vmid),
+	KUNIT_CASE(flush_test_kept),
+	KUNIT_CASE(flush_test_kept_again),
 	KUNIT_CASE(flush_test_shared_s2),
 	{}
 };
