@@ -141,7 +141,7 @@ static void put_did(struct dmar_domain *domain, struct intel_iommu *iommu, u16 d
 	lockdep_assert_held(&iommu->did_lock);
 
 	/* Where an invalidation failed for good, something may be cached by it. */
-	if (!domain_is_sva(domain) && !(iommu->qi && READ_ONCE(iommu->qi->failed)) &&
+	if (!domain_is_sva(domain) && !intel_iommu_has_failed(iommu) &&
 	    iommu_attach_find_tag(&domain->alist, &iommu->iommu, &tag))
 		ida_free(&iommu->domain_ida, did);
 }
@@ -356,6 +356,14 @@ struct dev_pasid_info *domain_add_dev_pasid(struct iommu_domain *domain,
 	return dev_pasid;
 }
 
+/* An IOMMU may still walk the page table: nothing else may get it. */
+static void keep_domain(struct dmar_domain *domain)
+{
+	WRITE_ONCE(domain->kept, true);
+	if (domain_is_nest(domain))
+		WRITE_ONCE(domain->s2_domain->kept, true);
+}
+
 /*
  * Removes an attachment that the hardware no longer uses and of which it caches nothing. When
  * this returns, no flush sends to the ATC of (device, PASID). Domains without a list are
@@ -398,6 +406,8 @@ void domain_remove_dev_pasid(struct iommu_domain *domain, struct device *dev,
 			iommu_attach_del_free(&dmar_domain->alist, attach, elm);
 		put_did(dmar_domain, iommu, did);
 	}
+	if (unlikely(intel_iommu_has_failed(iommu)))
+		keep_domain(dmar_domain);
 	if (using_atc)
 		iommu_attach_fence(&iommu->fence);
 }

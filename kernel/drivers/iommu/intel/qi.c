@@ -710,7 +710,7 @@ static bool qi_try_again(struct intel_iommu *iommu, int error, u16 asked, u16 si
  * aborts, or any other error remains.
  *
  * An IOMMU that does not invalidate its own caches is reported. From then on, no domain IDs are
- * freed on it.
+ * freed on it, nor tables that it has used.
  *
  * Context: Any context.
  * Return: 0, also without a queue; -EINVAL if a descriptor was bad; -ETIMEDOUT if the device
