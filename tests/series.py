@@ -3,7 +3,7 @@
 """
 A tree that the series does not fit is refused, by the name of what does not fit, and
 nothing is left behind. What the cover letter takes from the lab's report is what is in it.
-checkpatch --strict has nothing to say of any patch.
+checkpatch --strict has nothing to say of any patch, and comments have a place of their own.
 
 usage: tests/series.py [--all] LINUX
 
@@ -34,6 +34,9 @@ ENV = dict(os.environ, GIT_CONFIG_COUNT="2",
            GIT_CONFIG_KEY_0="user.name", GIT_CONFIG_VALUE_0="nobody",
            GIT_CONFIG_KEY_1="user.email", GIT_CONFIG_VALUE_1="nobody@localhost")
 
+
+# What spatch may make of a comment that it puts between two statements. checkpatch is silent.
+GLUED = re.compile(r"^\+.*[^\s\"(*/]/\*", re.M)
 
 CAMEL_CASE = """\
 diff --git a/drivers/iommu/planted.c b/drivers/iommu/planted.c
@@ -163,10 +166,16 @@ def test_checkpatch(cases, linux, commits):
     out = os.path.join(cases.temp, "taken")
     before = set(os.listdir(linux))
     patches = sorted(name for name in os.listdir(out) if not name.startswith("0000-"))
+    glued = []
     for commit, patch in zip(commits, patches):
         said = series_check.checkpatch(linux, os.path.join(out, patch),
                                        commit["checkpatch_ignore"])
         cases.report("checkpatch: " + patch, "\n".join(sorted(said)))
+        with open(os.path.join(out, patch), encoding="utf-8") as file:
+            glued += [patch + ": " + line for line in GLUED.findall(file.read())]
+    cases.report("no comment is glued to a statement", "\n".join(glued))
+    cases.report("a comment that is glued to a statement",
+                 "" if GLUED.search("+\tx();/* y */") else "not noticed")
     planted = os.path.join(cases.temp, "planted.patch")
     with open(os.path.join(out, patches[0]), encoding="utf-8") as file:
         text = file.read()

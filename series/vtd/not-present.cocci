@@ -7,7 +7,8 @@ identifier iommu, pte, did;
   intel_pasid_setup_dirty_tracking(struct intel_iommu *iommu, ...)
   {
 	<+...
-	did = pasid_get_domain_id(pte);
+-	did = pasid_get_domain_id(pte);
++	did = pasid_get_domain_id(pte);
 +	/* Otherwise it takes the setting when it is made. */
 +	if (!pasid_pte_is_present(pte)) {
 +		spin_unlock(&iommu->lock);
