@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Bits of the control register are changed one at a time.
+// Changes of the control register take a lock.
 
 @iommu_feature_set@
 identifier iommu, ctrl;

@@ -106,7 +106,7 @@ identifier pdom;
 	...
 -	domain_flush_complete(pdom);
 +	if (amd_iommu_domain_wait(pdom))
-+		pr_err_ratelimited("A device may not reach what is mapped in a larger table\n");
++		pr_err_ratelimited("Devices may be unable to reach what is mapped in a larger table\n");
   }
 
 @amd_iommu_iotlb_sync_map@

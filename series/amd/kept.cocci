@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// What an IOMMU has not forgotten is kept, and not used for anything else.
+// IDs and tables that an IOMMU may still use are kept and not reused.
 
 @amd_iommu_flush_tlb_domid@
 expression list es;

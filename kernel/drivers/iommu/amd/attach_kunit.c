@@ -524,7 +524,7 @@ static struct folio *page_init(struct kunit *test)
 	return virt_to_folio(page);
 }
 
-/* What an IOMMU may still use goes to nobody else: a page table, its parts, and the ID. */
+/* After a failed detach, neither the page table, nor parts of it, nor the ID are reused. */
 static void attach_kept(struct kunit *test)
 {
 	struct context *ctx = test->priv;

@@ -170,7 +170,7 @@ void amd_iommu_restart_commands(struct amd_iommu *iommu, u64 address)
 		       PCI_FUNC(iommu->devid), at);
 		return;
 	}
-	pr_warn_ratelimited("IOMMU %04x:%02x:%02x.%01x: command buffer goes on at %#llx\n",
+	pr_warn_ratelimited("IOMMU %04x:%02x:%02x.%01x: restarting the command buffer at %#llx\n",
 			    iommu->pci_seg->id, PCI_BUS_NUM(iommu->devid),
 			    PCI_SLOT(iommu->devid), PCI_FUNC(iommu->devid), at);
 

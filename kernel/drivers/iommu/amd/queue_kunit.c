@@ -378,7 +378,7 @@ static bool control_has(u8 bit)
 	return readq(control.iommu->mmio_base + MMIO_CONTROL_OFFSET) & BIT_ULL(bit);
 }
 
-/* The thread of another log restarts that. */
+/* As the thread of another log, which restarts it. */
 static enum hrtimer_restart control_tick(struct hrtimer *timer)
 {
 	control.lost += control_has(CONTROL_PPRLOG_EN) != control.on;
@@ -392,7 +392,7 @@ static enum hrtimer_restart control_tick(struct hrtimer *timer)
 	return HRTIMER_RESTART;
 }
 
-/* What is switched by several threads stays as each of them has left it. */
+/* Concurrent changes of different bits are not lost. */
 static void queue_control(struct kunit *test)
 {
 	struct fake *fake = test->priv;

@@ -556,7 +556,7 @@ static void attach_refused(struct kunit *test)
 	KUNIT_EXPECT_NE(test, ctx->fake[0]->iommu.cmdq.stopped, 0);
 }
 
-/* A context or translations that the IOMMU may still have are not given to somebody else. */
+/* After a failed detach, the page table and the PSCID of the old domain are not reused. */
 static void attach_kept(struct kunit *test)
 {
 	static const u8 refused[] = { RISCV_IOMMU_CMD_IODIR_OPCODE,
@@ -587,7 +587,7 @@ static void attach_kept(struct kunit *test)
 		settle(fake);
 		ctx->old = domain_init(ctx);
 		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, ctx->old);
-		/* What is not valid may be cached by this IOMMU, but by no other one. */
+		/* Only this IOMMU may cache contexts that are not valid. */
 		log_clear(ctx);
 		attach(test, 0, ctx->old);
 		KUNIT_EXPECT_NE(test, pscid_of(test, 0), pscid);

@@ -91,7 +91,7 @@ struct arm_smmu_flush {
 	unsigned int granule;
 	bool leaf;
 	u32 first;		/* number of the first command since then, or one before it */
-	u32 refused;		/* how many commands of the queue had been, by then */
+	u32 refused;		/* nr_refused of the queue, by then */
 	bool atc_sent;		/* @first is that of an ATC_INV */
 	unsigned int looks;
 	ktime_t deadline;	/* 0: no wait has been longer than a moment */

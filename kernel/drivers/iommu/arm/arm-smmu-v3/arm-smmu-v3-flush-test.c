@@ -1184,7 +1184,7 @@ static void flush_test_silent_named(struct kunit *test)
 	flush_test_free(fake);
 }
 
-/* An attach is about to turn ATS on in it, or it has just gone off: it need not answer. */
+/* ATS is about to be enabled, or has just been disabled: the device need not answer. */
 static void flush_test_silent_off(struct kunit *test)
 {
 	struct fake *fake = flush_test_fake(test);

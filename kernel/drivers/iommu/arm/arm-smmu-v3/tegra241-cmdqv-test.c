@@ -19,7 +19,7 @@ struct cmdqv_test {
 	struct tegra241_cmdqv cmdqv;
 	struct hrtimer timer;
 	bool guest;		/* HYP_OWN is wired to zero */
-	unsigned int refusals;	/* so many commands are illegal */
+	unsigned int refusals;	/* number of commands to refuse */
 };
 
 static void cmdqv_test_enable(void __iomem *config, void __iomem *status)
@@ -161,7 +161,7 @@ static void cmdqv_test_index(struct kunit *test)
 	migrate_enable();
 	KUNIT_EXPECT_PTR_EQ(test, cmdq, &vintf->lvcmdqs[lidx]->cmdq);
 
-	/* None that is not enabled */
+	/* A queue that is not enabled is not selected. */
 	for (lidx = 0; lidx < CMDQV_TEST_QUEUES; lidx++)
 		vintf->lvcmdqs[lidx]->enabled = false;
 	KUNIT_EXPECT_NULL(test, cmdqv_test_choose(fake, CMDQ_OP_TLBI_NH_VA));
@@ -251,7 +251,7 @@ static void cmdqv_test_flush(struct kunit *test)
 
 	fake->refusals = 1;
 	arm_smmu_domain_inv_range(domain, SZ_1M, 2 * SZ_4K, SZ_4K, true);
-	/* A CMD_SYNC is in the place of one. */
+	/* A CMD_SYNC has replaced one. */
 	KUNIT_EXPECT_EQ(test, cmdqv_test_count(fake, CMDQ_OP_TLBI_NH_VA, 0), 2 + 1 + 2);
 	KUNIT_EXPECT_EQ(test, cmdqv_test_count(fake, CMDQ_OP_CMD_SYNC, CMDQ_SYNC_0_CS_NONE),
 			1 + 2 + 1);
