@@ -317,8 +317,7 @@ static void keep_domain(struct arm_smmu_master_domain *master_domain)
 	struct iommu_domain *domain = master_domain->domain;
 
 	dev_err_ratelimited(master_domain->master->dev,
-			    "SMMU may still use the old domain, whose %s is kept\n",
-			    domain->type == IOMMU_DOMAIN_SVA ? "ASID" : "page table");
+			    "SMMU may still use an earlier domain, which is kept\n");
 	to_smmu_domain_devices(domain)->kept = true;
 	if (domain->type == IOMMU_DOMAIN_NESTED)
 		to_smmu_nested_domain(domain)->vsmmu->kept = true;
