@@ -356,7 +356,7 @@ struct dev_pasid_info *domain_add_dev_pasid(struct iommu_domain *domain,
 	return dev_pasid;
 }
 
-/* An IOMMU may still walk the page table: nothing else may get it. */
+/* An IOMMU may still walk the page table, so it must not be freed. */
 static void keep_domain(struct dmar_domain *domain)
 {
 	WRITE_ONCE(domain->kept, true);

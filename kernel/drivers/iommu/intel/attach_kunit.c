@@ -243,7 +243,7 @@ static void coherency_is_not_promised_after_a_failure(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, intel_iommu_enforce_cache_coherency_fs(domain));
 }
 
-/* A DID is used again, unless something may be cached by it. Then the page table is kept, too. */
+/* A DID is reused, unless something may be cached by it. Then the page table is kept, too. */
 static void did_is_kept_after_a_failure(struct kunit *test)
 {
 	struct qi_desc iotlb = { .qw0 = QI_IOTLB_TYPE };

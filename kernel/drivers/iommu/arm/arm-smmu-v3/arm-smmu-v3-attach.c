@@ -238,8 +238,8 @@ static int flush_tag(struct arm_smmu_domain *smmu_domain, const struct iommu_att
  *
  * Context: Process context, with arm_smmu_asid_lock held. Sleeps.
  * Return: 0; -EINVAL if the domain enforces cache coherency and the device cannot; -ENOMEM;
- * -ENOSPC if the SMMU has no VMID left; -ETIMEDOUT or -EIO if the SMMU did not forget an earlier
- * attachment, and does not now.
+ * -ENOSPC if the SMMU has no VMID left; -ETIMEDOUT or -EIO if the TLB entries of an earlier
+ * attachment cannot be cleared.
  * After an error the attachment is on no list, and is to be freed after a grace period.
  */
 int arm_smmu_master_domain_add(struct arm_smmu_master_domain *master_domain, bool ats)
@@ -311,7 +311,7 @@ struct arm_smmu_master_domain *arm_smmu_find_master_domain(struct arm_smmu_maste
 }
 EXPORT_SYMBOL_IF_KUNIT(arm_smmu_find_master_domain);
 
-/* The SMMU has not forgotten an attachment: nothing else may get what the device was using. */
+/* A detach has failed: the IDs and tables that the device was using must not be reused. */
 static void keep_domain(struct arm_smmu_master_domain *master_domain)
 {
 	struct iommu_domain *domain = master_domain->domain;
@@ -521,7 +521,7 @@ static bool set_aside(struct arm_smmu_master *master, u32 sid)
 	if (!iommu_attach_is_aside(&master->endpoint)) {
 		iommu_attach_set_aside(&master->endpoint);
 		dev_err_ratelimited(master->smmu->dev,
-				    "ATC invalidations of %s, StreamID 0x%x, fail. ATS is refused until it has been off\n",
+				    "ATC invalidations of %s, StreamID 0x%x, fail. ATS is refused until it is disabled and enabled again\n",
 				    dev_name(master->dev), sid);
 	}
 	return arm_smmu_block_silent(master);
@@ -557,7 +557,7 @@ void arm_smmu_atc_inv_master(struct arm_smmu_master *master, ioasid_t ssid)
 			continue;
 		if (!master->ats_on)
 			return;
-		/* It is not this device that held up the queue. It is asked later, or has been. */
+		/* Something else held up the queue: the command is executed later, or has been. */
 		if (ret == -ETIMEDOUT && !arm_smmu_cmdq_unanswered(cmdq, number)) {
 			dev_err(smmu->dev, "ATC invalidation of %s is late\n",
 				dev_name(master->dev));
