@@ -1663,6 +1663,7 @@ static void flush_test_kept_again(struct kunit *test)
 	struct arm_smmu_cmdq *cmdq = &fake->smmu.cmdq;
 	struct arm_smmu_master_domain *refused;
 	u32 cons;
+	int ret;
 
 	fake->domain->kept = true;
 	flush_test_add(test, master, domain, IOMMU_NO_PASID, true);
@@ -1676,12 +1677,14 @@ static void flush_test_kept_again(struct kunit *test)
 	mutex_lock(&arm_smmu_asid_lock);
 	refused = arm_smmu_master_domain_alloc(master, domain, IOMMU_NO_PASID);
 	KUNIT_ASSERT_NOT_NULL(test, refused);
-	KUNIT_EXPECT_EQ(test, arm_smmu_master_domain_add(refused, true), -ETIMEDOUT);
+	ret = arm_smmu_master_domain_add(refused, true);
+	KUNIT_EXPECT_EQ(test, ret, -ETIMEDOUT);
 	KUNIT_EXPECT_NULL(test, arm_smmu_find_master_domain(master, domain, IOMMU_NO_PASID));
 	mutex_unlock(&arm_smmu_asid_lock);
 	KUNIT_EXPECT_TRUE(test, iommu_attach_empty(&fake->domain->alist));
 	cmdq->q.cons_reg = cmdq->q.prod_reg;
-	kfree_rcu(refused, rcu);
+	if (ret)
+		kfree_rcu(refused, rcu);
 	flush_test_free(fake);
 }
 
