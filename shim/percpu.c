@@ -41,6 +41,7 @@ static unsigned char counter_used[SHIM_BLOCK_SIZE / COUNTER_ALIGN] = {
 	[0 ... OWN_SIZE / COUNTER_ALIGN - 1] = 1	/* so that 0 is NULL */
 };
 static size_t search_from[PLACES_MAX + 1];	/* that many free places: none begin below */
+static size_t never_used = OWN_SIZE / COUNTER_ALIGN;	/* from here on blocks are zero */
 static pthread_key_t block_key;
 
 static void block_signals(sigset_t *old)
@@ -152,7 +153,7 @@ char *shim_percpu_at(int block)
 	return blocks[block];
 }
 
-/* What was never counted in is zero, and its pages do not exist: only read it. */
+/* What was not counted in since it was cleared is zero, and its page may be shared: only read. */
 static void clear_block(char *block, size_t offset, size_t size)
 {
 	unsigned long *counter = (unsigned long *)(void *)(block + offset);
@@ -183,8 +184,11 @@ void *shim_alloc_percpu(size_t size, size_t limit)
 		ptr = (void *)(i * COUNTER_ALIGN);
 		memset(&counter_used[i], 1, need);
 		counter_used[i] = need;
-		for (block = 0; block < nr_blocks; block++)
+		/* Some kernels allocate a page that is only read, too. */
+		for (block = 0; block < nr_blocks && i < never_used; block++)
 			clear_block(blocks[block], (uintptr_t)ptr, size);
+		if (never_used < i + need)
+			never_used = i + need;
 	} else {
 		search_from[need] = i - run;
 	}
@@ -390,19 +394,16 @@ static void fork_parent(void)
 
 static void fork_child(void)
 {
-	size_t used = sizeof(counter_used);
 	sigset_t old = fork_signals;
 	int i;
 
 	if (exec_only)
 		return;
-	while (!counter_used[used - 1])
-		used--;
 	/* What other threads had begun, nobody ends here. */
 	for (i = 0; i < nr_blocks; i++) {
 		if (blocks[i] == (char *)shim_thread)
 			continue;
-		clear_block(blocks[i], 0, used * COUNTER_ALIGN);
+		clear_block(blocks[i], 0, never_used * COUNTER_ALIGN);
 		block_used[i] = !i;
 	}
 	register_membarrier();
