@@ -415,9 +415,9 @@ static inline void iommu_attach_elm_set_device(struct iommu_attach_elm *elm,
  * * -EBUSY: There was no room, and nothing has been submitted: the flush sends to this
  *   IOMMU again, without a limit. Return it once there is room; if the queue has
  *   stopped, return another error.
- * * -EAGAIN: It was aborted through no fault of its own, or the driver knows the device at
- *   fault and has set it aside: the flush sends to this IOMMU again, a limited number of
- *   times unless a device behind it has been set aside meanwhile.
+ * * -EAGAIN: It was aborted because of others, or refused, or the driver knows the device that does
+ *   not answer and has set it aside: the flush sends to this IOMMU again, a limited number
+ *   of times unless a device behind it has been set aside meanwhile.
  * * -ETIMEDOUT: An ATC command may not have been answered, and the hardware does not report
  *   which device failed to answer: the flush sends to one target after the other, see
  *   @silent. If it has sent no ATC command, the same as -EAGAIN.

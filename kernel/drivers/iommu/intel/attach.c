@@ -356,12 +356,17 @@ struct dev_pasid_info *domain_add_dev_pasid(struct iommu_domain *domain,
 	return dev_pasid;
 }
 
-/* An IOMMU may still walk the page table, so it must not be freed. */
+/*
+ * An IOMMU may still walk the page table, so it must not be freed. Call this while the device is on
+ * the list of the domain.
+ */
 static void keep_domain(struct dmar_domain *domain)
 {
 	WRITE_ONCE(domain->kept, true);
 	if (domain_is_nest(domain))
 		WRITE_ONCE(domain->s2_domain->kept, true);
+	/* An unmap that does not find the device any more sees it. */
+	synchronize_rcu();
 }
 
 /*
@@ -391,6 +396,8 @@ void domain_remove_dev_pasid(struct iommu_domain *domain, struct device *dev,
 	trace_dev_pasid(dmar_domain, dev_pasid, false);
 	intel_iommu_debugfs_remove_dev_pasid(dev_pasid);
 	attach = container_of(dev_pasid, struct intel_attach, info);
+	if (unlikely(intel_iommu_has_failed(iommu)))
+		keep_domain(dmar_domain);
 
 	scoped_guard(mutex, &iommu->did_lock) {
 		if (pasid == IOMMU_NO_PASID)
@@ -406,8 +413,6 @@ void domain_remove_dev_pasid(struct iommu_domain *domain, struct device *dev,
 			iommu_attach_del_free(&dmar_domain->alist, attach, elm);
 		put_did(dmar_domain, iommu, did);
 	}
-	if (unlikely(intel_iommu_has_failed(iommu)))
-		keep_domain(dmar_domain);
 	if (using_atc)
 		iommu_attach_fence(&iommu->fence);
 }

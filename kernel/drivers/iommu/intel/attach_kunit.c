@@ -8,7 +8,9 @@
 #include <linux/completion.h>
 #include <linux/delay.h>
 #include <linux/kthread.h>
+#include <linux/pci.h>
 
+#include "../iommu-pages.h"
 #include "iommu.h"
 #include "pasid.h"
 #include "qi_fake.h"
@@ -243,41 +245,176 @@ static void coherency_is_not_promised_after_a_failure(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, intel_iommu_enforce_cache_coherency_fs(domain));
 }
 
-/* A DID is reused, unless something may be cached by it. Then the page table is kept, too. */
-static void did_is_kept_after_a_failure(struct kunit *test)
+/* An invalidation that fails for good, outside of flushes. */
+static void break_iommu(struct fake *fake)
 {
 	struct qi_desc iotlb = { .qw0 = QI_IOTLB_TYPE };
+
+	fake->rejects = UINT_MAX;
+	qi_submit_sync(&fake->iommu, &iotlb, 1, 0);
+	fake->rejects = 0;
+}
+
+static struct dmar_domain *domain_init(struct kunit *test)
+{
 	struct world *world = test->priv;
 	struct intel_iommu *iommu = &world->fake->iommu;
 	struct iommu_domain *domain;
-	struct dmar_domain *other;
+
+	/* Four levels of second-stage tables that the IOMMU snoops. */
+	iommu->cap = BIT(10) | 47 << 16;
+	iommu->ecap |= BIT_ULL(48) | BIT_ULL(46) | 1;
+	domain = intel_iommu_ops.domain_alloc_paging_flags(world->dev, 0, NULL);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, domain);
+	domain->type = IOMMU_DOMAIN_UNMANAGED;
+	return to_dmar_domain(domain);
+}
+
+static void attach(struct kunit *test, struct dmar_domain *domain)
+{
+	struct world *world = test->priv;
+
+	KUNIT_ASSERT_FALSE(test, IS_ERR(domain_add_dev_pasid(&domain->domain, world->dev, 1)));
+}
+
+static void detach(struct kunit *test, struct dmar_domain *domain)
+{
+	struct world *world = test->priv;
+
+	domain_remove_dev_pasid(&domain->domain, world->dev, 1);
+}
+
+/* A DID is reused, unless something may be cached by it. */
+static void did_is_kept_after_a_failure(struct kunit *test)
+{
+	struct dmar_domain *domain = domain_init(test);
+	struct world *world = test->priv;
 	u16 did[3];
 	int i;
 
-	other = kunit_kzalloc(test, sizeof(*other), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, other);
-	domain = &other->domain;
-	domain->type = IOMMU_DOMAIN_UNMANAGED;
-	iommu_attach_init(&other->alist);
 	for (i = 0; i < 3; i++) {
-		KUNIT_ASSERT_FALSE(test, IS_ERR(domain_add_dev_pasid(domain, world->dev, 1)));
-		did[i] = domain_id_iommu(other, iommu);
-		if (i == 1) {
-			world->fake->rejects = UINT_MAX;
-			qi_submit_sync(iommu, &iotlb, 1, 0);
-			world->fake->rejects = 0;
-		}
-		domain_remove_dev_pasid(domain, world->dev, 1);
-		KUNIT_EXPECT_EQ(test, other->kept, i >= 1);
+		attach(test, domain);
+		did[i] = domain_id_iommu(domain, &world->fake->iommu);
+		if (i == 1)
+			break_iommu(world->fake);
+		detach(test, domain);
 	}
-	iommu_attach_destroy(&other->alist);
+	domain->domain.ops->free(&domain->domain);
 	KUNIT_EXPECT_EQ(test, did[1], did[0]);
 	KUNIT_EXPECT_NE(test, did[2], did[1]);
+}
+
+/* A page of the driver, to look at when it may have been freed: then there is one user. */
+static struct folio *page_init(struct kunit *test)
+{
+	void *page = iommu_alloc_pages_sz(GFP_KERNEL, SZ_4K);
+
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	folio_get(virt_to_folio(page));
+	return virt_to_folio(page);
+}
+
+static void expect_freed(struct kunit *test, struct folio *page, bool freed)
+{
+	KUNIT_EXPECT_EQ(test, folio_ref_count(page), freed ? 1 : 2);
+	folio_put(page);
+}
+
+/* After a failed detach, neither the page table nor parts of it are freed. */
+static void tables_are_kept_after_a_failure(struct kunit *test)
+{
+	struct world *world = test->priv;
+	struct pt_iommu_vtdss_hw_info info;
+	struct iommu_iotlb_gather gather;
+	struct folio *top, *part;
+	struct dmar_domain *domain;
+	int kept;
+
+	for (kept = 0; kept < 2; kept++) {
+		domain = domain_init(test);
+		pt_iommu_vtdss_hw_info(&domain->sspt, &info);
+		top = pfn_folio(PHYS_PFN(info.ssptptr));
+		folio_get(top);
+		attach(test, domain);
+		if (kept)
+			break_iommu(world->fake);
+		detach(test, domain);
+
+		/* An unmap that has nobody left to flush for. */
+		part = page_init(test);
+		iommu_iotlb_gather_init(&gather);
+		gather.start = 0;
+		gather.end = SZ_4K - 1;
+		iommu_pages_list_add(&gather.freelist, folio_address(part));
+		domain->domain.ops->iotlb_sync(&domain->domain, &gather);
+		expect_freed(test, part, !kept);
+
+		domain->domain.ops->free(&domain->domain);
+		expect_freed(test, top, !kept);
+	}
+}
+
+/* The parent's page table is walked for a nest, too. */
+static void parent_is_kept_with_its_nest(struct kunit *test)
+{
+	struct dmar_domain *parent = domain_init(test), *nest;
+	struct world *world = test->priv;
+
+	nest = kunit_kzalloc(test, sizeof(*nest), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, nest);
+	nest->domain.type = IOMMU_DOMAIN_NESTED;
+	nest->s2_domain = parent;
+	iommu_attach_init(&nest->alist);
+	attach(test, nest);
+	detach(test, nest);
+	KUNIT_EXPECT_FALSE(test, parent->kept);
+	attach(test, nest);
+	break_iommu(world->fake);
+	detach(test, nest);
+	KUNIT_EXPECT_TRUE(test, parent->kept);
+	iommu_attach_destroy(&nest->alist);
+	parent->domain.ops->free(&parent->domain);
+}
+
+/* What may be cached of a device's PASID table is where it is freed. */
+static void pasid_table_is_kept_after_a_failure(struct kunit *test)
+{
+	struct folio *dir_page, *page;
+	struct world *world = test->priv;
+	struct pasid_dir_entry *dir;
+	struct pasid_table *table;
+	struct pci_dev *pdev;
+	int kept;
+
+	pdev = kunit_kzalloc(test, sizeof(*pdev), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, pdev);
+	pdev->dev.bus = &pci_bus_type;
+	pdev->dev.iommu = &world->dev_iommu;
+	for (kept = 0; kept < 2; kept++) {
+		table = kzalloc_obj(*table);
+		KUNIT_ASSERT_NOT_NULL(test, table);
+		page = page_init(test);
+		dir_page = page_init(test);
+		dir = folio_address(dir_page);
+		dir->val = virt_to_phys(folio_address(page)) | PASID_PTE_PRESENT;
+		table->table = dir;
+		table->max_pasid = 64;
+		world->info->pasid_table = table;
+		if (kept)
+			break_iommu(world->fake);
+		intel_pasid_free_table(&pdev->dev);
+		KUNIT_EXPECT_NULL(test, world->info->pasid_table);
+		expect_freed(test, page, !kept);
+		expect_freed(test, dir_page, !kept);
+	}
+	/* Nobody else knows it any more. */
+	kfree(table);
 }
 
 /* A flush that is held up by its IOMMU, in the fence. */
 struct held {
 	struct world *world;
+	struct dmar_domain *domain;	/* to leave */
 	struct completion began, go, done;
 	unsigned int looks;
 };
@@ -377,6 +514,46 @@ static void resume_waits_for_flushes(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, iommu_attach_is_aside(&info->endpoint));
 }
 
+static int leave(void *arg)
+{
+	struct held *held = arg;
+
+	wait_for_completion(&held->go);
+	domain_remove_dev_pasid(&held->domain->domain, held->world->dev, 1);
+	complete(&held->done);
+	return 0;
+}
+
+/* A flush, and the unmap that it is for, either find the device or know that it was there. */
+static void domain_is_kept_before_it_is_left(struct kunit *test)
+{
+	struct dmar_domain *domain = domain_init(test);
+	struct world *world = test->priv;
+	struct iommu_device *iommu = &world->fake->iommu.iommu;
+	struct held held = { .domain = domain };
+	int looks;
+	u64 tag;
+
+	if (num_online_cpus() == 1)
+		kunit_skip(test, "the detach needs a CPU of its own");
+	attach(test, domain);
+	break_iommu(world->fake);
+	begin(test, &held, leave);
+	rcu_read_lock();
+	complete(&held.go);
+	for (looks = 0; looks < 100000 && !READ_ONCE(domain->kept); looks++)
+		udelay(100);
+	KUNIT_EXPECT_TRUE(test, domain->kept);
+	KUNIT_EXPECT_EQ(test, iommu_attach_find_tag(&domain->alist, iommu, &tag), 0);
+	/* This is a flush that may have looked at the mark before it was made. */
+	mdelay(20);
+	KUNIT_EXPECT_EQ(test, iommu_attach_find_tag(&domain->alist, iommu, &tag), 0);
+	rcu_read_unlock();
+	wait_for_completion(&held.done);
+	KUNIT_EXPECT_EQ(test, iommu_attach_find_tag(&domain->alist, iommu, &tag), -ENOENT);
+	domain->domain.ops->free(&domain->domain);
+}
+
 static struct kunit_case attach_cases[] = {
 	CASE(present_entry_looks_at_the_device),
 	CASE(silent_device_is_blocked),
@@ -385,7 +562,11 @@ static struct kunit_case attach_cases[] = {
 	CASE(dirty_tracking_fails_with_its_flush),
 	CASE(coherency_is_not_promised_after_a_failure),
 	CASE(did_is_kept_after_a_failure),
+	CASE(tables_are_kept_after_a_failure),
+	CASE(parent_is_kept_with_its_nest),
+	CASE(pasid_table_is_kept_after_a_failure),
 	CASE(resume_waits_for_flushes),
+	CASE(domain_is_kept_before_it_is_left),
 	{}
 };
 
