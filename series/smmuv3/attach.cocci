@@ -74,9 +74,13 @@ iterator name list_for_each_entry, iommu_attach_for_each_locked;
   arm_smmu_enforce_cache_coherency(...)
   {
 	struct arm_smmu_domain *smmu_domain = e;
--	struct arm_smmu_master_domain *master_domain;
+-	struct arm_smmu_master_domain
++	struct arm_smmu_attach_elm
+	*
+-	master_domain
++	pos
+	;
 -	unsigned long flags;
-+	struct arm_smmu_attach_elm *pos;
 	bool ret = true;
 
 -	spin_lock_irqsave(&smmu_domain->devices_lock, flags);

@@ -302,7 +302,8 @@ void arm_smmu_cmdq_note_atc_error(struct arm_smmu_device *smmu, struct arm_smmu_
 	named = arm_smmu_cmdq_atc_sid(cmdq, sync, &sid);
 	WRITE_ONCE(cmdq->unnamed, !named);
 	if (named)
-		dev_err(smmu->dev, "StreamID 0x%x did not answer an ATC invalidation\n", sid);
+		dev_err_ratelimited(smmu->dev,
+				    "StreamID 0x%x did not answer an ATC invalidation\n", sid);
 	if (!cmdq->atc_errors)
 		return;
 	error = &cmdq->atc_errors[Q_IDX(&cmdq->q.llq, sync)];
