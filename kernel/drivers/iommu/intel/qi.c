@@ -35,6 +35,8 @@
  *   is silent. A device that is known to be silent is set aside first, see
  *   intel_iommu_silent().
  *
+ * A device that answers what it was not asked (ICE) stops nothing and aborts nothing.
+ *
  * What has gone wrong with a submission is kept in q_inval.fault, by slot. A slot may have
  * been used again before its waiter looks. q_inval.errors has changed then, and the waiter
  * submits again.
@@ -45,6 +47,7 @@
 
 #include <linux/bitfield.h>
 #include <linux/ktime.h>
+#include <linux/ratelimit.h>
 #include <linux/sched/clock.h>
 
 #include "iommu.h"
@@ -306,7 +309,11 @@ static void qi_drop_bad(struct intel_iommu *iommu)
 		qi_write(qi_slot(iommu, head), wide, qi_wait_qw0(0), virt_to_phys(&qi->dummy));
 }
 
-/* The silent device: as the hardware says, or the only one that was asked. 0: not known. */
+/*
+ * The silent device: as the hardware says, or the one that is asked ahead of the first wait
+ * descriptor that is pending. That would be complete if the device had answered, whatever has been
+ * queued behind it. 0: not known, since several are asked there.
+ */
 static u16 qi_find_silent(struct intel_iommu *iommu, unsigned int head)
 {
 	struct q_inval *qi = iommu->qi;
@@ -318,8 +325,9 @@ static u16 qi_find_silent(struct intel_iommu *iommu, unsigned int head)
 	if (sid)
 		return sid;
 	for (slot = qi->free_tail; slot != head && slot != qi->free_head; slot = qi_next(slot)) {
-		if (qi_slot_waits(iommu, slot) &&
-		    qi_reached(qi, slot, qi_slot_seq(iommu, slot))) {
+		if (qi_slot_waits(iommu, slot)) {
+			if (sid && !qi_reached(qi, slot, qi_slot_seq(iommu, slot)))
+				break;
 			/* What was asked ahead of it has answered. */
 			several = false;
 			sid = 0;
@@ -334,6 +342,7 @@ static u16 qi_find_silent(struct intel_iommu *iommu, unsigned int head)
 /* Out of line: waits look for faults where the stack is deepest. */
 static noinline void qi_handle_faults(struct intel_iommu *iommu, u32 cleared)
 {
+	static DEFINE_RATELIMIT_STATE(dumps, DEFAULT_RATELIMIT_INTERVAL, DEFAULT_RATELIMIT_BURST);
 	struct q_inval *qi = iommu->qi;
 	u32 faults = cleared;
 
@@ -341,9 +350,10 @@ static noinline void qi_handle_faults(struct intel_iommu *iommu, u32 cleared)
 
 	if (faults & DMA_FSTS_IQE && qi_goes_on(iommu))
 		faults &= ~DMA_FSTS_IQE;
-	if (!faults)
+	if (faults && __ratelimit(&dumps))
+		qi_dump_fault(iommu, faults);
+	if (!(faults & (DMA_FSTS_IQE | DMA_FSTS_ITE)))
 		goto out;
-	qi_dump_fault(iommu, faults);
 	WRITE_ONCE(qi->errors, qi->errors + 1);
 	/* Pairs with the one in qi_poll(): before anything is completed. */
 	smp_wmb();
@@ -709,8 +719,8 @@ static bool qi_try_again(struct intel_iommu *iommu, int error, u16 asked, u16 si
  * aside if its ATC cannot be invalidated: it is silent, unknown devices have caused QI_RETRIES
  * aborts, or any other error remains.
  *
- * An IOMMU that does not invalidate its own caches is reported. From then on, no domain IDs are
- * freed on it, nor tables that it has used.
+ * An IOMMU that does not invalidate its own caches is reported. From then on, unless it was the
+ * cache of interrupt entries, no domain IDs are freed on it, nor tables that it has used.
  *
  * Context: Any context.
  * Return: 0, also without a queue; -EINVAL if a descriptor was bad; -ETIMEDOUT if the device
@@ -749,6 +759,9 @@ int qi_submit_sync(struct intel_iommu *iommu, struct qi_desc *desc,
 		return ret;
 	if (asked) {
 		intel_iommu_silent(iommu, asked);
+	} else if (type == DMAR_LATENCY_INV_IEC) {
+		pr_err_ratelimited("%s: an invalidation of interrupt entries failed: %d\n",
+				   iommu->name, ret);
 	} else {
 		WRITE_ONCE(iommu->qi->failed, true);
 		pr_err_ratelimited("%s: an invalidation failed: %d. Devices may still reach what was unmapped\n",

@@ -91,7 +91,7 @@ static void fake_run(struct fake *fake)
 	unsigned int shift = qi_shift(&fake->iommu);
 	struct qi_desc *desc;
 
-	while (fake->head != fake->tail && !fake->fsts && fake->fetch) {
+	while (fake->head != fake->tail && !(fake->fsts & ~DMA_FSTS_ICE) && fake->fetch) {
 		desc = fake->qi.desc + (fake->head << shift);
 		if (fake_is_bad(fake, desc)) {
 			fake->fsts |= DMA_FSTS_IQE;
@@ -109,7 +109,7 @@ static void fake_run(struct fake *fake)
 	}
 	fake_set(fake, DMAR_IQH_REG, fake->head << shift);
 	fake_set(fake, DMAR_FSTS_REG, fake->fsts);
-	if (fake->stalled && fake->times_out && !fake->fsts)
+	if (fake->stalled && fake->times_out && !(fake->fsts & ~DMA_FSTS_ICE))
 		fake_time_out(fake);
 }
 

@@ -213,6 +213,23 @@ static void timeout_of_only_device(struct kunit *test)
 	expect_works(test);
 }
 
+/* Whoever is asked ahead or behind, by others. */
+static void timeout_of_first_device(struct kunit *test)
+{
+	struct fake *fake = test->priv;
+	u64 before, hit, behind;
+
+	fake->no_sid = true;
+	before = submit(fake, ANSWERS, 0);
+	hit = submit(fake, SILENT, 0);
+	behind = submit(fake, OTHER(0), OTHER(1));
+	fake_time_out(fake);
+	expect_wait(test, before, 0, 0);
+	expect_wait(test, hit, -EAGAIN, SILENT);
+	expect_wait(test, behind, -EAGAIN, SILENT);
+	expect_works(test);
+}
+
 /* No device is blamed: a waiter that asked several is told to ask one by one. */
 static void timeout_of_unknown_device(struct kunit *test)
 {
@@ -572,6 +589,42 @@ static void rejected_for_good(struct kunit *test)
 	expect_works(test);
 }
 
+/* Nothing is cached by an interrupt entry. */
+static void rejected_interrupt_entry(struct kunit *test)
+{
+	struct qi_desc iec = { .qw0 = QI_IEC_TYPE };
+	struct fake *fake = test->priv;
+
+	fake->rejects = UINT_MAX;
+	KUNIT_EXPECT_EQ(test, qi_submit_sync(&fake->iommu, &iec, 1, 0), -EINVAL);
+	KUNIT_EXPECT_FALSE(test, fake->qi.failed);
+}
+
+/* A device answers what it was not asked: nothing stops, and nothing is sent again. */
+static void unexpected_answer(struct kunit *test)
+{
+	struct fake *fake = test->priv;
+	struct qi_batch batch;
+	unsigned int i;
+	u16 silent;
+	u64 cookie;
+
+	fake->fetch = 0;
+	qi_batch_init(&batch);
+	for (i = 0; i < QI_MAX_BATCHED_DESC_COUNT + 1; i++)
+		add_iotlb(fake, &batch);
+	cookie = qi_batch_submit(&fake->iommu, &batch);
+	fake->fsts = DMA_FSTS_ICE;
+	fake_run(fake);
+	for (i = 0; fake->fsts && i < PATIENCE; i++)
+		qi_poll(&fake->iommu, cookie, &silent);
+	KUNIT_EXPECT_EQ(test, fake->fsts, 0);
+	fake->fetch = UINT_MAX;
+	fake_run(fake);
+	expect_wait(test, cookie, 0, 0);
+	KUNIT_EXPECT_EQ(test, fake->executed, QI_MAX_BATCHED_DESC_COUNT + 1);
+}
+
 /* Hardware that does not know how to drain is not blamed for it, nor is the device. */
 static void rejected_drain(struct kunit *test)
 {
@@ -612,6 +665,7 @@ static struct kunit_case queue_cases[] = {
 	CASE(timeout_names_device),
 	CASE(timeout_aborts_what_was_fetched),
 	CASE(timeout_of_only_device),
+	CASE(timeout_of_first_device),
 	CASE(timeout_of_unknown_device),
 	CASE(timeout_of_a_piece),
 	CASE(timeout_of_a_piece_of_unknown_device),
@@ -632,6 +686,8 @@ static struct kunit_case queue_cases[] = {
 	CASE(rejected_once_is_sent_again),
 	CASE(rejected_for_good),
 	CASE(rejected_drain),
+	CASE(rejected_interrupt_entry),
+	CASE(unexpected_answer),
 	CASE(no_queue),
 	{}
 };
