@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A function in a process's own address space: hw_sva [reset]
+ * A function in a process's own address space: hw_sva [reset | reset-refused]
  *
  * A child binds its address space to a function and unmaps pages while an agent reads them by
  * their virtual addresses. Then it exits, bound as it is, with translations cached: the PASID
@@ -10,6 +10,11 @@
  *
  * reset: a child is at its end when its function is reset. The PASID, which the kernel attaches
  * anew, must not get at an address space that goes.
+ *
+ * reset-refused: the same with a driver that does not attach it anew. A function is also reset
+ * while its child unmaps, and the PASID must be of no use from then on, although the child lives.
+ * The function has a domain for requests without PASID, which work after the reset, and is bound
+ * again.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -32,9 +37,13 @@
 #define DELAY_MS	4
 #define REUSE_TRIES	50
 #define END_MS		60000
+#define KEPT		0x50000000UL	/* without PASID, mapped all the time */
+#define RESET_NS	150000000UL	/* the kernel waits for 100 ms, and looks */
+#define FEW_UNMAPS	10
 
 static struct hardware hw;
 static struct function function;
+static volatile uint64_t *unmaps;	/* by a child that unmaps until it is killed */
 
 static void open_slot(int slot)
 {
@@ -125,6 +134,7 @@ enum behaviour {
 	UNMAPS,			/* beside an agent, and exits then */
 	LINGERS,		/* at its end, until hwpci is told */
 	STAYS,
+	CHURNS,			/* unmaps until it is killed */
 };
 
 /* A child that is bound, and does that next. */
@@ -152,6 +162,11 @@ static struct child start_child(enum behaviour behaviour, pid_t *pid_of)
 			fail("no pipe");
 		while (behaviour == STAYS)
 			pause();
+		while (behaviour == CHURNS) {
+			map_pages(PAGES, 1);
+			munmap(AT + PAGES * SZ_4K, SZ_4K);
+			++*unmaps;
+		}
 		_exit(0);
 	}
 	close(pipes[1]);
@@ -250,12 +265,11 @@ static void reset(void)
 
 /*
  * The function is reset while a child is at its end: the IOMMU has been told that the address
- * space goes, will not be told again, and the pages are not freed yet. With a child that lives
- * on, the same reset is shown to attach the PASID anew.
+ * space goes, will not be told again, and the pages are not freed yet.
  */
 static void reset_at_the_end(void)
 {
-	unsigned long got, live, stale;
+	unsigned long got, stale;
 	struct child child;
 	char text[8];
 	int ms = 0;
@@ -276,16 +290,134 @@ static void reset_at_the_end(void)
 	stale = look(&hw);
 	got += through(child.pasid);
 	unbind();
+	report_case("reset while a process that is bound exits", "\"stale\": %lu, "
+		    "\"stale_through\": %lu", stale, got);
+}
+
+static void end_child(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	unbind();
+}
+
+/* With a child that lives on, the same reset is shown to attach the PASID anew. */
+static void reset_attaches(void)
+{
+	struct child child;
+	unsigned long live;
+	pid_t pid;
 
 	child = start_child(STAYS, &pid);
 	reset();
 	live = through(child.pasid);
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
-	unbind();
-	report_case("reset while a process that is bound exits", "\"stale\": %lu, "
-		    "\"stale_through\": %lu, \"fired_through_if_it_lives\": %lu", stale, got,
-		    live);
+	end_child(pid);
+	report_case("reset while a process that is bound lives", "\"fired_through\": %lu", live);
+}
+
+static uint64_t of_slot(uint64_t offset)
+{
+	return control_get(&hw, function.unit, offset);
+}
+
+static void wait_for_unmaps(void)
+{
+	uint64_t began = *unmaps;
+	int ms = 0;
+
+	while (*unmaps - began < FEW_UNMAPS) {
+		if (ms++ == END_MS)
+			fail("the child does not unmap");
+		sleep_ms(1);
+	}
+}
+
+/* Without PASID, and with that of a child that is bound. */
+static void must_work(void)
+{
+	struct child child;
+	pid_t pid;
+
+	expect_data(&function, PASID_NONE, KEPT, 0x77);
+	child = start_child(STAYS, &pid);
+	must_be_0(child.wrong);
+	end_child(pid);
+}
+
+static void reset_beside_unmaps(void)
+{
+	uint64_t commands, after, dead, off;
+	unsigned long got, stale;
+	struct child child;
+	pid_t pid;
+
+	child = start_child(CHURNS, &pid);
+	must_be_0(child.wrong);
+	commands = of_slot(HW_ATC_COUNT(function.slot));
+	wait_for_unmaps();
+	commands = of_slot(HW_ATC_COUNT(function.slot)) - commands;
+
+	dead = of_slot(HW_ATC_DEAD(function.slot));
+	off = of_slot(HW_ATC_OFF(function.slot));
+	reset();
+	after = of_slot(HW_ATC_COUNT(function.slot));
+	stale = look(&hw);
+	got = through(child.pasid);
+	wait_for_unmaps();
+	got += through(child.pasid);
+	after = of_slot(HW_ATC_COUNT(function.slot)) - after;
+	expect_data(&function, PASID_NONE, KEPT, 0x77);
+	end_child(pid);
+	stale += look(&hw);
+	got += through(child.pasid);
+	report_case("reset beside unmaps of the process that is bound", "\"stale\": %lu, "
+		    "\"stale_through\": %lu, \"fired_commands_before\": %lu, "
+		    "\"wrong_in_reset\": %lu, \"wrong_with_ATS_off\": %lu, "
+		    "\"wrong_commands_after\": %lu", stale, got, (unsigned long)commands,
+		    (unsigned long)(of_slot(HW_ATC_DEAD(function.slot)) - dead),
+		    (unsigned long)(of_slot(HW_ATC_OFF(function.slot)) - off),
+		    (unsigned long)after);
+}
+
+/* The old entry has to stay cached, too: the new one has no such PASID. */
+static void reset_commands_lost(void)
+{
+	unsigned long got, stale;
+	struct child child;
+	pid_t pid;
+
+	child = start_child(STAYS, &pid);
+	must_be_0(child.wrong);
+	lose(&hw, TYPES_ALL & ~(1u << TYPE_WAIT));
+	reset();
+	stale = look(&hw);
+	got = through(child.pasid);
+	lose_end(&hw);
+	end_child(pid);
+	report_case("reset while a process that is bound lives, all but waits lost",
+		    "\"fired\": %lu, \"fired_through\": %lu", stale, got);
+}
+
+/* The function is VFIO's: it has a domain that the model of its unit reads. */
+static void reset_refused(void)
+{
+	uint64_t *kept = memory(SZ_4K);
+
+	unmaps = mmap(NULL, SZ_4K, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (unmaps == MAP_FAILED)
+		fail("no memory");
+	function = hw.function[0];
+	*kept = 0x77;
+	domain_alloc(&hw.space, &function.device);
+	attach(&function.device, &hw.space);
+	map(&hw.space, kept, KEPT, SZ_4K);
+	control_set(&hw, function.unit, HW_RESET_NS(function.slot), RESET_NS);
+
+	must_work();
+	reset_beside_unmaps();
+	must_work();
+	/* Last of all: nothing makes up for that. */
+	reset_commands_lost();
 }
 
 int main(int argc, char **argv)
@@ -294,8 +426,12 @@ int main(int argc, char **argv)
 	uint32_t pasid;
 
 	hw_open(&hw, 1);
-	if (argc > 1 && !strcmp(argv[1], "reset")) {
+	if (argc > 1) {
 		reset_at_the_end();
+		if (!strcmp(argv[1], "reset-refused"))
+			reset_refused();
+		else
+			reset_attaches();
 		return 0;
 	}
 	open_slot(SLOT);
