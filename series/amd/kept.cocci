@@ -3,57 +3,31 @@
 
 @amd_iommu_flush_tlb_domid@
 expression list es;
+typedef ioasid_t;
 @@
 - void amd_iommu_flush_tlb_domid(struct amd_iommu *iommu, u32 dom_id)
-+ int amd_iommu_flush_tlb_domid(struct amd_iommu *iommu, u32 dom_id)
++ int amd_iommu_flush_tlb_domid(struct amd_iommu *iommu, u32 dom_id,
++				ioasid_t pasid, bool gn)
   {
+	...
+	build_inv_iommu_pages(&cmd, 0, U64_MAX, dom_id,
+-			      IOMMU_NO_PASID,
++			      pasid, (gn ? CMD_INV_IOMMU_PAGES_GN_MASK : 0) |
+			      CMD_INV_IOMMU_PAGES_PDE_MASK);
 	...
 -	amd_iommu_execute(es);
 +	return amd_iommu_execute(es);
   }
 
-@dev_flush_pasid_pages@
+@attach_device@
+expression iommu, old_domid;
 @@
-- static void dev_flush_pasid_pages(struct iommu_dev_data *dev_data,
--				    ioasid_t pasid, u64 address, u64 last)
-+ static int dev_flush_pasid_pages(struct iommu_dev_data *dev_data,
-+				   ioasid_t pasid, u64 address, u64 last)
+  attach_device(...)
   {
-	...
-	struct amd_iommu *iommu = ...;
-+	int ret;
-	...
-  }
-
-@dev_flush_pasid_pages__sent depends on dev_flush_pasid_pages@
-expression list queued, atc, waited;
-expression ats;
-@@
-  dev_flush_pasid_pages(...)
-  {
-	...
--	amd_iommu_queue(queued);
-+	ret = amd_iommu_queue(queued);
--	if (ats)
--		device_flush_iotlb(atc);
-+	if (!ret && ats)
-+		ret = device_flush_iotlb(atc);
--	amd_iommu_execute(waited);
-+	if (ret)
-+		return ret;
-+	return amd_iommu_execute(waited);
-  }
-
-@dev_flush_pasid_all@
-expression list es;
-@@
-- static void dev_flush_pasid_all(struct iommu_dev_data *dev_data,
--				  ioasid_t pasid)
-+ static int dev_flush_pasid_all(struct iommu_dev_data *dev_data,
-+				 ioasid_t pasid)
-  {
--	dev_flush_pasid_pages(es);
-+	return dev_flush_pasid_pages(es);
+	<...
+-	amd_iommu_flush_tlb_domid(iommu, old_domid);
++	amd_iommu_flush_tlb_domid(iommu, old_domid, IOMMU_NO_PASID, false);
+	...>
   }
 
 @update_gcr3@
@@ -111,65 +85,6 @@ identifier dev_data;
 +	if (ret)
 +		return ret;
 +	return amd_iommu_execute(es);
-  }
-
-@detach_flush@
-@@
-- static void detach_flush(struct amd_iommu *iommu,
--			   struct iommu_dev_data *dev_data,
--			   struct protection_domain *domain)
-+ static int detach_flush(struct amd_iommu *iommu,
-+			  struct iommu_dev_data *dev_data,
-+			  struct protection_domain *domain)
-  {
-+	u16 domid;
-+
-	...
-  }
-
-@detach_flush__table depends on detach_flush@
-expression list table;
-@@
-  detach_flush(...)
-  {
-	<...
--	update_gcr3(table);
--	return;
-+	amd_iommu_zap_gcr3(dev_data, 0);
-+	return dev_flush_pasid_all(dev_data, 0);
-	...>
-  }
-
-@detach_flush__own depends on detach_flush exists@
-expression iommu, domid;
-@@
-  detach_flush(...)
-  {
-	... when any
--	if (dev_data->gcr3_info.gcr3_tbl) {
--		amd_iommu_flush_tlb_domid(iommu, domid);
--		return;
--	}
-+	if (dev_data->gcr3_info.gcr3_tbl)
-+		return amd_iommu_flush_tlb_domid(iommu, domid);
-	... when any
-  }
-
-@detach_flush__attached depends on detach_flush exists@
-expression iommu;
-identifier domid;
-@@
-  detach_flush(...)
-  {
-	... when any
--	if (dev_data->attachment) {
--		u16 domid = amd_iommu_attachment_domid(dev_data->attachment);
--		amd_iommu_flush_tlb_domid(iommu, domid);
--	}
-+	if (!dev_data->attachment)
-+		return 0;
-+	domid = amd_iommu_attachment_domid(dev_data->attachment);
-+	return amd_iommu_flush_tlb_domid(iommu, domid);
   }
 
 @detach_device@

@@ -126,7 +126,6 @@ struct amd_iommu_attachment *amd_iommu_link(struct protection_domain *pdom,
 	struct amd_iommu *iommu = get_amd_iommu_from_dev_data(dev_data);
 	bool gn = pdom->pd_mode == PD_MODE_V2 || pdom->domain.type == IOMMU_DOMAIN_SVA;
 	struct amd_iommu_attachment *attachment;
-	struct iommu_cmd cmd;
 	int ret;
 
 	attachment = kzalloc_obj(*attachment);
@@ -156,9 +155,7 @@ struct amd_iommu_attachment *amd_iommu_link(struct protection_domain *pdom,
 
 	/* What was unmapped while no device was behind the IOMMU may still be cached. */
 	if (READ_ONCE(pdom->kept)) {
-		build_inv_iommu_pages(&cmd, 0, U64_MAX, domid, pasid, CMD_INV_IOMMU_PAGES_PDE_MASK |
-				      (gn ? CMD_INV_IOMMU_PAGES_GN_MASK : 0));
-		ret = amd_iommu_execute(iommu, &cmd, 1);
+		ret = amd_iommu_flush_tlb_domid(iommu, domid, pasid, gn);
 		if (ret) {
 			amd_iommu_unlink(pdom, attachment);
 			return ERR_PTR(ret);

@@ -524,6 +524,20 @@ static struct folio *page_init(struct kunit *test)
 	return virt_to_folio(page);
 }
 
+/* The first INVALIDATE_IOMMU_PAGES is for all pages, and for the tables above them. */
+static void expect_all_pages(struct kunit *test, const struct fake *fake, u16 domid,
+			     ioasid_t pasid, bool gn)
+{
+	const struct iommu_cmd *cmd = find(fake, CMD_INV_IOMMU_PAGES, NULL);
+
+	KUNIT_ASSERT_NOT_NULL(test, cmd);
+	KUNIT_EXPECT_EQ(test, pages_domid(cmd), domid);
+	KUNIT_EXPECT_EQ(test, cmd->data[0], gn ? pasid : 0);
+	KUNIT_EXPECT_EQ(test, cmd_address(cmd), CMD_INV_IOMMU_ALL_PAGES_ADDRESS & ~0xfffULL);
+	KUNIT_EXPECT_TRUE(test, cmd->data[2] & CMD_INV_IOMMU_PAGES_PDE_MASK);
+	KUNIT_EXPECT_EQ(test, !!(cmd->data[2] & CMD_INV_IOMMU_PAGES_GN_MASK), gn);
+}
+
 /* After a failed detach, neither the page table, nor parts of it, nor the ID are reused. */
 static void attach_kept(struct kunit *test)
 {
@@ -569,7 +583,6 @@ static void attach_kept_again(struct kunit *test)
 {
 	struct context *ctx = test->priv;
 	struct iommu_domain *domain = domain_init(test);
-	const struct iommu_cmd *cmd;
 
 	KUNIT_EXPECT_EQ(test, attach(test, 0, domain), 0);
 	KUNIT_EXPECT_EQ(test, count(ctx->fake[0], CMD_INV_IOMMU_PAGES), 0);
@@ -581,11 +594,7 @@ static void attach_kept_again(struct kunit *test)
 	ctx->fake[0]->sem = 1000;
 	fake_reset(ctx);
 	KUNIT_EXPECT_EQ(test, attach(test, 0, domain), 0);
-	cmd = find(ctx->fake[0], CMD_INV_IOMMU_PAGES, NULL);
-	KUNIT_ASSERT_NOT_NULL(test, cmd);
-	KUNIT_EXPECT_EQ(test, pages_domid(cmd), to_pdomain(domain)->id);
-	KUNIT_EXPECT_EQ(test, cmd_address(cmd), CMD_INV_IOMMU_ALL_PAGES_ADDRESS & ~0xfffULL);
-	KUNIT_EXPECT_TRUE(test, cmd->data[2] & CMD_INV_IOMMU_PAGES_PDE_MASK);
+	expect_all_pages(test, ctx->fake[0], to_pdomain(domain)->id, IOMMU_NO_PASID, false);
 	detach(test, 0);
 	domain->ops->free(domain);
 }
@@ -624,6 +633,12 @@ static void attach_kept_gcr3(struct kunit *test)
 	next = amd_iommu_pdom_id_alloc();
 	KUNIT_EXPECT_NE(test, next, own);
 	amd_iommu_pdom_id_free(next);
+
+	/* A PASID of a domain that is kept is flushed by its tag. */
+	ctx->fake[0]->sem = 1000;
+	fake_reset(ctx);
+	link(test, &ctx->other, 0, 3, 20, IOMMU_ATTACH_OWN);
+	expect_all_pages(test, ctx->fake[0], 20, 3, true);
 }
 
 /* The one that reads the event log does not wait for an attach or a detach. */
@@ -689,6 +704,10 @@ static void attach_sva_reset(struct kunit *test)
 	detach(test, 0);
 	KUNIT_EXPECT_EQ(test, folio_ref_count(table), 1);
 	folio_put(table);
+	/* The ATC goes with the entry, and only then. */
+	KUNIT_EXPECT_EQ(test, count(ctx->fake[0], CMD_INV_IOTLB_PAGES), 1);
+	KUNIT_EXPECT_EQ(test, count(ctx->fake[0], CMD_INV_IOMMU_PAGES), 1);
+	expect_all_pages(test, ctx->fake[0], 20, IOMMU_NO_PASID, true);
 
 	fake_reset(ctx);
 	amd_iommu_domain_clear_pasid(&ctx->other, attachment);
