@@ -541,8 +541,8 @@ static void domain_is_kept_before_it_is_left(struct kunit *test)
 	begin(test, &held, leave);
 	rcu_read_lock();
 	complete(&held.go);
-	for (looks = 0; looks < 100000 && !READ_ONCE(domain->kept); looks++)
-		udelay(100);
+	for (looks = 0; looks < 10000 && !READ_ONCE(domain->kept); looks++)
+		mdelay(1);
 	KUNIT_EXPECT_TRUE(test, domain->kept);
 	KUNIT_EXPECT_EQ(test, iommu_attach_find_tag(&domain->alist, iommu, &tag), 0);
 	/* This is a flush that may have looked at the mark before it was made. */
