@@ -24,12 +24,15 @@ static void use(struct iommu_device *which)
 	iommu_attach_barrier();
 }
 
+static int forks;
+
 static void fork_and_use(void)
 {
 	pid_t child;
 	int status;
 
 	fflush(stdout);
+	__atomic_add_fetch(&forks, 1, __ATOMIC_RELAXED);
 	child = fork();
 	EXPECT(child >= 0);
 	if (!child) {
@@ -58,15 +61,19 @@ static void *walk_long(void *arg)
 
 static void *churn(void *arg)
 {
+	struct iommu_attach_elm *elm;
 	int i = 0;
 
 	while (!__atomic_load_n(&stop, __ATOMIC_ACQUIRE)) {
-		struct iommu_attach_elm *elm = new_elm(&iommu[0], 3);
-
+		/* walk_long() lets nothing be freed: each child has all of it to free. */
+		if (i >= 400 * __atomic_load_n(&forks, __ATOMIC_RELAXED)) {
+			usleep(10);
+			continue;
+		}
+		elm = new_elm(&iommu[0], 3);
 		EXPECT(iommu_attach_add(&list, elm) >= 0);
 		EXPECT(iommu_attach_del_free_at(&list, elm, 0) >= 0);
-		if (!(++i % 8))
-			usleep(100);	/* walk_long() lets nothing be freed meanwhile */
+		i++;
 	}
 	return arg;
 }
