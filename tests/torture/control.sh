@@ -11,11 +11,11 @@ out=$(TORTURE_FAULT=$fault timeout -k 5 110 "$program" --only="$world" --duratio
 	"$@" 2>&1)
 status=$?
 if [ $status = 0 ]; then
-	echo "$fault on $world: not found in 90 s"
+	echo "FAILED: $fault on $world: not found in 90 s"
 	exit 1
 fi
 if ! printf '%s\n' "$out" | grep -E "$pattern"; then
 	printf '%s\n' "$out"
-	echo "$fault on $world: exit status $status, and nothing about: $pattern"
+	echo "FAILED: $fault on $world: exit status $status, and nothing about: $pattern"
 	exit 1
 fi
