@@ -422,13 +422,16 @@ static void reset_refused(void)
 
 int main(int argc, char **argv)
 {
+	bool refused = argc == 2 && !strcmp(argv[1], "reset-refused");
 	unsigned long stale, got;
 	uint32_t pasid;
 
+	if (argc > 2 || (argc == 2 && !refused && strcmp(argv[1], "reset")))
+		fail("usage: hw_sva [reset | reset-refused]");
 	hw_open(&hw, 1);
-	if (argc > 1) {
+	if (argc == 2) {
 		reset_at_the_end();
-		if (!strcmp(argv[1], "reset-refused"))
+		if (refused)
 			reset_refused();
 		else
 			reset_attaches();
