@@ -95,7 +95,9 @@ iterator name list_for_each_entry, iommu_attach_for_each_locked;
 			break;
 		}
 	}
-	smmu_domain->enforce_cache_coherency = ret;
+-	smmu_domain->enforce_cache_coherency = ret;
++	/* arm_smmu_master_domain_add() looks without the lock. */
++	WRITE_ONCE(smmu_domain->enforce_cache_coherency, ret);
 -	spin_unlock_irqrestore(&smmu_domain->devices_lock, flags);
 +	iommu_attach_unlock(&smmu_domain->alist);
 	return ret;

@@ -247,7 +247,6 @@ int arm_smmu_master_domain_add(struct arm_smmu_master_domain *master_domain, boo
 	struct arm_smmu_domain *smmu_domain = to_smmu_domain_devices(master_domain->domain);
 	struct arm_smmu_master *master = master_domain->master;
 	unsigned int i, nr = ats ? master_domain->max_elms : 1;
-	bool enforced;
 	int ret;
 
 	lockdep_assert_held(&arm_smmu_asid_lock);
@@ -266,12 +265,9 @@ int arm_smmu_master_domain_add(struct arm_smmu_master_domain *master_domain, boo
 	}
 	master_domain->num_elms = nr;
 
-	/* A caller that enables it later sees the attachment. */
-	iommu_attach_lock(&smmu_domain->alist);
-	enforced = smmu_domain->enforce_cache_coherency;
-	iommu_attach_unlock(&smmu_domain->alist);
+	/* Who enables it with the lock of the list held has been there already, or sees this one. */
 	ret = 0;
-	if (enforced && !arm_smmu_master_canwbs(master))
+	if (READ_ONCE(smmu_domain->enforce_cache_coherency) && !arm_smmu_master_canwbs(master))
 		ret = -EINVAL;
 	else if (smmu_domain->kept)
 		/* No flush has cleared what was unmapped since the detach that failed. */

@@ -233,18 +233,22 @@ EXPORT_SYMBOL_IF_KUNIT(arm_smmu_cmdq_done);
 int arm_smmu_cmdq_wait(struct arm_smmu_device *smmu, struct arm_smmu_cmdq *cmdq, u32 number)
 {
 	struct cmdq_poll poll;
-	unsigned int looks = 0;
 	bool late = false;
+	unsigned int looks;
 
-	/* To write to memory is no event. */
-	cmdq_poll_init(&poll, smmu->features & ARM_SMMU_FEAT_SEV && !cmdq->status);
-	while (!arm_smmu_cmdq_done(cmdq, number, late || ++looks % CMDQ_STATUS_LOOKS == 0)) {
+	for (looks = 1;
+	     !arm_smmu_cmdq_done(cmdq, number, late || looks % CMDQ_STATUS_LOOKS == 0); looks++) {
 		if (late) {
 			dev_err_ratelimited(smmu->dev,
 					    "CMD_SYNC timeout before 0x%08x [hwprod 0x%08x, hwcons 0x%08x]\n",
 					    number, readl_relaxed(cmdq->q.prod_reg),
 					    readl_relaxed(cmdq->q.cons_reg));
 			return -ETIMEDOUT;
+		}
+		/* If it has been executed by now, there is no need to ask for the time. */
+		if (looks == 1) {
+			/* To write to memory is no event. */
+			cmdq_poll_init(&poll, smmu->features & ARM_SMMU_FEAT_SEV && !cmdq->status);
 		}
 		late = cmdq_poll(&poll);
 	}
