@@ -96,6 +96,8 @@ iterator name list_for_each_entry, iommu_attach_for_each_locked;
 		}
 	}
 -	smmu_domain->enforce_cache_coherency = ret;
++	/* An attach that is about to be refused does not take back what was promised. */
++	ret |= smmu_domain->enforce_cache_coherency;
 +	/* arm_smmu_master_domain_add() looks without the lock. */
 +	WRITE_ONCE(smmu_domain->enforce_cache_coherency, ret);
 -	spin_unlock_irqrestore(&smmu_domain->devices_lock, flags);

@@ -265,7 +265,7 @@ int arm_smmu_master_domain_add(struct arm_smmu_master_domain *master_domain, boo
 	}
 	master_domain->num_elms = nr;
 
-	/* Who enables it with the lock of the list held has been there already, or sees this one. */
+	/* Who enables it with the lock of the list held has been there, or sees this one. */
 	ret = 0;
 	if (READ_ONCE(smmu_domain->enforce_cache_coherency) && !arm_smmu_master_canwbs(master))
 		ret = -EINVAL;
@@ -408,8 +408,10 @@ static const char *s2_misfit(struct arm_smmu_domain *smmu_domain, struct arm_smm
 		return "no stage 2";
 	if (smmu_domain->nest_parent && !(smmu->features & ARM_SMMU_FEAT_NESTING))
 		return "no nesting";
-	if (cfg->quirks & IO_PGTABLE_QUIRK_ARM_S2FWB && !(smmu->features & ARM_SMMU_FEAT_S2FWB))
-		return "no stage 2 control of memory attributes";
+	/* Where the SMMU has it, a nest must not go without, see arm_smmu_get_viommu_size(). */
+	if (smmu_domain->nest_parent &&
+	    !(cfg->quirks & IO_PGTABLE_QUIRK_ARM_S2FWB) != !(smmu->features & ARM_SMMU_FEAT_S2FWB))
+		return "stage 2 control of memory attributes";
 	if (cfg->ias > smmu->oas)
 		return "size of input addresses";
 	return any_misfit(cfg, smmu);

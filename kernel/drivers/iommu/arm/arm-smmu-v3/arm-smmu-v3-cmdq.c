@@ -169,7 +169,8 @@ int arm_smmu_cmdq_wait_room(struct arm_smmu_device *smmu, struct arm_smmu_cmdq *
 	struct cmdq_poll poll;
 	bool late = false;
 
-	cmdq_poll_init(&poll, smmu->features & ARM_SMMU_FEAT_SEV);
+	/* Commands without a CMD_SYNC end without an event. */
+	cmdq_poll_init(&poll, false);
 	for (;;) {
 		/* Pairs with the release below: not a CONS that is older than the number. */
 		cons = atomic_read_acquire(&cmdq->q.llq.atomic.cons);

@@ -1392,6 +1392,13 @@ static void flush_test_fits(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, arm_smmu_domain_check(domain, smmu),
 				features2 & without ? -EINVAL : 0);
 	}
+	/* A nest must not go without what its SMMU has, either. */
+	smmu->features = features2;
+	pgtable->cfg.quirks = 0;
+	KUNIT_EXPECT_EQ(test, arm_smmu_domain_check(domain, smmu), -EINVAL);
+	smmu->features = features2 & ~ARM_SMMU_FEAT_S2FWB;
+	KUNIT_EXPECT_EQ(test, arm_smmu_domain_check(domain, smmu), 0);
+	pgtable->cfg.quirks = IO_PGTABLE_QUIRK_ARM_S2FWB;
 	smmu->features = features2;
 	pgtable->cfg.ias = 48;
 	KUNIT_EXPECT_EQ(test, arm_smmu_domain_check(domain, smmu), -EINVAL);
