@@ -130,9 +130,11 @@ identifier domain, enable, pdomain, dte, dev_data, domain_flush, ret, iommu, fla
 -	list_for_each_entry(dev_data, &pdomain->dev_list, list) { ... }
 -	pdomain->dirty_tracking = enable;
 +	if (pdomain->dirty_tracking != enable) {
-+		pdomain->dirty_tracking = enable;
 +		ret = amd_iommu_domain_change_dtes(pdomain, DTE_FLAG_HAD,
 +						   enable ? DTE_FLAG_HAD : 0);
++		/* If that has failed, the next caller tries again. */
++		if (!ret)
++			pdomain->dirty_tracking = enable;
 +	}
 	spin_unlock_irqrestore(&pdomain->lock, flags);
 -	if (domain_flush)

@@ -59,17 +59,6 @@ expression dev_data, pasid, gcr3;
 	...>
   }
 
-@init_gcr3_table@
-expression dev_data, pasid, gcr3;
-@@
-  init_gcr3_table(...)
-  {
-	<...
--	update_gcr3(dev_data, pasid, gcr3, true)
-+	update_gcr3(dev_data, pasid, gcr3)
-	...>
-  }
-
 @amd_iommu_flush_dte@
 expression list es;
 identifier dev_data;

@@ -15,12 +15,32 @@ typedef ioasid_t, u64;
 + {
 +	u64 *pte = NULL;
 +
++	guard(spinlock_irqsave)(&dev_data->dte_lock);
++
 +	/* The table is gone if the device is in reset: it leaves its domain before its PASIDs. */
 +	if (dev_data->gcr3_info.gcr3_tbl)
 +		pte = __get_gcr3_pte(&dev_data->gcr3_info, pasid, false);
 +	if (pte)
 +		WRITE_ONCE(*pte, 0);
 + }
+
+@destroy_gcr3_table@
+identifier dev_data, gcr3_info;
+@@
+  destroy_gcr3_table(struct iommu_dev_data *dev_data, ...)
+  {
+	struct gcr3_tbl_info *gcr3_info = &dev_data->gcr3_info;
++	struct gcr3_tbl_info gone;
++	unsigned long flags;
+	...
+-	free_gcr3_table(gcr3_info);
++	/* The exit of an mm may be in amd_iommu_zap_gcr3(). */
++	spin_lock_irqsave(&dev_data->dte_lock, flags);
++	gone = *gcr3_info;
++	gcr3_info->gcr3_tbl = NULL;
++	spin_unlock_irqrestore(&dev_data->dte_lock, flags);
++	free_gcr3_table(&gone);
+  }
 
 @protection_domain_init@
 identifier domain;

@@ -78,7 +78,7 @@
 #define FLUSH_TIMEOUT		5000
 
 /* How long an attach waits for the thread that reads the event log. */
-#define LOG_TIMEOUT_US		(100 * USEC_PER_MSEC)
+#define LOG_TIMEOUT_US		USEC_PER_SEC
 
 struct amd_iommu_attachment {
 	struct iommu_attach_elm elm;
@@ -243,33 +243,29 @@ u16 amd_iommu_attachment_domid(const struct amd_iommu_attachment *attachment)
  *
  * A device that does not answer INVALIDATE_IOTLB_PAGES in time is named in the event log (2.5.8),
  * and the completion wait is late. The one who reads the log sets the device aside: flushes
- * leave it out. Then the IOMMU is made to refuse its translated requests; a flush that ends
- * before that fails. It is done
- *
- *   by the one who reads the log, with dev_data->mutex held, unless an attach or a detach
- *   has the mutex;
- *   by each flush that has left the device out, in the IOMMU's fence.
+ * leave it out. Each flush that has left it out makes the IOMMU refuse its translated requests,
+ * in the IOMMU's fence, or fails. The reader of the log does not wait for the IOMMU: others wait
+ * for the reader.
  *
  * An attach lets the device in again. Nothing sends to a device between its detach and its
  * attach, so events that are in the log by then are from before. The attach waits until they
- * have been read, with the mutex held: that is why it is not waited for by the reader.
+ * have been read.
  *
- * amd_iommu_resume_device() holds the mutex and waits for the fence: the device cannot be let in
- * between its refusal and iommu_attach_blocked(). The bit that lets it in is written where
- * the device is not set aside, under dte_lock, see amd_iommu_refuse_ats().
+ * amd_iommu_resume_device() waits for the fence: the device cannot be let in between its refusal
+ * and iommu_attach_blocked(). The bit that lets it in is written where the device is not set
+ * aside, under dte_lock, see amd_iommu_refuse_ats().
  */
 
-/* @dev_data is set aside. Return: true if its IOMMU refuses it. */
-static bool block_device(struct amd_iommu *iommu, struct iommu_dev_data *dev_data)
+/* @dev_data is set aside. */
+static void block_device(struct amd_iommu *iommu, struct iommu_dev_data *dev_data)
 {
 	if (amd_iommu_refuse_ats(iommu, dev_data)) {
 		pr_err_ratelimited("%04x:%02x:%02x.%d: ATS cannot be refused\n",
 				   iommu->pci_seg->id, PCI_BUS_NUM(dev_data->devid),
 				   PCI_SLOT(dev_data->devid), PCI_FUNC(dev_data->devid));
-		return false;
+		return;
 	}
 	iommu_attach_blocked(&dev_data->endpoint);
-	return true;
 }
 
 /**
@@ -277,10 +273,10 @@ static bool block_device(struct amd_iommu *iommu, struct iommu_dev_data *dev_dat
  * @iommu: The IOMMU that it is behind.
  * @devid: Its ID.
  *
- * Until it is attached again, flushes do not send to it, and the IOMMU refuses what it has
- * cached.
+ * Until it is attached again, flushes do not send to it, and the first of them has the IOMMU
+ * refuse what it has cached.
  *
- * Context: Process context. Sleeps, and waits for the IOMMU.
+ * Context: Process context. Does not wait for the IOMMU.
  */
 void amd_iommu_silent(struct amd_iommu *iommu, u16 devid)
 {
@@ -292,12 +288,6 @@ void amd_iommu_silent(struct amd_iommu *iommu, u16 devid)
 	pr_err_ratelimited("%04x:%02x:%02x.%d: no answer to an invalidation. ATS is refused until it is attached again\n",
 			   iommu->pci_seg->id, PCI_BUS_NUM(devid), PCI_SLOT(devid),
 			   PCI_FUNC(devid));
-
-	if (!mutex_trylock(&dev_data->mutex))
-		return;
-	if (iommu_attach_is_aside(&dev_data->endpoint))
-		block_device(iommu, dev_data);
-	mutex_unlock(&dev_data->mutex);
 }
 
 /* Waits until what is in the event log now has been read. */
@@ -431,6 +421,7 @@ static u64 flush_submit(struct iommu_device *iommu_device, void *arg)
 	flush->nr = 0;
 	flush->full = false;
 	flush->atc = false;
+	flush->began = 0;
 	cookie = FIELD_PREP(COOKIE_SEQ, lower_32_bits(seq));
 	if (unlikely(full))
 		return cookie | COOKIE_FULL;
@@ -472,11 +463,9 @@ static int flush_wait(struct iommu_device *iommu_device, u64 cookie, void *arg)
 	/* It may have arrived before the clock was read, and before the buffer stopped. */
 	stopped = amd_iommu_stopped(iommu);
 	arrived = i < FLUSH_POLLS || flush_arrived(iommu, cookie);
-	if (arrived && cookie & COOKIE_FULL) {
-		/* The IOMMU goes on. */
-		flush->began = 0;
+	/* The IOMMU goes on. */
+	if (arrived && cookie & COOKIE_FULL)
 		return -EBUSY;
-	}
 	if (arrived && (!(cookie & COOKIE_ATC) || took < FLUSH_LATE))
 		return 0;
 	/* The event log says which device was silent. If it is not one of ours, nothing is lost. */

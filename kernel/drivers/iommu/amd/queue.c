@@ -288,10 +288,11 @@ int amd_iommu_wait(struct amd_iommu *iommu, u64 seq)
 	if ((s64)(READ_ONCE(*iommu->cmd_sem) - seq) >= 0)
 		return 0;
 
-	pr_alert("IOMMU %04x:%02x:%02x.%01x: %s\n",
-		 iommu->pci_seg->id, PCI_BUS_NUM(iommu->devid), PCI_SLOT(iommu->devid),
-		 PCI_FUNC(iommu->devid), amd_iommu_stopped(iommu) ?
-		 "command buffer has stopped" : "completion wait timed out");
+	pr_alert_ratelimited("IOMMU %04x:%02x:%02x.%01x: %s\n",
+			     iommu->pci_seg->id, PCI_BUS_NUM(iommu->devid),
+			     PCI_SLOT(iommu->devid), PCI_FUNC(iommu->devid),
+			     amd_iommu_stopped(iommu) ?
+			     "command buffer has stopped" : "completion wait timed out");
 	if (amd_iommu_dump)
 		DO_ONCE_LITE(dump_commands, iommu);
 	return -EIO;
