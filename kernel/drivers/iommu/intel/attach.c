@@ -655,12 +655,12 @@ struct intel_flush {
 	struct dmar_domain *domain;
 	unsigned long start, end;	/* inclusive */
 	u64 addr;			/* the pages that cover them */
-	unsigned int order;
-	bool map;			/* something has been mapped, nothing unmapped */
-	bool ih;			/* only leaves have changed */
-	bool entries;			/* what points to the page table has changed */
+	u8 order;
 	u8 rejects;			/* by any IOMMU */
-	u64 began;			/* nanoseconds, if latency is sampled */
+	bool map : 1;			/* something has been mapped, nothing unmapped */
+	bool ih : 1;			/* only leaves have changed */
+	bool entries : 1;		/* what points to the page table has changed */
+	u32 began;			/* if latency is sampled, else 0: see flush_now() */
 	struct qi_batch batch;
 };
 
@@ -829,13 +829,19 @@ static __always_inline void flush_atc(const struct iommu_attach_group *group, u6
 	flush->batch.qw[flush->batch.index++][1] = desc.qw1;
 }
 
+/* In 16 ns, which wraps after a minute: it has to fit into a small place on the stack. */
+static u32 flush_now(void)
+{
+	return ktime_get_ns() >> 4;
+}
+
 static __always_inline u64 flush_submit(struct iommu_device *iommu_device, void *arg)
 {
 	struct intel_iommu *iommu = to_iommu(iommu_device);
 	struct intel_flush *flush = arg;
 
 	if (dmar_latency_enabled(iommu, DMAR_LATENCY_INV_IOTLB) && !flush->began)
-		flush->began = ktime_get_ns();
+		flush->began = flush_now();
 	return qi_batch_submit(iommu, &flush->batch);
 }
 
@@ -866,7 +872,7 @@ static __always_inline int flush_wait(struct iommu_device *iommu_device, u64 coo
 		ret = flush_error(flush, iommu, silent, ret);
 	if (unlikely(flush->began) && ret != -EINPROGRESS)
 		dmar_latency_update(iommu, DMAR_LATENCY_INV_IOTLB,
-				    ktime_get_ns() - flush->began);
+				    (u64)(flush_now() - flush->began) << 4);
 	return ret;
 }
 
