@@ -95,10 +95,10 @@ def measured(run):
         ("drain during a flush that hangs elsewhere", "1 ms",
          at_most(1, run.fences["iommu_attach_drain(), a flush hangs elsewhere", "list"] / 1000,
                  form="%.3f ms")),
-        ("16k new groups, a flush hangs, to none", "1.2 x memory",
+        ("16k new groups while a flush hangs", "1.2 x no hang",
          at_most(1.2, run.fences["most memory, 16k new groups, a flush hangs", "list"] /
                  run.fences["most memory, 16k new groups", "list"])),
-        ("flush and find_tag, 16k groups gone, to new", "1.2 x",
+        ("flush and find_tag after 16k groups are gone", "1.2 x a new list",
          at_most(1.2, *(run.fences[op + ", list whose 16k groups are gone", "list"] /
                         run.fences[op + ", new list", "list"] for op in ("flush", "find_tag")))),
         ("walk hot, G=8, no ATC", "2 x floor",
@@ -114,7 +114,7 @@ def measured(run):
          at_most(1.3, *(run.to_floor("walk", "cold-l2", n, 1, "none") for n in (1, 4)))),
         ("walk cold-l2, 64,8, ATC, a device", "40 ns",
          at_most(40, run.ns("walk", "cold-l2", 64, 8, "all") / 64, form="%.0f ns")),
-        ("two walkers, 4,1, ATC, if the floor's two make 2", "1.9 x one",
+        ("two walkers, 4,1, ATC, scaled: floor 2", "1.9 x one",
          at_least(1.9, 2 * scale / floor_scale)),
         ("attach, 4,1, no ATC", "31 ns",
          at_most(31, run.ns("attach", "hot", 4, 1, "none"), form="%.0f ns")),
