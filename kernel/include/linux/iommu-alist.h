@@ -1307,8 +1307,8 @@ __iommu_attach_flush(struct iommu_attach_flush *flush,
  * @ops: A constant: the compiler calls its functions directly.
  * @arg: Passed to the callbacks.
  *
- * The same algorithm, without an indirect call unless an error occurs. Use it in only one
- * or two places of a driver: each takes almost two kilobytes of code.
+ * The same algorithm, without an indirect call if the hardware is done at the first look. Use it
+ * in only one or two places of a driver: each takes almost two kilobytes of code.
  *
  * Context: Same as iommu_attach_flush().
  * Return: Same as iommu_attach_flush().
