@@ -48,16 +48,11 @@ identifier pte, set;
 	...
   }
 
-@amd_iommu_set_gcr3@
+@update_gcr3__callers@
 expression dev_data, pasid, gcr3;
 @@
-  amd_iommu_set_gcr3(...)
-  {
-	<...
 -	update_gcr3(dev_data, pasid, gcr3, true)
 +	update_gcr3(dev_data, pasid, gcr3)
-	...>
-  }
 
 @amd_iommu_flush_dte@
 expression list es;

@@ -20,8 +20,10 @@ identifier dev_data, pdom, gcr3_info;
 			   )
   {
 	struct gcr3_tbl_info *gcr3_info = &dev_data->gcr3_info;
--	if (pdom_is_v2_pgtbl_mode(pdom))
+-	if (pdom_is_v2_pgtbl_mode(pdom)) {
 -		update_gcr3(dev_data, 0, 0, false);
+-		dev_flush_pasid_all(dev_data, 0);
+-	}
 	...
   }
 
@@ -33,6 +35,7 @@ identifier iommu, dev_data, domain;
 -	if (pdom_is_v2_pgtbl_mode(domain))
 +	if (pdom_is_v2_pgtbl_mode(domain)) {
 +		update_gcr3(dev_data, 0, 0, false);
++		dev_flush_pasid_all(dev_data, 0);
 		return;
 +	}
 	...

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Devices without PASIDs share the domain ID of a v2 domain.
+// Devices without PASIDs share the domain ID of a v2 domain. A new table is not flushed.
 
 @setup_gcr3_table@
 identifier gcr3_info, iommu, pasids, domid;
@@ -39,31 +39,62 @@ identifier gcr3_info;
 	...
   }
 
+@update_gcr3@
+identifier dev_data, pasid;
+@@
+  update_gcr3(struct iommu_dev_data *dev_data, ioasid_t pasid, ...)
+  {
+	...
+-	dev_flush_pasid_all(dev_data, pasid);
+	...
+  }
+
+@amd_iommu_set_gcr3@
+identifier dev_data, pasid, gcr3_info;
+@@
+  amd_iommu_set_gcr3(struct iommu_dev_data *dev_data, ioasid_t pasid, ...)
+  {
+	...
++	dev_flush_pasid_all(dev_data, pasid);
+	gcr3_info->pasid_cnt++;
+	...
+  }
+
+@amd_iommu_clear_gcr3@
+identifier dev_data, pasid, gcr3_info;
+@@
+  amd_iommu_clear_gcr3(struct iommu_dev_data *dev_data, ioasid_t pasid)
+  {
+	...
++	dev_flush_pasid_all(dev_data, pasid);
+	gcr3_info->pasid_cnt--;
+	...
+  }
+
+@destroy_gcr3_table@
+identifier dev_data, pdom;
+@@
+  destroy_gcr3_table(struct iommu_dev_data *dev_data, struct protection_domain *pdom)
+  {
+	...
+-	if (pdom_is_v2_pgtbl_mode(pdom))
+-		update_gcr3(dev_data, 0, 0, false);
++	if (pdom_is_v2_pgtbl_mode(pdom)) {
++		update_gcr3(dev_data, 0, 0, false);
++		dev_flush_pasid_all(dev_data, 0);
++	}
+	...
+  }
+
 @init_gcr3_table@
-identifier dev_data, pdom, iommu, max_pasids, pt_info, ret;
-expression table;
-typedef u64;
+identifier dev_data, pdom, iommu, max_pasids;
 @@
   init_gcr3_table(struct iommu_dev_data *dev_data, struct protection_domain *pdom)
   {
-	...
-	struct pt_iommu_x86_64_hw_info pt_info;
-	int ret = 0;
-+	u64 *pte;
 	...
 -	ret = setup_gcr3_table(&dev_data->gcr3_info, iommu,
 -			       max_pasids > 0 ?  max_pasids : 1);
 +	ret = setup_gcr3_table(&dev_data->gcr3_info, iommu, max_pasids > 0 ? max_pasids : 1,
 +			       pdom_is_v2_pgtbl_mode(pdom) && !max_pasids ? pdom->id : 0);
 	...
--	ret = update_gcr3(dev_data, 0, table, true);
--	if (ret)
-+	/* Nothing points to the new table yet, and others may have entries with its domain ID. */
-+	pte = __get_gcr3_pte(&dev_data->gcr3_info, 0, true);
-+	if (!pte) {
-		free_gcr3_table(&dev_data->gcr3_info);
-+		return -ENOMEM;
-+	}
-+	*pte = (table & PAGE_MASK) | GCR3_VALID;
-	return ret;
   }

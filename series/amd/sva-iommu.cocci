@@ -24,24 +24,6 @@ typedef ioasid_t, u64;
 +		WRITE_ONCE(*pte, 0);
 + }
 
-@destroy_gcr3_table@
-identifier dev_data, gcr3_info;
-@@
-  destroy_gcr3_table(struct iommu_dev_data *dev_data, ...)
-  {
-	struct gcr3_tbl_info *gcr3_info = &dev_data->gcr3_info;
-+	struct gcr3_tbl_info gone;
-+	unsigned long flags;
-	...
--	free_gcr3_table(gcr3_info);
-+	/* The exit of an mm may be in amd_iommu_zap_gcr3(). */
-+	spin_lock_irqsave(&dev_data->dte_lock, flags);
-+	gone = *gcr3_info;
-+	gcr3_info->gcr3_tbl = NULL;
-+	spin_unlock_irqrestore(&dev_data->dte_lock, flags);
-+	free_gcr3_table(&gone);
-  }
-
 @protection_domain_init@
 identifier domain;
 @@

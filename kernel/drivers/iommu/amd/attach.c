@@ -512,7 +512,6 @@ static __always_inline void flush_init(struct amd_iommu_flush *flush, u64 addres
 	flush->address = address;
 	flush->last = last;
 	flush->flags = flags;
-	flush->began = 0;
 	flush->atc = false;
 	flush->full = false;
 	flush->nr = 0;
