@@ -566,6 +566,8 @@ static void cmdq_test_atc_long_ago(struct kunit *test)
 	cmdq->q.llq.cons = cmdq->q.llq.prod;
 	atomic_set(&cmdq->owner_prod, cmdq->q.llq.prod);
 	cmdq_test_add_error(fake, queue);
+	/* As if a device had left that was looked for. */
+	cmdq->unnamed = true;
 	second = cmdq->q.llq.prod - 1;
 	for (i = 0; i < 8; i++) {
 		KUNIT_EXPECT_TRUE(test, arm_smmu_cmdq_atc_error(cmdq, second, &error));
@@ -574,6 +576,7 @@ static void cmdq_test_atc_long_ago(struct kunit *test)
 	}
 	KUNIT_EXPECT_GT(test, cmdq->q.llq.cons, BIT(28) + first);
 	KUNIT_EXPECT_FALSE(test, arm_smmu_cmdq_atc_error(cmdq, first, &error));
+	KUNIT_EXPECT_FALSE(test, cmdq->unnamed);
 }
 
 /* A queue that is full, and then all executed: the registers are equal but for the wrap bit. */

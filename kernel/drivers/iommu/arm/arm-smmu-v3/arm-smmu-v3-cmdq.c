@@ -117,17 +117,15 @@ struct cmdq_poll {
 	bool wfe;
 };
 
-static void cmdq_poll_init(struct cmdq_poll *poll, bool wfe)
-{
-	poll->timeout = ktime_add_us(ktime_get(), ARM_SMMU_POLL_TIMEOUT_US);
-	poll->spins = 0;
-	poll->delay = 1;
-	poll->wfe = wfe;
-}
-
-/* Return: has it taken too long? The caller looks once more, as it may have been preempted. */
+/*
+ * The clock is not read before the caller has looked once in vain.
+ *
+ * Return: has it taken too long? The caller looks once more, as it may have been preempted.
+ */
 static bool cmdq_poll(struct cmdq_poll *poll)
 {
+	if (!poll->timeout)
+		poll->timeout = ktime_add_us(ktime_get(), ARM_SMMU_POLL_TIMEOUT_US);
 	if (poll->wfe) {
 		wfe();
 	} else if (++poll->spins % ARM_SMMU_POLL_SPIN_COUNT) {
@@ -144,6 +142,8 @@ static void arm_smmu_cmdq_forget_errors(struct arm_smmu_cmdq *cmdq, u32 cons)
 {
 	u32 i, number, size = 1 << cmdq->q.llq.max_n_shift;
 
+	/* A device that has not been found by now has left. */
+	WRITE_ONCE(cmdq->unnamed, false);
 	for (i = 0; cmdq->atc_errors && i < size; i++) {
 		number = READ_ONCE(cmdq->atc_errors[i].number);
 		/* The interrupt handler may write a new one meanwhile. */
@@ -166,11 +166,10 @@ int arm_smmu_cmdq_wait_room(struct arm_smmu_device *smmu, struct arm_smmu_cmdq *
 {
 	u32 size = 1 << llq->max_n_shift;
 	u32 seen = llq->cons, cons, ahead, next;
-	struct cmdq_poll poll;
+	/* Without WFE: commands without a CMD_SYNC end without an event. */
+	struct cmdq_poll poll = { .delay = 1 };
 	bool late = false;
 
-	/* Commands without a CMD_SYNC end without an event. */
-	cmdq_poll_init(&poll, false);
 	for (;;) {
 		/* Pairs with the release below: not a CONS that is older than the number. */
 		cons = atomic_read_acquire(&cmdq->q.llq.atomic.cons);
@@ -233,23 +232,21 @@ EXPORT_SYMBOL_IF_KUNIT(arm_smmu_cmdq_done);
  */
 int arm_smmu_cmdq_wait(struct arm_smmu_device *smmu, struct arm_smmu_cmdq *cmdq, u32 number)
 {
-	struct cmdq_poll poll;
+	struct cmdq_poll poll = {
+		.delay = 1,
+		/* To write to memory is no event. */
+		.wfe = smmu->features & ARM_SMMU_FEAT_SEV && !cmdq->status,
+	};
+	unsigned int looks = 0;
 	bool late = false;
-	unsigned int looks;
 
-	for (looks = 1;
-	     !arm_smmu_cmdq_done(cmdq, number, late || looks % CMDQ_STATUS_LOOKS == 0); looks++) {
+	while (!arm_smmu_cmdq_done(cmdq, number, late || ++looks % CMDQ_STATUS_LOOKS == 0)) {
 		if (late) {
 			dev_err_ratelimited(smmu->dev,
 					    "CMD_SYNC timeout before 0x%08x [hwprod 0x%08x, hwcons 0x%08x]\n",
 					    number, readl_relaxed(cmdq->q.prod_reg),
 					    readl_relaxed(cmdq->q.cons_reg));
 			return -ETIMEDOUT;
-		}
-		/* If it has been executed by now, there is no need to ask for the time. */
-		if (looks == 1) {
-			/* To write to memory is no event. */
-			cmdq_poll_init(&poll, smmu->features & ARM_SMMU_FEAT_SEV && !cmdq->status);
 		}
 		late = cmdq_poll(&poll);
 	}
