@@ -350,6 +350,8 @@ def formats():
         'quoted twice': ''.join(f'> > {x}\n' for x in lines),
         'in dmesg, with callers': 'Dumping ftrace buffer:\n'.join(('[    1.000000][   T12] ', '')) + ''.join(
             f'[    1.00000{i}][   T12] {x}\n' for i, x in enumerate(latency.splitlines())),
+        'in dmesg -t': 'Oops: 0000 [#1] SMP\nDumping ftrace buffer:\n' + '-' * 33 + f'\n{latency}' + '-' * 33 +
+        '\nModules linked in: ext4\n',
         'in the journal': ''.join(f'Nov 28 12:00:00 host kernel: {x}\n' for x in latency.splitlines()),
         'in the journal, quoted in a mail': ''.join(
             f'> Nov 28 12:00:00 host kernel: {x}\n' for x in latency.splitlines()),
@@ -481,6 +483,13 @@ def formats():
                              (' t-1 [001] 1.0: tracing_mark_write: a\n', 'after a marker')):
             refused(f'line {i + 1} without its frame, {name}',
                     f'{before}{lines[i]}\n{before}{lines[i].replace("[000]", "[0?0]")}\n', r'expected .TASK-PID')
+    dmesg = variants['in dmesg, with callers'].splitlines(keepends=True)
+    for name, line, n in (('a console', '** 44 printk messages dropped **', 44),
+                          ('journald', 'Nov 28 12:00:00 host systemd-journald[1]: Missed 5 kernel messages', 5),
+                          ('the ring of kmsg', '[    1.1] systemd-journald[1]: /dev/kmsg buffer overrun, some messages lost.', 1)):
+        replays(f'lines that {name} lost', ''.join(dmesg[:-1]) + line + '\n' + dmesg[-1], f'd["unknowns"]["events"] == {n}')
+        replays(f'lines that {name} lost before anything was dumped', line + '\n' + ''.join(dmesg),
+                'd["unknowns"]["events"] == 0')
     replays('raw fields of probes', log('flush_begin: __probe_ip=0x1', MAP, UNMAP, psi(4, 0x10000),
                                         'flush_end: __probe_func=0x1 __probe_ret_ip=0x2'), one)
     replays('perf script --show-lost-events',

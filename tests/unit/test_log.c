@@ -235,6 +235,53 @@ static void lost_events_are_told(void **state)
 	}
 }
 
+#define KLOG	"[    5.000000] "
+#define DUMPED	KLOG "      dd-7       1..... 2047119us : " MAP
+
+/* What is lost in the kernel's log may have been events, if events were in it by then. */
+static void lost_lines_of_the_kernel_s_log_are_told(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t lost;
+	} cases[] = {
+		{ "** 44 printk messages dropped **\n", 44 },
+		{ KLOG "** 1 printk messages dropped **\n", 1 },
+		{ "<4>[    5.000000] ** 44 printk messages dropped **\n", 44 },
+		{ "Nov 28 12:00:00 host systemd-journald[123]: Missed 5 kernel messages\n", 5 },
+		{ KLOG "systemd-journald[123]: /dev/kmsg buffer overrun, some messages lost.\n", 1 },
+		{ "Nov 28 12:00:00 host rsyslogd: imkmsg: some messages in circular buffer got overwritten\n", 1 },
+	};
+	struct trace_event event;
+	struct trace *trace;
+	char text[1024];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		snprintf(text, sizeof(text), "%s" DUMPED "%s" DUMPED "%s", cases[i].text,
+			 cases[i].text, KLOG "printk: 3 messages suppressed.\n");
+		assert_int_equal(first(text, &trace).type, TRACE_MAP);
+		assert_int_equal(trace_next(trace, &event), 1);
+		assert_int_equal(event.type, TRACE_LOST);
+		assert_int_equal(event.lost, cases[i].lost);
+		assert_int_equal(trace_next(trace, &event), 1);
+		assert_int_equal(event.type, TRACE_MAP);
+		assert_int_equal(trace_next(trace, &event), 0);
+		trace_close(trace);
+	}
+	/* In a dump that says where it begins and ends. */
+	snprintf(text, sizeof(text), "%s%s%s%s" DUMPED "%s%s", cases[0].text,
+		 "Dumping ftrace buffer:\n", cases[0].text,
+		 "---------------------------------\n",
+		 "---------------------------------\n", cases[0].text);
+	assert_int_equal(first(text, &trace).type, TRACE_LOST);
+	assert_int_equal(trace_next(trace, &event), 1);
+	assert_int_equal(event.type, TRACE_MAP);
+	assert_int_equal(trace_next(trace, &event), 0);
+	trace_close(trace);
+}
+
 static void runs_forget_the_time_before(void **state)
 {
 	struct trace_event event;
@@ -475,6 +522,7 @@ int main(void)
 		cmocka_unit_test(breakpoints_are_in_what_they_stop),
 		cmocka_unit_test(every_event_gives_its_fields),
 		cmocka_unit_test(lost_events_are_told),
+		cmocka_unit_test(lost_lines_of_the_kernel_s_log_are_told),
 		cmocka_unit_test(runs_forget_the_time_before),
 		cmocka_unit_test(markers_may_hold_newlines),
 		cmocka_unit_test(markers_are_no_prefix),

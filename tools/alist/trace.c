@@ -68,6 +68,12 @@ struct trace {
 	uint64_t foreign;		/* the first line that is none of a log's */
 	const char *foreign_hint;
 	bool embedded;			/* in a mail or the kernel's log, among others */
+	enum {
+		NO_DUMP,		/* that is known of */
+		DUMP_ANNOUNCED,
+		IN_DUMP,
+		AFTER_DUMP,
+	} dump;				/* of the ring, by the kernel into its log */
 	bool perf;			/* call chains may follow an event */
 	bool free_text;			/* the last event may go on in the next line */
 };
@@ -650,6 +656,66 @@ static bool contains(const struct trace_text *line, const char *s)
 	return memmem(line->s, line->len, s, strlen(s));
 }
 
+/* The first number of the rest, if there is one; else 1. */
+static uint64_t how_many(struct cursor c)
+{
+	uint64_t n;
+
+	while (c.p < c.end && !is_digit(*c.p))
+		c.p++;
+	return decimal(&c, &n) ? n : 1;
+}
+
+/*
+ * Where ftrace_dump begins and ends. Its lines are among others even if they have nothing
+ * in front of them, as from dmesg -t.
+ */
+static bool parse_dump(struct trace *trace, const struct trace_text *line)
+{
+	static const char rule[] = "---------------------------------";
+	struct cursor c = { line->s, line->s + line->len };
+
+	if (literal(&c, "Dumping ftrace buffer:") && at_end(&c)) {
+		trace->embedded = true;
+		trace->dump = DUMP_ANNOUNCED;
+		return true;
+	}
+	if (!trace->dump || !literal(&c, rule) || !at_end(&c))
+		return false;
+	trace->dump = trace->dump == DUMP_ANNOUNCED ? IN_DUMP : AFTER_DUMP;
+	return true;
+}
+
+/*
+ * The log of the kernel has lost lines, which may have been events: of a console,
+ * "** 12 printk messages dropped **"; of journald, "Missed 12 kernel messages" and
+ * "/dev/kmsg buffer overrun, some messages lost."; of rsyslog's imkmsg.
+ */
+static bool parse_lost_lines(struct trace *trace, const struct trace_text *line,
+			     struct trace_event *event)
+{
+	static const char dropped[] = " printk messages dropped", missed[] = ": Missed ";
+	struct cursor c = { line->s, line->s + line->len };
+
+	/* Before the first event, and after the last of a dump, there were none. */
+	if (trace->dump ? trace->dump == AFTER_DUMP : !trace->any_event)
+		return false;
+	event->lost = 1;
+	if (contains(line, dropped)) {
+		c.p = memmem(line->s, line->len, "** ", 3);
+		if (c.p)
+			event->lost = how_many(c);
+	} else if (contains(line, missed) && contains(line, " kernel messages")) {
+		c.p = memmem(line->s, line->len, missed, strlen(missed));
+		event->lost = how_many(c);
+	} else if (!contains(line, "kmsg buffer overrun") &&
+		   !contains(line, "messages in circular buffer got overwritten")) {
+		return false;
+	}
+	event->type = TRACE_LOST;
+	return true;
+}
+
 /*
  * "CPU:1 [LOST 12 EVENTS]", "CPU:1 [12 EVENTS DROPPED]", "CPU 0: 3 MISSED EVENTS"; perf
  * script --show-lost-events: "PERF_RECORD_LOST lost 12" in place of an event
@@ -676,13 +742,7 @@ static bool parse_lost(const struct trace_text *line, struct trace_event *event)
 	if (c.p > c.end || !decimal(&c, &n))
 		return false;
 	event->type = TRACE_LOST;
-	event->lost = 1;
-	for (; c.p < c.end; c.p++) {
-		if (is_digit(*c.p)) {
-			decimal(&c, &event->lost);
-			break;
-		}
-	}
+	event->lost = how_many(c);
 	return true;
 }
 
@@ -981,11 +1041,11 @@ static int parse_line(struct trace *trace, const struct trace_text *line,
 		ret = parse_comment(trace, &rest, event);
 		return ret ? ret : -2;
 	}
-	if (parse_lost(&rest, event)) {
+	if (parse_lost(&rest, event) || parse_lost_lines(trace, line, event)) {
 		trace->lost = true;
 		return 1;
 	}
-	if (is_report_header(&rest))
+	if (parse_dump(trace, &rest) || is_report_header(&rest))
 		return -2;
 	return foreign(trace, line) ? -1 : -2;
 }
