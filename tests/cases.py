@@ -516,6 +516,12 @@ def formats():
     refused('iommu events alone', log(MAP, UNMAP), r'expected qi_submit.*alist cost')
     replays('a ring that was overwritten is lost events',
             '# entries-in-buffer/entries-written: 3/99999   #P:2\n' + body, 'd["unknowns"]["events"] == 99996')
+    header = ('# tracer: nop\n#\n# nop latency trace v1.1.5 on 6.1.0\n# ' + '-' * 68 + '\n'
+              '# latency: 0 us, #{}, CPU#0 | (M:preempt VP:0, KP:0, SP:0 HP:0 #P:2)\n')
+    replays('the same in latency format', header.format('3/99999') + latency, 'd["unknowns"]["events"] == 99996')
+    replays('a ring that was not, in latency format', header.format('3/3') + latency, 'not d["unknowns"]["events"]')
+    refused('latency format, cut between two lines', header.format('4/4') + latency, r':8: expected 4 events.*truncated')
+    refused('a header of latency format that is damaged', header.format('4') + latency, r':5: expected .latency')
 
 
 def costs(name, path, expression):

@@ -785,11 +785,25 @@ static int finish_run(struct trace *trace)
 	return 0;
 }
 
+/* "3/99": so many are in the ring, of so many. */
+static bool parse_entries(struct trace *trace, struct cursor *c)
+{
+	uint64_t written;
+
+	if (!decimal(c, &trace->announced) || !literal(c, "/") || !decimal(c, &written))
+		return false;
+	/* A ring that was full went on with the newest. */
+	if (written > trace->announced)
+		trace->overwritten = written - trace->announced;
+	return true;
+}
+
 /* Return: 1 if a run begins with this comment, 0 if not, -1. */
 static int parse_comment(struct trace *trace, const struct trace_text *line,
 			 struct trace_event *event)
 {
 	struct cursor c = { line->s, line->s + line->len };
+	uint64_t us;
 
 	if (literal(&c, "### RUN") ||
 	    (literal(&c, "# tracer:") && trace->any_event)) {
@@ -801,16 +815,14 @@ static int parse_comment(struct trace *trace, const struct trace_text *line,
 		event->text.len = c.end - c.p;
 		return 1;
 	}
-	if (literal(&c, "# entries-in-buffer/entries-written: ")) {
-		uint64_t written;
-
-		if (!decimal(&c, &trace->announced) || !literal(&c, "/") ||
-		    !decimal(&c, &written) || !word_ends(&c))
-			return fail(trace, "expected 'entries-in-buffer/entries-written: N/N'");
-		/* A ring that was full went on with the newest. */
-		if (written > trace->announced)
-			trace->overwritten = written - trace->announced;
-	}
+	if (literal(&c, "# entries-in-buffer/entries-written: ") &&
+	    (!parse_entries(trace, &c) || !word_ends(&c)))
+		return fail(trace, "expected 'entries-in-buffer/entries-written: N/N'");
+	/* Latency format: "# latency: 0 us, #3/3, CPU#0 | (M:preempt .. #P:2)" */
+	if (literal(&c, "# latency: ") &&
+	    (!decimal(&c, &us) || !literal(&c, " us, #") || !parse_entries(trace, &c) ||
+	     !literal(&c, ", CPU#")))
+		return fail(trace, "expected 'latency: N us, #N/N, CPU#N'");
 	if (literal(&c, "# alist record: "))
 		snprintf(trace->note, sizeof(trace->note), "%.*s", (int)(c.end - c.p), c.p);
 	return 0;
