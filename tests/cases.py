@@ -631,6 +631,28 @@ def unknowns():
     check('standard input cannot be compared with itself', out.returncode == 2 and 'only once' in out.stderr, out)
 
 
+def huge():
+    """The largest numbers that an event can have, and larger ones."""
+    def unmap(size, unmapped=None):
+        return f'unmap: IOMMU: iova=0x0 - 0x{size:x} size={size} unmapped_size={unmapped or size}'
+    for size, upto in ((2 ** 63, 2 ** 63), (2 ** 63 + 4096, 2 ** 64), (2 ** 64 - 4096, 2 ** 64)):
+        text = log(unmap(size), dsi(4))
+        shows(f'an unmap of {size} bytes', text,
+              f'd["unmap_bytes"] == {size} and d["unmaps_up_to"] == {{"{upto}": 1}} and d["commands"]["iotlb"] == 1',
+              verb='cost')
+        for args in ([], ['--html']):
+            out = run(text, *args, verb='cost')
+            check(f'an unmap of {size} bytes is in the table {args}', out.returncode == 0 and
+                  re.search(rb'>16 EiB<|^ +16 EiB +1 100' if upto == 2 ** 64 else rb'>8 EiB<|^ +8 EiB +1 100',
+                            out.stdout, re.M), out)
+    replays('of a large page, more is unmapped than was asked for', log(MAP, UNMAP.replace('d_size=4096', 'd_size=2097152'),
+                                                                        psi(4, 0x10000)), 'd["flushes"] == 1')
+    refused('more is unmapped than there are addresses', log(MAP, UNMAP.replace('d_size=4096', f'd_size={2 ** 64 - 4096}')),
+            r':2: expected .unmap')
+    replays('so many events are lost', 'CPU:1 [LOST 18446744073709551614 EVENTS]\n' + log(dsi(4)),
+            'd["unknowns"]["events"] == 2 ** 64 - 2')
+
+
 def names():
     body = log(f'cache_tag_assign: dmar\x1b[31m/dmar\x1b[31m type iotlb did 4 pasid 0 ref 1',
                'cache_tag_assign: dmar\x1b[31m/0000:\udcff\udce4:00 type devtlb did 4 pasid 0 ref 1',
@@ -784,7 +806,7 @@ def bounded():
 
 print('KTAP version 1')
 try:
-    for kind in (type_numbers, merges, atc_on_map, every_command, guesses, lazy, missing, formats, recorded, counts, unknowns, names,
+    for kind in (type_numbers, merges, atc_on_map, every_command, guesses, lazy, missing, formats, recorded, counts, unknowns, huge, names,
                  manners, examples, narrow, many, linear, bounded):
         kind()
 finally:

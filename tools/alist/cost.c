@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <json-c/json.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,18 +43,17 @@ const char *cost_time(const struct profile *p, uint64_t ns, bool known, char *bu
 	return buf;
 }
 
-const char *cost_bytes(uint64_t bytes, char *buf, size_t size)
+const char *cost_bytes(double bytes, char *buf, size_t size)
 {
 	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
 	unsigned int unit = 0;
-	double value = bytes;
 
-	while (value >= 1024 && unit < 6) {
-		value /= 1024;
+	while (bytes >= 1024 && unit < 6) {
+		bytes /= 1024;
 		unit++;
 	}
-	snprintf(buf, size, value < 10 && unit && value != (int)value ? "%.1f %s" : "%.0f %s",
-		 value, units[unit]);
+	snprintf(buf, size, bytes < 10 && unit && bytes != (int)bytes ? "%.1f %s" : "%.0f %s",
+		 bytes, units[unit]);
 	return buf;
 }
 
@@ -174,10 +174,10 @@ static void print_sizes(FILE *out, const struct profile *p)
 	if (!p->unmaps)
 		return;
 	fprintf(out, "  unmaps by size (up to)\n");
-	for (i = 0; i < 64; i++)
+	for (i = 0; i < SIZES; i++)
 		if (p->sizes[i])
 			fprintf(out, "    %10s %24" PRIu64 " %5.1f%%\n",
-				cost_bytes(UINT64_C(1) << i, size, sizeof(size)), p->sizes[i],
+				cost_bytes(ldexp(1, i), size, sizeof(size)), p->sizes[i],
 				100.0 * p->sizes[i] / p->unmaps);
 }
 
@@ -319,7 +319,7 @@ static void print_text(FILE *out, const char *path, const struct profile *p,
 
 static void add(struct json_object *to, const char *name, uint64_t value)
 {
-	json_object_object_add(to, name, json_object_new_int64(value));
+	json_object_object_add(to, name, json_object_new_uint64(value));
 }
 
 static struct json_object *json_times(const struct profile *p, const struct times *times)
@@ -413,10 +413,10 @@ static void print_json(FILE *out, const char *path, const struct profile *p,
 	add(object, "map_bytes", p->map_bytes);
 	add(object, "unmaps", p->unmaps);
 	add(object, "unmap_bytes", p->unmap_bytes);
-	for (i = 0; i < 64; i++) {
+	for (i = 0; i < SIZES; i++) {
 		if (!p->sizes[i])
 			continue;
-		snprintf(name, sizeof(name), "%" PRIu64, UINT64_C(1) << i);
+		snprintf(name, sizeof(name), "%.0f", ldexp(1, i));
 		add(sizes, name, p->sizes[i]);
 	}
 	json_object_object_add(object, "unmaps_up_to", sizes);

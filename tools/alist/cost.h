@@ -23,7 +23,7 @@ bool cost_infers_waits(const struct profile *profile);
 /* The head and the tail of a name that is longer than @width; @buf has room for that. */
 void cost_shorten(char *buf, const char *name, size_t width);
 /* "64 KiB" */
-const char *cost_bytes(uint64_t bytes, char *buf, size_t size);
+const char *cost_bytes(double bytes, char *buf, size_t size);
 /* The driver and how much log there is, in a line. */
 void cost_title(const struct profile *profile, char *buf, size_t size);
 /* "12.3" a second; "-" if the clock of the log counts. */

@@ -128,6 +128,9 @@ static bool parse_map(struct cursor *c, struct trace_event *event)
 		if (!number_in(&f, "unmapped_size", &unmapped))
 			return false;
 		event->map.size = unmapped;
+		/* More than was asked for, where that was a part of a large page. */
+		if (unmapped > size)
+			size = unmapped;
 	}
 	return !size || event->map.iova + (size - 1) >= event->map.iova;
 }

@@ -4,6 +4,7 @@
  * the reader's light or dark, charts scale with the width.
  */
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 #include "cost.h"
@@ -317,10 +318,10 @@ void cost_html(FILE *out, const char *path, const struct profile *p, unsigned in
 			cost_time(p, p->overlap_ns, true, buf, sizeof(buf)), p->overlap_flushes);
 	if (p->unmaps) {
 		fputs("<h2>Unmaps by size</h2><div class=scroll><table><tr><th>up to<th>count<th>share\n", out);
-		for (i = 0; i < 64; i++)
+		for (i = 0; i < SIZES; i++)
 			if (p->sizes[i])
 				fprintf(out, "<tr><td>%s<td>%" PRIu64 "<td>%.1f %%\n",
-					cost_bytes(UINT64_C(1) << i, buf, sizeof(buf)),
+					cost_bytes(ldexp(1, i), buf, sizeof(buf)),
 					p->sizes[i], 100.0 * p->sizes[i] / p->unmaps);
 		fputs("</table></div>\n", out);
 	}

@@ -70,6 +70,9 @@ extern const char *const cost_table_names[COST_TABLES];
 /* Rows of a table; what there is more of is in the last one. */
 #define ROWS_MAX	1024
 
+/* Up to 1 byte, 2, 4 .. 2^64. */
+#define SIZES	65
+
 struct profile {
 	char note[512];			/* of alist record */
 	enum model_vendor vendor;	/* MODEL_VENDORS: no commands in the log */
@@ -78,7 +81,7 @@ struct profile {
 	unsigned int nr_runs;
 	uint64_t events, lost;
 	uint64_t maps, unmaps, map_bytes, unmap_bytes;
-	uint64_t sizes[64];		/* unmaps by the power of two they are up to */
+	uint64_t sizes[SIZES];		/* unmaps by the power of two they are up to */
 	struct burst_count recorded;
 	struct times flush;		/* from begin to end, where the log has them */
 	struct times wait;

@@ -621,9 +621,9 @@ static int publish_json(struct replay *replay, const char *path, FILE *out)
 		unknown = rebuild_unknown(replay->rebuild, i);
 		sum += unknown;
 		json_object_object_add(unknowns, unknown_names[i],
-				       json_object_new_int64(unknown));
+				       json_object_new_uint64(unknown));
 	}
-	json_object_object_add(object, "unknown", json_object_new_int64(sum));
+	json_object_object_add(object, "unknown", json_object_new_uint64(sum));
 	json_object_object_add(object, "unknowns", unknowns);
 
 	/* The differences are as many as they like: they come from their file. */
