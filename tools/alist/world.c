@@ -320,6 +320,7 @@ static int attach_one(struct world *w, struct machine *m,
 	struct world_domain *wdom = att->domain->priv;
 	struct machine_device *md = att->device;
 	struct world_device *wd = device_get(w, m, md);
+	uint32_t pasid = att->pasid ? att->pasid : IOMMU_NO_PASID;
 	int ret;
 
 	if (!wd)
@@ -337,8 +338,12 @@ static int attach_one(struct world *w, struct machine *m,
 	}
 	if (!att->priv) {
 		wdom->domain->wish_tag = (uint32_t)att->tag;
-		ret = domain_attach(wdom->domain, wd->device,
-				    att->pasid ? att->pasid : IOMMU_NO_PASID);
+		ret = domain_attach(wdom->domain, wd->device, pasid);
+		/* That one, and all above it, are taken. */
+		if (ret == -ENOSPC) {
+			wdom->domain->wish_tag = 0;
+			ret = domain_attach(wdom->domain, wd->device, pasid);
+		}
 		if (ret)
 			return -1;
 		att->priv = wd;
