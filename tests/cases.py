@@ -649,6 +649,19 @@ def huge():
                                                                         psi(4, 0x10000)), 'd["flushes"] == 1')
     refused('more is unmapped than there are addresses', log(MAP, UNMAP.replace('d_size=4096', f'd_size={2 ** 64 - 4096}')),
             r':2: expected .unmap')
+    for field, most in (('did', 0xffff), ('pasid', 0xfffff)):
+        line = 'cache_tag_assign: dmar0/dmar0 type iotlb did 5 pasid 0 ref 1'
+        last, more = (re.sub(rf'{field} \d', f'{field} {n}', line) for n in (most, most + 1))
+        replays(f'the last {field}', log(last, dsi(5)), 'd["vendor"] == "vtd"')
+        refused(f'more than the last {field}', log(more, dsi(5)), r':1: expected .cache_tag_assign')
+        flush = log(f'cache_tag_flush_range: dmar0 dmar0[0] type iotlb did 5 [0x10000-0x10fff] addr 0x10000 mask 0x0')
+        refused(f'{field} of a flush', flush.replace('did 5' if field == 'did' else '[0]',
+                                                     'did 65536' if field == 'did' else '[4294967295]'),
+                r':1: expected .cache_tag_flush_range')
+    # Two domains of one tag, if nothing says that they are the same: the second has another one.
+    replays('the last tag, twice', log(*[x.replace('iommu=0xa', f'iommu=0x{i}') for i in (1, 2)
+                                         for x in (amd_all(0xffff), AMD_WAIT)]),
+            'reasons == ["tag-taken"]')
     replays('so many events are lost', 'CPU:1 [LOST 18446744073709551614 EVENTS]\n' + log(dsi(4)),
             'd["unknowns"]["events"] == 2 ** 64 - 2')
 

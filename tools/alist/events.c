@@ -156,6 +156,12 @@ static bool tag_type(struct cursor *c, struct trace_event *event)
 	return event->tag.devtlb || literal(c, "iotlb");
 }
 
+/* VT-d has domain ids of 16 bits and PASIDs of 20. */
+static bool tag_fits(const struct trace_event *event)
+{
+	return event->tag.did <= UINT16_MAX && event->tag.pasid < 1u << 20;
+}
+
 /* "iommu=NAME dev=NAME type=N domain_id=N pasid=N [users=N]" */
 static bool parse_tag_raw(struct cursor *c, struct trace_event *event)
 {
@@ -167,7 +173,8 @@ static bool parse_tag_raw(struct cursor *c, struct trace_event *event)
 	       text_in(&f, "dev", &event->tag.device) &&
 	       number32_in(&f, "domain_id", &event->tag.did) &&
 	       number32_in(&f, "pasid", &event->tag.pasid) &&
-	       value_of(&f, "type", &type) && tag_type(&type, event) && word_ends(&type);
+	       value_of(&f, "type", &type) && tag_type(&type, event) && word_ends(&type) &&
+	       tag_fits(event);
 }
 
 /* "IOMMU/DEV type T did N pasid N ref N" */
@@ -179,7 +186,7 @@ static bool parse_tag_text(struct cursor *c, struct trace_event *event)
 	       literal(c, " did ") && number32(c, &event->tag.did) &&
 	       literal(c, " pasid ") && number32(c, &event->tag.pasid) &&
 	       literal(c, " ref ") && number32(c, &event->tag.users) &&
-	       at_end(c);
+	       at_end(c) && tag_fits(event);
 }
 
 static bool parse_tag(struct cursor *c, struct trace_event *event)
@@ -228,11 +235,12 @@ static bool parse_tag_flush(struct cursor *c, struct trace_event *event)
 	    !literal(c, " type ") || !tag_type(c, event))
 		return false;
 	if (literal(c, " did "))
-		return number32(c, &event->tag.did) && word_ends(c) && only_range(c);
+		return number32(c, &event->tag.did) && word_ends(c) && only_range(c) &&
+		       tag_fits(event);
 	device.p = event->tag.device.s;
 	device.end = device.p + event->tag.device.len;
 	return word_ends(c) && number32(&device, &event->tag.did) && at_end(&device) &&
-	       only_range(c);
+	       only_range(c) && tag_fits(event);
 }
 
 /* "KIND IOMMU: 0x.. 0x.. 0x.. 0x..", or "qw0=.. qw1=.. qw2=.. qw3=.. iommu=NAME" */
