@@ -58,8 +58,8 @@ def replays(name, text, expression, code=0, **kwargs):
     return d
 
 
-def refused(name, text, pattern, **kwargs):
-    out = run(text, **kwargs)
+def refused(name, text, pattern, *args, **kwargs):
+    out = run(text, *args, **kwargs)
     check(name, out.returncode == 2 and not out.stdout and
           re.search(pattern, out.stderr.decode('utf-8', 'replace')),
           f'exit {out.returncode}: {out.stderr}')
@@ -604,6 +604,13 @@ def counts():
     out = subprocess.run([alist, 'compare', path, os.path.join(traces, 'vtd-nvme-strict.txt')], capture_output=True,
                          text=True)
     check('a clock that counts: compare', re.search(r'unmaps per second +- +1296\.9 +- +not in both', out.stdout), out)
+
+
+    ticks = log(*['sched_switch: x'] * 3, MAP, UNMAP, psi(4, 0x10000)).replace(' 1.', ' 77')
+    refused('a clock that counts: a time that goes back is told in ticks',
+            ''.join(reversed(ticks.splitlines(keepends=True))), ':2: expected a time not before 77060000:')
+    refused('a clock that counts, after another', log(MAP) + ticks, ':2: expected a time in seconds')
+    refused('another clock, after one that counts', ticks + '### RUN b\n' + log(MAP), ':8: expected a time in ticks')
 
 
 def unknowns():

@@ -63,7 +63,8 @@ struct trace {
 	uint64_t overwritten;		/* entries, by the header: to be told */
 	char note[512];
 
-	enum trace_clock clock;
+	enum trace_clock clock, line_clock;
+	bool any_time;			/* so that there is one */
 	uint64_t ours;			/* events of ours in the whole log */
 	uint64_t foreign;		/* the first line that is none of a log's */
 	const char *foreign_hint;
@@ -396,7 +397,7 @@ static bool parse_when(struct trace *trace, struct cursor *c, struct trace_text 
 		if (!timestamp(c, &event->ns, &clock))
 			return false;
 	}
-	trace->clock = clock;
+	trace->line_clock = clock;
 	return true;
 }
 
@@ -830,13 +831,22 @@ static int parse_comment(struct trace *trace, const struct trace_text *line,
 
 static int check_time(struct trace *trace, const struct trace_event *event)
 {
+	enum trace_clock clock = trace->line_clock;
 	uint64_t earliest;
 
 	if (event->cpu >= CPUS_MAX)
 		return fail(trace, "expected a CPU below %u", CPUS_MAX);
+	if (trace->any_time && clock != trace->clock)
+		return fail(trace, "expected a time in %s, as before: one clock in a log",
+			    trace->clock == TRACE_COUNTS ? "ticks" : "seconds");
+	trace->any_time = true;
+	trace->clock = clock;
 	earliest = trace->cpu[event->cpu].ns;
-	if (trace->clock == TRACE_SECONDS && trace->newest_ns > earliest + MERGE_SLACK_NS)
+	if (clock == TRACE_SECONDS && trace->newest_ns > earliest + MERGE_SLACK_NS)
 		earliest = trace->newest_ns - MERGE_SLACK_NS;
+	if (event->ns < earliest && clock == TRACE_COUNTS)
+		return fail(trace, "expected a time not before %" PRIu64 ": events out of order",
+			    earliest);
 	if (event->ns < earliest)
 		return fail(trace,
 			    "expected a time not before %" PRIu64 ".%09" PRIu64 ": events out of order",
