@@ -733,6 +733,12 @@ def manners():
         check(f'no place for temporary files: {args}', out.returncode == 2 and not out.stdout and
               b'full?' in out.stderr, out)
     refused('show --at of a log without anything of ours', log('sched_switch: x'), r'the log has none', verb='show')
+    refused('--at in seconds, of a log in ticks', log(dsi(4)).replace('1.', '77'), r'expected --at in ticks',
+            '--at', '1.5', verb='show')
+    for at, what in (('0.5', 'begins after'), ('1.5', 'ends before')):
+        out = run(log(dsi(4)), '--json', '--at', at, verb='show')
+        check(f'--at {at}: the log {what} it', out.returncode == 0 and json.loads(out.stdout) and
+              re.search(rf'warning: .*log.txt: the log {what} --at {at}'.encode(), out.stderr), out)
     tagged = re.sub(r'\d\.(\d{6}):', r'77\1:', log(*[attach('0000:01:00.0'), amd_all(4), AMD_WAIT, amd_all(5), AMD_WAIT]))
     out = run(tagged, '--json', '--at', '77035000', verb='show')
     check('--at by the clock of the log', out.returncode == 0 and len(json.loads(out.stdout)['domains']) == 1, out)

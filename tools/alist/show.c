@@ -255,16 +255,27 @@ static int show_log(struct show *show, struct rebuild *rebuild, struct trace *tr
 	const struct options *options = show->options;
 	struct json_object *object, *pending;
 	struct trace_event event;
+	bool done = false, reached = false, before = false;
 	char path[4096];
 	int more, ret = 0;
-	bool done = false;
+	uint64_t at;
 
 	while ((more = alist_next(trace, options->file, &event)) > 0) {
 		/* The rest is read all the same: the log has to be sound. */
-		done |= options->at && event.type != TRACE_RUN &&
-			event.type != TRACE_LOST &&
-			event.ns > (trace_clock(trace) == TRACE_COUNTS ?
-				    options->at_count : options->at_ns);
+		if (options->at && event.type != TRACE_RUN && event.type != TRACE_LOST) {
+			at = options->at_ns;
+			if (trace_clock(trace) == TRACE_COUNTS) {
+				if (strchr(options->at, '.')) {
+					alist_error("%s:%" PRIu64 ": expected --at in ticks, as the log's times are, not '%s'",
+						    options->file, event.line, options->at);
+					return ALIST_BAD;
+				}
+				at = options->at_count;
+			}
+			before |= event.ns <= at;
+			reached |= event.ns >= at;
+			done |= event.ns > at;
+		}
 		if (!done)
 			ret = rebuild_event(rebuild, &event);
 		if (ret)
@@ -279,6 +290,9 @@ static int show_log(struct show *show, struct rebuild *rebuild, struct trace *tr
 			    rebuild_error(rebuild));
 		return ALIST_BAD;
 	}
+	if (options->at && !(before && reached))
+		alist_error("warning: %s: the log %s --at %s", options->file,
+			    before ? "ends before" : "begins after", options->at);
 
 	if (options->json)
 		show->domains = json_object_new_array();
