@@ -505,12 +505,19 @@ found:
 	return true;
 }
 
-/* "Nov 28 12:00:00 host kernel: " */
+/* "Nov 28 12:00:00 host kernel: ", "<4>1 2026-11-28T12:00:00Z host kernel - - - " */
 static void skip_syslog(struct cursor *c)
 {
-	static const char name[] = " kernel: ";
+	static const char name[] = " kernel: ", rfc5424[] = " kernel - - - ";
 	const char *end = c->end - c->p < 100 ? c->end : c->p + 100;
-	const char *colon = c->p;
+	const char *colon = c->p, *dashes = NULL;
+
+	if (c->p < c->end && *c->p == '<')
+		dashes = memmem(c->p, end - c->p, rfc5424, strlen(rfc5424));
+	if (dashes) {
+		c->p = dashes + strlen(rfc5424);
+		return;
+	}
 
 	for (; (colon = memchr(colon, ':', end - colon)); colon++) {
 		ptrdiff_t before = strlen(" kernel");
@@ -540,9 +547,37 @@ static bool skip_date(struct cursor *c)
 	return true;
 }
 
+/* "12:00:00 ", "12:00:00.123 ", "Nov 28 12:00:00 " of ts and of terminals. */
+static bool skip_clock(struct cursor *c)
+{
+	struct cursor at = *c;
+	struct trace_text month;
+	uint64_t n;
+	int i;
+
+	if (at.p < at.end && isupper((unsigned char)*at.p)) {
+		if (!word(&at, '\0', &month) || month.len != 3)
+			return false;
+		skip_blanks(&at);
+		if (!decimal(&at, &n) || !literal(&at, " "))
+			return false;
+	}
+	for (i = 0; i < 3; i++)
+		if ((i && !literal(&at, ":")) || at.end - at.p < 2 || !is_digit(at.p[0]) ||
+		    !is_digit(at.p[1]) || !decimal(&at, &n) || n > 60)
+			return false;
+	if (literal(&at, ".") && !decimal(&at, &n))
+		return false;
+	if (!literal(&at, " "))
+		return false;
+	*c = at;
+	return true;
+}
+
 /*
- * What dmesg puts there, with -d, -e and -T, too: "[  438.308478] ", "[   T12] ",
- * "[    2.047119 <    0.000001>] ", "[  +0.000001] ", "[Sat Nov 28 12:00:00 2026] "
+ * What dmesg puts there, with -d, -e and -T, in any language, too: "[  438.308478] ",
+ * "[   T12] ", "[    2.047119 <    0.000001>] ", "[  +0.000001] ",
+ * "[Sat Nov 28 12:00:00 2026] "; and vendors' kernels: "[  438.308478@0] "
  */
 static bool skip_bracket(struct cursor *c)
 {
@@ -552,7 +587,8 @@ static bool skip_bracket(struct cursor *c)
 	if (!literal(&at, "["))
 		return false;
 	for (; at.p < at.end && *at.p != ']'; at.p++) {
-		if (!isalnum((unsigned char)*at.p) && !strchr(" .:,+-<>", *at.p))
+		if (!isalnum((unsigned char)*at.p) && !((unsigned char)*at.p >> 7) &&
+		    !strchr(" .:,+-<>@/", *at.p))
 			return false;
 		digit |= is_digit(*at.p);
 	}
@@ -563,17 +599,23 @@ static bool skip_bracket(struct cursor *c)
 }
 
 /*
- * "12:", "trace.dat: ", "buffer:   " of grep and of trace-cmd report, of several files or
- * buffers; not "tmux: server", which is a task.
+ * "12:", "log.txt:12:", "trace.dat: ", "buffer:   " of grep and of trace-cmd report, of
+ * several files or buffers; not "tmux: server", which is a task.
  */
 static bool skip_source(struct cursor *c)
 {
-	struct cursor at = *c;
+	struct cursor at = *c, number;
 	struct trace_text name;
 	size_t digits = 0;
+	uint64_t n;
 
 	if (!word(&at, ':', &name) || !literal(&at, ":") || at.p == at.end)
 		return false;
+	number = at;
+	if (decimal(&number, &n) && literal(&number, ":") && number.p < number.end) {
+		*c = number;
+		return true;
+	}
 	while (digits < name.len && is_digit(name.s[digits]))
 		digits++;
 	if (digits < name.len && !literal(&at, "  ") &&
@@ -644,7 +686,8 @@ static bool skip_prefix(struct cursor *c)
 			if (!decimal(&at, &n) || !literal(&at, ">"))
 				return c->p != start;
 		} else if (!literal(&at, "| ") && !skip_bracket(&at) && !skip_date(&at) &&
-			   !skip_source(&at) && !skip_kmsg(&at) && !skip_colour(&at)) {
+			   !skip_clock(&at) && !skip_source(&at) && !skip_kmsg(&at) &&
+			   !skip_colour(&at)) {
 			return c->p != start;
 		}
 		*c = at;
