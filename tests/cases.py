@@ -418,6 +418,11 @@ def formats():
     replays('gzip from a pipe', gzip.compress(body.encode()), one, pipe=True)
     replays('gzip on standard input', gzip.compress(body.encode()), one, stdin=True)
     replays('xz', lzma.compress(body.encode()), one)
+    replays('lzma', lzma.compress(body.encode(), format=lzma.FORMAT_ALONE), one)
+    for name, pack in (('gzip', gzip.compress), ('xz', lzma.compress)):
+        replays(f'{name}: two files in one', pack(lines[0].encode() + b'\n') + pack('\n'.join(lines[1:] + ['']).encode()), one)
+        refused(f'{name}: two files in one, the second is cut',
+                pack(lines[0].encode() + b'\n') + pack('\n'.join(lines[1:] + ['']).encode())[:-9], f'{name} failed')
     replays('text from a pipe', body, one, pipe=True)
     replays('text on standard input', body, one, stdin=True)
     big = trace('amd-vfio-1-2-4-8dev')
@@ -425,6 +430,7 @@ def formats():
     if shutil.which('zstd'):
         packed = subprocess.run(['zstd', '-c'], input=body.encode(), capture_output=True).stdout
         replays('zstd', packed, one)
+        replays('pzstd', b'\x50\x2a\x4d\x18\4\0\0\0abcd' + packed, one)
     refused('gzip that is cut', gzip.compress(trace('vtd-nvme-strict').encode())[:5000], r':[0-9]+: gzip failed')
     refused('gzip without gzip', gzip.compress(body.encode()), r':1: .*gzip', env={'PATH': '/nonexistent'})
     refused('trace.dat without trace-cmd', b'\x17\x08\x44tracing6\0', r':1: .*trace\.dat.*trace-cmd report',

@@ -30,6 +30,9 @@ static const struct format {
 	{ "a gzip file", "\x1f\x8b", 2, { "gzip", "-dc" }, "gzip -d" },
 	{ "an xz file", "\xfd" "7zXZ", 6, { "xz", "-dc" }, "xz -d" },
 	{ "a zstd file", "\x28\xb5\x2f\xfd", 4, { "zstd", "-dcq" }, "zstd -d" },
+	/* pzstd begins with a frame that has no data. */
+	{ "a zstd file", "\x50\x2a\x4d\x18", 4, { "zstd", "-dcq" }, "zstd -d" },
+	{ "an lzma file", "\x5d\0\0", 3, { "xz", "-dc" }, "xz -d" },
 	{ "a trace.dat of trace-cmd", "\x17\x08\x44tracing", 10,
 	  { "trace-cmd", "report", "-t", "-i", "" },
 	  "trace-cmd report -t -i trace.dat > trace.txt" },
