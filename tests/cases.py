@@ -634,6 +634,16 @@ def unknowns():
           re.search(r'IOTLB commands per unmap +- +1\.00 +- +not in both', out.stdout), out)
     out = subprocess.run([alist, 'cost', path], capture_output=True, text=True)
     check('no commands in the log: none by task', re.search(r'\(interrupts\) +152 +- +- +- +-', out.stdout), out)
+    def per_second(a, b):
+        for text, where in ((a, path), (b, path + '.b')):
+            with open(where, 'w') as out:
+                out.write(text)
+        out = subprocess.run([alist, 'compare', '--json', path, path + '.b'], capture_output=True)
+        return json.loads(out.stdout)['measures']['unmaps_per_second']['verdict']
+    many = log(*[MAP, UNMAP, psi(4, 0x10000)] * 100)
+    check('one unmap is too few to compare', per_second(log(MAP, MAP), log(MAP, UNMAP)) == 'too short to tell')
+    check('two are, too', per_second(many, log(MAP, UNMAP, MAP, UNMAP)) == 'too short to tell')
+    check('none are not, in a log that has many maps', per_second(log(*[MAP] * 300), many) == 'beyond noise')
     costs('VT-d without waits: inferred', vtd_log, 'd["waits_inferred"]')
     costs('VT-d by alist record: not inferred', os.path.join(data, 'cost/vtd-nvme.txt.xz'), 'not d["waits_inferred"]')
     costs('AMD-Vi: not inferred', os.path.join(traces, 'amd-nvme-strict.txt'), 'not d["waits_inferred"]')

@@ -76,7 +76,7 @@ static struct estimate estimate(const struct profile *p, const struct measure *m
 {
 	/* The last slice is not whole. */
 	unsigned int nr = p->nr_slices > 1 ? p->nr_slices - 1 : 0;
-	unsigned int wanted = nr < SLICES_WANTED ? nr : SLICES_WANTED, i, used = 0;
+	unsigned int wanted = nr < SLICES_WANTED ? nr : SLICES_WANTED, i, used = 0, measured = 0;
 	double num = part(p, 0, p->nr_slices, m->num), den = part(p, 0, p->nr_slices, m->den);
 	double all, squares = 0;
 	struct estimate e = { .error = NAN };
@@ -96,10 +96,14 @@ static struct estimate estimate(const struct profile *p, const struct measure *m
 		double x = part(p, from, to, m->num), y = part(p, from, to, m->den);
 
 		used += y > 0;
+		measured += (m->den == NONE ? x : y) > 0;
 		squares += (x - e.value * y) * (x - e.value * y);
 	}
-	if (used >= SLICES_MIN && all > 0)
+	if (measured >= SLICES_MIN && all > 0)
 		e.error = sqrt(squares * used / (used - 1)) / all;
+	/* Nothing ever happened: that does not vary. */
+	if (m->den == NONE && !num)
+		e.error = 0;
 	return e;
 }
 
