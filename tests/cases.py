@@ -300,6 +300,16 @@ def missing():
                     '"flush-missing" not in reasons and "lost-events" in reasons')
 
 
+    # A large unmap, a map that frees tables and a domain that is freed flush everything, too.
+    for name, text in (('smmuv3-vfio', trace('smmuv3-vfio-1-2-4-8dev')),
+                       ('riscv-unmap', lzma.open(os.path.join(data, 'record/riscv-unmap.txt.xz'), 'rt').read())):
+        lines = [x for x in text.splitlines(keepends=True) if 'entries-in' not in x]
+        unmaps = [i for i, x in enumerate(lines) if ' unmap: ' in x]
+        for nth in (0, 1, 2, 12, 21):
+            end = next(i for i, x in enumerate(lines) if i > unmaps[nth] and re.search(' (un)?map: |tracing_mark', x))
+            out = [x for i, x in enumerate(lines) if not unmaps[nth] < i < end or 'cmd: ' not in x]
+            replays(f'{name}: the flush of unmap {nth} is missing', ''.join(out),
+                    'reasons.count("flush-missing") == 1', code=1)
     pages = [0x10000 + i * 0x1000 for i in range(9)]
     flushes = {'VT-d': lambda a: [psi(4, a)], 'AMD': lambda a: [amd_pages(4, a), AMD_WAIT],
                'SMMUv3': lambda a: [smmu(0x12, 9 << 48, a | 1)],

@@ -248,11 +248,21 @@ static struct machine_domain *domain_new(struct rebuild *r)
 	return domain;
 }
 
+bool tag_is_emptied(const struct rebuild *r, unsigned int iommu, uint64_t tag)
+{
+	const struct emptied *e = &r->emptied[hash_tag(iommu, tag)];
+
+	return e->used && e->iommu == iommu && e->tag == tag;
+}
+
 void tag_add(struct rebuild *r, struct machine_domain *domain,
 		    unsigned int iommu, uint64_t tag)
 {
 	struct machine_tag *t = calloc(1, sizeof(*t));
 	unsigned int h = hash_tag(iommu, tag);
+
+	if (tag_is_emptied(r, iommu, tag))
+		r->emptied[h].used = false;
 
 	if (!t) {
 		rebuild_stop(r, "out of memory");
@@ -272,10 +282,13 @@ static void domain_remove(struct rebuild *r, struct machine_domain *domain)
 	struct machine_tag *t, **p;
 
 	while ((t = domain->tags)) {
+		unsigned int h = hash_tag(t->iommu, t->tag);
+
 		domain->tags = t->next;
-		for (p = &r->by_tag[hash_tag(t->iommu, t->tag)]; *p != t;)
+		for (p = &r->by_tag[h]; *p != t;)
 			p = &(*p)->hash_next;
 		*p = t->hash_next;
+		r->emptied[h] = (struct emptied){ true, t->iommu, t->tag };
 		free(t);
 	}
 	if (domain->prev)
@@ -468,6 +481,7 @@ void machine_clear(struct rebuild *r)
 	}
 	memset(r->by_name, 0, sizeof(r->by_name));
 	memset(r->by_rid, 0, sizeof(r->by_rid));
+	memset(r->emptied, 0, sizeof(r->emptied));
 	r->pending = NULL;
 	r->nr_devices = 0;
 	r->nr_attachments = 0;

@@ -85,6 +85,11 @@ struct rebuild {
 	struct machine_device *by_name[HASH_SIZE];
 	struct machine_device *by_rid[HASH_SIZE];
 	struct machine_tag *by_tag[HASH_SIZE];
+	struct emptied {
+		bool used;
+		unsigned int iommu;
+		uint64_t tag;
+	} emptied[HASH_SIZE];		/* tags whose domain is gone; not all of them */
 	struct machine_device *pending;
 	struct ranges lazy;
 	struct context *active;
@@ -155,6 +160,8 @@ struct machine_device *device_twin(struct rebuild *r, const struct machine_devic
 struct machine_tag *tag_find(struct rebuild *r, unsigned int iommu, uint64_t tag);
 void tag_add(struct rebuild *r, struct machine_domain *domain, unsigned int iommu,
 	     uint64_t tag);
+/* Its domain went away with the last attachment, and no other has it since. */
+bool tag_is_emptied(const struct rebuild *r, unsigned int iommu, uint64_t tag);
 bool tag_has_users(const struct machine_domain *domain, unsigned int iommu, uint64_t tag,
 		   uint32_t pasid);
 /* The domain of a tag, made if there is none. */

@@ -28,6 +28,8 @@
 
 #define RANGES_MAX	4096		/* unmaps of one flush */
 #define LAZY_MAX	65536		/* unmaps that wait for a flush of everything */
+/* So many, and their flush is not missing: a queue of them is full. */
+#define LAZY_FEW	64
 #define STALE_LINES	4096
 #define BURST_MAX	4096		/* commands of one flush */
 /* No flush pauses that long between two commands. */
@@ -364,12 +366,28 @@ static void settle_lazy(struct rebuild *r)
 	r->lazy.nr = 0;
 }
 
+/*
+ * A flush of everything that has a reason of its own: of one unmap that is too large for
+ * anything less, or of a domain that is freed. In a log where unmaps have been flushed at
+ * once, what waits is not flushed by it: it has missed its flush.
+ */
+static bool is_of_its_own(const struct rebuild *r, const struct context *c)
+{
+	const struct command *first = &c->burst.cmds[0];
+	uint64_t tag = tag_of(&first->inv);
+
+	if (c->op == OP_UNMAP && c->ranges.nr == 1)
+		return true;
+	return r->vendor->flushes_at_free && !c->ranges.nr && tag != NO_TAG &&
+	       tag_is_emptied(r, first->iommu, tag);
+}
+
 static void settle_flush(struct rebuild *r, struct context *c)
 {
 	struct step step = {
 		.line = c->line, .burst = &c->burst, .flush_ns = c->command_ns,
 	};
-	bool all = burst_all(&c->burst);
+	bool all = burst_all(&c->burst), strict, own;
 	struct machine *m = &r->machine;
 	uint64_t first, last;
 	size_t i;
@@ -383,6 +401,8 @@ static void settle_flush(struct rebuild *r, struct context *c)
 		others_to_lazy(r, c);
 	burst_span(&c->burst, &first, &last);
 	keep_flushed(r, c, first, last);
+	strict = r->saw_strict && !r->saw_lazy && r->lazy.nr < LAZY_FEW;
+	own = strict && is_of_its_own(r, c);
 	step.kind = STEP_OTHER_FLUSH;
 	step.cut = c->fresh && c->op == OP_NONE;
 	if (c->op == OP_MAP && c->ranges.nr) {
@@ -397,12 +417,13 @@ static void settle_flush(struct rebuild *r, struct context *c)
 	 * A flush of everything is what lazy unmaps wait for; one unmap alone may be
 	 * too large for anything less.
 	 */
-	if (c->op != OP_MAP && all && (r->lazy.nr || c->ranges.nr > 1)) {
+	if (c->op != OP_MAP && all && !own && (r->lazy.nr || c->ranges.nr > 1)) {
 		size_t kept = 0;
 
 		for (i = 0; i < r->lazy.nr; i++) {
 			/* A flush is settled late: what was unmapped after it waits on. */
-			if (r->lazy.range[i].line > c->line)
+			if (r->lazy.range[i].line > c->line ||
+			    (strict && r->lazy.range[i].reused))
 				r->lazy.range[kept++] = r->lazy.range[i];
 			else
 				ranges_add(r, &c->ranges, LAZY_MAX + RANGES_MAX,
@@ -672,6 +693,24 @@ static bool ranges_overlap(const struct ranges *ranges, const struct machine_ran
 	return overlaps(&inv, ranges);
 }
 
+/*
+ * What waits for a flush of everything keeps its addresses until then. With one domain,
+ * that is what they are of.
+ */
+static void reuse(struct rebuild *r, const struct machine_range *range)
+{
+	size_t i;
+
+	if (r->nr_domains > 1 || r->lazy.nr >= LAZY_FEW)
+		return;
+	for (i = 0; i < r->lazy.nr; i++) {
+		struct machine_range *waiting = &r->lazy.range[i];
+
+		waiting->reused |= waiting->iova <= range->iova + (range->size - 1) &&
+				   range->iova <= waiting->iova + (waiting->size - 1);
+	}
+}
+
 /* A scatter list is mapped piece by piece and flushed once. */
 static void on_map(struct rebuild *r, struct context *c,
 		   const struct machine_range *range)
@@ -682,9 +721,11 @@ static void on_map(struct rebuild *r, struct context *c,
 	if (c->op == OP_MAP && !c->burst.nr &&
 	    before->iova + before->size == range->iova) {
 		before->size += range->size;
+		reuse(r, range);
 		return;
 	}
 	rebuild_settle(r, c, NULL);
+	reuse(r, range);
 	rebuild_begin(r, c, OP_MAP);
 	ranges_add(r, &c->ranges, RANGES_MAX, *range);
 }

@@ -121,6 +121,7 @@ struct machine_range {
 	bool expected;		/* a flush should follow at once, if any does here */
 	bool cut;		/* the log ended before one could */
 	bool unsure;		/* so it should if somebody was attached, which was not known */
+	bool reused;		/* mapped again: so it does not wait for a flush */
 };
 
 struct step {
