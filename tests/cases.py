@@ -331,6 +331,39 @@ def missing():
                 'reasons.count("flush-missing") == 1', code=1)
 
 
+def short():
+    """Flushes that leave out a part of what was unmapped."""
+    def case(vendor, name, flush, *reasons, pages=8, code=1, mapped=None):
+        end = 0x100000 + pages * 4096
+        one = [f'map: IOMMU: iova=0x100000 - 0x{end:x} paddr=0x80000 size={pages * 4096}']
+        replays(f'{vendor}: {name}', log(
+            *(one if mapped is None else mapped),
+            f'unmap: IOMMU: iova=0x100000 - 0x{end:x} size={pages * 4096} unmapped_size={pages * 4096}',
+            *flush, 'tracing_mark_write: x', MAP, UNMAP, *end_of[vendor]),
+            f'{{x["reason"] for x in d["differences"] if x["line"] <= 2}} == {set(reasons)}', code=code)
+    page = {'VT-d': lambda a: [psi(4, a)], 'AMD': lambda a: [amd_pages(4, a)],
+            'SMMUv3': lambda a: [smmu(0x12, 4 << 48, a | 0x701, sync=0)]}
+    wait = {'VT-d': [], 'AMD': [AMD_WAIT], 'SMMUv3': [smmu(0x46, n=0)]}
+    end_of = {v: page[v](0x10000) + wait[v] for v in page}
+    for vendor, of in page.items():
+        def some(pages, vendor=vendor, of=of):
+            return [x for i in pages for x in of(0x100000 + i * 4096)] + wait[vendor]
+        case(vendor, 'one page of eight', some([0]), 'unexplained')
+        case(vendor, 'the last page of eight', some([7]), 'unexplained')
+        case(vendor, 'the first and the last', some([0, 7]), 'unexplained')
+        case(vendor, 'all but one', some([0, 1, 2, 4, 5, 6, 7]), 'unexplained')
+        case(vendor, 'all', some(range(8)), 'ranges-merged', code=0)
+        case(vendor, 'all, in another order', some(reversed(range(8))), 'ranges-merged', code=0)
+        if vendor != 'SMMUv3':
+            atc = {'VT-d': lambda a: [dev(0x300, a)],
+                   'AMD': lambda a: [amd(4 << 60 | 0x300 << 32 | 0x20000300, a)]}[vendor]
+            case(vendor, 'one page of eight in the ATC', some(range(8))[:8] + atc(0x100000) + wait[vendor],
+                 'unexplained', 'ranges-merged')
+            case(vendor, 'all, in the ATC', some(range(8))[:8] + [x for i in range(8) for x in atc(0x100000 + i * 4096)] +
+                 wait[vendor], 'ranges-merged', code=0)
+        case(vendor, 'of what was never seen mapped', some([0]), 'wider-range', code=0, mapped=[])
+
+
 def formats():
     one = 'd["flushes"] == 1 and d["driver"]["iotlb"] == 1 and d["unknowns"]["mappings"] == 0'
     replays('map before 5.17', text_of('old-map'), one)
@@ -862,7 +895,7 @@ def bounded():
 
 print('KTAP version 1')
 try:
-    for kind in (type_numbers, merges, atc_on_map, every_command, guesses, lazy, missing, formats, recorded, counts, unknowns, huge, names,
+    for kind in (type_numbers, merges, atc_on_map, every_command, guesses, lazy, missing, short, formats, recorded, counts, unknowns, huge, names,
                  manners, examples, narrow, many, linear, bounded):
         kind()
 finally:

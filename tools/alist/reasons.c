@@ -197,6 +197,39 @@ static uint32_t not_in_log(const struct compare_facts *facts,
 							     REASON_NO_WORDS);
 }
 
+/*
+ * The driver's commands to where @sent went leave out a part of what was unmapped. RISC-V
+ * and SMMUv3 without ranges name one address of a leaf, of whatever size.
+ */
+static bool falls_short(const struct compare_facts *facts, const struct command *sent,
+			const struct burst *driver)
+{
+	uint64_t at, last;
+	size_t i;
+
+	if (!facts->range || facts->unknown_mapping || facts->unknown_leaf ||
+	    facts->vendor == MODEL_RISCV)
+		return false;
+	for (i = 0; i < driver->nr; i++)
+		if (driver->cmds[i].n > 1 || names_one_page(facts->vendor, &driver->cmds[i]))
+			return false;
+	at = facts->range->iova;
+	last = at + (facts->range->size - 1);
+	for (i = 0; i < driver->nr; i++) {
+		const struct command *cmd = &driver->cmds[i];
+
+		if (cmd->iommu != sent->iommu || !inv_same_target(&cmd->inv, &sent->inv) ||
+		    cmd->inv.first > at || cmd->inv.last < at)
+			continue;
+		if (cmd->inv.last >= last)
+			return false;
+		/* From there on, any of them. */
+		at = cmd->inv.last + 1;
+		i = -1;
+	}
+	return true;
+}
+
 /* The list sent @sent: what of @left did it replace? */
 static uint32_t explain_sent(const struct compare_facts *facts,
 			     const struct command *sent, struct side *left,
@@ -333,8 +366,15 @@ uint32_t compare_bursts(const struct burst *driver, const struct burst *list,
 	for (i = 0; i < driver->nr; i++)
 		no_words |= driver->cmds[i].n > 1;
 	pair_equal(&left_driver, &left_list);
-	for (i = 0; i < left_list.nr; i++)
-		found |= explain_sent(facts, left_list.cmd[i], &left_driver, no_words);
+	for (i = 0; i < left_list.nr; i++) {
+		uint32_t reason = explain_sent(facts, left_list.cmd[i], &left_driver,
+					       no_words);
+
+		if ((reason & (BIT(REASON_MERGED) | BIT(REASON_WIDER))) &&
+		    falls_short(facts, left_list.cmd[i], driver))
+			reason = excuse(facts);
+		found |= reason;
+	}
 	for (i = 0; i < left_driver.nr; i++)
 		found |= explain_recorded(facts, left_driver.cmd[i], list);
 	if (sent.sync < recorded.sync && !found)

@@ -53,6 +53,7 @@ struct compare_facts {
 	bool tag_taken;		/* the list's driver could not get the log's tag */
 	bool nest;		/* nests, of which the log does not tell the parent */
 	bool lost;		/* events were lost before, or the log is cut here */
+	const struct machine_range *range;	/* UNMAP: the only one; or NULL */
 };
 
 /*

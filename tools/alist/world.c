@@ -732,6 +732,8 @@ int world_step(struct world *w, struct machine *m, const struct step *step,
 	result->facts.kind = step->kind;
 	result->facts.lost = m->lost || step->cut;
 	result->facts.nest = m->nests;
+	if (step->kind == STEP_UNMAP_FLUSH && !step->lazy && step->nr_ranges == 1)
+		result->facts.range = step->ranges;
 
 	switch (step->kind) {
 	case STEP_RUN:
