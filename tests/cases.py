@@ -666,6 +666,16 @@ def counts():
     refused('another clock, after one that counts', ticks + '### RUN b\n' + log(MAP), ':8: expected a time in ticks')
 
 
+def contradictions():
+    """Logs of which a part cannot be: neither a crash nor another reason for the exit."""
+    # The domain turns out to be of the first stage by the command that empties it.
+    gn = amd(3 << 60 | 5 << 32 | 7, 0x7ffffffffffff007)
+    replays('a detach tells the stage', log(
+        '@ t-1 [000] d....@' + attach('0000:02:00.1'), amd_all(5), AMD_WAIT,
+        *['@ u-2 [000] d....@' + x for x in (amd(2 << 60 | 0x201, 0), gn, AMD_WAIT, attach('0000:02:00.1'))]),
+        'd["purposes"]["detach"]["flushes"] == 1')
+
+
 def unknowns():
     """What a log does not have is not 0, and what is a guess is said to be one."""
     vtd_log = os.path.join(traces, 'vtd-nvme-strict.txt')
@@ -895,7 +905,7 @@ def bounded():
 
 print('KTAP version 1')
 try:
-    for kind in (type_numbers, merges, atc_on_map, every_command, guesses, lazy, missing, short, formats, recorded, counts, unknowns, huge, names,
+    for kind in (type_numbers, merges, atc_on_map, every_command, guesses, lazy, missing, short, formats, recorded, counts, contradictions, unknowns, huge, names,
                  manners, examples, narrow, many, linear, bounded):
         kind()
 finally:

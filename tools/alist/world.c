@@ -675,10 +675,14 @@ static int step_detach(struct world *w, struct machine *m, const struct step *st
 		       struct world_result *result)
 {
 	struct machine_attachment *att = step->attachment, *other;
-	struct world_domain *wdom = domain_get(w, m, step->domain);
+	struct world_domain *wdom = step->domain->priv;
 	struct world_device *wd;
 	int ret;
 
+	/* It is on the list, and no more one of those that domain_get() takes off. */
+	if (wdom && wdom->first_stage != step->domain->first_stage)
+		undo_attach(w, att);
+	wdom = domain_get(w, m, step->domain);
 	if (!wdom)
 		return -1;
 	w->log = &w->attach;
