@@ -674,6 +674,12 @@ def contradictions():
         '@ t-1 [000] d....@' + attach('0000:02:00.1'), amd_all(5), AMD_WAIT,
         *['@ u-2 [000] d....@' + x for x in (amd(2 << 60 | 0x201, 0), gn, AMD_WAIT, attach('0000:02:00.1'))]),
         'd["purposes"]["detach"]["flushes"] == 1')
+    replays('SMMUv3: a PASID beside a second stage', log(
+        smmu(0x40, 0x300 << 32 | 1 << 11 | 5 << 12, 0x10000, sync=0), smmu(0x2a, 9 << 32, 0x10401)),
+        'd["recorded"]["atc"] == 1 and d["recorded"]["iotlb"] == 1')
+    replays('RISC-V: a PASID beside a second stage', log(
+        riscv(4 | 1 << 32 | 1 << 33 | 3 << 40 | 5 << 12, 0x10000), riscv(1 | 1 << 7 | 1 << 10 | 1 << 33 | 9 << 44, 0x4000),
+        riscv(2)), 'd["recorded"]["atc"] == 1 and d["recorded"]["iotlb"] == 1')
 
 
 def unknowns():

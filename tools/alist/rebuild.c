@@ -214,6 +214,9 @@ static void members_of_burst(struct rebuild *r, struct context *c,
 			claim(r, c, domain, cmd->iommu, tag_of(&cmd->inv));
 		if (cmd->inv.class != MODEL_ATC)
 			continue;
+		/* No PASID is attached to a second stage: it is of another domain. */
+		if (r->vendor->first_stage && !domain->first_stage && pasid_of(&cmd->inv))
+			continue;
 		dev = device_by_rid(r, cmd->iommu, cmd->inv.rid);
 		if (!dev)
 			return;
