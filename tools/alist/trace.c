@@ -719,7 +719,8 @@ static bool parse_dump(struct trace *trace, const struct trace_text *line)
 	static const char rule[] = "---------------------------------";
 	struct cursor c = { line->s, line->s + line->len };
 
-	if (literal(&c, "Dumping ftrace buffer:") && at_end(&c)) {
+	/* Or "Dumping ftrace instance NAME buffer:" */
+	if (literal(&c, "Dumping ftrace ") && contains(line, "buffer:")) {
 		trace->embedded = true;
 		trace->dump = DUMP_ANNOUNCED;
 		return true;
