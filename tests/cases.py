@@ -395,6 +395,17 @@ def formats():
             f'[    1.00000{i}][   T12] {x}\n' for i, x in enumerate(latency.splitlines())),
         'in dmesg -t': 'Oops: 0000 [#1] SMP\nDumping ftrace buffer:\n' + '-' * 33 + f'\n{latency}' + '-' * 33 +
         '\nModules linked in: ext4\n',
+        'an instance in dmesg -t': 'Oops: 0000 [#1] SMP\nDumping ftrace instance alist buffer:\n' + '-' * 33 +
+        f'\n{latency}' + '-' * 33 + '\nModules linked in: ext4\n',
+        "ftrace's option fields": log('map: iova=0x10000 (65536) paddr=0x80000 (524288) size=0x1000 (4096)',
+                                      'unmap: iova=0x10000 (65536) size=0x1000 (4096) unmapped_size=0x1000 (4096)',
+                                      'qi_submit: qw0=0x400f2 (262386) qw1=0x10040 (65600) qw2=0x0 (0) '
+                                      'qw3=0xffffffffffffffff (-1) iommu=dmar0'),
+        "ftrace's option fields, SMMUv3": log(
+            'map: iova=0x10000 (65536) paddr=0x80000 (524288) size=0x1000 (4096)',
+            'unmap: iova=0x10000 (65536) size=0x1000 (4096) unmapped_size=0x1000 (4096)',
+            'smmucmd: __probe_ip=arm_smmu_cmdq_issue_cmdlist+0x0/0x6b0 (-140698) op=0x12 (18) n=0x1 (1) sync=(1) '
+            'smmu=0xb (11) c0=0x9000000000012 (2533274790395922) c1=0x10701 (67329)'),
         'in the journal': ''.join(f'Nov 28 12:00:00 host kernel: {x}\n' for x in latency.splitlines()),
         'in the journal, quoted in a mail': ''.join(
             f'> Nov 28 12:00:00 host kernel: {x}\n' for x in latency.splitlines()),

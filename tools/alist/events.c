@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What the events of ours print, on the kernels since 5.10: as text, by the event's print
- * format, or as raw fields (trace-cmd report -R).
+ * format, or as raw fields (trace-cmd report -R; option fields of ftrace).
  */
 #include "events.h"
 
@@ -15,6 +15,21 @@ struct fields {
 		struct cursor value;		/* from there to the end of the line */
 	} field[FIELDS_MAX];
 };
+
+/* ftrace's option fields prints numbers twice: "0x10 (16)", "0xffffffffffffffff (-1)". */
+static bool in_decimal(struct cursor *c)
+{
+	struct cursor at = *c;
+	uint64_t value;
+
+	if (!literal(&at, "("))
+		return false;
+	literal(&at, "-");
+	if (!decimal(&at, &value) || !literal(&at, ")") || !word_ends(&at))
+		return false;
+	*c = at;
+	return true;
+}
 
 /*
  * What is left is fields, after where a probe is: "(function+0x0/0x10) a=1 b=2". Anything
@@ -34,6 +49,8 @@ static bool fields(struct fields *f, struct cursor c)
 		c.p = end + 1;
 	}
 	while (!at_end(&c)) {
+		if (f->nr && in_decimal(&c))
+			continue;
 		if (!word(&c, '=', &name) || !literal(&c, "=") || f->nr == FIELDS_MAX)
 			return false;
 		f->field[f->nr].name = name;
@@ -73,11 +90,19 @@ static bool number_in(const struct fields *f, const char *name, uint64_t *value)
 	return value_of(f, name, &at) && number(&at, value) && word_ends(&at);
 }
 
+static bool whole_number32(struct cursor *c, uint32_t *value)
+{
+	/* A byte, by option fields: "(1)" */
+	if (literal(c, "("))
+		return decimal32(c, value) && literal(c, ")") && word_ends(c);
+	return number32(c, value) && word_ends(c);
+}
+
 static bool number32_in(const struct fields *f, const char *name, uint32_t *value)
 {
 	struct cursor at;
 
-	return value_of(f, name, &at) && number32(&at, value) && word_ends(&at);
+	return value_of(f, name, &at) && whole_number32(&at, value);
 }
 
 /* As number32_in(); @absent where there is no such field. */
@@ -87,7 +112,7 @@ static bool number32_or(const struct fields *f, const char *name, uint32_t absen
 	struct cursor at;
 
 	*value = absent;
-	return !value_of(f, name, &at) || (number32(&at, value) && word_ends(&at));
+	return !value_of(f, name, &at) || whole_number32(&at, value);
 }
 
 static bool text_in(const struct fields *f, const char *name, struct trace_text *text)
