@@ -561,6 +561,8 @@ def formats():
             'd["unknowns"]["events"] == 5')
     for name, text, hint in (
             ('perf script without the CPU', re.sub(r'\[000\]', '', variants['perf script with call chains']), 'perf script -F'),
+            ('events without context', ''.join(x.split(': ', 1)[1] + '\n' for x in lines), 'echo context-info'),
+            ('option raw', '9 0 438308478000 type: 1234\n', 'echo noraw'),
             ('perf trace', '     0.001 ( 0.000 ms): dd/12 iommu:map(iova: 1, paddr: 2, size: 3)\n', 'perf script -F'),
             ('function_graph', f' 0)               |  /* {MAP} */\n', 'nop tracer'),
             ('verbose latency format', f'              dd       9   0 1 00000000 [000001a4] 1.234ms (+0.001ms): {MAP}\n', 'noverbose'),

@@ -1007,6 +1007,19 @@ static int parse_event(struct trace *trace, struct cursor *c,
 /* What a line that cannot be read may be, and what to do about it; "" if nobody knows. */
 static const char *hint_of(const struct trace_text *line)
 {
+	struct cursor c = { line->s, line->s + line->len };
+	struct trace_text name;
+	uint64_t n;
+
+	if (word(&c, ' ', &name) && name.s[name.len - 1] == ':') {
+		name.len--;
+		if (event_find(&name))
+			return " (without context? echo context-info > trace_options)";
+	}
+	c.p = line->s;
+	if (decimal(&c, &n) && literal(&c, " ") && decimal(&c, &n) && literal(&c, " ") &&
+	    decimal(&c, &n) && literal(&c, " type: "))
+		return " (option raw? echo noraw > trace_options)";
 	if (contains(line, "/* ") || contains(line, "() {"))
 		return " (function_graph? Record with the nop tracer: echo nop > current_tracer)";
 	if (contains(line, "ms (+"))
