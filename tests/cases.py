@@ -264,6 +264,13 @@ def lazy():
             'd["unknowns"]["unmaps"] == 0 and d["purposes"]["lazy"]["flushes"] == 1')
     replays('of two domains', log(irq + MAP, irq + UNMAP, irq + MAP, irq + UNMAP, soft + dsi(4), soft + dsi(5)),
             'd["unknowns"]["unmaps"] == 0')
+    for name, flushes in (('two domains', (dsi(4), dsi(5))), ('two IOMMUs', (dsi(4), dsi(4, 1))),
+                          ('two domains of AMD', (amd_all(4), AMD_WAIT, amd_all(5), AMD_WAIT))):
+        replays(f'{name}, again and again', log(*[x for _ in range(4) for x in (
+            irq + MAP, irq + UNMAP, *[soft + flush for flush in flushes])]),
+            'd["unknowns"]["unmaps"] == 0 and d["flushes"] == 8')
+    replays('the second domain, without another unmap', log(irq + MAP, irq + UNMAP, soft + dsi(4), soft + dsi(5),
+                                                            soft + dsi(4), soft + dsi(5)), 'd["unknowns"]["unmaps"] == 2')
     replays('many unmaps, one flush', log(*[x for i in range(100) for x in (irq + MAP, irq + UNMAP)], soft + dsi(4)),
             'd["unknowns"]["unmaps"] == 0 and d["flushes"] == 1')
     replays('a flush without any unmap is still not seen unmapped', log(soft + dsi(4)),

@@ -464,7 +464,7 @@ static void settle_flush(struct rebuild *r, struct context *c)
 	    !(all && r->lazy_line > step.domain->flushed_line))
 		r->unknown[UNKNOWN_UNMAP]++;
 	if (all)
-		step.domain->flushed_line = r->line;
+		step.domain->flushed_line = c->burst.cmds[c->burst.nr - 1].line;
 	for (i = 0; i < c->burst.nr; i++)
 		r->unknown[UNKNOWN_WORDS] += c->burst.cmds[i].n - 1;
 	step.ranges = c->ranges.range;
