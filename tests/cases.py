@@ -561,6 +561,17 @@ def formats():
         replays(f'lines that {name} lost', ''.join(dmesg[:-1]) + line + '\n' + dmesg[-1], f'd["unknowns"]["events"] == {n}')
         replays(f'lines that {name} lost before anything was dumped', line + '\n' + ''.join(dmesg),
                 'd["unknowns"]["events"] == 0')
+    # A line that was cut in the middle of a log is no other line of it.
+    for name, of in (('in dmesg', dmesg[1:]), ('quoted', [f'> {x}\n' for x in lines]),
+                     ('quoted, in latency format', [f'> {x}\n' for x in latency.splitlines()])):
+        whole = of[1]
+        for n in range(whole.index('-1') + 3, len(whole) - 1):
+            out = run(of[0] + whole[:n] + '\n' + of[2])
+            if out.returncode != 2 and not re.fullmatch(r'.*(-1 *(\[0?0?0?|0d?\.{0,2})?|unmapped_size=\d+)', whole[:n]):
+                check(f'{name}: a line that is cut after {n} bytes', False, f'{whole[:n]!r} {out}')
+                break
+        else:
+            check(f'{name}: a line that is cut anywhere', True)
     replays('raw fields of probes', log('flush_begin: __probe_ip=0x1', MAP, UNMAP, psi(4, 0x10000),
                                         'flush_end: __probe_func=0x1 __probe_ret_ip=0x2'), one)
     replays('perf script --show-lost-events',

@@ -960,6 +960,24 @@ static int not_an_event(struct trace *trace, const char *hint)
 	return fail(trace, "expected 'TASK-PID [CPU] FLAGS TIME: EVENT: ..'%s", hint);
 }
 
+/* "unm", "intel_iommu:qi_": the beginning of an event of ours, and the line ends there. */
+static bool is_cut_name(const struct trace_text *name)
+{
+	const struct event_form *form;
+	char whole[64];
+
+	for (form = event_forms; form->name; form++) {
+		if (name->len <= strlen(form->name) &&
+		    !memcmp(name->s, form->name, name->len))
+			return true;
+		snprintf(whole, sizeof(whole), "%s:%s", form->system ? form->system : "",
+			 form->name);
+		if (name->len <= strlen(whole) && !memcmp(name->s, whole, name->len))
+			return true;
+	}
+	return false;
+}
+
 static int parse_event(struct trace *trace, struct cursor *c,
 		       struct trace_event *event)
 {
@@ -977,8 +995,11 @@ static int parse_event(struct trace *trace, struct cursor *c,
 	/* perf script may print the period of the sample. */
 	if (trace->perf && decimal(c, &period))
 		skip_blanks(c);
-	if (!word(c, '\0', &name) || name.len < 2 || name.s[name.len - 1] != ':')
-		return trace->unended ? not_an_event(trace, "") : 1;
+	if (!word(c, '\0', &name))
+		return not_an_event(trace, "");
+	if (name.len < 2 || name.s[name.len - 1] != ':')
+		return trace->unended || (at_end(c) && is_cut_name(&name)) ?
+		       not_an_event(trace, "") : 1;
 	name.len--;
 	skip_blanks(c);
 	/* trace-cmd report, of a print format that it does not understand: raw fields. */
@@ -1031,11 +1052,38 @@ static const char *hint_of(const struct trace_text *line)
 	return "";
 }
 
+/* "TASK-PID [CPU]", "TASK-PID CPUFLAGS", and no event behind it. */
+static bool is_cut(const struct trace_text *line)
+{
+	struct cursor c = { line->s, line->s + line->len };
+	const char *dash = c.p;
+
+	while ((dash = memchr(dash, '-', c.end - dash))) {
+		struct cursor at = { ++dash, c.end };
+		struct trace_text flags;
+		uint32_t n;
+
+		if (dash - 1 == c.p || dash[-2] == ' ' || !decimal32(&at, &n) ||
+		    !literal(&at, " "))
+			continue;
+		skip_blanks(&at);
+		if (literal(&at, "[") && decimal32(&at, &n) && literal(&at, "]"))
+			return true;
+		if (decimal32(&at, &n) && word(&at, '\0', &flags) && flags.len >= 4 &&
+		    flags.len <= 8 && memchr(flags.s, '.', flags.len) &&
+		    !memchr(flags.s, ':', flags.len))
+			return true;
+	}
+	return false;
+}
+
 /* Between the events of a log that is in a mail, in the kernel's log, or of perf. */
 static int foreign(struct trace *trace, const struct trace_text *line)
 {
 	if (has_event((struct cursor){ line->s, line->s + line->len }))
 		return not_an_event(trace, hint_of(line));
+	if (trace->any_event && is_cut(line))
+		return not_an_event(trace, "");
 	/* What a log that was cut ends in. */
 	if (trace->unended && memchr(line->s, '[', line->len))
 		return not_an_event(trace, "");
