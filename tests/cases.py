@@ -397,6 +397,10 @@ def formats():
             f'     t-1       0d.... {x.split("d.... ")[1]}\n' for x in lines),
         'perf script with call chains': perf,
         'quoted in a mail': 'On Monday, A wrote:\n\n' + ''.join(f'> {x}\n' for x in lines) + '\nLooks slow.\n',
+        'in a mail that was saved, not quoted': 'From: A <a@example.org>\nSubject: Slow\n\nHello,\n\n' +
+        ''.join(f'  {x}\n' for x in lines) + '\n-- \nA\n',
+        'in a mailbox': 'From mboxrd@z Thu Jan  1 00:00:00 1970\nFrom: A <a@example.org>\n\n' +
+        ''.join(f'> {x}\n' for x in lines),
         'quoted twice': ''.join(f'> > {x}\n' for x in lines),
         'in dmesg, with callers': 'Dumping ftrace buffer:\n'.join(('[    1.000000][   T12] ', '')) + ''.join(
             f'[    1.00000{i}][   T12] {x}\n' for i, x in enumerate(latency.splitlines())),

@@ -1052,6 +1052,22 @@ static const char *hint_of(const struct trace_text *line)
 	return "";
 }
 
+/* The first line of a mail that was saved, headers and all. */
+static bool is_mail_header(const struct trace_text *line)
+{
+	static const char *const headers[] = {
+		"From ", "From: ", "Return-Path: ", "Received: ", "Delivered-To: ", "Date: ",
+		"Subject: ", "To: ", "Message-ID: ", "MIME-Version: ",
+	};
+	struct cursor c = { line->s, line->s + line->len };
+	size_t i;
+
+	for (i = 0; i < sizeof(headers) / sizeof(headers[0]); i++)
+		if (literal(&c, headers[i]))
+			return true;
+	return false;
+}
+
 /* "TASK-PID [CPU]", "TASK-PID CPUFLAGS", and no event behind it. */
 static bool is_cut(const struct trace_text *line)
 {
@@ -1092,6 +1108,10 @@ static int foreign(struct trace *trace, const struct trace_text *line)
 	/* The frames of a call chain are indented. */
 	if (trace->perf && line->len && line->s[0] == ' ')
 		return 0;
+	if (trace->line == 1 && is_mail_header(line)) {
+		trace->embedded = true;
+		return 0;
+	}
 	if (!trace->any_event && !trace->ours) {
 		/* A mail may begin with anything; what comes next decides. */
 		if (!trace->foreign) {
