@@ -604,24 +604,32 @@ void rebuild_begin(struct rebuild *r, struct context *c, enum op op)
 	c->line = r->line;
 }
 
+static bool overlaps_one(uint64_t first, uint64_t last, const struct machine_range *range)
+{
+	return last >= range->iova && first <= range->iova + (range->size - 1);
+}
+
+static bool overlaps(uint64_t first, uint64_t last, const struct ranges *ranges)
+{
+	size_t i;
+
+	for (i = 0; i < ranges->nr; i++)
+		if (overlaps_one(first, last, &ranges->range[i]))
+			return true;
+	return false;
+}
+
 void rebuild_settle_others(struct rebuild *r, struct context *c,
 			  const struct machine_range *range)
 {
 	struct context *other, *next;
-	bool conflict;
-	size_t i;
 
 	for (other = r->active; other && !r->ret; other = next) {
 		next = other->next;
 		if (other == c || !burst_settled(&other->burst))
 			continue;
-		conflict = !range || other->last_line + STALE_LINES < r->line;
-		for (i = 0; !conflict && i < other->ranges.nr; i++)
-			conflict = other->ranges.range[i].iova <
-					   range->iova + range->size &&
-				   range->iova < other->ranges.range[i].iova +
-						 other->ranges.range[i].size;
-		if (conflict)
+		if (!range || other->last_line + STALE_LINES < r->line ||
+		    overlaps(range->iova, range->iova + (range->size - 1), &other->ranges))
 			rebuild_settle(r, other, NULL);
 	}
 }
@@ -676,26 +684,6 @@ static bool within(const struct inv *inv, const struct machine_range *range)
 	       inv->last <= range->iova + (range->size - 1);
 }
 
-static bool overlaps(const struct inv *inv, const struct ranges *ranges)
-{
-	size_t i;
-
-	for (i = 0; i < ranges->nr; i++)
-		if (inv->last >= ranges->range[i].iova &&
-		    inv->first <= ranges->range[i].iova + (ranges->range[i].size - 1))
-			return true;
-	return false;
-}
-
-static bool ranges_overlap(const struct ranges *ranges, const struct machine_range *range)
-{
-	const struct inv inv = {
-		.first = range->iova, .last = range->iova + (range->size - 1),
-	};
-
-	return overlaps(&inv, ranges);
-}
-
 /*
  * What waits for a flush of everything keeps its addresses until then. With one domain,
  * that is what they are of.
@@ -706,12 +694,10 @@ static void reuse(struct rebuild *r, const struct machine_range *range)
 
 	if (r->nr_domains > 1 || r->lazy.nr >= LAZY_FEW)
 		return;
-	for (i = 0; i < r->lazy.nr; i++) {
-		struct machine_range *waiting = &r->lazy.range[i];
-
-		waiting->reused |= waiting->iova <= range->iova + (range->size - 1) &&
-				   range->iova <= waiting->iova + (waiting->size - 1);
-	}
+	for (i = 0; i < r->lazy.nr; i++)
+		r->lazy.range[i].reused |= overlaps_one(range->iova,
+							range->iova + (range->size - 1),
+							&r->lazy.range[i]);
 }
 
 /* A scatter list is mapped piece by piece and flushed once. */
@@ -724,13 +710,12 @@ static void on_map(struct rebuild *r, struct context *c,
 	if (c->op == OP_MAP && !c->burst.nr &&
 	    before->iova + before->size == range->iova) {
 		before->size += range->size;
-		reuse(r, range);
-		return;
+	} else {
+		rebuild_settle(r, c, NULL);
+		rebuild_begin(r, c, OP_MAP);
+		ranges_add(r, &c->ranges, RANGES_MAX, *range);
 	}
-	rebuild_settle(r, c, NULL);
 	reuse(r, range);
-	rebuild_begin(r, c, OP_MAP);
-	ranges_add(r, &c->ranges, RANGES_MAX, *range);
 }
 
 static void on_unmap(struct rebuild *r, struct context *c,
@@ -746,7 +731,8 @@ static void on_unmap(struct rebuild *r, struct context *c,
 		return;
 	rebuild_settle_others(r, c, &range);
 	/* The same again: it was mapped in between, so the first has had its flush. */
-	if (c->op == OP_UNMAP && !c->burst.nr && !ranges_overlap(&c->ranges, &range)) {
+	if (c->op == OP_UNMAP && !c->burst.nr &&
+	    !overlaps(range.iova, range.iova + (range.size - 1), &c->ranges)) {
 		if (c->ranges.nr == RANGES_MAX)
 			unmap_without_flush(r, c);
 		ranges_add(r, &c->ranges, RANGES_MAX, range);
@@ -759,7 +745,7 @@ static void on_unmap(struct rebuild *r, struct context *c,
 			const struct inv *inv = &c->burst.cmds[c->burst.nr - n - 1].inv;
 
 			if (!within(inv, &range) ||
-			    (c->op == OP_UNMAP && overlaps(inv, &c->ranges)))
+			    (c->op == OP_UNMAP && overlaps(inv->first, inv->last, &c->ranges)))
 				break;
 			n++;
 		}
