@@ -221,6 +221,7 @@ static void lost_events_are_told(void **state)
 		{ "  CPU:1 [12 EVENTS DROPPED]\n", 12 },
 		{ "CPU:1 [EVENTS DROPPED]\n", 1 },
 		{ "CPU 0: 123 MISSED EVENTS\n", 123 },
+		{ "# alist record: 3 events lost\n", 3 },
 	};
 	struct trace_event event;
 	struct trace *trace;

@@ -17,7 +17,7 @@
 #include "tools/alist/probes.h"
 
 static char dir[] = "/tmp/alist-probes-XXXXXX";
-static char symbols[64], events[64];
+static char symbols[64], events[64], profile[64];
 static char defined[8192], warned[2048];
 
 __attribute__((format(printf, 1, 2)))
@@ -227,6 +227,7 @@ static int make_dir(void **state)
 		return -1;
 	snprintf(symbols, sizeof(symbols), "%s/kallsyms", dir);
 	snprintf(events, sizeof(events), "%s/kprobe_events", dir);
+	snprintf(profile, sizeof(profile), "%s/kprobe_profile", dir);
 	return 0;
 }
 
@@ -235,7 +236,38 @@ static int remove_dir(void **state)
 	(void)state;
 	unlink(symbols);
 	unlink(events);
+	unlink(profile);
 	return rmdir(dir);
+}
+
+/* By place, as the kernel counts without the group: another's of the same name are not ours. */
+static void what_probes_missed_is_counted(void **state)
+{
+	static const char rows[] =
+		"p:alist_12/amdcmd queue_commands iommu=$arg1 op=+4($arg2):b4@28/32\n"
+		"p:kprobes/flush_begin amd_iommu_iotlb_sync\n"
+		"p:alist_123/flush_begin amd_iommu_iotlb_sync\n"
+		"p:alist_12/flush_begin amd_iommu_iotlb_sync\n"
+		"r24:alist_12/flush_end amd_iommu_iotlb_sync\n";
+	static const char counts[] =
+		"  amdcmd                                                    400               1\n"
+		"  flush_begin                                               100             100\n"
+		"  flush_begin                                               100            1000\n"
+		"  flush_begin                                               100              10\n"
+		"  flush_end                                                 100               5\n";
+
+	(void)state;
+	put(events, rows);
+	put(profile, counts);
+	assert_int_equal(probes_missed(dir, "alist_12"), 16);
+	assert_int_equal(probes_missed(dir, "alist_123"), 1000);
+	assert_int_equal(probes_missed(dir, "alist_1"), 0);
+	/* One of another's went away after the first was read. */
+	put(profile, strchr(counts, '\n') + 1);
+	assert_int_equal(probes_missed(dir, "alist_12"), 0);
+	/* A kernel that does not count. */
+	unlink(profile);
+	assert_int_equal(probes_missed(dir, "alist_12"), 0);
 }
 
 int main(void)
@@ -250,6 +282,7 @@ int main(void)
 		cmocka_unit_test(the_function_itself_is_preferred_to_its_copy),
 		cmocka_unit_test(functions_before_6_10_are_known),
 		cmocka_unit_test(drivers_on_the_list_are_known),
+		cmocka_unit_test(what_probes_missed_is_counted),
 	};
 
 	return cmocka_run_group_tests(tests, make_dir, remove_dir);

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -278,4 +279,38 @@ bool probes_add(const struct probes_place *place, const struct vendor_probes *ve
 				    probe->without);
 	}
 	return any;
+}
+
+static FILE *open_in(const char *tracefs, const char *name)
+{
+	char path[512];
+
+	snprintf(path, sizeof(path), "%s/%s", tracefs, name);
+	return fopen(path, "re");
+}
+
+/* "  EVENT HITS MISSED", without the group: the one that "p:GROUP/EVENT .." in its place has. */
+uint64_t probes_missed(const char *tracefs, const char *group)
+{
+	FILE *events = open_in(tracefs, "kprobe_events");
+	FILE *profile = open_in(tracefs, "kprobe_profile");
+	char defined[1024], counted[256], of[64], name[65], event[65];
+	uint64_t missed = 0, n;
+
+	while (events && profile && fgets(defined, sizeof(defined), events) &&
+	       fgets(counted, sizeof(counted), profile)) {
+		if (sscanf(defined, "%*[^:]:%63[^/]/%64s", of, name) != 2 ||
+		    sscanf(counted, "%64s %*u %" SCNu64, event, &n) != 2)
+			break;
+		/* One was added or removed in between: the next time. */
+		if (strcmp(name, event))
+			break;
+		if (!strcmp(of, group))
+			missed += n;
+	}
+	if (events)
+		fclose(events);
+	if (profile)
+		fclose(profile);
+	return missed;
 }

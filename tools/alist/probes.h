@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct probe;
 
@@ -33,6 +34,12 @@ struct probes_place {
 
 /* Return: whether any was defined. */
 bool probes_add(const struct probes_place *place, const struct vendor_probes *vendor);
+
+/*
+ * How often the kernel skipped a probe of the group: one that is hit in an interrupt of
+ * another's handler, and a return for which it has no place. 0 also where it does not tell.
+ */
+uint64_t probes_missed(const char *tracefs, const char *group);
 
 /* To a file of tracefs. Return: 0 or -errno. */
 int probes_write(const char *path, const char *text, bool append);

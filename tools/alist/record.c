@@ -29,6 +29,8 @@
 #include "trace.h"
 
 #define CHECK_BYTES	(UINT64_C(1) << 16)
+/* More than a line of the kernel's. */
+#define TEXT_BYTES	(UINT64_C(1) << 16)
 /* So long a command may take to end. */
 #define COMMAND_SECONDS	2
 
@@ -50,11 +52,15 @@ struct recorder {
 	FILE *out;
 	char *path;			/* of the file that it becomes; NULL: none */
 	char *partial;			/* its name until it is whole */
+	/* Text that is read, but not yet in the log. */
+	char text[TEXT_BYTES];
+	size_t text_len;
 	/* Text from the first events on, until it has been checked. */
 	char *first;
 	size_t first_len;
 	bool checked;
 	uint64_t lines, lost;
+	uint64_t missed;		/* by probes, so far */
 	pid_t child;			/* the command, while it runs */
 	int status;			/* that it ended with by itself */
 };
@@ -436,20 +442,43 @@ static int take(struct recorder *r, const char *buf, size_t n)
 	return check(r);
 }
 
+/*
+ * To the log, its whole lines. What the probes have missed meanwhile is said before them: a
+ * reader takes nothing for complete that comes after. Return: 0, -1 after alist_error().
+ */
+static int hand_on(struct recorder *r)
+{
+	const char *end = memrchr(r->text, '\n', r->text_len);
+	size_t len = end ? end + 1 - r->text : 0;
+	uint64_t missed = probes_missed(r->tracefs, r->group);
+
+	if (missed > r->missed) {
+		fprintf(r->out, "# alist record: %" PRIu64 " events lost\n", missed - r->missed);
+		r->lost += missed - r->missed;
+		r->missed = missed;
+	}
+	if (take(r, r->text, len))
+		return -1;
+	r->text_len -= len;
+	memmove(r->text, r->text + len, r->text_len);
+	return 0;
+}
+
 /* Everything that is there now. Return: 0, -1 after alist_error(). */
 static int drain(struct recorder *r, int fd)
 {
-	char buf[16384];
 	ssize_t n;
 
-	while ((n = read(fd, buf, sizeof(buf))) > 0)
-		if (take(r, buf, n))
+	while ((n = read(fd, r->text + r->text_len, sizeof(r->text) - r->text_len)) > 0) {
+		r->text_len += n;
+		if (r->text_len == sizeof(r->text) && hand_on(r))
 			return -1;
+	}
 	if (n < 0 && errno != EAGAIN && errno != EINTR) {
 		alist_error("cannot read the trace: %s", strerror(errno));
 		return -1;
 	}
-	return 0;
+	return hand_on(r);
 }
 
 static double now(void)

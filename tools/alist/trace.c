@@ -843,11 +843,11 @@ static bool parse_entries(struct trace *trace, struct cursor *c)
 	return true;
 }
 
-/* Return: 1 if a run begins with this comment, 0 if not, -1. */
+/* Return: 1 if a run begins with this comment, or events are lost; 0 if not; -1. */
 static int parse_comment(struct trace *trace, const struct trace_text *line,
 			 struct trace_event *event)
 {
-	struct cursor c = { line->s, line->s + line->len };
+	struct cursor c = { line->s, line->s + line->len }, text;
 	uint64_t us;
 
 	if (literal(&c, "### RUN") ||
@@ -868,8 +868,15 @@ static int parse_comment(struct trace *trace, const struct trace_text *line,
 	    (!decimal(&c, &us) || !literal(&c, " us, #") || !parse_entries(trace, &c) ||
 	     !literal(&c, ", CPU#")))
 		return fail(trace, "expected 'latency: N us, #N/N, CPU#N'");
-	if (literal(&c, "# alist record: "))
-		snprintf(trace->note, sizeof(trace->note), "%.*s", (int)(c.end - c.p), c.p);
+	if (!literal(&c, "# alist record: "))
+		return 0;
+	text = c;
+	if (decimal(&c, &event->lost) && literal(&c, " events lost") && at_end(&c)) {
+		event->type = TRACE_LOST;
+		trace->lost = true;
+		return 1;
+	}
+	snprintf(trace->note, sizeof(trace->note), "%.*s", (int)(text.end - text.p), text.p);
 	return 0;
 }
 
