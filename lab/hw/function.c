@@ -171,7 +171,8 @@ static void update(struct function *function)
 	function->silent = silent;
 }
 
-static void poll_config(struct function *function)
+/* Return: whether the guest has written to the configuration space. */
+static bool poll_config(struct function *function)
 {
 	const struct unit *unit = function->unit;
 	uint64_t at = config(unit, function->slot) + HW_WRITTEN;
@@ -183,6 +184,7 @@ static void poll_config(struct function *function)
 	if (written)
 		store32(unit->machine, at, 0);
 	pthread_mutex_unlock(&function->lock);
+	return written;
 }
 
 bool function_hold(struct function *function)
@@ -350,13 +352,14 @@ static void look(struct unit *unit)
 
 static bool poll_control(struct unit *unit)
 {
-	uint64_t written = config(unit, HW_CONTROL_SLOT) + HW_WRITTEN;
+	uint64_t at = config(unit, HW_CONTROL_SLOT) + HW_WRITTEN;
+	bool written = load32(unit->machine, at);
 
 	/* Nothing of its configuration space acts on a write; the guest waits all the same. */
-	if (load32(unit->machine, written))
-		store32(unit->machine, written, 0);
+	if (written)
+		store32(unit->machine, at, 0);
 	if (!control_load(unit, HW_LOOK))
-		return false;
+		return written;
 	look(unit);
 	return true;
 }
@@ -364,11 +367,11 @@ static bool poll_control(struct unit *unit)
 static bool poll_function(struct function *function)
 {
 	const struct machine *machine = function->unit->machine;
+	bool written = poll_config(function);
 
-	poll_config(function);
 	update_agent(function);
 	if (!load64(machine, bar(function, HW_COMMAND)))
-		return false;
+		return written;
 	command(function);
 	return true;
 }

@@ -37,8 +37,10 @@
 
 #define POLL_NICE	-10
 #define POLL_SPINS	200		/* then it sleeps */
+#define POLL_IDLE	1000		/* about 0.1 s of nothing */
 #define POLL_MIN_NS	20000
 #define POLL_MAX_NS	100000
+#define POLL_IDLE_NS	500000		/* to wake up costs much on some hosts */
 
 static const char *const type_names[16] = {
 	[1] = "context", [2] = "iotlb", [3] = "dev_tlb", [4] = "iec", [5] = "wait",
@@ -87,7 +89,9 @@ void poll_wait(unsigned int *idle)
 		sched_yield();
 		return;
 	}
-	if (*idle > 2 * POLL_SPINS)
+	if (*idle > POLL_IDLE)
+		ts.tv_nsec = POLL_IDLE_NS;
+	else if (*idle > 2 * POLL_SPINS)
 		ts.tv_nsec = POLL_MAX_NS;
 	nanosleep(&ts, NULL);
 }
