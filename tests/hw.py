@@ -12,11 +12,14 @@ wrong files. The trace of it all is read by alist replay.
 import json
 import mmap
 import os
+import queue
 import signal
+import socket
 import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 from tap import check, end
@@ -24,7 +27,7 @@ from tap import check, end
 MEMORY, BASE = 64 << 20, 32 << 20
 REGS, CONFIG, BARS = BASE + 0x1000, BASE + 0x100000, BASE + 0x800000
 GCMD, GSTS, RTADDR, FSTS, IQH, IQT, IQA = 0x18, 0x1c, 0x20, 0x34, 0x80, 0x88, 0x90
-FECTL, FRCD, IQERCD = 0x38, 0x800, 0xb0
+FECTL, FRCD, IQERCD, PQH, PQT, PQA = 0x38, 0x800, 0xb0, 0xc0, 0xc8, 0xd0
 TE, SRTP, QIE = 1 << 31, 1 << 30, 1 << 26
 IQE, ITE, PPF = 1 << 4, 1 << 6, 1 << 1
 QUEUE, STATUS, DATA = 0x10000, 0x20000, 0x30000
@@ -35,6 +38,7 @@ SLOT, CONTROL, WRITTEN = 1, 31, 0x1ffc
 COMMAND, IOVA, PASID, VALUE, RESULT, RESPONSE = 0x00, 0x08, 0x10, 0x18, 0x20, 0x38
 TIMEOUT, TIMEOUTS, SILENT, ABSENT = 0x148, 0x150, 0x200, 0x300
 DEAD, RESET, LOOK = 0x600, 0x700, 0x100
+AGENT, AGENT_RUNS, AGENT_PAGES, AGENT_STALE = 0x40, 0x48, 0x60, 0x78
 TROUBLE, TYPES, SKIP, COUNT, HITS = 0x120, 0x128, 0x130, 0x138, 0x140
 ERRORS, PATIENCE, RESCUES, PING, RESTARTS = 0x158, 0x160, 0x168, 0x170, 0x178
 NONE = (1 << 64) - 1
@@ -319,6 +323,34 @@ def start(program, directory, **changes):
     return subprocess.Popen([program, path], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
+def orphan(program, directory):
+    """It ends with whoever has started it: its threads would poll for ever."""
+    machine = directory + "/machine.json"
+    process = start(program, directory)
+    process.stdout.readline()
+    stop(process, "with a file: ")
+    code = ("import os, subprocess, sys; p = subprocess.Popen(sys.argv[1:], stdout=subprocess.PIPE, "
+            "stderr=subprocess.DEVNULL);"
+            "p.stdout.readline(); print(p.pid, flush=True); os.kill(os.getpid(), 9)")
+    done = subprocess.run([sys.executable, "-c", code, program, machine], capture_output=True,
+                          check=False)
+    pid, until = int(done.stdout), time.monotonic() + PATIENT
+    while alive(pid) and time.monotonic() < until:
+        time.sleep(0.01)
+    check("it ends with the process that has started it", not alive(pid))
+    if alive(pid):
+        os.kill(pid, signal.SIGKILL)
+
+
+def alive(pid):
+    """Is this process there, and no zombie?"""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 def wrong_files(program, directory):
     """Each is refused, with a message that names the file."""
     slot = [{"functions": [{"slot": 0}]}]
@@ -407,7 +439,25 @@ def registers(guest):
     check("GSTS keeps what was done once", guest.wait(REGS + GSTS, QIE | SRTP | TE, 4))
 
 
-def faults(guest):
+def serve(listener, messages):
+    """In QEMU's place: the interrupts that it is told to send, as (address, data)."""
+    with listener.accept()[0] as connection, \
+            connection.makefile("rw", encoding="ascii") as lines:
+        while line := lines.readline().split():
+            messages.put((int(line[1], 16), int(line[2], 16)))
+            lines.write("OK\n")
+            lines.flush()
+
+
+def next_of(messages):
+    """The next interrupt, or None."""
+    try:
+        return messages.get(timeout=PATIENT)
+    except queue.Empty:
+        return None
+
+
+def faults(guest, messages):
     """Records, and their bits."""
     check("without tables there is a fault", guest.dma(1, DATA)[0] == 2)
     check("FSTS says that there is a record", guest.wait(REGS + FSTS, PPF, 4, 0xff))
@@ -415,8 +465,18 @@ def faults(guest):
     check("the record says who and why", high & 0xffff == SLOT << 3 and high >> 63 == 1 and
           high >> 32 & 0xff == 0x71, hex(high))
     check("the interrupt is pending", guest.wait(REGS + FECTL, 3 << 30, 4))
-    guest.store(REGS + FRCD + 12, 1 << 31, 4)
-    check("F is cleared by a write of F", guest.wait(REGS + FRCD + 12, 0, 4))
+    guest.store(REGS + FECTL + 4, 0x77, 4)
+    guest.store(REGS + FECTL + 8, 0xfee00000, 4)
+    guest.store(REGS + FECTL, 0, 4)
+    message = next_of(messages)
+    check("it is sent when the guest unmasks it", message == (0xfee00000, 0x77), message)
+    guest.dma(1, DATA + 4096)
+    message = next_of(messages)
+    check("the next one is sent at once", message == (0xfee00000, 0x77) and
+          guest.load(REGS + FECTL, 4) == 0, message)
+    for record in range(2):
+        guest.store(REGS + FRCD + record * 16 + 12, 1 << 31, 4)
+        check("F is cleared by a write of F", guest.wait(REGS + FRCD + record * 16 + 12, 0, 4))
     check("then nothing is pending", guest.wait(REGS + FSTS, 0, 4))
 
 
@@ -451,6 +511,38 @@ def errors(guest):
     guest.store(guest.control(PATIENCE), 0)
 
 
+def page_requests(guest):
+    """Nothing is written where there is no queue, or no room in it."""
+    def ask():
+        for offset, value in ((IOVA, 0x123000), (PASID, NONE), (VALUE, 5), (COMMAND, 3)):
+            guest.store(guest.bar(offset), value)
+        guest.wait(guest.bar(COMMAND), 0)
+
+    guest.store(0, 0x5555)
+    ask()
+    check("a page request without a queue is dropped", guest.load(0) == 0x5555 and
+          guest.load(REGS + PQT) == 0)
+    guest.store(REGS + PQA, LOG)
+    ask()
+    check("one is in the queue", guest.wait(REGS + PQT, 32) and
+          guest.load(LOG + 8) & ~0xfff == 0x123000)
+    guest.store(REGS + PQH, 64)
+    guest.store(LOG + 32, 0x5555)
+    ask()
+    check("one too many is dropped", guest.load(REGS + PQT) == 32 and
+          guest.load(LOG + 32) == 0x5555)
+
+
+def agents(guest):
+    """They count anew each time."""
+    guest.store(guest.bar(AGENT_STALE), 99)
+    guest.store(guest.bar(AGENT_PAGES), 1)
+    guest.store(guest.bar(AGENT), 1)
+    check("an agent has counted anew", guest.wait(guest.bar(AGENT_STALE), 0))
+    guest.store(guest.bar(AGENT), 0)
+    check("an agent stops", guest.wait(guest.bar(AGENT_RUNS), 0))
+
+
 def silence(guest):
     """A device that does not answer, or is not there."""
     guest.store(guest.config(0x104), 1 << 31, 4)
@@ -478,6 +570,10 @@ def silence(guest):
     guest.store(guest.control(ABSENT + SLOT * 8), 1)
     check("one that is gone reads as ones", guest.wait(guest.config(0), 0xffffffff, 4))
     check("and nothing of it can be written", guest.load(guest.config(0x1004), 4) == 0)
+    guest.store(guest.control(ABSENT + SLOT * 8), 0)
+    guest.store(guest.config(WRITTEN), 1, 4)
+    check("it does not come back", guest.wait(guest.config(WRITTEN), 0, 4) and
+          guest.load(guest.config(0), 4) == 0xffffffff)
     guest.store(guest.control(PING), 1)
     check("a unit that looks", guest.wait(guest.control(PING), 0))
     guest.store(guest.control(LOOK), 1)
@@ -506,13 +602,21 @@ def main():
     with tempfile.TemporaryDirectory(prefix="hw-", dir="/dev/shm") as directory:
         tables()
         accesses(directory)
+        orphan(program, directory)
         wrong_files(program, directory)
         crashed(program, directory)
         amd(program, alist, directory)
-        process = start(program, directory)
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(directory + "/qtest")
+        listener.listen()
+        messages = queue.Queue()
+        threading.Thread(target=serve, args=(listener, messages), daemon=True).start()
+        process = start(program, directory, qtest=directory + "/qtest")
         check("it says when it is ready", process.stdout.readline() == b"ready\n")
         guest = Guest(directory + "/ram")
-        for part in (registers, faults, errors, silence):
+        registers(guest)
+        faults(guest, messages)
+        for part in (page_requests, errors, agents, silence):
             part(guest)
         stop(process)
         check("the memory is gone", not os.path.exists(directory + "/ram"))

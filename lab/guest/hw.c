@@ -365,9 +365,6 @@ void agent_start(struct function *function, uint64_t pasid, uint64_t iova,
 	reg_set(function->bar, HW_AGENT_IOVA, iova);
 	reg_set(function->bar, HW_AGENT_PASID, pasid);
 	reg_set(function->bar, HW_AGENT_PAGES, pages);
-	/* Of the one before. */
-	reg_set(function->bar, HW_AGENT_DONE, 0);
-	reg_set(function->bar, HW_AGENT_FAULTS, 0);
 	reg_set(function->bar, HW_AGENT, what);
 	while (!agent_get(function, HW_AGENT_RUNS))
 		usleep(20);

@@ -213,17 +213,19 @@ static void begin_anew(struct unit *unit, uint32_t head)
 	show_head(unit);
 }
 
-static void update_control(struct unit *unit)
+/* Return: whether the buffer has begun anew. */
+static bool update_control(struct unit *unit)
 {
 	bool runs = read64(unit, CONTROL) & CONTROL_CMD_BUF;
 	uint32_t head = read32(unit, CMD_HEAD);
 	uint64_t root = read64(unit, DEV_TABLE);
+	bool begun = (runs && !unit->amd.runs) || head != unit->amd.shown_head;
 
 	if (root != unit->amd.root) {
 		unit->amd.root = root;
 		model_set_root(unit->iommu, root);
 	}
-	if ((runs && !unit->amd.runs) || head != unit->amd.shown_head) {
+	if (begun) {
 		if (unit->stopped)
 			control_add(unit, HW_RESTARTS, 1);
 		begin_anew(unit, head & ~HEAD_MARK);
@@ -231,6 +233,7 @@ static void update_control(struct unit *unit)
 			   unit->amd.buffer, head);
 	}
 	unit->amd.runs = runs;
+	return begun;
 }
 
 static bool fetch(struct unit *unit, struct command *command)
@@ -347,8 +350,8 @@ static void update(struct unit *unit)
 {
 	uint32_t tail = read32(unit, CMD_TAIL);
 
-	update_control(unit);
-	unit->tail = tail / ENTRY_SIZE;
+	/* The tail that was read may be that of the buffer before. */
+	unit->tail = update_control(unit) ? unit->head : tail / ENTRY_SIZE;
 	update_status(unit);
 	rescue(unit);
 }

@@ -147,7 +147,9 @@ static void update(struct function *function)
 {
 	const struct unit *unit = function->unit;
 	uint64_t at = config(unit, function->slot);
-	bool absent = control_load(unit, HW_ABSENT(function->slot)), ats, silent;
+	/* It does not come back. */
+	bool absent = function->absent || control_load(unit, HW_ABSENT(function->slot));
+	bool ats, silent;
 
 	if (absent && !function->absent) {
 		hide_config(function);
@@ -330,6 +332,10 @@ static void update_agent(struct function *function)
 		function->agent_runs = false;
 	}
 	if (wanted && !function->agent_runs) {
+		/* Of the one before. */
+		store64(machine, bar(function, HW_AGENT_DONE), 0);
+		store64(machine, bar(function, HW_AGENT_FAULTS), 0);
+		store64(machine, bar(function, HW_AGENT_STALE), 0);
 		store64(machine, bar(function, HW_AGENT_RUNS), 1);
 		if (pthread_create(&function->agent, NULL, agent_thread, function))
 			die("no thread for an agent");

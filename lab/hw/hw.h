@@ -64,9 +64,9 @@ struct vtd {
 	uint32_t gsts, fsts;
 	uint64_t iqa;
 	unsigned int rescued_at;	/* the head at the last rescue */
-	/* unit->events guards these. */
-	unsigned int next_fault;
-	uint32_t raised;		/* bits of FSTS that the unit's thread shall show */
+	uint32_t raised;		/* atomically: bits of FSTS that the unit's thread shall show */
+	uint32_t pending;		/* atomically: events that were masked, by number */
+	unsigned int next_fault;	/* guarded by unit->events */
 };
 
 /* Registers of SMMUv3. */

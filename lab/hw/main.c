@@ -338,6 +338,8 @@ int main(int argc, char **argv)
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
+	/* Also if whoever has started it is killed: the threads would poll for ever. */
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	for (u = 0; u < machine.nr_units; u++)
 		if (pthread_create(&machine.units[u]->thread, NULL, unit_thread,
 				   machine.units[u]))

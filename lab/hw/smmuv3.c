@@ -148,14 +148,16 @@ static void move_head(struct unit *unit)
 	show_head(unit, CERROR_NONE);
 }
 
-static void update_cr0(struct unit *unit)
+/* Return: whether the queue has begun anew. */
+static bool update_cr0(struct unit *unit)
 {
 	uint32_t cr0 = read32(unit, CR0), old = read32(unit, CR0ACK);
 	uint64_t strtab = read64(unit, STRTAB_BASE);
+	bool begun = cr0 & ~old & CR0_CMDQEN;
 
 	if (cr0 == old)
-		return;
-	if (cr0 & ~old & CR0_CMDQEN) {
+		return false;
+	if (begun) {
 		unit->head = read32(unit, CMDQ_CONS) % (2 * entries(unit));
 		unit->ready_at = 0;
 	}
@@ -164,6 +166,7 @@ static void update_cr0(struct unit *unit)
 	model_reg_write(unit->iommu, STRTAB_BASE_CFG, read32(unit, STRTAB_BASE_CFG));
 	trace_text("%s%u CR0 0x%" PRIx32, unit->vendor->name, unit->index, cr0);
 	write32(unit, CR0ACK, cr0);
+	return begun;
 }
 
 static void stop(struct unit *unit, uint64_t counter, uint32_t error)
@@ -202,12 +205,12 @@ static void update(struct unit *unit)
 {
 	uint32_t gbpa = read32(unit, GBPA), prod = read32(unit, CMDQ_PROD);
 
-	update_cr0(unit);
+	/* The tail that was read may be that of the queue before. */
+	unit->tail = update_cr0(unit) ? unit->head : prod % (2 * entries(unit));
 	update_gerror(unit);
 	if (gbpa & GBPA_UPDATE)
 		write32(unit, GBPA, gbpa & ~(uint32_t)GBPA_UPDATE);
 	write32(unit, IRQ_CTRL_ACK, read32(unit, IRQ_CTRL));
-	unit->tail = prod % (2 * entries(unit));
 }
 
 /* The VT-d descriptor that does the same: those of stage 1 alone are by PASID there. */

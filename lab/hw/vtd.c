@@ -125,12 +125,49 @@ static bool translates(const struct unit *unit)
 	return read32(unit, GSTS) & GCMD_TE;
 }
 
-static void interrupt(struct unit *unit, uint64_t event)
+enum { FAULT_EVENT, QUEUE_EVENT, PAGE_EVENT };
+
+static const uint64_t event_registers[] = {
+	[FAULT_EVENT] = FECTL, [QUEUE_EVENT] = IECTL, [PAGE_EVENT] = PECTL,
+};
+
+static void send(const struct unit *unit, uint64_t event)
 {
-	if (read32(unit, event) & EVENT_MASKED)
-		write32(unit, event, EVENT_MASKED | EVENT_PENDING);
-	else
-		msi_send(read32(unit, event + EVENT_ADDR), read32(unit, event + EVENT_DATA));
+	msi_send(read32(unit, event + EVENT_ADDR), read32(unit, event + EVENT_DATA));
+}
+
+/* A guest that masks or unmasks it overwrites what the register shows of a pending one. */
+static void interrupt(struct unit *unit, unsigned int which)
+{
+	uint64_t event = event_registers[which];
+	uint32_t have;
+
+	do {
+		have = read32(unit, event);
+		if (!(have & EVENT_MASKED)) {
+			send(unit, event);
+			return;
+		}
+		__atomic_or_fetch(&unit->vtd.pending, 1U << which, __ATOMIC_SEQ_CST);
+	} while (!replace32(unit->machine, reg(unit, event), have, have | EVENT_PENDING));
+}
+
+/* What was masked, and is not any more. */
+static void deliver(struct unit *unit)
+{
+	unsigned int i;
+
+	for (i = 0; i < sizeof(event_registers) / sizeof(event_registers[0]); i++) {
+		uint64_t event = event_registers[i];
+		uint32_t have = read32(unit, event);
+
+		if (have & EVENT_MASKED ||
+		    !(__atomic_fetch_and(&unit->vtd.pending, ~(1U << i), __ATOMIC_SEQ_CST) &
+		      1U << i))
+			continue;
+		replace32(unit->machine, reg(unit, event), have, have & ~EVENT_PENDING);
+		send(unit, event);
+	}
 }
 
 /*
@@ -213,18 +250,24 @@ static void report_fault(struct unit *unit, unsigned int rid, uint64_t pasid, ui
 		unit->vtd.next_fault = (unit->vtd.next_fault + 1) % NR_FRCD;
 	}
 	pthread_mutex_unlock(&unit->events);
-	interrupt(unit, FECTL);
+	interrupt(unit, FAULT_EVENT);
 }
 
 static void page_request(struct unit *unit, unsigned int rid, uint64_t pasid, uint64_t iova,
 			 unsigned int group)
 {
 	bool has_pasid = pasid != HW_NO_PASID;
-	uint64_t queue, tail, at;
+	uint64_t queue, tail, next, at;
 
 	pthread_mutex_lock(&unit->events);
 	queue = read64(unit, PQA);
 	tail = read64(unit, PQT);
+	next = (tail + 32) & ((MODEL_PAGE_SIZE << (queue & 7)) - 32);
+	/* Without a queue, or when it is full, the function gets no answer. */
+	if (!(queue & ~(MODEL_PAGE_SIZE - 1)) || next == read64(unit, PQH)) {
+		pthread_mutex_unlock(&unit->events);
+		return;
+	}
 	at = (queue & ~(MODEL_PAGE_SIZE - 1)) + tail;
 	store64(unit->machine, at, 1 | (uint64_t)rid << 16 |
 		(has_pasid ? BIT(8) | (pasid & 0xfffff) << 32 : 0));
@@ -232,26 +275,29 @@ static void page_request(struct unit *unit, unsigned int rid, uint64_t pasid, ui
 	store64(unit->machine, at + 8, 7 | (group & 511) << 3 | (iova & ~(MODEL_PAGE_SIZE - 1)));
 	store64(unit->machine, at + 16, 0);
 	store64(unit->machine, at + 24, 0);
-	write64(unit, PQT, (tail + 32) & ((MODEL_PAGE_SIZE << (queue & 7)) - 32));
+	write64(unit, PQT, next);
 	write32(unit, PRS, 1);
 	pthread_mutex_unlock(&unit->events);
-	interrupt(unit, PECTL);
+	interrupt(unit, PAGE_EVENT);
 }
 
 /*
  * The queue.
  */
 
-static void update_gcmd(struct unit *unit)
+/* Return: whether the queue has begun anew. */
+static bool update_gcmd(struct unit *unit)
 {
 	uint32_t cmd = read32(unit, GCMD), old = unit->vtd.gsts;
+	bool begun;
 
 	if (cmd & GCMD_MARK || !replace32(unit->machine, reg(unit, GCMD), cmd, cmd | GCMD_MARK))
-		return;
+		return false;
 	unit->vtd.gsts = (cmd & GCMD_STATES) | (old & GCMD_DONE) | (cmd & GCMD_DONE);
 	if (cmd & GCMD_SRTP)
 		model_set_root(unit->iommu, read64(unit, RTADDR));
-	if (unit->vtd.gsts & ~old & GCMD_QIE) {
+	begun = unit->vtd.gsts & ~old & GCMD_QIE;
+	if (begun) {
 		unit->vtd.iqa = read64(unit, IQA);
 		unit->head = 0;
 		unit->ready_at = 0;
@@ -259,6 +305,7 @@ static void update_gcmd(struct unit *unit)
 	}
 	trace_text("dmar%u GCMD 0x%" PRIx32 ": GSTS 0x%" PRIx32, unit->index, cmd, unit->vtd.gsts);
 	write32(unit, GSTS, unit->vtd.gsts);
+	return begun;
 }
 
 static unsigned int entry_shift(const struct unit *unit)
@@ -346,7 +393,7 @@ static void complete(struct unit *unit, const struct command *command)
 	move_head(unit);
 	if (command->type == TYPE_WAIT && command->words[0] & WAIT_IF) {
 		write32(unit, ICS, 1);
-		interrupt(unit, IECTL);
+		interrupt(unit, QUEUE_EVENT);
 	}
 }
 
@@ -356,7 +403,7 @@ static void stop(struct unit *unit, uint32_t error, uint64_t iqercd)
 	write64(unit, IQERCD, iqercd);
 	raise_fsts(unit, error);
 	update_fsts(unit);
-	interrupt(unit, FECTL);
+	interrupt(unit, FAULT_EVENT);
 }
 
 static void refuse(struct unit *unit)
@@ -395,10 +442,14 @@ static void update(struct unit *unit)
 {
 	uint64_t tail = read64(unit, IQT);
 
-	update_gcmd(unit);
-	unit->tail = (unsigned int)(tail >> entry_shift(unit));
+	/* The tail that was read may be that of the queue before. */
+	if (update_gcmd(unit))
+		unit->tail = unit->head;
+	else
+		unit->tail = (unsigned int)(tail >> entry_shift(unit));
 	update_fsts(unit);
 	rescue(unit);
+	deliver(unit);
 }
 
 const struct vendor vtd = {
