@@ -15,7 +15,7 @@ kernel's command lines need.
                                   # AMD-Vi: 1000, as its driver sets it
     latency_us = { wait = 10 }    # by type of command: context, iotlb, dev_tlb, iec, wait,
                                   # p_iotlb, pasid, p_dev_tlb, page_grp
-    memory = 512                  # MiB of the machine
+    memory = 512                  # MiB of the machine, 128 to 2048
     crashed = "legacy"            # VT-d; or "scalable": a kernel has left translation on, in that
                                   # mode, with tables of hw/layout.h's HW_LEFT
 
@@ -46,8 +46,9 @@ AMD_BUS, AMD_SLOT, AMD_EFR = 0x80, 8, 0x17000f000048da	# HW_AMD_BUS, HW_AMD_SLOT
 SUBSYSTEM = 0x2c		# of a function's configuration space; bit 24 is set in QEMU's
 UNITS = 16
 # A unit's thread has had no CPU for that long: drivers wait for a second, stock's AMD-Vi for 100 ms.
-STARVED_MS = {"vtd": 300, "smmuv3": 300, "amd": 30}
+STARVED_MS, STARVED_STOCK_MS = 300, {"amd": 30}
 SLOTS = 31
+ARCHES = {"vtd": "x86-64", "amd": "x86-64", "smmuv3": "arm64"}
 # Where the guest's memory begins.
 START = {"vtd": 0, "amd": 0, "smmuv3": 1 << 30}
 TYPES = {"context", "iotlb", "dev_tlb", "iec", "wait", "p_iotlb", "pasid", "p_dev_tlb",
@@ -55,12 +56,25 @@ TYPES = {"context", "iotlb", "dev_tlb", "iec", "wait", "p_iotlb", "pasid", "p_de
 FUNCTION = {"ats": True, "pri": True, "pasid_bits": 20}
 KINDS = {bool: "true or false", int: "a number", dict: "a table", list: "a list of tables",
          str: "a text"}
-DIFFERS = {"amd": {"timeout_ms": 1000}}
+# Of numbers; a memory's end must be where its guest has it, and 32 bits hold its addresses.
+RANGES = {"units": (1, UNITS), "functions": (0, SLOTS - 1), "slot": (1, SLOTS - 1),
+          "pasid_bits": (0, 20), "timeout_ms": (1, 3600000), "latency_us": (0, 3600000000),
+          "memory": (128, 2048)}
+DIFFERS = {"amd": {"timeout_ms": 1000}, "smmuv3": {"pri": False}}
 UNIT = {"functions": 1, "timeout_ms": 300, "latency_us": {}, **FUNCTION}
 
 
+def check_number(key, value, where):
+    """A number, in its range."""
+    low, high = RANGES[key]
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise LabError(f"{where}: expected a number from {low} to {high}, got {value!r}")
+
+
 def check(table, known, where):
-    """Keys and types of a table."""
+    """Keys, types and ranges of a table."""
+    if not isinstance(table, dict):
+        raise LabError(f"{where}: expected a table, got {table!r}")
     for key, value in table.items():
         if key not in known:
             raise LabError(f"{where}: unknown key {key}; there are: {' '.join(sorted(known))}")
@@ -68,24 +82,38 @@ def check(table, known, where):
                 isinstance(value, bool) != isinstance(known[key], bool):
             raise LabError(f"{where}: {key}: expected {KINDS[type(known[key])]}, "
                            f"got {value!r}")
+        if isinstance(value, int) and key in RANGES:
+            check_number(key, value, f"{where}: {key}")
 
 
-def unit_of(table, where):
+def check_latencies(table, where):
+    """By type of command."""
+    for name, value in table.items():
+        if name not in TYPES:
+            raise LabError(f"{where}: latency_us: unknown type {name}; there are: "
+                           f"{' '.join(sorted(TYPES))}")
+        check_number("latency_us", value, f"{where}: latency_us: {name}")
+
+
+def unit_of(table, vendor, where):
     """A unit as lab/hw reads it."""
-    own = {function.get("slot"): function for function in table.get("function", [])}
-    if None in own:
-        raise LabError(f"{where}: [[hw.unit.function]]: expected slot")
+    check_latencies(table["latency_us"], where)
+    own = {}
+    for function in table.get("function", []):
+        name = f"{where}: [[hw.unit.function]]"
+        check(function, {**FUNCTION, "slot": 0, "latency_us": 0}, name)
+        if "slot" not in function:
+            raise LabError(f"{name}: expected slot")
+        if function["slot"] in own:
+            raise LabError(f"{name}: slot {function['slot']} is there twice")
+        own[function["slot"]] = function
     functions = []
     for slot in sorted(set(range(1, table["functions"] + 1)) | set(own)):
         function = {"slot": slot, **{key: table[key] for key in FUNCTION}, **own.get(slot, {})}
-        check(function, {**FUNCTION, "slot": 0, "latency_us": 0}, f"{where}: slot {slot}")
-        if not 1 <= slot < SLOTS:
-            raise LabError(f"{where}: slot {slot}: expected 1 to {SLOTS - 1}")
+        if function["pri"] and vendor == "smmuv3":
+            raise LabError(f"{where}: slot {slot}: pri: expected false, SMMUv3's units take no "
+                           "page requests")
         functions.append(function)
-    unknown = set(table["latency_us"]) - TYPES
-    if unknown:
-        raise LabError(f"{where}: latency_us: unknown type {' '.join(sorted(unknown))}; "
-                       f"there are: {' '.join(sorted(TYPES))}")
     return {"timeout_ms": table["timeout_ms"], "latency_us": table["latency_us"],
             "functions": functions}
 
@@ -104,16 +132,17 @@ def units_of(table, where):
                        f"got {table['crashed']!r}")
     own = table.get("unit", [])
     number = table.get("units", len(own) or 1)
-    if not max(1, len(own)) <= number <= UNITS:
-        raise LabError(f"{where}: units: expected 1 to {UNITS}, and one for each [[hw.unit]], "
-                       f"got {number}")
-    common = {**UNIT, **DIFFERS.get(table.get("vendor"), {}),
+    check_number("units", number, f"{where}: units")
+    if number < len(own):
+        raise LabError(f"{where}: units: expected one for each [[hw.unit]], got {number}")
+    vendor = table.get("vendor", "vtd")
+    common = {**UNIT, **DIFFERS.get(vendor, {}),
               **{key: value for key, value in table.items() if key in UNIT}}
     units = []
     for index in range(number):
         mine = own[index] if index < len(own) else {}
         check(mine, {**UNIT, "function": []}, f"{where}: unit {index}")
-        units.append(unit_of({**common, **mine}, f"{where}: unit {index}"))
+        units.append(unit_of({**common, **mine}, vendor, f"{where}: unit {index}"))
     return units
 
 
@@ -190,13 +219,14 @@ def build():
 class Hardware:
     """The hardware of one machine: a program beside QEMU."""
 
-    def __init__(self, table, directory, where):
+    def __init__(self, table, arch, directory, where):
         self.units = units_of(table, where)
         self.memory = table.get("memory", 512) << 20
-        if self.memory < 128 << 20:
-            raise LabError(f"{where}: memory: expected at least 128 (MiB)")
         self.crashed = {key: table[key] for key in ("crashed",) if key in table}
         self.vendor = table.get("vendor", "vtd")
+        if arch != ARCHES[self.vendor]:
+            raise LabError(f"{where}: vendor: {self.vendor} is hardware of "
+                           f"{ARCHES[self.vendor]}, expected of {arch}")
         self.acpi = {"vtd": dmar, "amd": ivrs}.get(self.vendor)
         self.base = START[self.vendor] + self.memory // 2
         self.directory = directory
@@ -215,12 +245,15 @@ class Hardware:
         """Before QEMU's command: whom a unit lets wait must not keep it from working."""
         return ["nice", "-n", "10"]
 
-    def starved(self):
-        """Has a unit not looked at the guest for so long that its driver may have given up?"""
+    def starved(self, kind):
+        """
+        Has a unit not looked at the guest for so long that its driver may have given up? That
+        depends on the kind of kernel, stock or alist.
+        """
+        limit = STARVED_STOCK_MS.get(self.vendor, STARVED_MS) if kind == "stock" else STARVED_MS
         try:
             with open(self.report, encoding="utf-8") as file:
-                return any(unit["longest_ms"] > STARVED_MS[self.vendor]
-                           for unit in json.load(file)["units"])
+                return any(unit["longest_ms"] > limit for unit in json.load(file)["units"])
         except FileNotFoundError:
             return False
 
@@ -263,14 +296,18 @@ class Hardware:
             self.process = subprocess.Popen([PROGRAM, machine], stdout=subprocess.PIPE,
                                             stderr=log)
         if self.process.stdout.readline() != b"ready\n":
-            self.__exit__()
-            raise LabError(f"lab/hw did not begin, see {self.directory}/hw.log")
+            raise LabError(f"lab/hw did not begin: status {self._stop()}, "
+                           f"see {self.directory}/hw.log")
         return self
 
-    def __exit__(self, *_):
+    def _stop(self):
         self.process.send_signal(signal.SIGTERM)
         self.process.stdout.close()
         status = self.process.wait()
         shutil.rmtree(self.shared, ignore_errors=True)
+        return status
+
+    def __exit__(self, *_):
+        status = self._stop()
         if status not in (0, -signal.SIGTERM):
             raise LabError(f"lab/hw ended with status {status}, see {self.directory}/hw.log")

@@ -12,6 +12,8 @@ tree and QEMU= the directory of QEMU's programs. In the root, both trees are see
 and so are all build directories. The alist kernel therefore begins as a copy of the stock
 one's build directory, in which make compiles what the series changes and nothing else.
 """
+import contextlib
+import fcntl
 import hashlib
 import os
 import re
@@ -68,11 +70,11 @@ class Tools:
         self.qemu_dir = qemu
         self.linux = os.path.abspath(linux) if linux else None
 
-    def prepare(self):
-        """Makes the Debian root if it is needed and missing."""
+    def prepare(self, arches):
+        """Makes the Debian root if it is needed and missing. QEMU's programs are for these."""
         if self.own:
             for path in (os.path.join(self.linux, "Makefile"),
-                         os.path.join(self.qemu_dir, ARCHES["x86-64"]["qemu"])):
+                         *(self.qemu(arch) for arch in sorted(arches))):
                 if not os.path.exists(path):
                     raise LabError(f"{path} does not exist")
         else:
@@ -110,6 +112,26 @@ class Tools:
         """QEMU's program for arch."""
         name = ARCHES[arch]["qemu"]
         return os.path.join(self.qemu_dir, name) if self.own else name
+
+    def qemu_stamp(self, arch):
+        """Which of all QEMUs that is."""
+        path = self.qemu(arch) if self.own else os.path.join(self.root(), "usr", "bin",
+                                                             self.qemu(arch))
+        found = os.stat(path)
+        return [os.path.realpath(path), found.st_size, found.st_mtime_ns]
+
+
+@contextlib.contextmanager
+def alone(say):
+    """One run at a time: all checkouts share the trees and kernels of the cache."""
+    os.makedirs(CACHE, exist_ok=True)
+    with open(os.path.join(CACHE, "lock"), "w", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("waits until another run of the lab has ended")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def run(command, log, what, **options):

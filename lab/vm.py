@@ -15,6 +15,7 @@ import json
 import os
 import re
 import shlex
+import signal
 import struct
 import subprocess
 
@@ -68,6 +69,9 @@ SPLAT = re.compile(
 # Not ours: the scheduler's deadline server forwards a timer that is queued. Seen on an idle CPU
 # while the host had more to do than it has CPUs.
 FOREIGN = r"WARNING: kernel/time/hrtimer\.c:\d+ at hrtimer_forward\+"
+
+# What no slow host causes: a boot that has such a complaint is not begun again.
+SURE = re.compile(r"KASAN|KCSAN|possible|suspicious|UBSAN|ODEBUG|refcount_t|corruption|: stale")
 
 # All of the kernel races somewhere: KCSAN's reports count where this has a part in them.
 RACE = re.compile(r"BUG: KCSAN: .*? in ([\w.]+)\S*(?: / ([\w.]+))?")
@@ -141,6 +145,32 @@ def read_lines(path):
         return file.read().replace("\r", "").splitlines()
 
 
+def judge_cases(kind, cases):
+    """
+    What is wrong with what hardware of lab/hw has shown. Figures whose names begin with "stale" or
+    "wrong" are 0 on alist; what begins with "fired" is not 0 on any kernel: an oracle was shown a
+    fault. "bound" names what another figure of the case may be at most, on alist.
+    """
+    for case in cases:
+        for name, value in case.items():
+            where = f"{case['case']}: {name}: {value}"
+            if name.startswith("fired") and not value:
+                yield f"{where}: the oracle did not fire"
+            if kind != "alist":
+                continue
+            if name.startswith(("stale", "wrong")) and value:
+                yield where
+            if name.startswith("bound_") and case[name[len("bound_"):]] > value:
+                yield f"{where}, and it is {case[name[len('bound_'):]]}"
+
+
+def may_be_late(boot, result):
+    """Can a host that had no time for the hardware have caused all that is wrong?"""
+    complaints = result["errors"] + result["splats"]
+    return complaints and boot.hardware and boot.hardware.starved(boot.kernel.kind) and \
+        not any(map(SURE.search, complaints))
+
+
 class Boot:
     """One machine with one kernel and one workload."""
 
@@ -157,7 +187,8 @@ class Boot:
         self.output = os.path.join(self.dir, "output")
         self.console = os.path.join(self.dir, "console")
 
-        self.hardware = hw.Hardware(machine["hw"], self.dir, f"machines/{machine['name']}.toml") \
+        self.hardware = hw.Hardware(machine["hw"], machine["arch"], self.dir,
+                                    f"machines/{machine['name']}.toml: [hw]") \
             if "hw" in machine else None
         # The directory of a module that is built for this machine and put at its root, and
         # what that includes from outside.
@@ -267,9 +298,12 @@ class Boot:
 
     def _key(self, kernel_stamp, guest_hash):
         content = [self.machine, self.workload, kernel_stamp, guest_hash,
+                   self.tools.qemu_stamp(self.kernel.arch),
                    hash_files([os.path.abspath(module) for module in
-                               (__file__, ivrs.__file__, acpi.__file__,
+                               (__file__, commands.__file__, ivrs.__file__, acpi.__file__,
                                 device_tree.__file__)])]
+        if self.module:
+            content.append(hash_files([self.module[0], *self.module[1]]))
         if self.hardware:
             content.append(self.hardware.key())
         content = json.dumps(content, sort_keys=True)
@@ -286,19 +320,32 @@ class Boot:
             with open(os.path.join(self.dir, "command"), "w", encoding="utf-8") as text:
                 text.write(shlex.join(command) + "\n")
             prefix = self.hardware.prefix() if self.hardware else []
-            done = subprocess.run(self.tools.command([*prefix, "timeout", "-k", "5",
-                                                      str(limit), *command]),
+            # In the foreground, Ctrl-C is for QEMU, too; nor does it outlive us.
+            prefix += ["setpriv", "--pdeathsig", "TERM",
+                       "timeout", "--foreground", "-k", "5", str(limit)]
+            done = subprocess.run(self.tools.command([*prefix, *command]),
                                   stdin=subprocess.DEVNULL, stdout=file,
                                   stderr=subprocess.STDOUT, check=False)
-        return done.returncode == 124
+        return done.returncode in (124, 128 + signal.SIGKILL)
 
     def _hung_early(self):
         """No program and no KUnit has begun, and the kernel has nothing to complain about."""
         return not any("LAB " in line or "KTAP " in line or SPLAT.search(line)
                        for line in self._lines())
 
+    def _set_aside(self):
+        """What a boot has left that is begun again: NAME.first."""
+        paths = [self.console, self.output]
+        if self.hardware:
+            paths += [self.hardware.trace, self.hardware.report]
+        for path in filter(os.path.exists, paths):
+            os.replace(path, path + ".first")
+
     def execute(self, keep=True):
-        """The result, from the cache or from QEMU: a dictionary, see parse()."""
+        """
+        The result, from the cache or from QEMU: a dictionary, see parse(). "again" is why it was
+        begun again, if it was.
+        """
         programs, guest_hash = self.guests.get(self.kernel)
         with open(os.path.join(self.kernel.obj, ".lab-stamp"), encoding="utf-8") as file:
             key = self._key(file.read(), guest_hash)
@@ -311,14 +358,16 @@ class Boot:
         self._initrd(programs)
         timed_out = self._run()
         # Emulated time again: one boot in some hundreds hangs before it has found its clocks.
-        again = timed_out and self._hung_early()
-        if again:
+        again = []
+        if timed_out and self._hung_early():
+            again = ["no clock was found"]
+            self._set_aside()
             timed_out = self._run()
         result = self.parse(timed_out)
         # On a busy host, hardware may be later than its driver waits.
-        if not again and self.hardware and self.hardware.starved() and \
-                (result["errors"] or result["splats"]):
-            again = True
+        if not again and may_be_late(self, result):
+            again = result["errors"] + result["splats"]
+            self._set_aside()
             result = self.parse(self._run())
         result["again"] = again
         if keep and not result["errors"] and not result["splats"]:
@@ -407,8 +456,8 @@ class Boot:
                                       f"{cell.get(key)} {key}, QEMU saw {value}")
             if intervals:
                 errors.append(f"{len(intervals)} marked intervals in QEMU's trace are nobody's")
-        expected = self.workload.get("expect_" + self.kernel.kind) or \
-            self.workload.get("expect")
+        expected = self.workload.get("expect") or \
+            self.workload.get("expect_" + self.kernel.kind)
         if expected:
             if not any(re.search(expected, line) for line in lines):
                 errors.append(f"the planted bug was not reported: no line has {expected!r}")
@@ -416,8 +465,13 @@ class Boot:
         says = self.workload.get("says_" + self.kernel.kind)
         if says and not any(re.search(says, line) for line in read_lines(self.console)):
             errors.append(f"the kernel did not say {says!r}")
+        errors += judge_cases(self.kernel.kind, cases)
+        return {**self.failed(errors), "cells": cells, "cases": cases, "splats": splats,
+                "foreign_races": foreign, "ktap": ktap}
+
+    def failed(self, errors):
+        """The result of a boot that has shown nothing."""
         return {"boot": self.name, "machine": self.machine["name"],
                 "workload": self.workload["name"], "kernel": self.kernel.kind,
-                "cells": cells, "cases": cases, "splats": splats, "foreign_races": foreign,
-                "errors": errors, "ktap": ktap,
-                "dir": self.dir}
+                "cells": [], "cases": [], "splats": [], "foreign_races": 0,
+                "errors": errors, "ktap": {}, "again": [], "dir": self.dir}

@@ -391,7 +391,22 @@ def tables():
             ("a crashed kernel of AMD-Vi", {"crashed": "legacy", "vendor": "amd"}, "crashed"),
             ("a vendor that there is not", {"vendor": "x"}, "vendor"),
             ("a function without a slot", {"unit": [{"function": [{}]}]}, "slot"),
-            ("a slot that is the unit's own", {"unit": [{"function": [{"slot": 31}]}]}, "31")):
+            ("a slot that is the unit's own", {"unit": [{"function": [{"slot": 31}]}]}, "31"),
+            ("a slot that is a text", {"unit": [{"function": [{"slot": "2"}]}]}, "slot"),
+            ("a slot that is there twice", {"unit": [{"function": [{"slot": 2}, {"slot": 2}]}]}, "twice"),
+            ("a unit that is no table", {"unit": [1]}, "table"),
+            ("a function that is no table", {"unit": [{"function": [1]}]}, "table"),
+            ("a latency that is a text", {"latency_us": {"wait": "slow"}}, "slow"),
+            ("a latency that is no whole number", {"latency_us": {"wait": 0.5}}, "0.5"),
+            ("a latency below 0", {"latency_us": {"wait": -1}}, "-1"),
+            ("a function's latency below 0",
+             {"unit": [{"function": [{"slot": 2, "latency_us": -2}]}]}, "-2"),
+            ("no time to answer", {"timeout_ms": 0}, "timeout_ms"),
+            ("a number of functions below 0", {"functions": -1}, "functions"),
+            ("too many bits of a PASID", {"pasid_bits": 21}, "21"),
+            ("page requests of SMMUv3", {"vendor": "smmuv3", "pri": True}, "pri"),
+            ("too little memory", {"memory": 64}, "64"),
+            ("more memory than is in one piece", {"memory": 4096}, "4096")):
         try:
             hw.units_of(table, "machine.toml: [hw]")
             check(f"{name} is refused", False)
@@ -401,11 +416,19 @@ def tables():
     units = hw.units_of({"vendor": "amd", "unit": [{}, {"timeout_ms": 7}]}, "x")
     check("AMD-Vi waits for a device as its driver says",
           [unit["timeout_ms"] for unit in units] == [1000, 7], units)
+    check("SMMUv3's functions have no PRI unless it is said",
+          not hw.units_of({"vendor": "smmuv3"}, "x")[0]["functions"][0]["pri"])
     with tempfile.TemporaryDirectory() as directory:
-        hardware = hw.Hardware({"vendor": "amd"}, directory, "x")
+        try:
+            hw.Hardware({"vendor": "amd"}, "arm64", directory, "x")
+            check("hardware of another architecture is refused", False)
+        except LabError as error:
+            check("hardware of another architecture is refused", "arm64" in str(error), error)
+        hardware = hw.Hardware({"vendor": "amd"}, "x86-64", directory, "x")
         with open(hardware.report, "w", encoding="utf-8") as file:
             json.dump({"units": [{"longest_ms": 31}]}, file)
-        check("AMD-Vi's driver has less patience", hardware.starved())
+        check("stock's AMD-Vi driver has less patience", hardware.starved("stock") and
+              not hardware.starved("alist"))
     table = hw.dmar(2, BASE)
     check("the DMAR table is whole", table[:4] == b"DMAR" and sum(table) & 0xff == 0 and
           struct.unpack_from("<I", table, 4)[0] == len(table) and

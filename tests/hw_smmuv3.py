@@ -105,20 +105,20 @@ def tables():
               in tree and f"linux,pci-domain = <{unit + 1}>;" in tree for unit in range(2)), tree)
     check("the hardware's memory is reserved",
           f"hw@{BASE:x} {{" in tree and f"reg = <0x0 {BASE:#x} 0x0 0x1000000>;" in tree, tree)
-    hardware = hw.Hardware({"vendor": "smmuv3", "memory": 128}, "/nowhere", "machine.toml")
+    hardware = hw.Hardware({"vendor": "smmuv3", "memory": 128}, "arm64", "/nowhere", "machine.toml")
     check("it lies in the guest's memory, which begins at 1 GiB",
           hardware.base == START + (64 << 20) and
           hardware.append() == f"HW_BASE={hardware.base:#x}" and
           f"hw@{hardware.base:x}" in hardware.device_tree(), hardware.append())
     for longest, starved in ((None, False), (300, False), (301, True)):
         with tempfile.TemporaryDirectory() as directory:
-            hardware = hw.Hardware({}, directory, "m.toml")
+            hardware = hw.Hardware({}, "x86-64", directory, "m.toml")
             if longest:
                 with open(hardware.report, "w", encoding="utf-8") as file:
                     json.dump({"units": [{"longest_ms": 1}, {"longest_ms": longest}]}, file)
             check(f"{longest} ms without a look: {'' if starved else 'not '}starved",
-                  hardware.starved() == starved)
-    check("VT-d has no device tree", not hw.Hardware({}, "/nowhere", "m.toml").device_tree())
+                  hardware.starved("stock") == starved)
+    check("VT-d has no device tree", not hw.Hardware({}, "x86-64", "/nowhere", "m.toml").device_tree())
     try:
         hw.units_of({"vendor": "x"}, "machine.toml")
         check("an unknown vendor is refused", False)
