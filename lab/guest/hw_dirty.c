@@ -184,7 +184,8 @@ static void two_force_snooping(void)
 	unsigned long begun, first, second;
 	char text[64], *at;
 
-	set_latency(&hw, 0, 2 * COMMAND_NS);
+	/* Time for the second one to begin, also on a busy host. */
+	set_latency(&hw, 0, 20 * COMMAND_NS);
 	write_file(PARAMETERS "snoop", OTHER_DOMAIN);
 	set_latency(&hw, 0, 0);
 	if (!read_file(PARAMETERS "snoop", text, sizeof(text)))

@@ -4,7 +4,7 @@
  *
  * A function asks for a page that is not mapped; the request comes to this program through
  * iommufd, which maps the page and answers; then the function reads it. With the domain of
- * the function, and refused once.
+ * the function, and refused once. Then the answer gets lost.
  */
 #include <errno.h>
 #include <poll.h>
@@ -78,9 +78,27 @@ static uint64_t request(struct function *function, int fd, uint32_t ioas, char *
 	if (write(fd, &answer, sizeof(answer)) != sizeof(answer))
 		fail("the answer is refused: %s", strerror(errno));
 	until = now_ns() + SECONDS * 1000000000UL;
-	while (!page_response(function) && now_ns() < until)
+	while (!page_response(function) && !control_get(&hw, function->unit, HW_TROUBLE_HITS) &&
+	       now_ns() < until)
 		usleep(20);
 	return page_response(function);
+}
+
+/* What the figures say when commands get lost: the answer, and then those of an unmap. */
+static void show_oracles(struct function *function, int fd, uint32_t ioas, char *page,
+			 uint64_t iova)
+{
+	uint64_t answer;
+
+	lose(&hw, 1u << TYPE_PAGE_GRP);
+	answer = request(function, fd, ioas, page, iova, 100);
+	lose_end(&hw);
+	expect_data(function, PASID_NONE, iova, *(uint64_t *)page);
+	lose(&hw, TYPES_ATC);
+	unmap_in(&hw, ioas, iova, SZ_4K);
+	lose_end(&hw);
+	report_case("page requests, commands lost", "\"fired_answer\": %d, \"fired_stale\": %lu",
+		    answer != SUCCESS, look(&hw));
 }
 
 int main(void)
@@ -111,5 +129,6 @@ int main(void)
 	expect_fault(function, PASID_NONE, IOVA - SZ_4K);
 	report_case("page requests", "\"wrong_answers\": %d, \"stale\": %lu, \"us\": %.0f", wrong,
 		    look(&hw), began / 1e3 / REQUESTS);
+	show_oracles(function, fd, ioas, mem, IOVA + REQUESTS * SZ_4K);
 	return 0;
 }

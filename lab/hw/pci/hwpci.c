@@ -306,7 +306,7 @@ static int snoop_set(const char *value, const struct kernel_param *kp)
 		return -ENODEV;
 	}
 	waits = ioremap(base + HW_BAR(unit_of(pdev), HW_CONTROL_SLOT) +
-			HW_COUNT(5), sizeof(u64));
+			HW_COUNT(HW_TYPE_WAIT), sizeof(u64));
 	if (!waits) {
 		pci_dev_put(pdev);
 		return -ENOMEM;
