@@ -78,6 +78,12 @@ RACE = re.compile(r"BUG: KCSAN: .*? in ([\w.]+)\S*(?: / ([\w.]+))?")
 RACE_OF = "drivers/iommu"
 
 
+def read(path):
+    """A file's text."""
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
 class Guests:
     """The static programs, built once for each architecture."""
 
@@ -92,6 +98,19 @@ class Guests:
             return self.built[arch]
         out = os.path.join(OUT, "guest", arch)
         os.makedirs(out, exist_ok=True)
+        made = os.path.join(out, ".made")
+        key = hash_files([GUEST, hw.LAYOUT, os.path.abspath(__file__)])
+        # Headers are the kernel's.
+        wanted = "\n".join([key, str(self.tools.own), read(os.path.join(kernel.obj, ".lab-stamp"))])
+        if not os.path.exists(made) or read(made) != wanted:
+            self._build(kernel, out)
+            with open(made, "w", encoding="utf-8") as file:
+                file.write(wanted)
+        self.built[arch] = out, key
+        return self.built[arch]
+
+    def _build(self, kernel, out):
+        arch = kernel.arch
         for name in PROGRAMS:
             if name in MISSING[arch]:
                 continue
@@ -107,8 +126,6 @@ class Guests:
                        *sources, "-o", os.path.join(out, name)]
             run(self.tools.command(command), os.path.join(out, name + ".log"),
                 f"guest/{name}.c")
-        self.built[arch] = out, hash_files([GUEST, hw.LAYOUT])
-        return self.built[arch]
 
 
 def outside(size):
@@ -347,8 +364,7 @@ class Boot:
         begun again, if it was.
         """
         programs, guest_hash = self.guests.get(self.kernel)
-        with open(os.path.join(self.kernel.obj, ".lab-stamp"), encoding="utf-8") as file:
-            key = self._key(file.read(), guest_hash)
+        key = self._key(read(os.path.join(self.kernel.obj, ".lab-stamp")), guest_hash)
         kept = os.path.join(CACHE, "boots", key + ".json")
         if keep and os.path.exists(kept):
             with open(kept, encoding="utf-8") as file:
