@@ -247,13 +247,15 @@ class Hardware:
 
     def starved(self, kind):
         """
-        Has a unit not looked at the guest for so long that its driver may have given up? That
-        depends on the kind of kernel, stock or alist.
+        Has a unit, or what serves the functions, not looked at the guest for so long that a
+        driver may have given up? That depends on the kind of kernel, stock or alist.
         """
         limit = STARVED_STOCK_MS.get(self.vendor, STARVED_MS) if kind == "stock" else STARVED_MS
         try:
             with open(self.report, encoding="utf-8") as file:
-                return any(unit["longest_ms"] > limit for unit in json.load(file)["units"])
+                report = json.load(file)
+            return any(looks["longest_ms"] > limit
+                       for looks in (*report["units"], report["functions"]))
         except FileNotFoundError:
             return False
 

@@ -110,13 +110,14 @@ def tables():
           hardware.base == START + (64 << 20) and
           hardware.append() == f"HW_BASE={hardware.base:#x}" and
           f"hw@{hardware.base:x}" in hardware.device_tree(), hardware.append())
-    for longest, starved in ((None, False), (300, False), (301, True)):
+    for longest, functions, starved in ((None, 1, False), (300, 1, False), (301, 1, True), (1, 301, True)):
         with tempfile.TemporaryDirectory() as directory:
             hardware = hw.Hardware({}, "x86-64", directory, "m.toml")
             if longest:
                 with open(hardware.report, "w", encoding="utf-8") as file:
-                    json.dump({"units": [{"longest_ms": 1}, {"longest_ms": longest}]}, file)
-            check(f"{longest} ms without a look: {'' if starved else 'not '}starved",
+                    json.dump({"units": [{"longest_ms": 1}, {"longest_ms": longest}],
+                               "functions": {"longest_ms": functions}}, file)
+            check(f"{longest} and {functions} ms without a look: {'' if starved else 'not '}starved",
                   hardware.starved("stock") == starved)
     check("VT-d has no device tree", not hw.Hardware({}, "x86-64", "/nowhere", "m.toml").device_tree())
     try:

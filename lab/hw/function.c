@@ -391,6 +391,7 @@ void *functions_thread(void *arg)
 	while (!quitting(machine)) {
 		bool busy = false;
 
+		look_again(&machine->looks);
 		for (u = 0; u < machine->nr_units; u++) {
 			struct unit *unit = machine->units[u];
 

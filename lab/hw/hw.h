@@ -59,6 +59,12 @@ struct command {
 	struct function *atc;		/* that an ATC command is for, if it is there */
 };
 
+/* A thread's looks at the guest: where two are far apart, the host was busy. */
+struct looks {
+	uint64_t last_ns;		/* 0: none yet */
+	uint64_t longest_ns;		/* between two */
+};
+
 /* Registers of VT-d. */
 struct vtd {
 	uint32_t gsts, fsts;
@@ -104,7 +110,7 @@ struct unit {
 	unsigned int slot;		/* of the model's queue, the next one */
 	unsigned long faults;		/* of the model, that were seen */
 	uint64_t steps, timeout;	/* of the model's time */
-	uint64_t longest_ns;		/* between two looks at the guest: the host was busy */
+	struct looks looks;		/* its thread's */
 
 	pthread_mutex_t events;		/* of those who report a fault or a page request */
 	union {
@@ -168,6 +174,7 @@ struct machine {
 	unsigned int nr_units;
 	struct unit *units[HW_MAX_UNITS];
 	pthread_t functions;
+	struct looks looks;		/* that thread's */
 	bool quit;			/* atomically */
 };
 
@@ -176,6 +183,8 @@ uint64_t now_ns(void);
 _Noreturn void die(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The thread that calls this comes before others of the host, where it is allowed to. */
 void poll_first(void);
+/* Before each look at the guest. */
+void look_again(struct looks *looks);
 /*
  * Waits for something to poll: shorter where something has just been there. *@idle counts
  * the calls since then.

@@ -81,6 +81,15 @@ void poll_first(void)
 	setpriority(PRIO_PROCESS, (id_t)gettid(), POLL_NICE);
 }
 
+void look_again(struct looks *looks)
+{
+	uint64_t now = now_ns();
+
+	if (looks->last_ns && now - looks->last_ns > looks->longest_ns)
+		looks->longest_ns = now - looks->last_ns;
+	looks->last_ns = now;
+}
+
 void poll_wait(unsigned int *idle)
 {
 	struct timespec ts = { .tv_nsec = POLL_MIN_NS };
@@ -273,9 +282,10 @@ static void report(struct machine *machine, const char *path)
 				control_load(unit, HW_COUNT(t)));
 		fprintf(file, "}, \"timeouts\": %" PRIu64 ", \"errors\": %" PRIu64
 			", \"longest_ms\": %" PRIu64 "}", control_load(unit, HW_TIMEOUTS),
-			control_load(unit, HW_ERRORS), unit->longest_ns / 1000000);
+			control_load(unit, HW_ERRORS), unit->looks.longest_ns / 1000000);
 	}
-	fprintf(file, "]}\n");
+	fprintf(file, "],\n \"functions\": {\"longest_ms\": %" PRIu64 "}}\n",
+		machine->looks.longest_ns / 1000000);
 	if (fclose(file))
 		die("%s: %s", path, strerror(errno));
 }

@@ -202,16 +202,12 @@ static bool is_urgent(const struct unit *unit)
 void *unit_thread(void *arg)
 {
 	struct unit *unit = arg;
-	uint64_t looked = now_ns(), now;
 	unsigned int idle = 0;
 
-	unit->steps = looked / STEP_NS;
+	unit->steps = now_ns() / STEP_NS;
 	poll_first();
 	while (!quitting(unit->machine)) {
-		now = now_ns();
-		if (now - looked > unit->longest_ns)
-			unit->longest_ns = now - looked;
-		looked = now;
+		look_again(&unit->looks);
 		if (poll(unit)) {
 			idle = 0;
 			continue;
