@@ -226,16 +226,23 @@ static int check_new(struct iommu_attach_elm *elm)
 	return 0;
 }
 
-/* The core goes by what it was added with. */
+/*
+ * The core goes by what it was added with. Until it is deleted, by the caller if at all, it
+ * keeps its group. But another thread may enable its ATC meanwhile.
+ */
 static void check_kept(const struct iommu_attach_elm *elm)
 {
 	if (!elm->alist)
 		return;
 	WARN_ONCE(elm->iommu_device != elm->group->iommu_device || elm->tag != elm->group->tag,
 		  "the IOMMU or the tag was changed while attached");
+	if (!READ_ONCE(elm->using_atc))
+		return;
+	core(lock)(elm->alist);
 	WARN_ONCE(elm->slots && (atomic64_read(&elm->slots->slot[elm->slot]) &
 				 ~IOMMU_ATTACH_STATE) != elm->atc,
 		  "the value of the ATC target was changed while attached");
+	core(unlock)(elm->alist);
 }
 
 void iommu_attach_elm_set_device(struct iommu_attach_elm *elm, struct device *dev)
@@ -425,6 +432,7 @@ int iommu_attach_find_tag(struct iommu_attach_list *alist,
 	return core(find_tag)(alist, iommu_device, tag);
 }
 
+/* Another thread may delete it meanwhile: only the core looks at it, with the lock held. */
 int iommu_attach_enable_atc(struct iommu_attach_elm *elm)
 {
 	ENTER();
@@ -435,7 +443,6 @@ int iommu_attach_enable_atc(struct iommu_attach_elm *elm)
 	    WARN_ONCE(elm->atc & IOMMU_ATTACH_STATE,
 		      "the value of the ATC target is not below 2^61"))
 		return -EINVAL;
-	check_kept(elm);
 	return core(enable_atc)(elm);
 }
 
