@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// A thread that is cancelled while it waits leaves nothing behind that others wait for.
+// A thread that is cancelled while it waits leaves nothing behind that others wait for, nor
+// that its own cleanup handlers find.
 #include <pthread.h>
 
 #include "api.h"
@@ -14,11 +15,63 @@ static void *wait_for_release(void *arg)
 	return arg;
 }
 
+static int cleaned_up;
+
+static void clean_up(void *arg)
+{
+	uint64_t tag;
+
+	(void)arg;
+	EXPECT(!iommu_attach_find_tag(&list, &iommu, &tag) && tag == 1);
+	cleaned_up++;
+}
+
+/* With a handler of the thread's own, as it waits for something of the library's. */
+static void wait_with_handler(void (*wait)(struct iommu_attach_fence *fence))
+{
+	pthread_cleanup_push(clean_up, NULL);
+	__atomic_store_n(&waiting, 1, __ATOMIC_RELEASE);
+	wait(&iommu.fence);
+	pthread_cleanup_pop(0);
+}
+
+static void wait_begun(struct iommu_attach_fence *fence)
+{
+	iommu_attach_fence_wait(fence, iommu_attach_fence_begin(fence));
+}
+
 static void *wait_for_fence(void *arg)
 {
-	__atomic_store_n(&waiting, 1, __ATOMIC_RELEASE);
-	iommu_attach_fence(&iommu.fence);
+	wait_with_handler(iommu_attach_fence);
 	return arg;
+}
+
+static void *wait_for_begun(void *arg)
+{
+	wait_with_handler(wait_begun);
+	return arg;
+}
+
+static void *wait_for_drain(void *arg)
+{
+	wait_with_handler(iommu_attach_drain);
+	return arg;
+}
+
+/* The flush does not end: without being cancelled the thread would not either. */
+static void cancel_in_wait(void *(*run)(void *arg))
+{
+	pthread_t thread;
+	void *result;
+
+	waiting = 0;
+	cleaned_up = 0;
+	EXPECT(!pthread_create(&thread, NULL, run, NULL));
+	while (!__atomic_load_n(&waiting, __ATOMIC_ACQUIRE))
+		usleep(100);
+	EXPECT(!pthread_cancel(thread));
+	EXPECT(!pthread_join(thread, &result));
+	EXPECT(result == PTHREAD_CANCELED && cleaned_up == 1);
 }
 
 /* Cancels it in the middle of the wait, which end() ends. */
@@ -76,6 +129,9 @@ int main(void)
 	EXPECT(!pthread_create(&flush, NULL, flush_long, &list));
 	while (!__atomic_load_n(&waiting, __ATOMIC_ACQUIRE))
 		usleep(100);
+	cancel_in_wait(wait_for_fence);
+	cancel_in_wait(wait_for_begun);
+	cancel_in_wait(wait_for_drain);
 	cancel(wait_for_fence, end_flush, &flush);
 
 	/* Neither the lock of what is deferred nor that of a fence. */
