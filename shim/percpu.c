@@ -64,6 +64,16 @@ static void release_lock(const sigset_t *old)
 	pthread_sigmask(SIG_SETMASK, old, NULL);
 }
 
+/* Outside of read-side sections, a flush waits and calls the program. */
+static bool in_flush(void)
+{
+#ifdef CONFIG_PROVE_LOCKING
+	return shim_map_held;
+#else
+	return false;
+#endif
+}
+
 /* What a thread must not be in the middle of when it ends: others would wait without end. */
 static void thread_ends(struct shim_thread *thread)
 {
@@ -73,9 +83,7 @@ static void thread_ends(struct shim_thread *thread)
 	}
 	if (WARN_ONCE(shim_spins_held(), "between iommu_attach_lock() and unlock()"))
 		WRITE_ONCE(thread->busy, 0);
-#ifdef CONFIG_PROVE_LOCKING
-	WARN_ONCE(shim_map_held, "in a callback of a flush");
-#endif
+	WARN_ONCE(in_flush(), "in a callback of a flush");
 }
 
 /* Once it is given back, another thread may have it. */
@@ -358,14 +366,15 @@ static bool stop_others(void)
  * fork_parent() or fork_child(): a handler in this thread would wait for it.
  *
  * A thread that is busy may wait for another one, which waits to become busy: let it, from
- * time to time. It may also wait for what this thread is in the middle of itself.
+ * time to time. It may also wait for what this thread is in the middle of itself: a change, a
+ * walk or a flush.
  */
 static void fork_prepare(void)
 {
 	sigset_t old;
 	int cancel;
 
-	exec_only = shim_busy() || rcu_read_lock_held();
+	exec_only = shim_busy() || rcu_read_lock_held() || in_flush();
 	if (exec_only)
 		return;
 	block_signals(&old);

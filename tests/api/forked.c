@@ -172,6 +172,94 @@ static void fork_beside_drain(void)
 	iommu_attach_barrier();
 }
 
+static int deferred, draining;
+
+static void drain_long(struct iommu_attach_elm *elm)
+{
+	__atomic_store_n(&draining, 1, __ATOMIC_RELEASE);
+	iommu_attach_drain(&iommu[1].fence);
+	__atomic_store_n(&draining, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&deferred, 0, __ATOMIC_RELEASE);
+	free(elm);
+}
+
+/* While a release function waits for the flush that this is called by. */
+static void fork_in_callback(void)
+{
+	pid_t child;
+	int status;
+
+	while (!__atomic_load_n(&draining, __ATOMIC_ACQUIRE)) {
+		if (!__atomic_exchange_n(&deferred, 1, __ATOMIC_ACQ_REL))
+			EXPECT(!iommu_attach_defer(new_elm(&iommu[1], 1), drain_long));
+		usleep(100);
+	}
+	child = fork();
+	EXPECT(child >= 0);
+	if (!child) {
+		execlp("true", "true", (char *)NULL);
+		_exit(1);
+	}
+	EXPECT(waitpid(child, &status, 0) == child && !status);
+}
+
+static struct iommu_attach_endpoint endpoint;
+static int waits, silences, asides;
+
+/* The IOTLB commands that are sent once more complete. */
+static int wait_and_fork(struct iommu_device *which, uint64_t cookie, void *arg)
+{
+	(void)which;
+	(void)cookie;
+	(void)arg;
+	if (!waits)
+		fork_in_callback();
+	return waits++ == 1 ? 0 : -ETIMEDOUT;
+}
+
+static void silent_and_fork(struct iommu_device *which, uint64_t atc, void *arg)
+{
+	(void)which;
+	(void)atc;
+	(void)arg;
+	fork_in_callback();
+	iommu_attach_set_aside(&endpoint);
+	silences++;
+}
+
+static void aside_and_fork(struct iommu_device *which, uint64_t atc, void *arg)
+{
+	(void)which;
+	(void)atc;
+	(void)arg;
+	fork_in_callback();
+	iommu_attach_blocked(&endpoint);
+	asides++;
+}
+
+/*
+ * Who forks in a callback does not wait for what waits for its flush. In a thread of its own,
+ * as signals are blocked within fork(): alarm() ends the process by the other one.
+ */
+static void *fork_in_callbacks(void *arg)
+{
+	struct iommu_attach_elm *elm = new_elm(&iommu[1], 8);
+	struct iommu_attach_flush_ops fork_ops = ops;
+
+	fork_ops.wait = wait_and_fork;
+	fork_ops.silent = silent_and_fork;
+	fork_ops.aside = aside_and_fork;
+	iommu_attach_endpoint_init(&endpoint);
+	elm->using_atc = true;
+	elm->endpoint = &endpoint;
+	EXPECT(iommu_attach_add(&list, elm) > 0);
+	EXPECT(!iommu_attach_flush(&list, &fork_ops, NULL));
+	EXPECT(waits == 3 && silences == 1 && asides == 1);
+	EXPECT(iommu_attach_del_free_at(&list, elm, 0) > 0);
+	iommu_attach_barrier();
+	return arg;
+}
+
 int main(void)
 {
 	pthread_t thread[3];
@@ -208,6 +296,8 @@ int main(void)
 	use(&iommu[1]);
 	fork_beside_fork();
 	fork_beside_drain();
+	EXPECT(!pthread_create(&thread[0], NULL, fork_in_callbacks, NULL));
+	EXPECT(!pthread_join(thread[0], NULL));
 	EXPECT_SILENCE();
 	return 0;
 }
