@@ -36,7 +36,8 @@ static struct iommu_attach_counts __percpu *new_counts(void)
 static struct iommu_attach_counts __percpu *sum;
 static u64 drains, fences, fence_ns, fence_ns_max;
 
-__attribute__((constructor))
+/* Ahead of the constructors of a program that this is linked into. */
+__attribute__((constructor(101)))
 static void begin(void)
 {
 	sum = new_counts();

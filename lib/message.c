@@ -90,7 +90,8 @@ bool shim_warn_again(void)
 	return READ_ONCE(shim_checks) || READ_ONCE(hook);
 }
 
-__attribute__((constructor))
+/* Ahead of the constructors of a program that this is linked into. */
+__attribute__((constructor(101)))
 static void begin(void)
 {
 	const char *debug = secure_getenv("IOMMU_ALIST_DEBUG");

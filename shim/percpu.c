@@ -43,6 +43,11 @@ static unsigned char counter_used[SHIM_BLOCK_SIZE / COUNTER_ALIGN] = {
 static size_t search_from[PLACES_MAX + 1];	/* that many free places: none begin below */
 static size_t never_used = OWN_SIZE / COUNTER_ALIGN;	/* from here on blocks are zero */
 static pthread_key_t block_key;
+static bool has_key, has_ended, has_fork_handlers;
+
+static void fork_prepare(void);
+static void fork_parent(void);
+static void fork_child(void);
 
 static void block_signals(sigset_t *old)
 {
@@ -102,6 +107,23 @@ static void give_block_back(void *block)
 	release_lock(&old);
 }
 
+/*
+ * What the first block takes, with the lock held. Not when the library is loaded: in a static
+ * link, the program's constructors may use the library before its own have run. And handlers
+ * of fork() run in the opposite order of their registration, which allocators do when they are
+ * loaded or first used: fork_prepare() waits for threads that free before their locks are taken.
+ *
+ * Return: false if there are no keys, or no memory.
+ */
+static bool first_block(void)
+{
+	if (!has_fork_handlers)
+		has_fork_handlers = !pthread_atfork(fork_prepare, fork_parent, fork_child);
+	if (has_fork_handlers && !has_key && !has_ended)
+		has_key = !pthread_key_create(&block_key, give_block_back);
+	return has_key;
+}
+
 /* Return: false if there is no memory. */
 bool shim_take_block(void)
 {
@@ -114,7 +136,9 @@ bool shim_take_block(void)
 	take_lock(&old);
 	for (i = 1; i < nr_blocks && block_used[i]; i++)
 		;
-	if (i < nr_blocks) {
+	if (!has_key && !first_block()) {
+		block = NULL;
+	} else if (i < nr_blocks) {
 		block = blocks[i];
 	} else if (i < BLOCKS_MAX) {
 		block = mmap(NULL, SHIM_BLOCK_SIZE, PROT_READ | PROT_WRITE,
@@ -423,13 +447,11 @@ static void fork_child(void)
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
-__attribute__((constructor))
+/* Ahead of the constructors of a program that this is linked into. */
+__attribute__((constructor(101)))
 static void begin(void)
 {
 	register_membarrier();
-	if (pthread_key_create(&block_key, give_block_back) ||
-	    pthread_atfork(fork_prepare, fork_parent, fork_child))
-		abort();
 }
 
 /*
@@ -439,5 +461,12 @@ static void begin(void)
 __attribute__((destructor))
 static void end(void)
 {
-	pthread_key_delete(block_key);
+	sigset_t old;
+
+	take_lock(&old);
+	if (has_key)
+		pthread_key_delete(block_key);
+	has_key = false;
+	has_ended = true;
+	release_lock(&old);
 }

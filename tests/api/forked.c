@@ -85,7 +85,7 @@ static void in_parent(struct iommu_attach_elm *elm)
 	free(elm);
 }
 
-/* The library's own handler, which waits, runs after this one. */
+/* The library's own handler, which waits, was registered before, and runs after this one. */
 static int forking;
 
 static void fork_begins(void)
@@ -272,10 +272,10 @@ int main(void)
 		EXPECT(!iommu_attach_fence_init(&iommu[i].fence));
 	iommu_attach_init(&list);
 	iommu_attach_init(&busy);
-	EXPECT(!pthread_atfork(fork_begins, NULL, NULL));
 
 	fork_and_use();			/* the parent has used nothing */
 	use(&iommu[0]);
+	EXPECT(!pthread_atfork(fork_begins, NULL, NULL));
 	fork_and_use();			/* there is a thread that frees */
 	EXPECT(!iommu_attach_defer(new_elm(&iommu[0], 1), in_parent));
 	fork_and_use();			/* it may have something to do */
