@@ -197,6 +197,13 @@ static void use_fence(struct iommu_attach_fence *fence, long nr)
 	__atomic_fetch_add(fence_users(fence), nr, __ATOMIC_RELAXED);
 }
 
+/* Fields that are read only if an ATC is used. */
+#define BAD_TARGET(elm)							\
+	(WARN_ONCE((elm)->atc & IOMMU_ATTACH_STATE,			\
+		   "the value of the ATC target is not below 2^61") ||	\
+	 WARN_ONCE((elm)->endpoint && !GOOD((elm)->endpoint),		\
+		   "the endpoint is not initialised"))
+
 /* Return: 0 if it may be added, for which its fields have to be of use to the core. */
 static int check_new(struct iommu_attach_elm *elm)
 {
@@ -217,10 +224,7 @@ static int check_new(struct iommu_attach_elm *elm)
 		      READ_ONCE(elm->fence->iommu_device) != elm->iommu_device,
 		      "the fence is that of another IOMMU") ||
 	    WARN_ONCE(elm->kind > IOMMU_ATTACH_NEST, "the kind is out of range") ||
-	    WARN_ONCE(elm->using_atc && elm->atc & IOMMU_ATTACH_STATE,
-		      "the value of the ATC target is not below 2^61") ||
-	    WARN_ONCE(elm->endpoint && !GOOD(elm->endpoint),
-		      "the endpoint is not initialised"))
+	    (elm->using_atc && BAD_TARGET(elm)))
 		return -EINVAL;
 	elm->rcu.object = NULL;
 	return 0;
@@ -432,16 +436,31 @@ int iommu_attach_find_tag(struct iommu_attach_list *alist,
 	return core(find_tag)(alist, iommu_device, tag);
 }
 
-/* Another thread may delete it meanwhile: only the core looks at it, with the lock held. */
+/* The other half of a nest, or the attachment itself. */
+static struct iommu_attach_elm *other_half(struct iommu_attach_elm *elm)
+{
+	if (!elm->nested)
+		return elm;
+	if (elm->kind == IOMMU_ATTACH_OWN)
+		return &container_of(elm, struct iommu_attach_nest, s1)->s2;
+	return &container_of(elm, struct iommu_attach_nest, s2)->s1;
+}
+
+/*
+ * Another thread may delete it meanwhile: only the core looks at what that changes, with the
+ * lock held.
+ */
 int iommu_attach_enable_atc(struct iommu_attach_elm *elm)
 {
 	ENTER();
 
 	if (BAD_PLACE())
 		return -EDEADLK;
-	if (WARN_ONCE(!elm, "the attachment is NULL") ||
-	    WARN_ONCE(elm->atc & IOMMU_ATTACH_STATE,
-		      "the value of the ATC target is not below 2^61"))
+	if (WARN_ONCE(!elm, "the attachment is NULL"))
+		return -EINVAL;
+	if (!READ_ONCE(elm->alist))
+		return -ENOENT;
+	if (BAD_TARGET(elm) || BAD_TARGET(other_half(elm)))
 		return -EINVAL;
 	return core(enable_atc)(elm);
 }

@@ -139,6 +139,22 @@ static void attachments(void)
 	EXPECT(iommu_attach_add(&list, &bad) == -EINVAL);
 	EXPECT_MESSAGE("iommu_attach_add", "endpoint");
 
+	/* What is about the ATC is read once it is used. */
+	bad.using_atc = false;
+	bad.atc = 1ULL << 61;
+	EXPECT(iommu_attach_add(&list, &bad) > 0);
+	EXPECT_SILENCE();
+	EXPECT(iommu_attach_enable_atc(&bad) == -EINVAL);
+	EXPECT_MESSAGE("iommu_attach_enable_atc", "2^61");
+	bad.atc = 1;
+	EXPECT(iommu_attach_enable_atc(&bad) == -EINVAL);
+	EXPECT_MESSAGE("iommu_attach_enable_atc", "endpoint");
+	EXPECT(!bad.using_atc);
+	bad.endpoint = NULL;
+	EXPECT(!iommu_attach_enable_atc(&bad) && bad.using_atc);
+	EXPECT(iommu_attach_del(&list, &bad) > 0);
+	EXPECT_SILENCE();
+
 	EXPECT(iommu_attach_del(&list, &on_no_list) == -ENOENT);
 	EXPECT_MESSAGE("iommu_attach_del", "not on this list");
 	EXPECT(iommu_attach_del(&other_list, &elm) == -ENOENT);
@@ -318,6 +334,7 @@ static void nests(void)
 {
 	struct iommu_attach_elm half = { .iommu_device = &iommu, .fence = &iommu.fence, .tag = 3 };
 	struct iommu_attach_nest nest = { half, half }, back = { half, half };
+	struct iommu_attach_endpoint no_endpoint;
 
 	EXPECT(iommu_attach_add_nest(&list, &list, &nest) == -EINVAL);
 	EXPECT_MESSAGE("iommu_attach_add_nest", "its own parent");
@@ -326,6 +343,16 @@ static void nests(void)
 	EXPECT_MESSAGE("iommu_attach_add_nest", "parent of one nest");
 	EXPECT(iommu_attach_del(&list, &nest.s1) == -ENOENT);
 	EXPECT_MESSAGE("iommu_attach_del", "half of a nest");
+	memset(&no_endpoint, 0, sizeof(no_endpoint));
+	nest.s1.endpoint = &no_endpoint;
+	EXPECT(iommu_attach_enable_atc(&nest.s2) == -EINVAL);
+	EXPECT_MESSAGE("iommu_attach_enable_atc", "endpoint");
+	nest.s1.endpoint = NULL;
+	nest.s2.atc = 1ULL << 61;
+	EXPECT(iommu_attach_enable_atc(&nest.s1) == -EINVAL);
+	EXPECT_MESSAGE("iommu_attach_enable_atc", "2^61");
+	nest.s2.atc = 0;
+	EXPECT(!nest.s1.using_atc && !nest.s2.using_atc);
 	EXPECT(iommu_attach_del_nest(&other_list, &list, &nest) == -ENOENT);
 	EXPECT_MESSAGE("iommu_attach_del_nest", "not on these lists");
 	EXPECT(iommu_attach_del_nest(&list, &other_list, &nest) > 0);
