@@ -49,6 +49,13 @@ static const struct iommu_attach_flush_ops ops = {
 	.wait_before_atc = true,
 };
 
+/* After an unmap, whose memory may be reused if this returns 0. */
+static int flush(struct iommu_attach_list *domain, const char *when)
+{
+	printf("%s:\n", when);
+	return iommu_attach_flush(domain, &ops, NULL);
+}
+
 int main(void)
 {
 	struct iommu_device iommu = { .commands = 0 };
@@ -63,14 +70,14 @@ int main(void)
 		.tag = TAG(9, 5), .pasid = 5,
 		.atc = TARGET(0x300, 5),
 	};
+	int error;
 
 	if (iommu_attach_fence_init(&iommu.fence))
 		return 1;
 	iommu_attach_init(&domain);
 	if (iommu_attach_add(&domain, &whole) < 0 || iommu_attach_add(&domain, &shared) < 0)
 		return 1;
-	printf("ATS off:\n");
-	iommu_attach_flush(&domain, &ops, NULL);
+	error = flush(&domain, "ATS off");
 
 	/*
 	 * Here ATS is enabled in the device, so that it answers commands, and the IOMMU
@@ -79,21 +86,21 @@ int main(void)
 	if (iommu_attach_enable_atc(&whole) || iommu_attach_enable_atc(&shared))
 		return 1;
 	/* Here the IOMMU begins to answer them. */
-	printf("ATS on:\n");
-	iommu_attach_flush(&domain, &ops, NULL);
+	if (!error)
+		error = flush(&domain, "ATS on");
 
 	/* Here the IOMMU refuses them again, and the ATC is emptied. */
 	iommu_attach_disable_atc(&shared);
 	iommu_attach_disable_atc(&whole);
 	iommu_attach_fence(&iommu.fence);	/* no ATC command for it is in flight */
 	/* Here ATS is disabled in the device. */
-	printf("ATS off:\n");
-	iommu_attach_flush(&domain, &ops, NULL);
+	if (!error)
+		error = flush(&domain, "ATS off");
 
 	iommu_attach_del(&domain, &whole);
 	iommu_attach_del(&domain, &shared);
 	iommu_attach_drain(&iommu.fence);
 	iommu_attach_destroy(&domain);
 	iommu_attach_fence_destroy(&iommu.fence);
-	return 0;
+	return error ? 1 : 0;
 }

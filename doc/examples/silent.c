@@ -107,9 +107,12 @@ int main(void)
 	iommu_attach_blocked(&gpu);
 	flush(&domain, "gpu is blocked");
 
+	/* A flush that has sent to it may be about to set it aside again. */
+	iommu_attach_fence(&iommu.fence);
 	/* Here the device is reset: its ATC is empty. */
 	gpu_answers = true;
 	iommu_attach_resume(&gpu);
+	/* A flush that has left it out may not have invalidated the IOTLB yet. */
 	iommu_attach_fence(&iommu.fence);
 	/* Here the IOMMU answers its translation requests again. */
 	flush(&domain, "gpu is back");
