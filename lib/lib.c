@@ -169,6 +169,27 @@ static void mark_deleted(struct iommu_attach_elm *elm)
 	elm->rcu.next = (void *)get_state_synchronize_rcu();
 }
 
+static void call_free(struct rcu_head *head)
+{
+	free(head->object);
+}
+
+static void defer(struct rcu_head *head, void *object,
+		  void (*call)(struct rcu_head *head))
+{
+	head->object = object;
+	call_rcu(head, call);
+}
+
+/* An attachment that was deleted: @object goes to free(), or it is left to the program. */
+static void let_go(struct iommu_attach_elm *elm, void *object)
+{
+	if (object)
+		defer(&elm->rcu, object, call_free);
+	else
+		mark_deleted(elm);
+}
+
 /*
  * Behind what the core has in a fence, an endpoint and a walk: the address of it, once it is
  * initialised. What was not, or has been copied or moved, or is over, has another.
@@ -267,12 +288,14 @@ int iommu_attach_add(struct iommu_attach_list *alist, struct iommu_attach_elm *e
 	if (BAD_LIST(alist))
 		return -EINVAL;
 	ret = check_new(elm);
-	if (!ret)
-		ret = core(add)(alist, elm);
-	if (ret >= 0) {
+	if (ret)
+		return ret;
+	shim_busy_begin();
+	ret = core(add)(alist, elm);
+	if (ret >= 0)
 		use_fence(fence_of(elm), 1);
-		check(alist);
-	}
+	shim_busy_end();
+	check(alist);
 	return ret;
 }
 
@@ -298,35 +321,22 @@ int iommu_attach_add_array(struct iommu_attach_list *alist, struct iommu_attach_
 				      "the array differs in more than the ATC targets"))
 			ret = -EINVAL;
 	}
-	if (!ret)
-		ret = core(add_array)(alist, elm, nr);
-	if (ret >= 0) {
-		for (i = 0; i < nr; i++)
-			use_fence(fence_of(&elm[i]), 1);
-		check(alist);
-	}
+	if (ret)
+		return ret;
+	shim_busy_begin();
+	ret = core(add_array)(alist, elm, nr);
+	for (i = 0; i < nr && ret >= 0; i++)
+		use_fence(fence_of(&elm[i]), 1);
+	shim_busy_end();
+	check(alist);
 	return ret;
 }
 
-int iommu_attach_add_nest(struct iommu_attach_list *s1, struct iommu_attach_list *s2,
-			  struct iommu_attach_nest *nest)
+static int add_nest(struct iommu_attach_list *s1, struct iommu_attach_list *s2,
+		    struct iommu_attach_nest *nest)
 {
-	ENTER();
 	bool circle;
 	int ret;
-
-	if (BAD_PLACE())
-		return -EDEADLK;
-	if (BAD_LIST(s1) || BAD_LIST(s2) || WARN_ONCE(!nest, "the nest is NULL") ||
-	    WARN_ONCE(s1 == s2, "a list is its own parent") ||
-	    WARN_ONCE(nest->s1.iommu_device != nest->s2.iommu_device ||
-		      nest->s1.fence != nest->s2.fence ||
-		      nest->s1.using_atc != nest->s2.using_atc,
-		      "the halves of the nest have two IOMMUs, fences or uses of an ATC"))
-		return -EINVAL;
-	ret = check_new(&nest->s1) ?: check_new(&nest->s2);
-	if (ret)
-		return ret;
 
 	/* Both first, then the look: of two that close a circle one sees the other. */
 	circle = __atomic_fetch_add(roles(s1), 1, __ATOMIC_SEQ_CST) >= PARENT;
@@ -342,53 +352,75 @@ int iommu_attach_add_nest(struct iommu_attach_list *s1, struct iommu_attach_list
 	}
 	use_fence(fence_of(&nest->s1), 1);
 	use_fence(fence_of(&nest->s2), 1);
-	check(s1);
-	check(s2);
 	return ret;
 }
 
-/* Deletes, and leaves the mark to the caller. */
-static int del(struct iommu_attach_list *alist, struct iommu_attach_elm *elm)
-{
-	struct iommu_attach_fence *fence;
-	int ret;
-
-	if (BAD_LIST(alist) || WARN_ONCE(!elm, "the attachment is NULL"))
-		return -EINVAL;
-	if (WARN_ONCE(elm->alist != alist, "the attachment is not on this list") ||
-	    WARN_ONCE(elm->nested, "the attachment is half of a nest"))
-		return -ENOENT;
-	check_kept(elm);
-	fence = fence_of(elm);
-	ret = core(del)(alist, elm);
-	if (ret >= 0) {
-		use_fence(fence, -1);
-		check(alist);
-	}
-	return ret;
-}
-
-int iommu_attach_del(struct iommu_attach_list *alist, struct iommu_attach_elm *elm)
+int iommu_attach_add_nest(struct iommu_attach_list *s1, struct iommu_attach_list *s2,
+			  struct iommu_attach_nest *nest)
 {
 	ENTER();
 	int ret;
 
 	if (BAD_PLACE())
 		return -EDEADLK;
-	ret = del(alist, elm);
-	if (ret >= 0)
-		mark_deleted(elm);
+	if (BAD_LIST(s1) || BAD_LIST(s2) || WARN_ONCE(!nest, "the nest is NULL") ||
+	    WARN_ONCE(s1 == s2, "a list is its own parent") ||
+	    WARN_ONCE(nest->s1.iommu_device != nest->s2.iommu_device ||
+		      nest->s1.fence != nest->s2.fence ||
+		      nest->s1.using_atc != nest->s2.using_atc,
+		      "the halves of the nest have two IOMMUs, fences or uses of an ATC"))
+		return -EINVAL;
+	ret = check_new(&nest->s1) ?: check_new(&nest->s2);
+	if (ret)
+		return ret;
+
+	shim_busy_begin();
+	ret = add_nest(s1, s2, nest);
+	shim_busy_end();
+	check(s1);
+	check(s2);
 	return ret;
 }
 
+/* Deletes, and gives @object to free(), or if it is NULL leaves the attachment to the program. */
+static int del(struct iommu_attach_list *alist, struct iommu_attach_elm *elm, void *object)
+{
+	struct iommu_attach_fence *fence;
+	int ret;
+
+	if (WARN_ONCE(elm->alist != alist, "the attachment is not on this list") ||
+	    WARN_ONCE(elm->nested, "the attachment is half of a nest"))
+		return -ENOENT;
+	check_kept(elm);
+	fence = fence_of(elm);
+	shim_busy_begin();
+	ret = core(del)(alist, elm);
+	if (ret >= 0) {
+		use_fence(fence, -1);
+		let_go(elm, object);
+	}
+	shim_busy_end();
+	check(alist);
+	return ret;
+}
+
+int iommu_attach_del(struct iommu_attach_list *alist, struct iommu_attach_elm *elm)
+{
+	ENTER();
+
+	if (BAD_PLACE())
+		return -EDEADLK;
+	if (BAD_LIST(alist) || WARN_ONCE(!elm, "the attachment is NULL"))
+		return -EINVAL;
+	return del(alist, elm, NULL);
+}
+
 static int del_nest(struct iommu_attach_list *s1, struct iommu_attach_list *s2,
-		    struct iommu_attach_nest *nest)
+		    struct iommu_attach_nest *nest, void *object)
 {
 	struct iommu_attach_fence *fence[2];
 	int ret;
 
-	if (BAD_LIST(s1) || BAD_LIST(s2) || WARN_ONCE(!nest, "the nest is NULL"))
-		return -EINVAL;
 	if (WARN_ONCE(nest->s1.alist != s1 || nest->s2.alist != s2 || !nest->s1.nested ||
 		      !nest->s2.nested, "the nest is not on these lists"))
 		return -ENOENT;
@@ -396,13 +428,17 @@ static int del_nest(struct iommu_attach_list *s1, struct iommu_attach_list *s2,
 	check_kept(&nest->s2);
 	fence[0] = fence_of(&nest->s1);
 	fence[1] = fence_of(&nest->s2);
+	shim_busy_begin();
 	ret = core(del_nest)(s1, s2, nest);
-	if (ret < 0)
-		return ret;
-	use_fence(fence[0], -1);
-	use_fence(fence[1], -1);
-	__atomic_fetch_sub(roles(s1), 1, __ATOMIC_SEQ_CST);
-	__atomic_fetch_sub(roles(s2), PARENT, __ATOMIC_SEQ_CST);
+	if (ret >= 0) {
+		use_fence(fence[0], -1);
+		use_fence(fence[1], -1);
+		__atomic_fetch_sub(roles(s1), 1, __ATOMIC_SEQ_CST);
+		__atomic_fetch_sub(roles(s2), PARENT, __ATOMIC_SEQ_CST);
+		mark_deleted(&nest->s2);
+		let_go(&nest->s1, object);
+	}
+	shim_busy_end();
 	check(s1);
 	check(s2);
 	return ret;
@@ -412,16 +448,12 @@ int iommu_attach_del_nest(struct iommu_attach_list *s1, struct iommu_attach_list
 			  struct iommu_attach_nest *nest)
 {
 	ENTER();
-	int ret;
 
 	if (BAD_PLACE())
 		return -EDEADLK;
-	ret = del_nest(s1, s2, nest);
-	if (ret >= 0) {
-		mark_deleted(&nest->s1);
-		mark_deleted(&nest->s2);
-	}
-	return ret;
+	if (BAD_LIST(s1) || BAD_LIST(s2) || WARN_ONCE(!nest, "the nest is NULL"))
+		return -EINVAL;
+	return del_nest(s1, s2, nest, NULL);
 }
 
 int iommu_attach_find_tag(struct iommu_attach_list *alist,
@@ -821,18 +853,6 @@ static void call_release(struct rcu_head *head)
 	release(container_of(head, struct iommu_attach_elm, rcu));
 }
 
-static void call_free(struct rcu_head *head)
-{
-	free(head->object);
-}
-
-static void defer(struct rcu_head *head, void *object,
-		  void (*call)(struct rcu_head *head))
-{
-	head->object = object;
-	call_rcu(head, call);
-}
-
 int iommu_attach_defer(struct iommu_attach_elm *elm,
 		       void (*release)(struct iommu_attach_elm *elm))
 {
@@ -871,14 +891,12 @@ int iommu_attach_del_free_at(struct iommu_attach_list *alist,
 			     struct iommu_attach_elm *elm, size_t offset)
 {
 	ENTER();
-	int gone;
 
 	if (BAD_PLACE())
 		return -EDEADLK;
-	gone = del(alist, elm);
-	if (gone >= 0)
-		defer(&elm->rcu, (char *)elm - offset, call_free);
-	return gone;
+	if (BAD_LIST(alist) || WARN_ONCE(!elm, "the attachment is NULL"))
+		return -EINVAL;
+	return del(alist, elm, (char *)elm - offset);
 }
 
 int iommu_attach_del_nest_free_at(struct iommu_attach_list *s1,
@@ -886,14 +904,12 @@ int iommu_attach_del_nest_free_at(struct iommu_attach_list *s1,
 				  struct iommu_attach_nest *nest, size_t offset)
 {
 	ENTER();
-	int gone;
 
 	if (BAD_PLACE())
 		return -EDEADLK;
-	gone = del_nest(s1, s2, nest);
-	if (gone >= 0)
-		defer(&nest->s1.rcu, (char *)nest - offset, call_free);
-	return gone;
+	if (BAD_LIST(s1) || BAD_LIST(s2) || WARN_ONCE(!nest, "the nest is NULL"))
+		return -EINVAL;
+	return del_nest(s1, s2, nest, (char *)nest - offset);
 }
 
 /* Counters */

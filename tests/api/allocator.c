@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // An allocator of the program's holds its lock while a thread forks, and the library frees
-// what was deleted meanwhile: neither waits for the other one for ever.
+// what was deleted meanwhile: neither waits for the other one for ever, and the child counts
+// what is attached right.
 #include <pthread.h>
 #include <sys/wait.h>
 
@@ -10,6 +11,7 @@ static struct iommu_device iommu;
 static struct iommu_attach_list list;
 static pthread_mutex_t heap = PTHREAD_MUTEX_INITIALIZER;
 static void *watched;
+static __thread bool watches;
 static int freeing, forking;
 
 void __libc_free(void *object);
@@ -19,7 +21,8 @@ void free(void *object)
 {
 	int i;
 
-	if (object && object == __atomic_load_n(&watched, __ATOMIC_ACQUIRE)) {
+	if (object && (watches || object == __atomic_load_n(&watched, __ATOMIC_ACQUIRE))) {
+		watches = false;
 		__atomic_store_n(&watched, NULL, __ATOMIC_RELEASE);
 		__atomic_store_n(&freeing, 1, __ATOMIC_RELEASE);
 		/* Until the other thread has the lock, or waits for this one. */
@@ -70,6 +73,59 @@ static void *fork_beside_free(void *arg)
 	return arg;
 }
 
+static struct iommu_attach_list parent;
+static struct iommu_attach_nest nest;
+
+static void *delete(void *arg)
+{
+	watches = true;			/* memory of the list's */
+	if (arg)
+		EXPECT(iommu_attach_del_nest(&list, &parent, arg) > 0);
+	else
+		EXPECT(iommu_attach_del(&list, &nest.s1) > 0);
+	return arg;
+}
+
+/* What the library counts beside its lists is whole in the child. */
+static void fork_beside_delete(struct iommu_attach_nest *both)
+{
+	pthread_t thread;
+	pid_t child;
+	int status;
+
+	freeing = 0;
+	forking = 0;
+	nest = (struct iommu_attach_nest){
+		{ .iommu_device = &iommu, .fence = &iommu.fence, .using_atc = true },
+		{ .iommu_device = &iommu, .fence = &iommu.fence, .using_atc = true },
+	};
+	if (both)
+		EXPECT(iommu_attach_add_nest(&list, &parent, &nest) > 0);
+	else
+		EXPECT(iommu_attach_add(&list, &nest.s1) > 0);
+	EXPECT(!pthread_create(&thread, NULL, delete, both));
+	while (!__atomic_load_n(&freeing, __ATOMIC_ACQUIRE))
+		usleep(100);
+	child = fork();
+	EXPECT(child >= 0);
+	if (!child) {
+		alarm(20);
+		EXPECT(iommu_attach_empty(&list) && iommu_attach_empty(&parent));
+		iommu_attach_drain(&iommu.fence);
+		if (both) {
+			EXPECT(iommu_attach_add_nest(&parent, &list, &nest) > 0);
+			EXPECT(iommu_attach_del_nest(&parent, &list, &nest) > 0);
+			iommu_attach_drain(&iommu.fence);
+		}
+		iommu_attach_fence_destroy(&iommu.fence);
+		EXPECT_SILENCE();
+		exit(0);
+	}
+	EXPECT(waitpid(child, &status, 0) == child && !status);
+	EXPECT(!pthread_join(thread, NULL));
+	iommu_attach_drain(&iommu.fence);
+}
+
 int main(void)
 {
 	struct iommu_attach_elm *elm;
@@ -79,6 +135,8 @@ int main(void)
 	EXPECT(!pthread_atfork(fork_begins, fork_ends, fork_ends));
 	EXPECT(!iommu_attach_fence_init(&iommu.fence));
 	iommu_attach_init(&list);
+	iommu_attach_init(&parent);
+	iommu_attach_set_message(count_message, NULL);
 	elm = new_elm(&iommu, 1);
 	EXPECT(iommu_attach_add(&list, elm) > 0);
 	__atomic_store_n(&watched, elm, __ATOMIC_RELEASE);
@@ -87,5 +145,9 @@ int main(void)
 	EXPECT(!pthread_join(thread, NULL));
 	iommu_attach_barrier();
 	EXPECT(forking && !watched);
+
+	fork_beside_delete(NULL);
+	fork_beside_delete(&nest);
+	EXPECT_SILENCE();
 	return 0;
 }
