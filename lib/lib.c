@@ -520,7 +520,9 @@ int iommu_attach_fence_init(struct iommu_attach_fence *fence)
 		return -EDEADLK;
 	if (WARN_ONCE(!fence, "the fence is NULL"))
 		return -EINVAL;
+	shim_busy_begin();
 	ret = core(fence_init)(fence);
+	shim_busy_end();
 	*fence_users(fence) = 0;
 	*MARK(fence) = ret ? NULL : fence;
 	return ret;

@@ -334,6 +334,8 @@ static void need_thread(void)
 
 void call_rcu(struct rcu_head *head, void (*func)(struct rcu_head *head))
 {
+	if (unlikely(!shim_thread))
+		shim_take_block();	/* for the handlers of fork() */
 	head->next = NULL;
 	head->func = func;
 	__tsan_release(head);

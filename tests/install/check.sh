@@ -88,11 +88,11 @@ for libs in "$shared" "$static"; do
 	$CXX $cflags -std=c++11 -pedantic "$src/tests/cxx/names.cpp" -o cxx $libs
 	./cxx || fail "C++: names.cpp, $libs"
 
-	for name in allocator cancelled early forked interrupted many misuse pointers raced release sandbox signals slow; do
+	for name in allocator cancelled deferred early forked interrupted many misuse pointers raced release sandbox signals slow; do
 		# The memory and threads of sanitizers do not survive a fork beside other threads, nor
 		# their view of the stack a thread that is cancelled. They have an allocator already.
 		case $name in
-		allocator | cancelled | forked | interrupted) [ "$sanitize" = none ] || continue
+		allocator | cancelled | deferred | forked | interrupted) [ "$sanitize" = none ] || continue
 		esac
 		$CC $cflags "$src/tests/api/$name.c" -o $name $libs
 		./$name >$name.got 2>$name.err || fail "$name.c, $libs: $(cat $name.got $name.err)"
