@@ -433,7 +433,10 @@ void shim_rcu_fork_parent(void)
 	pthread_mutex_unlock(&call_lock);
 }
 
-/* The thread is started again when there is something to call, all of it once more. */
+/*
+ * Nothing is being called, see call_batch(). The thread is started again by the next call_rcu()
+ * or rcu_barrier(), not here: most children call execve(2).
+ */
 void shim_rcu_fork_child(void)
 {
 	/* Others may have been in the middle of these. */
@@ -442,8 +445,8 @@ void shim_rcu_fork_child(void)
 	pthread_cond_init(&call_done, NULL);
 	queue_move(&batch, &waiting);
 	queue_move(&waiting, &batch);
-	has_thread = in_callback;
+	has_thread = false;
 	sleeping = false;
-	batch_taken = in_callback;
+	batch_taken = false;
 	pthread_mutex_unlock(&call_lock);
 }
