@@ -3,7 +3,9 @@
  * The part of the kernel's API that is not inline: memory, warnings and locks.
  * See shim.h for what is different from the kernel, and why.
  */
+#ifndef SHIM_LIBRARY
 #include <malloc.h>
+#endif
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -188,6 +190,19 @@ unsigned long shim_live_bytes(void)
 	return __atomic_load_n(&live_bytes, __ATOMIC_RELAXED);
 }
 
+/* For tests. A program's own allocator need not know the size of an object. */
+static void count_object(const void *object, long nr)
+{
+#ifdef SHIM_LIBRARY
+	(void)object;
+	(void)nr;
+#else
+	__atomic_add_fetch(&live, nr, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&live_bytes, nr * malloc_usable_size((void *)object),
+			   __ATOMIC_RELAXED);
+#endif
+}
+
 /* Is this the one that was asked to fail? */
 bool shim_alloc_fails(void)
 {
@@ -208,10 +223,8 @@ void *shim_alloc(size_t size, gfp_t gfp)
 	if (size > PTRDIFF_MAX)
 		return NULL;
 	object = gfp & __GFP_ZERO ? calloc(1, size ?: 1) : malloc(size ?: 1);
-	if (object) {
-		__atomic_add_fetch(&live, 1, __ATOMIC_RELAXED);
-		__atomic_add_fetch(&live_bytes, malloc_usable_size(object), __ATOMIC_RELAXED);
-	}
+	if (object)
+		count_object(object, 1);
 	return object;
 }
 
@@ -219,7 +232,6 @@ void kfree(const void *object)
 {
 	if (!object)
 		return;
-	__atomic_sub_fetch(&live, 1, __ATOMIC_RELAXED);
-	__atomic_sub_fetch(&live_bytes, malloc_usable_size((void *)object), __ATOMIC_RELAXED);
+	count_object(object, -1);
 	free((void *)object);
 }

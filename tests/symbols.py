@@ -5,7 +5,8 @@
 symbols.py SHARED STATIC: the functions of lib/iommu-alist.h are those of the version
 script, and those that the shared library exports, under that version. The static
 library has them, too, and everything else that a program's linker sees begins with
-__iommu_alist_ or __iommu_attach_.
+__iommu_alist_ or __iommu_attach_. Of an allocator, which may be the program's, neither needs
+more than every one has.
 """
 import re
 import subprocess
@@ -14,10 +15,19 @@ import sys
 import public
 
 
-def nm(*args):
-    lines = subprocess.run(('nm', '--defined-only') + args, check=True, text=True,
+def run_nm(*args):
+    lines = subprocess.run(('nm',) + args, check=True, text=True,
                            stdout=subprocess.PIPE).stdout.splitlines()
-    return [line.split() for line in lines if len(line.split()) == 3]
+    return [line.split() for line in lines]
+
+
+def nm(*args):
+    return [words for words in run_nm('--defined-only', *args) if len(words) == 3]
+
+
+def needed(*args):
+    return {words[-1].partition('@')[0] for words in run_nm('--undefined-only', *args)
+            if len(words) == 2}
 
 
 def differ(what, names, declared):
@@ -35,9 +45,9 @@ def main():
     listed = set(re.findall(r'^\t(iommu_\w+);$', script, re.M))
     exported = {name for _, kind, name in nm('-D', sys.argv[1]) if kind != 'A'}
     archived = {name for _, kind, name in nm('-g', sys.argv[2])}
-    # What AddressSanitizer and probes add is their own.
+    # What AddressSanitizer, probes and unwinding add is their own.
     archived = {name for name in archived
-                if not name.startswith('__odr_asan') and name != '_.stapsdt.base'}
+                if not name.startswith(('__odr_asan', 'DW.ref.')) and name != '_.stapsdt.base'}
 
     wrong = not declared
     wrong |= differ('iommu-alist.map', listed, declared)
@@ -48,6 +58,13 @@ def main():
             wrong = True
     archived = {name for name in archived if not name.startswith(('__iommu_alist_', '__iommu_attach_'))}
     wrong |= differ(sys.argv[2], archived, declared)
+    for path, names in ((sys.argv[1], needed('-D', sys.argv[1])),
+                        (sys.argv[2], needed(sys.argv[2]))):
+        for name in sorted(names):
+            if 'alloc' in name and name not in ('malloc', 'calloc', 'realloc') \
+               and not name.startswith('__iommu_'):
+                print(f'{path}: needs {name}')
+                wrong = True
     for name in sorted(archived - declared):
         print(f'lib/names.h: rename {name} to __iommu_alist_..., or make it static')
     return wrong
