@@ -65,7 +65,12 @@ do {									\
 #else
 #define smp_mb()			__smp_mb()
 #endif
-#define dma_rmb()			__smp_rmb()	/* models are threads */
+/* What a device has written, not only a model's thread: beyond the inner domain of CPUs. */
+#if defined(__aarch64__)
+#define dma_rmb()			__asm__ __volatile__("dmb oshld" : : : "memory")
+#else
+#define dma_rmb()			__smp_rmb()
+#endif
 #define smp_load_acquire(ptr)		__atomic_load_n(ptr, __ATOMIC_ACQUIRE)
 #define smp_store_release(ptr, value)					\
 	__atomic_store_n(ptr, (typeof(*(ptr)))(value), __ATOMIC_RELEASE)
