@@ -484,27 +484,42 @@ static struct iommu_attach_elm *other_half(struct iommu_attach_elm *elm)
  */
 int iommu_attach_enable_atc(struct iommu_attach_elm *elm)
 {
+	struct iommu_attach_list *lists[2];
+	struct iommu_attach_elm *other;
 	ENTER();
+	int ret;
 
 	if (BAD_PLACE())
 		return -EDEADLK;
 	if (WARN_ONCE(!elm, "the attachment is NULL"))
 		return -EINVAL;
-	if (!READ_ONCE(elm->alist))
+	other = other_half(elm);
+	lists[0] = READ_ONCE(elm->alist);
+	lists[1] = READ_ONCE(other->alist);
+	if (!lists[0] || !lists[1])
 		return -ENOENT;
-	if (BAD_TARGET(elm) || BAD_TARGET(other_half(elm)))
+	if (BAD_TARGET(elm) || BAD_TARGET(other))
 		return -EINVAL;
-	return core(enable_atc)(elm);
+	ret = core(enable_atc)(elm);
+	check(lists[0]);
+	if (other != elm)
+		check(lists[1]);
+	return ret;
 }
 
 void iommu_attach_disable_atc(struct iommu_attach_elm *elm)
 {
+	struct iommu_attach_elm *other;
 	ENTER();
 
 	if (BAD_PLACE() || WARN_ONCE(!elm || !elm->alist, "the attachment is on no list"))
 		return;
 	check_kept(elm);
 	core(disable_atc)(elm);
+	check(elm->alist);
+	other = other_half(elm);
+	if (other != elm)
+		check(other->alist);
 }
 
 /* Fences */

@@ -493,6 +493,12 @@ static void checks(void)
 	EXPECT(!iommu_attach_add(&broken, &two));
 	EXPECT(messages == 1 && strstr(last_message, "iommu_attach_add(): "));
 	messages = 0;
+	EXPECT(!iommu_attach_enable_atc(&two));
+	EXPECT(messages == 1 && strstr(last_message, "iommu_attach_enable_atc(): "));
+	messages = 0;
+	iommu_attach_disable_atc(&two);
+	EXPECT(messages == 1 && strstr(last_message, "iommu_attach_disable_atc(): "));
+	messages = 0;
 	one.kind = IOMMU_ATTACH_OWN;
 	EXPECT(!iommu_attach_del(&broken, &two) && iommu_attach_del(&broken, &one) > 0);
 	iommu_attach_drain(&iommu.fence);
