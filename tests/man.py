@@ -4,7 +4,7 @@
 
 man.py INSTALLED: each function and each macro of lib/iommu-alist.h is named by one
 page, which has its prototype; each of these names is installed, if pages are; pages
-name no function and no page that there is not; structures have the members that the
+name no function and no page that there is not, and the errors that lib/lib.c returns; structures have the members that the
 header has; if the tool is installed, the options of "alist VERB" are those of its --help; the probes are those
 that the test data was recorded with.
 """
@@ -74,6 +74,33 @@ def check_functions(pages):
     return named
 
 
+def errors_returned():
+    """{function: errors that lib/lib.c returns from it, or from a static one that it calls}."""
+    text = (public.TOP / 'lib/lib.c').read_text()
+    bodies = {name: body for name, body in
+              re.findall(r'^[\w ]*?\*?(\w+)\([^;{}#]*?\)\n{\n(.*?)^}', text, re.M | re.S)}
+    found = {}
+
+    def errors_of(name):
+        if name not in found:
+            found[name] = set(re.findall(r'-(E[A-Z]+)\b', bodies[name]))
+            for other in re.findall(r'(?<![\w(])(\w+)\(', bodies[name]):
+                if other in bodies and not other.startswith('iommu_attach_'):
+                    found[name] |= errors_of(other)
+        return found[name]
+
+    return {name: errors_of(name) for name in bodies if name.startswith('iommu_attach_')}
+
+
+def check_errors(pages, named):
+    returned = errors_returned()
+    check(any(returned.values()), 'lib/lib.c returns no errors')
+    for name, codes in returned.items():
+        text = '\n'.join(pages[named[name]].values()) if name in named else ''
+        for code in sorted(codes):
+            check(f'_-{code}_' in text, f'{named.get(name)}: {name}() returns -{code}')
+
+
 def check_references(pages, named):
     known = {path.rpartition('.')[0] for path in pages} | set(named)
     for path, page in pages.items():
@@ -119,6 +146,7 @@ def main():
     pages = {path.stem: sections(path.read_text()) for path in MAN.glob('*.scd')}
     named = check_functions(pages)
     check_references(pages, named)
+    check_errors(pages, named)
     tools = list(pathlib.Path(sys.argv[1]).glob('**/bin/alist'))
     for tool in tools:
         check_options(pages, tool)
