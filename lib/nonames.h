@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Behind the core's header, its names are the library's again. */
+/*
+ * The opposite of names.h, for lib.c: behind the core's header, the names of its functions are
+ * the library's again, which are defined there and call the core's.
+ */
 #undef iommu_attach_add
 #undef iommu_attach_add_array
 #undef iommu_attach_add_nest
