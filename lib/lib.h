@@ -33,7 +33,7 @@ static inline void lib_unlock(pthread_mutex_t *lock, const sigset_t *old)
 
 /* message.c */
 const char *lib_current_call(void);	/* NULL: a flush or a walk, or none */
-void lib_message(const char *rule);
+void lib_message(const char *rule);	/* within a call that is noted */
 
 /* counters.c */
 struct iommu_attach_counters;

@@ -68,7 +68,7 @@ static void tell(const char *call, const char *rule)
 
 void lib_message(const char *rule)
 {
-	tell(lib_current_call() ?: "iommu_attach_flush", rule);
+	tell(lib_current_call(), rule);
 }
 
 /* Takes the place of the shim's own. The core's text begins and ends as in a kernel log. */

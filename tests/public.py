@@ -20,11 +20,6 @@ def header():
     return re.sub(r'\b(IOMMU_ATTACH_(?:IOMMU|DEVICE))\b', lambda name: types[name[1]], text)
 
 
-def macros():
-    """Names of the macros that take arguments, but for those that serve others."""
-    return set(re.findall(r'^#define (iommu_attach_\w+)\(', header(), re.M))
-
-
 def functions():
     """{name: prototype} of all functions."""
     text = re.sub(r'^#.*?(?<!\\)$', '', header(), flags=re.M | re.S)
