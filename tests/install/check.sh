@@ -88,7 +88,7 @@ for libs in "$shared" "$static"; do
 	$CXX $cflags -std=c++11 -pedantic "$src/tests/cxx/names.cpp" -o cxx $libs
 	./cxx || fail "C++: names.cpp, $libs"
 
-	for name in allocator cancelled deferred early forked interrupted many misuse pointers raced release sandbox signals slow; do
+	for name in allocator cancelled counters deferred early forked interrupted many misuse pointers raced release sandbox signals slow; do
 		# The memory and threads of sanitizers do not survive a fork beside other threads, nor
 		# their view of the stack a thread that is cancelled. They have an allocator already.
 		case $name in
