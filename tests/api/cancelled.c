@@ -15,7 +15,7 @@ static void *wait_for_release(void *arg)
 	return arg;
 }
 
-static int cleaned_up;
+static int ready, cleaned_up;	/* the flush sets waiting all the time */
 
 static void clean_up(void *arg)
 {
@@ -30,7 +30,7 @@ static void clean_up(void *arg)
 static void wait_with_handler(void (*wait)(struct iommu_attach_fence *fence))
 {
 	pthread_cleanup_push(clean_up, NULL);
-	__atomic_store_n(&waiting, 1, __ATOMIC_RELEASE);
+	__atomic_store_n(&ready, 1, __ATOMIC_RELEASE);
 	wait(&iommu.fence);
 	pthread_cleanup_pop(0);
 }
@@ -64,10 +64,10 @@ static void cancel_in_wait(void *(*run)(void *arg))
 	pthread_t thread;
 	void *result;
 
-	waiting = 0;
+	ready = 0;
 	cleaned_up = 0;
 	EXPECT(!pthread_create(&thread, NULL, run, NULL));
-	while (!__atomic_load_n(&waiting, __ATOMIC_ACQUIRE))
+	while (!__atomic_load_n(&ready, __ATOMIC_ACQUIRE))
 		usleep(100);
 	EXPECT(!pthread_cancel(thread));
 	EXPECT(!pthread_join(thread, &result));
@@ -126,6 +126,7 @@ int main(void)
 	cancel(wait_for_release, end_walk, &walk);
 
 	elm = attach();
+	waiting = 0;
 	EXPECT(!pthread_create(&flush, NULL, flush_long, &list));
 	while (!__atomic_load_n(&waiting, __ATOMIC_ACQUIRE))
 		usleep(100);
