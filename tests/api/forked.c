@@ -93,23 +93,27 @@ static void fork_begins(void)
 	__atomic_store_n(&forking, 1, __ATOMIC_RELEASE);
 }
 
-static void *fork_with_lock(void *arg)
+static void fork_and_exec(void)
 {
-	pid_t child;
+	pid_t child = fork();
 	int status;
 
-	iommu_attach_lock(&busy);
-	__atomic_store_n(&waiting, 1, __ATOMIC_RELEASE);
-	while (!__atomic_load_n(&forking, __ATOMIC_ACQUIRE))
-		usleep(100);
-	usleep(20000);			/* the other one waits for the lock by now */
-	child = fork();
 	EXPECT(child >= 0);
 	if (!child) {
 		execlp("true", "true", (char *)NULL);
 		_exit(1);
 	}
 	EXPECT(waitpid(child, &status, 0) == child && !status);
+}
+
+static void *fork_with_lock(void *arg)
+{
+	iommu_attach_lock(&busy);
+	__atomic_store_n(&waiting, 1, __ATOMIC_RELEASE);
+	while (!__atomic_load_n(&forking, __ATOMIC_ACQUIRE))
+		usleep(100);
+	usleep(20000);			/* the other one waits for the lock by now */
+	fork_and_exec();
 	iommu_attach_unlock(&busy);
 	return arg;
 }
@@ -186,21 +190,12 @@ static void drain_long(struct iommu_attach_elm *elm)
 /* While a release function waits for the flush that this is called by. */
 static void fork_in_callback(void)
 {
-	pid_t child;
-	int status;
-
 	while (!__atomic_load_n(&draining, __ATOMIC_ACQUIRE)) {
 		if (!__atomic_exchange_n(&deferred, 1, __ATOMIC_ACQ_REL))
 			EXPECT(!iommu_attach_defer(new_elm(&iommu[1], 1), drain_long));
 		usleep(100);
 	}
-	child = fork();
-	EXPECT(child >= 0);
-	if (!child) {
-		execlp("true", "true", (char *)NULL);
-		_exit(1);
-	}
-	EXPECT(waitpid(child, &status, 0) == child && !status);
+	fork_and_exec();
 }
 
 static struct iommu_attach_endpoint endpoint;
