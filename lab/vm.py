@@ -24,7 +24,7 @@ import commands
 import device_tree
 import hw
 import ivrs
-from kernels import ARCHES, CACHE, LAB, OUT, LabError, hash_files, run
+from kernels import ARCHES, CACHE, LAB, OUT, LabError, hash_files, read, run
 
 GUEST = os.path.join(LAB, "guest")
 SEED = 20
@@ -76,12 +76,6 @@ SURE = re.compile(r"KASAN|KCSAN|possible|suspicious|UBSAN|ODEBUG|refcount_t|corr
 # All of the kernel races somewhere: KCSAN's reports count where this has a part in them.
 RACE = re.compile(r"BUG: KCSAN: .*? in ([\w.]+)\S*(?: / ([\w.]+))?")
 RACE_OF = "drivers/iommu"
-
-
-def read(path):
-    """A file's text."""
-    with open(path, encoding="utf-8") as file:
-        return file.read()
 
 
 class Guests:

@@ -443,10 +443,7 @@ static void update(struct unit *unit)
 	uint64_t tail = read64(unit, IQT);
 
 	/* The tail that was read may be that of the queue before. */
-	if (update_gcmd(unit))
-		unit->tail = unit->head;
-	else
-		unit->tail = (unsigned int)(tail >> entry_shift(unit));
+	unit->tail = update_gcmd(unit) ? unit->head : (unsigned int)(tail >> entry_shift(unit));
 	update_fsts(unit);
 	rescue(unit);
 	deliver(unit);
