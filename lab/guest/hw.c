@@ -389,6 +389,14 @@ uint64_t agent_get(const struct function *function, uint64_t offset)
 	return reg_get(function->bar, offset);
 }
 
+bool agent_has_read(const struct function *function)
+{
+	/* First: faults that come in between must not count as reads. */
+	uint64_t done = agent_get(function, HW_AGENT_DONE);
+
+	return done > agent_get(function, HW_AGENT_FAULTS) + 1;
+}
+
 uint32_t ioas_alloc(const struct hardware *hw)
 {
 	struct iommu_ioas_alloc alloc = { .size = sizeof(alloc) };
@@ -575,13 +583,9 @@ static bool got_through(struct hardware *hw)
 {
 	int unit;
 
-	for (unit = 0; unit < hw->units; unit++) {
-		struct function *function = hw_first(hw, unit);
-		uint64_t done = agent_get(function, HW_AGENT_DONE);
-
-		if (has_agent(hw, unit) && done > agent_get(function, HW_AGENT_FAULTS))
+	for (unit = 0; unit < hw->units; unit++)
+		if (has_agent(hw, unit) && agent_has_read(hw_first(hw, unit)))
 			return true;
-	}
 	return false;
 }
 

@@ -104,6 +104,8 @@ void agent_start(struct function *function, uint64_t pasid, uint64_t iova,
 void agent_page(struct function *function, unsigned int page, bool mapped);
 void agent_stop(struct function *function);
 uint64_t agent_get(const struct function *function, uint64_t offset);
+/* Has it got through, more than once? Also while it is at work. */
+bool agent_has_read(const struct function *function);
 
 /* Pages of an IOAS that come and go under agents: the first functions of the first and last units. */
 struct churn {

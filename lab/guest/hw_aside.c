@@ -82,13 +82,6 @@ static void mark(bool mapped)
 		agent_page(function, page, mapped);
 }
 
-static bool has_read(void)
-{
-	uint64_t faults = agent_get(function, HW_AGENT_FAULTS);
-
-	return agent_get(function, HW_AGENT_DONE) > faults + 1;
-}
-
 /* Return: stale accesses of the device. */
 static unsigned long come_and_go(unsigned int ms)
 {
@@ -96,7 +89,7 @@ static unsigned long come_and_go(unsigned int ms)
 
 	agent_start(function, PASID_NONE, IOVA, PAGES, HW_CMD_READ);
 	/* An agent comes last where there are more of all than CPUs. */
-	while (now_ns() < until || (!has_read() && now_ns() < patience)) {
+	while (now_ns() < until || (!agent_has_read(function) && now_ns() < patience)) {
 		mark(true);
 		map(&hw.space, mem, IOVA, PAGES * SZ_4K);
 		sleep_ms(2);
@@ -105,7 +98,7 @@ static unsigned long come_and_go(unsigned int ms)
 		sleep_ms(1);
 	}
 	agent_stop(function);
-	if (!has_read())
+	if (!agent_has_read(function))
 		fail("the agent has read nothing");
 	return agent_get(function, HW_AGENT_STALE);
 }

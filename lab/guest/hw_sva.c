@@ -101,14 +101,6 @@ struct child {
 	uint32_t pasid, wrong;
 };
 
-static bool has_read(void)
-{
-	uint64_t faults = agent_get(&function, HW_AGENT_FAULTS);
-
-	/* In this order: it may be at work. */
-	return agent_get(&function, HW_AGENT_DONE) > faults + 1;
-}
-
 static void unmap_beside_agent(uint32_t pasid)
 {
 	unsigned int round, page, seed = 1;
@@ -117,7 +109,7 @@ static void unmap_beside_agent(uint32_t pasid)
 	munmap(AT, PAGES * SZ_4K);
 	agent_start(&function, pasid, (uintptr_t)AT, PAGES, HW_CMD_READ);
 	/* An agent comes last where there are more of all than CPUs. */
-	for (round = 0; round < ROUNDS || (!has_read() && now_ns() < patience); round++) {
+	for (round = 0; round < ROUNDS || (!agent_has_read(&function) && now_ns() < patience); round++) {
 		unsigned int first, n;
 
 		seed = seed * 1103515245 + 12345;
@@ -133,7 +125,7 @@ static void unmap_beside_agent(uint32_t pasid)
 		usleep(500);
 	}
 	agent_stop(&function);
-	if (!has_read())
+	if (!agent_has_read(&function))
 		fail("the agent has read nothing");
 	report_case("munmap() of a process beside DMA", "\"stale\": %lu, \"accesses\": %lu",
 		    (unsigned long)agent_get(&function, HW_AGENT_STALE),
