@@ -69,6 +69,7 @@ class Tools:
         self.own = bool(linux)
         self.qemu_dir = qemu
         self.linux = os.path.abspath(linux) if linux else None
+        self.directory = None
 
     def prepare(self, arches):
         """Makes the Debian root if it is needed and missing. QEMU's programs are for these."""
@@ -90,7 +91,9 @@ class Tools:
 
     def root(self):
         """The directory that programs and libraries come from."""
-        return "/" if self.own else self._root()
+        if not self.directory:
+            self.directory = "/" if self.own else self._root()
+        return self.directory
 
     def command(self, command, binds=None):
         """The argument list that runs command, with directories bound as {where: from}."""
