@@ -4,9 +4,9 @@
 
 man.py INSTALLED: each function and each macro of lib/iommu-alist.h is named by one
 page, which has its prototype; each of these names is installed, if pages are; pages
-name no function and no page that there is not, and the errors that lib/lib.c returns; structures have the members that the
-header has; if the tool is installed, the options of "alist VERB" are those of its --help; the probes are those
-that the test data was recorded with.
+name no function and no page that there is not, and all errors that lib/lib.c returns;
+structures have the members that the header has; if the tool is installed, the options of
+"alist VERB" are those of its --help; the probes are those that the test data was recorded with.
 """
 import pathlib
 import re
