@@ -594,7 +594,7 @@ inline publish_group()
 		:: else
 		fi;
 		if
-		/* part_add_group(): if (i < nr_old && (!idle || table_keeps(olds[i], &last))) */
+		/* part_add_group(): if (i < nr_old && (!idle || table_keeps(olds, nr_old, i, &run))) */
 		:: i < old_nr && users[old_group(i)] ->
 			table_group[b * NR + n] = old_group(i);
 #ifdef GROUP_COPIED
@@ -618,7 +618,7 @@ inline publish_group()
 	/* part_add_group(): rcu_assign_pointer(alist->table, new); */
 	for (i : 0 .. 2) {
 		if
-		/* part_add_group(): if (table_keeps(olds[i], &last)) */
+		/* part_add_group(): if (table_keeps(olds, nr_old, i, &run)) */
 		/* part_add_group(): kvfree_rcu(olds[i], rcu); */
 		:: i < old_nr && old_group(i) && !users[old_group(i)] ->
 			n = old_group(i);

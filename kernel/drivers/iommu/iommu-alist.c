@@ -26,8 +26,8 @@
  *   their group's count does not reach zero, and their slot does not move.
  *
  * A group that has lost its last user stays in the table. An attach with the same key
- * reuses it and needs no memory, unless it uses an ATC. The next new table leaves such
- * groups out. A list that loses its last attachment frees them and its table.
+ * reuses it and needs no memory, unless it uses an ATC. A new table leaves such groups
+ * out, see table_keeps(). A list that loses its last attachment frees them and its table.
  * The first group of a list is inside the list and needs no table: most domains have
  * one group and are walked in one cache line.
  *
@@ -491,7 +491,7 @@ static bool part_ready(struct attach_part *part)
 	part->found = group;
 	if (!group && alist->first.iommu_device) {
 		part->want_groups = run_length(alist, part->elm, part->kind) / RUN_PER_SPARE + 1;
-		part->want_table = (table ? table->nr - alist->nr_idle : 1) + part->want_groups;
+		part->want_table = (table ? table->nr : 1) + part->want_groups;
 	}
 
 	if (part->atc && !part->elm->slots) {
@@ -597,22 +597,42 @@ static void use_spare(struct iommu_attach_list *alist, struct iommu_attach_group
 	group->fence = elm->fence;
 }
 
+/* The groups of a table that have the same IOMMU and kind. */
+struct run {
+	u32 end;
+	bool whole;		/* a new table takes over all of them */
+};
+
 /*
- * Does a new table take over this group, after @last? It takes over groups with users, and
- * spare groups that follow one of these with the same IOMMU and kind.
+ * Of a run, a new table takes over either all groups or only those with users. If it took over
+ * a spare group and not an idle one, the key of the idle one could come back in the spare one,
+ * and a walk in the old table would see it twice.
  */
-static bool table_keeps(const struct iommu_attach_group *group,
-			const struct iommu_attach_group **last)
+static void next_run(struct iommu_attach_group *const *groups, u32 nr, struct run *run)
 {
-	if (group_is_spare(group)) {
-		if (!*last || (*last)->iommu_device != group->iommu_device ||
-		    (*last)->kind != group->kind)
-			return false;
-	} else if (!group->users) {
-		return false;
+	const struct iommu_attach_group *first = groups[run->end], *group = first;
+	u32 nr_used = 0, nr_idle = 0;
+
+	while (group->iommu_device == first->iommu_device && group->kind == first->kind) {
+		if (group->users)
+			nr_used++;
+		else if (!group_is_spare(group))
+			nr_idle++;
+		/* Spare ones are the last ones. */
+		run->whole = group_is_spare(group) && nr_used > nr_idle;
+		if (++run->end == nr)
+			break;
+		group = groups[run->end];
 	}
-	*last = group;
-	return true;
+}
+
+/* Does a new table take over group number @i? Called for one after the other. */
+static bool table_keeps(struct iommu_attach_group *const *groups, u32 nr, u32 i,
+			struct run *run)
+{
+	if (i == run->end)
+		next_run(groups, nr, run);
+	return groups[i]->users || run->whole;
 }
 
 /* Counts the IOMMUs of a new table's groups, and fills in its hash. */
@@ -637,7 +657,7 @@ static void table_finish(struct iommu_attach_table *table)
 	}
 }
 
-/* A new table: the groups that have users, the new one, and spare ones for the next. */
+/* A new table: groups of the old one, the new one, and spare ones for the next. */
 static struct iommu_attach_group *part_add_group(struct attach_part *part)
 {
 	struct iommu_attach_list *alist = part->alist;
@@ -645,9 +665,9 @@ static struct iommu_attach_group *part_add_group(struct attach_part *part)
 	struct iommu_attach_table *new = part->table;
 	const struct iommu_attach_elm *elm = part->elm;
 	struct iommu_attach_group **olds = old ? old->group : &alist->only;
-	const struct iommu_attach_group *last = NULL;
 	struct iommu_attach_group *group, **news;
 	struct iommu_attach_slots *slots;
+	struct run run = {};
 	u32 nr_old = old ? old->nr : 1;
 	bool idle = alist->nr_idle;
 	u32 i, pos, nr = 0;
@@ -691,7 +711,7 @@ static struct iommu_attach_group *part_add_group(struct attach_part *part)
 			}
 		}
 		/* Usually no group is idle, so none has to be looked at. */
-		if (i < nr_old && (!idle || table_keeps(olds[i], &last)))
+		if (i < nr_old && (!idle || table_keeps(olds, nr_old, i, &run)))
 			new->group[nr++] = olds[i];
 	}
 	new->nr = nr;
@@ -701,9 +721,9 @@ static struct iommu_attach_group *part_add_group(struct attach_part *part)
 	rcu_assign_pointer(alist->table, new);
 	part->table = NULL;
 
-	last = NULL;
+	run.end = 0;
 	for (i = 0; idle && i < nr_old; i++) {
-		if (table_keeps(olds[i], &last))
+		if (table_keeps(olds, nr_old, i, &run))
 			continue;
 		if (!group_is_spare(olds[i]))
 			alist->nr_idle--;

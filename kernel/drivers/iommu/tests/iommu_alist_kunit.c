@@ -2027,6 +2027,33 @@ static void rule_06_spare_groups_go_with_the_last_group(struct kunit *test)
 	}
 }
 
+/* Idle groups stay beside spare ones, but not if they are as many as the others. */
+static void rule_06_idle_groups_go_when_they_are_many(struct kunit *test)
+{
+	struct world *world = new_world(test, 64);
+	struct iommu_attach_list *alist = &world->list[0];
+	struct thing *things[20];
+	u32 i, nr;
+
+	for (i = 0; i < 20; i++)
+		things[i] = add_run(world, alist, 0, i);
+	nr = count_run(alist, 0);
+	KUNIT_EXPECT_GT(test, nr, 20);
+	for (i = 0; i < 9; i++)
+		detach(world, things[i]);
+	add_run(world, alist, 1, 0);
+	KUNIT_EXPECT_EQ(test, count_run(alist, 0), nr);
+	verify(world, alist);
+	detach(world, things[9]);
+	add_run(world, alist, 1, 1);
+	KUNIT_EXPECT_EQ(test, count_run(alist, 0), 10);
+	verify(world, alist);
+	/* Their keys come back. */
+	for (i = 0; i < 10; i++)
+		add_run(world, alist, 0, i);
+	verify(world, alist);
+}
+
 /* A spare group gets its key while a walk has it in its table. */
 static void rule_02_spare_group_used_beside_walk(struct kunit *test)
 {
@@ -2064,6 +2091,51 @@ static void rule_02_spare_group_used_beside_walk(struct kunit *test)
 	KUNIT_EXPECT_LE(test, nr_late, 1);
 	KUNIT_EXPECT_EQ(test, nr_atc, 18);
 	verify(world, alist);
+}
+
+/*
+ * A key loses its last attachment while a walk goes on, a new table is made for others, and the
+ * key comes back: not in a group that the walk has yet to see.
+ */
+static void rule_02_key_comes_back_beside_walk(struct kunit *test)
+{
+	struct world *world = new_world(test, 64);
+	u32 run, i, nr, again;
+
+	for (run = 0; run < 3; run++) {
+		struct iommu_attach_list *alist = &world->list[run];
+		const struct iommu_attach_group *group;
+		struct iommu_attach_walk walk;
+		struct thing *first = NULL;
+
+		/* The last of these has made a table with two that are spare. */
+		for (i = 0; i < 17; i++) {
+			struct thing *thing = add_run(world, alist, run, i);
+
+			if (!i)
+				first = thing;
+		}
+		add_run(world, alist, run ? 0 : 1, 0);
+		nr = 0;
+		again = 0;
+		world->atomic = true;
+		iommu_attach_walk_begin(&walk, alist);
+		iommu_attach_for_each_group(group, &walk) {
+			if (group->iommu_device != fake_iommu(!!run) || group->tag)
+				continue;
+			nr++;
+			if (!again++) {
+				detach(world, first);
+				add_run(world, alist, run ? 0 : 1, 1);
+				add_run(world, alist, run, 0);
+			}
+		}
+		iommu_attach_walk_end(&walk);
+		world->atomic = false;
+		KUNIT_EXPECT_EQ(test, nr, 1);
+		verify(world, alist);
+		detach_all(world);
+	}
 }
 
 /* A list that has lost its last attachment is as new: small, and walked in one line. */
@@ -4851,6 +4923,7 @@ static struct kunit_case alist_test_cases[] = {
 	KUNIT_CASE(rule_02_groups_keep_their_keys),
 	KUNIT_CASE(rule_02_target_moved_beside_flush),
 	KUNIT_CASE(rule_02_spare_group_used_beside_walk),
+	KUNIT_CASE(rule_02_key_comes_back_beside_walk),
 	KUNIT_CASE(rule_03_own_then_nests_then_atc),
 	KUNIT_CASE(rule_04_flush_and_walk_while_lock_is_held),
 	KUNIT_CASE(rule_04_walks_and_detach_take_no_memory),
@@ -4863,6 +4936,7 @@ static struct kunit_case alist_test_cases[] = {
 	KUNIT_CASE(rule_06_tags_that_come_and_go_leave_no_trace),
 	KUNIT_CASE_SLOW(rule_06_many_groups_take_few_tables),
 	KUNIT_CASE(rule_06_spare_groups_go_with_the_last_group),
+	KUNIT_CASE(rule_06_idle_groups_go_when_they_are_many),
 	KUNIT_CASE(rule_06_add_nest_without_memory),
 	KUNIT_CASE(rule_06_enable_atc_without_memory),
 	KUNIT_CASE(rule_06_nest_enable_atc_without_memory),
