@@ -635,10 +635,14 @@ static bool table_keeps(struct iommu_attach_group *const *groups, u32 nr, u32 i,
 	return groups[i]->users || run->whole;
 }
 
-/* Counts the IOMMUs of a new table's groups, and fills in its hash. */
-static void table_finish(struct iommu_attach_table *table)
+/*
+ * Counts the IOMMUs of a new table's groups, and fills in its hash. @added is the new group. A
+ * group without users may name the fence of an IOMMU that is gone.
+ */
+static void table_finish(struct iommu_attach_table *table,
+			 const struct iommu_attach_group *added)
 {
-	const struct iommu_attach_group *group, *last = NULL;
+	const struct iommu_attach_group *group, *last = NULL, *used = NULL;
 	u32 i;
 
 	memset(table_hash(table), 0, sizeof(u32) * table_places(table->nr));
@@ -647,12 +651,15 @@ static void table_finish(struct iommu_attach_table *table)
 		/* Never before the first group with a key of an IOMMU. */
 		if (group_is_spare(group))
 			continue;
-		if (last && last->iommu_device == group->iommu_device)
-			WARN_ONCE(last->fence != group->fence,
-				  "attach list: an IOMMU has two fences\n");
-		else
+		if (!last || last->iommu_device != group->iommu_device)
 			table->nr_iommus++;
 		last = group;
+		if (group->users || group == added) {
+			WARN_ONCE(used && used->iommu_device == group->iommu_device &&
+				  used->fence != group->fence,
+				  "attach list: an IOMMU has two fences\n");
+			used = group;
+		}
 		*table_place(table, group->iommu_device, group->kind, group->tag) = i + 1;
 	}
 }
@@ -715,7 +722,7 @@ static struct iommu_attach_group *part_add_group(struct attach_part *part)
 			new->group[nr++] = olds[i];
 	}
 	new->nr = nr;
-	table_finish(new);
+	table_finish(new, group);
 
 	/* Running walks go on with the old table. */
 	rcu_assign_pointer(alist->table, new);

@@ -3649,6 +3649,32 @@ static void rule_12_group_that_comes_back_takes_the_new_fence(struct kunit *test
 	verify(world, alist);
 }
 
+/* A new table takes over idle groups of one that has gone, and some that came back. */
+static void rule_12_idle_groups_do_not_speak_for_an_iommu(struct kunit *test)
+{
+	struct world *world = new_world(test, 64);
+	struct iommu_attach_list *alist = &world->list[0];
+	u32 i;
+
+	add(world, alist, 1, 0, NO_ATC);
+	/* The last of these has made a table with two that are spare. */
+	for (i = 0; i < 17; i++)
+		add(world, alist, 0, i, NO_ATC);
+	while (world->nr > 1)
+		detach(world, world->fact[1].thing);
+	iommu_attach_drain(&fake_fences[0]);
+	for (i = 4; i < 14; i++) {
+		struct thing *thing = new_thing(world, alist, 0, i, NO_ATC);
+
+		thing->nest.s1.fence = &fake_fences[5];
+		attach(world, thing);
+	}
+	KUNIT_EXPECT_EQ(test, count_run(alist, 0), 19);
+	add(world, alist, 2, 0, NO_ATC);
+	KUNIT_EXPECT_EQ(test, count_run(alist, 0), 19);
+	verify(world, alist);
+}
+
 /*
  * What a fence says, against what happened: flushes come and go, on two at most of which
  * a fence waits, in every order that the seed has.
@@ -4952,6 +4978,7 @@ static struct kunit_case alist_test_cases[] = {
 	KUNIT_CASE(rule_12_fences_are_left_one_by_one),
 	KUNIT_CASE(rule_12_gone_before_the_search),
 	KUNIT_CASE(rule_12_group_that_comes_back_takes_the_new_fence),
+	KUNIT_CASE(rule_12_idle_groups_do_not_speak_for_an_iommu),
 	KUNIT_CASE(rule_12_lists_without_atc_enter_no_fence),
 	KUNIT_CASE(rule_05_lists_wait_once),
 	KUNIT_CASE(rule_05_newcomers_between_windows),
