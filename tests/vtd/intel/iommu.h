@@ -45,6 +45,7 @@
 #define QI_IWD_TYPE		5
 #define QI_EIOTLB_TYPE		6
 #define QI_DEIOTLB_TYPE		8
+#define QI_PGRP_RESP_TYPE	9
 #define QI_IWD_STATUS_DATA(d)	((u64)(d) << 32)
 #define QI_IWD_STATUS_WRITE	BIT_ULL(5)
 #define QI_IWD_FENCE		BIT_ULL(6)

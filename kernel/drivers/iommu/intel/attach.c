@@ -845,10 +845,22 @@ static __always_inline u64 flush_submit(struct iommu_device *iommu_device, void 
 	return qi_batch_submit(iommu, &flush->batch);
 }
 
+static bool is_aside(struct intel_iommu *iommu, u16 sid)
+{
+	struct device_domain_info *info;
+
+	guard(raw_spinlock_irqsave)(&iommu->device_rbtree_lock);
+	info = find_sid(iommu, sid);
+	return info && iommu_attach_is_aside(&info->endpoint);
+}
+
 /* Not done yet, or failed. Return: what the list is to make of it. */
 static noinline int flush_error(struct intel_flush *flush, struct intel_iommu *iommu, u16 silent,
 				int error)
 {
+	/* What it was asked before it was set aside comes to an end: this is not a try. */
+	if (silent && error == -EAGAIN && is_aside(iommu, silent))
+		return -EBUSY;
 	if (silent)
 		intel_iommu_silent(iommu, silent);
 	/* The descriptor has been dropped. When it is sent again, it may come through. */

@@ -169,6 +169,19 @@ static void silent_device_is_blocked(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, world->fake->executed, executed + 1);
 }
 
+/* It was asked often before it was set aside: that comes to an end, and fails nobody. */
+static void requests_of_a_silent_device_time_out_later(struct kunit *test)
+{
+	struct world *world = test->priv;
+	struct fake *fake = world->fake;
+
+	KUNIT_EXPECT_EQ(test, unmap(world), 0);
+	fake->aborts = 100;
+	fake->aborts_for = SILENT;
+	KUNIT_EXPECT_EQ(test, unmap(world), 0);
+	KUNIT_EXPECT_EQ(test, fake->aborted, fake->aborts);
+}
+
 /* Then the device may still use what it has cached, and the caller is told. */
 static void silent_device_that_cannot_be_blocked(struct kunit *test)
 {
@@ -557,6 +570,7 @@ static void domain_is_kept_before_it_is_left(struct kunit *test)
 static struct kunit_case attach_cases[] = {
 	CASE(present_entry_looks_at_the_device),
 	CASE(silent_device_is_blocked),
+	CASE(requests_of_a_silent_device_time_out_later),
 	CASE(silent_device_that_cannot_be_blocked),
 	CASE(failed_flush_is_returned),
 	CASE(dirty_tracking_fails_with_its_flush),

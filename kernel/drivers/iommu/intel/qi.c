@@ -309,10 +309,17 @@ static void qi_drop_bad(struct intel_iommu *iommu)
 		qi_write(qi_slot(iommu, head), wide, qi_wait_qw0(0), virt_to_phys(&qi->dummy));
 }
 
+/* The hardware has completed it: all that was asked ahead of it has been answered. */
+static bool qi_answered(struct q_inval *qi, unsigned int slot, u32 seq)
+{
+	return qi_reached(qi, slot, seq) && FIELD_GET(QI_FAULT_SEQ, qi->fault[slot]) != seq;
+}
+
 /*
  * The silent device: as the hardware says, or the one that is asked ahead of the first wait
  * descriptor that is pending. That would be complete if the device had answered, whatever has been
- * queued behind it. 0: not known, since several are asked there.
+ * queued behind it. What was aborted may still be on its way to a device, so a wait descriptor that
+ * was completed in the hardware's place does not say that. 0: not known, since several are asked.
  */
 static u16 qi_find_silent(struct intel_iommu *iommu, unsigned int head)
 {
@@ -326,11 +333,14 @@ static u16 qi_find_silent(struct intel_iommu *iommu, unsigned int head)
 		return sid;
 	for (slot = qi->free_tail; slot != head && slot != qi->free_head; slot = qi_next(slot)) {
 		if (qi_slot_waits(iommu, slot)) {
-			if (sid && !qi_reached(qi, slot, qi_slot_seq(iommu, slot)))
+			u32 seq = qi_slot_seq(iommu, slot);
+
+			if (sid && !qi_reached(qi, slot, seq))
 				break;
-			/* What was asked ahead of it has answered. */
-			several = false;
-			sid = 0;
+			if (qi_answered(qi, slot, seq)) {
+				several = false;
+				sid = 0;
+			}
 		}
 		asked = qi_desc_sid(qi_slot(iommu, slot));
 		several |= asked && sid && asked != sid;
@@ -762,6 +772,8 @@ int qi_submit_sync(struct intel_iommu *iommu, struct qi_desc *desc,
 	} else if (type == DMAR_LATENCY_INV_IEC) {
 		pr_err_ratelimited("%s: an invalidation of interrupt entries failed: %d\n",
 				   iommu->name, ret);
+	} else if (count && (desc->qw0 & 0xf) == QI_PGRP_RESP_TYPE) {
+		pr_err_ratelimited("%s: a page response failed: %d\n", iommu->name, ret);
 	} else {
 		WRITE_ONCE(iommu->qi->failed, true);
 		pr_err_ratelimited("%s: an invalidation failed: %d. Devices may still reach what was unmapped\n",

@@ -31,6 +31,7 @@ struct fake {
 	unsigned int fetch;		/* descriptors that it fetches before a timeout */
 	unsigned int executed;		/* but for wait descriptors */
 	bool stalled;			/* a device does not answer */
+	bool stalls_again;		/* nor the next request to it, which times out later */
 	bool no_sid;			/* ITE does not name the device */
 	bool no_drain;			/* page requests are not supported */
 	bool dead;			/* understands nothing */
@@ -41,6 +42,7 @@ struct fake {
 	u8 rejects_type;		/* only of this type, unless it is 0 */
 	unsigned int rejected;
 	unsigned int aborts;		/* so many submissions, for OTHER(0) and so on */
+	u16 aborts_for;			/* for this one instead, unless it is 0 */
 	unsigned int aborted;
 };
 
@@ -116,7 +118,8 @@ static void fake_run(struct fake *fake)
 /* The silent device has been waited for long enough: what was fetched is aborted. */
 static void fake_time_out(struct fake *fake)
 {
-	fake->stalled = false;
+	fake->stalled = fake->stalls_again;
+	fake->stalls_again = false;
 	fake->fetch = UINT_MAX;
 	fake->fsts |= DMA_FSTS_ITE;
 	fake_set(fake, DMAR_IQER_REG, fake->no_sid ? 0 : (u64)SILENT << 32);
@@ -138,7 +141,9 @@ static void fake_write(struct intel_iommu *iommu, unsigned int reg, u32 value)
 			/* Everything was fetched. */
 			fake->head = value >> qi_shift(iommu);
 			fake->fsts |= DMA_FSTS_ITE;
-			fake_set(fake, DMAR_IQER_REG, (u64)OTHER(fake->aborted++) << 32);
+			fake_set(fake, DMAR_IQER_REG,
+				 (u64)(fake->aborts_for ?: OTHER(fake->aborted)) << 32);
+			fake->aborted++;
 		}
 		fake->tail = value >> qi_shift(iommu);
 	}

@@ -230,6 +230,32 @@ static void timeout_of_first_device(struct kunit *test)
 	expect_works(test);
 }
 
+/* The next request to it times out later: who was asked in between is not blamed. */
+static void timeout_of_a_second_request(struct kunit *test)
+{
+	struct fake *fake = test->priv;
+	u64 hit[2], innocent;
+
+	fake->no_sid = true;
+	fake->stalls_again = true;
+	hit[0] = submit(fake, SILENT, 0);
+	hit[1] = submit(fake, SILENT, 0);
+	innocent = submit(fake, ANSWERS, 0);
+	fake_time_out(fake);
+	expect_wait(test, hit[0], -EAGAIN, SILENT);
+	expect_wait(test, hit[1], -EAGAIN, SILENT);
+	expect_wait(test, innocent, -EAGAIN, SILENT);
+	innocent = submit(fake, ANSWERS, 0);
+	fake_time_out(fake);
+	expect_wait(test, innocent, -EAGAIN, 0);
+	/* All that was asked has come to an end. */
+	expect_works(test);
+	hit[0] = submit(fake, SILENT, 0);
+	fake_time_out(fake);
+	expect_wait(test, hit[0], -EAGAIN, SILENT);
+	expect_works(test);
+}
+
 /* No device is blamed: a waiter that asked several is told to ask one by one. */
 static void timeout_of_unknown_device(struct kunit *test)
 {
@@ -505,6 +531,24 @@ static void device_that_is_never_reached(struct kunit *test)
 	expect_works(test);
 }
 
+/* A page response that is refused leaves nothing in a cache. */
+static void page_response_that_is_refused(struct kunit *test)
+{
+	struct qi_desc desc = { .qw0 = QI_PGRP_RESP_TYPE };
+	struct fake *fake = test->priv;
+
+	fake->rejects = UINT_MAX;
+	fake->rejects_type = QI_PGRP_RESP_TYPE;
+	KUNIT_EXPECT_EQ(test, qi_submit_sync(&fake->iommu, &desc, 1, 0), -EINVAL);
+	KUNIT_EXPECT_FALSE(test, fake->qi.failed);
+	desc.qw0 = QI_IOTLB_TYPE;
+	fake->rejects_type = QI_IOTLB_TYPE;
+	KUNIT_EXPECT_EQ(test, qi_submit_sync(&fake->iommu, &desc, 1, 0), -EINVAL);
+	KUNIT_EXPECT_TRUE(test, fake->qi.failed);
+	fake->rejects = 0;
+	expect_works(test);
+}
+
 /* Each of those that abort is set aside, and the one that was asked is reached. */
 static void others_that_abort_are_set_aside(struct kunit *test)
 {
@@ -666,6 +710,7 @@ static struct kunit_case queue_cases[] = {
 	CASE(timeout_aborts_what_was_fetched),
 	CASE(timeout_of_only_device),
 	CASE(timeout_of_first_device),
+	CASE(timeout_of_a_second_request),
 	CASE(timeout_of_unknown_device),
 	CASE(timeout_of_a_piece),
 	CASE(timeout_of_a_piece_of_unknown_device),
@@ -680,6 +725,7 @@ static struct kunit_case queue_cases[] = {
 	CASE(dead_queue_is_not_busy_for_ever),
 	CASE(device_that_was_asked_alone),
 	CASE(device_that_is_never_reached),
+	CASE(page_response_that_is_refused),
 	CASE(others_that_abort_are_set_aside),
 	CASE(aborts_by_unknown_devices_end),
 	CASE(aborts_do_not_fail_the_iotlb),
