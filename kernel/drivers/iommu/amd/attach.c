@@ -93,6 +93,7 @@ struct amd_iommu_flush {
 	u32 asked;			/* when the first command for an ATC was built, if @atc */
 	bool atc;			/* of the commands since the last submission: */
 	bool full;
+	unsigned int queued;
 	unsigned int nr;
 	struct iommu_cmd cmds[8];
 };
@@ -332,14 +333,33 @@ void amd_iommu_resume_device(struct iommu_dev_data *dev_data)
  * Flush
  */
 
+/*
+ * A flush that has filled half of the buffer may not fit into all of it, however often it is sent
+ * again. So it waits for room, inside the RCU read-side section, which no smaller flush does.
+ */
+static bool flush_is_big(const struct amd_iommu_flush *flush)
+{
+	return unlikely(flush->queued >= CMD_BUFFER_ENTRIES / 2);
+}
+
+static noinline void flush_queue(struct amd_iommu *iommu, struct amd_iommu_flush *flush)
+{
+	int ret;
+
+	if (!flush->full) {
+		ret = flush_is_big(flush) ? amd_iommu_queue(iommu, flush->cmds, flush->nr) :
+					    amd_iommu_try_queue(iommu, flush->cmds, flush->nr);
+		flush->queued += flush->nr;
+		/* All of the flush is sent again. */
+		flush->full = ret;
+	}
+	flush->nr = 0;
+}
+
 static struct iommu_cmd *flush_slot(struct amd_iommu *iommu, struct amd_iommu_flush *flush)
 {
-	if (unlikely(flush->nr == ARRAY_SIZE(flush->cmds))) {
-		/* If there is no room, all of the flush is sent again. */
-		if (!flush->full && amd_iommu_try_queue(iommu, flush->cmds, flush->nr))
-			flush->full = true;
-		flush->nr = 0;
-	}
+	if (unlikely(flush->nr == ARRAY_SIZE(flush->cmds)))
+		flush_queue(iommu, flush);
 	return &flush->cmds[flush->nr++];
 }
 
@@ -416,9 +436,12 @@ static u64 flush_submit(struct iommu_device *iommu_device, void *arg)
 	bool atc = flush->atc;
 	u64 cookie, seq;
 
-	if (amd_iommu_try_submit(iommu, flush->cmds, full ? 0 : flush->nr, &seq))
+	if (!full && flush_is_big(flush))
+		full = amd_iommu_submit(iommu, flush->cmds, flush->nr, &seq);
+	else if (amd_iommu_try_submit(iommu, flush->cmds, full ? 0 : flush->nr, &seq))
 		full = true;
 	flush->nr = 0;
+	flush->queued = 0;
 	flush->full = false;
 	flush->atc = false;
 	flush->began = 0;
@@ -514,6 +537,7 @@ static __always_inline void flush_init(struct amd_iommu_flush *flush, u64 addres
 	flush->flags = flags;
 	flush->atc = false;
 	flush->full = false;
+	flush->queued = 0;
 	flush->nr = 0;
 }
 

@@ -15,6 +15,7 @@
 
 #define NR_IOMMUS	2
 #define NR_DEVICES	4
+#define NR_PASIDS	16
 #define DEVID(i)	(0x10 + (i))
 #define QDEP		5
 #define TOP		0x123456000ULL
@@ -171,7 +172,7 @@ static void unlink_all(struct protection_domain *domain, struct context *ctx)
 	int i;
 
 	for (i = 0; i < NR_DEVICES; i++) {
-		for (pasid = 0; pasid < 4; pasid++) {
+		for (pasid = 0; pasid < NR_PASIDS; pasid++) {
 			while ((attachment = amd_iommu_find_pasid(domain, &ctx->device[i]->dev_data,
 								  pasid)))
 				amd_iommu_unlink(domain, attachment);
@@ -717,6 +718,7 @@ static struct late {
 	struct iommu_dev_data *dev_data;
 	unsigned long since;		/* @queued was first seen */
 	u64 queued;
+	unsigned int rounds;		/* left */
 } late;
 
 /* As the thread that reads the event log: one event, about the device. */
@@ -760,7 +762,8 @@ static void late_room(struct timer_list *timer)
 	writel(iommu->cmd_buf_tail, iommu->mmio_base + MMIO_CMD_HEAD_OFFSET);
 	WRITE_ONCE(late.fake->sem, iommu->cmd_sem_val);
 	raw_spin_unlock(&iommu->lock);
-	mod_timer(timer, jiffies + HZ / 50 + 1);
+	if (--late.rounds)
+		mod_timer(timer, jiffies + HZ / 50 + 1);
 }
 
 /*
@@ -778,6 +781,7 @@ static void attach_full(struct kunit *test)
 	link(test, &ctx->domain, 0, IOMMU_NO_PASID, 1, IOMMU_ATTACH_OWN);
 	fake->sem = 0;
 	late.fake = fake;
+	late.rounds = 100;
 	for (i = 0; i < CMD_BUFFER_ENTRIES - 12; i++)
 		KUNIT_ASSERT_EQ(test, amd_iommu_queue(&fake->iommu, &cmd, 1), 0);
 	timer_setup(&late.timer, late_room, 0);
@@ -792,6 +796,30 @@ static void attach_full(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, (CMD_BUFFER_ENTRIES - 12 + 8 + 1 + 52 + 1) % CMD_BUFFER_ENTRIES,
 			tail);
 	KUNIT_EXPECT_EQ(test, fake->buf[tail - 1].data[1] >> 28, CMD_COMPL_WAIT);
+	KUNIT_EXPECT_EQ(test, READ_ONCE(fake->sem), fake->iommu.cmd_sem_val);
+}
+
+/* A flush with more commands than the buffer has slots comes to an end. */
+static void attach_big(struct kunit *test)
+{
+	struct context *ctx = test->priv;
+	struct fake *fake = ctx->fake[0];
+	ioasid_t pasid;
+
+	amd_iommu_np_cache = true;
+	/* Each has its tag, and each tag takes 52 pieces. */
+	for (pasid = 0; pasid < NR_PASIDS; pasid++)
+		link(test, &ctx->domain, 0, pasid, 1, IOMMU_ATTACH_OWN);
+	fake->sem = 0;
+	late.fake = fake;
+	late.rounds = 100;
+	timer_setup(&late.timer, late_room, 0);
+	mod_timer(&late.timer, jiffies + HZ / 50 + 1);
+	KUNIT_EXPECT_EQ(test, amd_iommu_domain_flush_pages(&ctx->domain, 0x1000, U64_MAX, 0), 0);
+	timer_shutdown_sync(&late.timer);
+	/* Nothing was sent twice. */
+	KUNIT_EXPECT_EQ(test, fake->iommu.cmd_sem_val, 1);
+	KUNIT_EXPECT_EQ(test, fake_tail(fake), (NR_PASIDS * 52 + 1) % CMD_BUFFER_ENTRIES);
 	KUNIT_EXPECT_EQ(test, READ_ONCE(fake->sem), fake->iommu.cmd_sem_val);
 }
 
@@ -867,6 +895,7 @@ static struct kunit_case attach_cases[] = {
 	KUNIT_CASE(attach_sva_reset),
 	KUNIT_CASE(attach_late_event),
 	KUNIT_CASE(attach_full),
+	KUNIT_CASE(attach_big),
 	KUNIT_CASE_SLOW(attach_full_stuck),
 	KUNIT_CASE_SLOW(attach_stuck),
 	KUNIT_CASE_SLOW(attach_kept),
