@@ -81,7 +81,10 @@ identifier iommu, dev_data, domain;
 +	int ret;
 	...
 -	amd_iommu_flush_dte(iommu, dev_data);
-+	ret = amd_iommu_flush_dte(iommu, dev_data);
++	/* Nothing is sent to the device: it may be gone, and the entry refuses what its ATC has. */
++	ret = queue_inv_dte(dev_data);
++	if (!ret)
++		ret = amd_iommu_execute(iommu, NULL, 0);
 -	detach_flush(iommu, dev_data, domain);
 +	ret |= detach_flush(iommu, dev_data, domain);
 +	if (ret)
