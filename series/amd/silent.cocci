@@ -15,6 +15,25 @@ identifier dev_data, cmd, qdep;
 	...
   }
 
+@clone_alias@
+identifier iommu, dev_data, alias_data, new;
+@@
+  clone_alias(...)
+  {
+	...
+	int ret = 0;
++	unsigned long flags;
+	...
+-	get_dte256(iommu, dev_data, &new);
+	...
+-	update_dte256(iommu, alias_data, &new);
++	spin_lock_irqsave(&clone_lock, flags);
++	get_dte256(iommu, dev_data, &new);
++	update_dte256(iommu, alias_data, &new);
++	spin_unlock_irqrestore(&clone_lock, flags);
+	...
+  }
+
 @attach_device@
 identifier dev_data, domain;
 @@

@@ -119,6 +119,7 @@ static int attach_init(struct kunit *test)
 		if (!fake)
 			return -ENOMEM;
 		raw_spin_lock_init(&fake->iommu.lock);
+		fake->seg.id = 0x7ff0 + i;
 		fake->seg.dev_table = fake->dtes;
 		fake->seg.alias_table = fake->aliases;
 		init_llist_head(&fake->seg.dev_data_list);
@@ -488,6 +489,48 @@ static void attach_stuck(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, amd_iommu_domain_flush_pages(&ctx->domain, 0, 0xfff, 0), -EIO);
 	KUNIT_EXPECT_EQ(test, fake_tail(ctx->fake[0]), 2);
 	KUNIT_EXPECT_EQ(test, fake_tail(ctx->fake[1]), 2);
+}
+
+/* What the device does under an alias is refused, too. */
+static void attach_alias(struct kunit *test)
+{
+	struct context *ctx = test->priv;
+	struct iommu_dev_data *dev_data = &ctx->device[0]->dev_data;
+	struct fake *fake = ctx->fake[0];
+	struct amd_iommu *lookup[DEVID(NR_DEVICES)] = { [DEVID(0)] = &fake->iommu };
+	struct pci_sysdata sysdata = { .domain = fake->seg.id };
+	struct pci_bus *bus = kunit_kzalloc(test, sizeof(*bus), GFP_KERNEL);
+	struct pci_dev *pdev = kunit_kzalloc(test, sizeof(*pdev), GFP_KERNEL);
+	const struct iommu_cmd *cmd = NULL;
+	int i;
+
+	KUNIT_ASSERT_NOT_NULL(test, bus);
+	KUNIT_ASSERT_NOT_NULL(test, pdev);
+	bus->sysdata = &sysdata;
+	pdev->bus = bus;
+	pdev->devfn = DEVID(0);
+	pdev->dev.bus = &pci_bus_type;
+	pdev->dev.iommu = &ctx->device[0]->dev_iommu;
+	dev_data->dev = &pdev->dev;
+	fake->aliases[DEVID(0)] = DEVID(1);
+	fake->seg.last_bdf = DEVID(0);
+	fake->seg.rlookup_table = lookup;
+
+	dev_data->ats_enabled = 1;
+	link(test, &ctx->domain, 0, IOMMU_NO_PASID, 1, IOMMU_ATTACH_OWN);
+	for (i = 0; i < 2; i++)
+		fake->dtes[DEVID(i)].data[1] = DTE_FLAG_IOTLB | 1;
+	list_add(&fake->seg.list, &amd_iommu_pci_seg_list);
+	amd_iommu_silent(&fake->iommu, DEVID(0));
+	KUNIT_EXPECT_EQ(test, amd_iommu_domain_flush_pages(&ctx->domain, 0, 0xfff, 0), 0);
+	list_del(&fake->seg.list);
+	for (i = 0; i < 2; i++) {
+		KUNIT_EXPECT_EQ(test, fake->dtes[DEVID(i)].data[1], 1);
+		cmd = find(fake, CMD_INV_DEV_ENTRY, cmd);
+		KUNIT_ASSERT_NOT_NULL(test, cmd);
+		KUNIT_EXPECT_EQ(test, cmd->data[0], DEVID(i));
+	}
+	dev_data->dev = &ctx->device[0]->dev;
 }
 
 static struct iommu_domain *domain_init(struct kunit *test)
@@ -892,6 +935,7 @@ static struct kunit_case attach_cases[] = {
 	KUNIT_CASE(attach_change_top),
 	KUNIT_CASE(attach_silent),
 	KUNIT_CASE(attach_aside),
+	KUNIT_CASE(attach_alias),
 	KUNIT_CASE(attach_sva_silent),
 	KUNIT_CASE(attach_sva_reset),
 	KUNIT_CASE(attach_late_event),
