@@ -70,12 +70,8 @@
 /* Looks at the number that was stored before a flush turns to the next IOMMU. */
 #define FLUSH_POLLS		16
 
-/*
- * An IOMMU waits a second for a device, as CONTROL_INV_TIMEOUT says, and goes on. Several
- * of its devices may be silent.
- */
+/* An IOMMU waits a second for a device, as CONTROL_INV_TIMEOUT says, and goes on. */
 #define FLUSH_LATE		900
-#define FLUSH_TIMEOUT		5000
 
 /* How long an attach waits for the thread that reads the event log. */
 #define LOG_TIMEOUT_US		USEC_PER_SEC
@@ -494,7 +490,7 @@ static int flush_wait(struct iommu_device *iommu_device, u64 cookie, void *arg)
 	/* The event log says which device was silent. If it is not one of ours, nothing is lost. */
 	if (arrived)
 		return -EAGAIN;
-	if (took < FLUSH_TIMEOUT && !stopped)
+	if (!stopped && !amd_iommu_stuck(iommu, took))
 		return -EINPROGRESS;
 	pr_alert_ratelimited("IOMMU %04x:%02x:%02x.%01x: %s\n",
 			     iommu->pci_seg->id, PCI_BUS_NUM(iommu->devid),

@@ -882,6 +882,33 @@ static void attach_full_stuck(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, amd_iommu_domain_flush_pages(&ctx->domain, 0, 0xfff, 0), -EIO);
 }
 
+/* The next number is stored. */
+static void late_number(struct timer_list *timer)
+{
+	WRITE_ONCE(late.fake->sem, late.fake->sem + 1);
+	mod_timer(timer, jiffies + 2 * HZ);
+}
+
+/* A flush behind others that take seconds waits for them. */
+static void attach_busy(struct kunit *test)
+{
+	const struct iommu_cmd cmd = { .data = { 0, CMD_INV_DEV_ENTRY << 28 } };
+	struct context *ctx = test->priv;
+	u64 seq = 0;
+	int i;
+
+	link(test, &ctx->domain, 0, IOMMU_NO_PASID, 1, IOMMU_ATTACH_OWN);
+	late.fake = ctx->fake[0];
+	late.fake->sem = 0;
+	for (i = 0; i < 2; i++)
+		KUNIT_ASSERT_EQ(test, amd_iommu_submit(&late.fake->iommu, &cmd, 1, &seq), 0);
+	timer_setup(&late.timer, late_number, 0);
+	mod_timer(&late.timer, jiffies + 2 * HZ);
+	KUNIT_EXPECT_EQ(test, amd_iommu_domain_flush_pages(&ctx->domain, 0, 0xfff, 0), 0);
+	timer_shutdown_sync(&late.timer);
+	KUNIT_EXPECT_EQ(test, late.fake->sem, seq + 1);
+}
+
 /*
  * As if a device had not answered for a second: what is queued completes after that, however
  * late the timers of a busy machine are.
@@ -946,6 +973,7 @@ static struct kunit_case attach_cases[] = {
 	KUNIT_CASE_SLOW(attach_kept),
 	KUNIT_CASE_SLOW(attach_kept_again),
 	KUNIT_CASE_SLOW(attach_kept_gcr3),
+	KUNIT_CASE_SLOW(attach_busy),
 	KUNIT_CASE_SLOW(attach_late),
 	{}
 };

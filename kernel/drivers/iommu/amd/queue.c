@@ -21,17 +21,23 @@
  */
 #define pr_fmt(fmt)	"AMD-Vi: " fmt
 
+#include <linux/delay.h>
 #include <linux/iopoll.h>
 #include <linux/mem_encrypt.h>
 #include <linux/once_lite.h>
+#include <linux/sched/clock.h>
 
 #include "amd_iommu.h"
 
 /*
  * An IOMMU waits a second for a device that does not answer, as CONTROL_INV_TIMEOUT says, and
- * executes no other command in that time. Several of its devices may be silent.
+ * executes no other command in that time. There may be any number of commands to such devices in
+ * front of one, so no time is too long for a wait. But if nothing at all is executed for this
+ * long, in units of amd_iommu_clock(), the IOMMU is stuck.
  */
-#define QUEUE_TIMEOUT_US	(5 * USEC_PER_SEC)
+#define QUEUE_TIMEOUT		5000
+
+#define ROOM_POLL_US		10
 
 /* CmdBufRun of the status register: commands are fetched. */
 #define STATUS_CMD_RUN		BIT(4)
@@ -50,6 +56,54 @@ static void dump_commands(struct amd_iommu *iommu)
 	       readl(iommu->mmio_base + MMIO_CMD_TAIL_OFFSET));
 	for (i = 0; i < CMD_BUFFER_ENTRIES; i++, word += 4)
 		pr_err("%3d: %08x %08x %08x %08x\n", i, word[0], word[1], word[2], word[3]);
+}
+
+/**
+ * amd_iommu_clock() - The time, also while timekeeping is suspended
+ *
+ * Context: Any.
+ * Return: The time in units of 2^20 ns, about a millisecond.
+ */
+u32 amd_iommu_clock(void)
+{
+	return local_clock() >> 20;
+}
+
+/* @seen has a value in the upper half, and in the lower one when it was first seen. */
+static u32 unchanged_for(u64 *seen, u32 value, u32 now)
+{
+	u64 last = READ_ONCE(*seen);
+	s32 age = now - lower_32_bits(last);
+
+	/* Another CPU may have read the clock later. */
+	if (upper_32_bits(last) == value && age >= 0)
+		return age;
+	WRITE_ONCE(*seen, (u64)value << 32 | now);
+	return 0;
+}
+
+/**
+ * amd_iommu_stuck() - Has an IOMMU executed nothing for seconds?
+ * @iommu: the IOMMU
+ * @waited: how long the caller has been waiting, in units of amd_iommu_clock()
+ *
+ * For those who poll: each millisecond, one of them looks. To read the head is slow in a VM.
+ *
+ * Context: Any.
+ * Return: true if it has not, and the caller has been waiting for as long.
+ */
+bool amd_iommu_stuck(struct amd_iommu *iommu, u32 waited)
+{
+	u32 now = amd_iommu_clock();
+	u32 stored, fetched;
+
+	if (READ_ONCE(iommu->cmd_looked) == now)
+		return false;
+	WRITE_ONCE(iommu->cmd_looked, now);
+	stored = unchanged_for(&iommu->cmd_stored, READ_ONCE(*iommu->cmd_sem), now);
+	fetched = unchanged_for(&iommu->cmd_fetched,
+				readl(iommu->mmio_base + MMIO_CMD_HEAD_OFFSET), now);
+	return min3(stored, fetched, waited) >= QUEUE_TIMEOUT;
 }
 
 /* A tail at the head would mean an empty buffer: one command is never used. */
@@ -184,12 +238,13 @@ void amd_iommu_restart_commands(struct amd_iommu *iommu, u64 address)
 static int queue_or_wait(struct amd_iommu *iommu, const struct iommu_cmd *cmds,
 			 unsigned int n, u64 *seq)
 {
-	int ret;
+	u32 began = amd_iommu_clock();
 
-	read_poll_timeout_atomic(queue_commands, ret, !ret || amd_iommu_stopped(iommu), 10,
-				 QUEUE_TIMEOUT_US, false, iommu, cmds, n, seq);
-	if (!ret)
-		return 0;
+	do {
+		if (!queue_commands(iommu, cmds, n, seq))
+			return 0;
+		udelay(ROOM_POLL_US);
+	} while (!amd_iommu_stopped(iommu) && !amd_iommu_stuck(iommu, amd_iommu_clock() - began));
 	pr_err_ratelimited("IOMMU %04x:%02x:%02x.%01x: no room in the command buffer\n",
 			   iommu->pci_seg->id, PCI_BUS_NUM(iommu->devid),
 			   PCI_SLOT(iommu->devid), PCI_FUNC(iommu->devid));
@@ -240,7 +295,7 @@ int amd_iommu_try_submit(struct amd_iommu *iommu, const struct iommu_cmd *cmds, 
  *
  * Either all of the commands are queued, or none.
  *
- * Context: Any. Takes iommu->lock. If the buffer is full, spins without it, for some seconds.
+ * Context: Any. Takes iommu->lock. While the buffer is full, spins without it.
  * Return: 0, or -EIO if the IOMMU does not make room.
  */
 int amd_iommu_queue(struct amd_iommu *iommu, const struct iommu_cmd *cmds, unsigned int n)
@@ -259,7 +314,7 @@ int amd_iommu_queue(struct amd_iommu *iommu, const struct iommu_cmd *cmds, unsig
  * that a COMPLETION_WAIT is not queued for already, none is queued. Either all is
  * queued, or nothing, and then no number is taken.
  *
- * Context: Any. Takes iommu->lock. If the buffer is full, spins without it, for some seconds.
+ * Context: Any. Takes iommu->lock. While the buffer is full, spins without it.
  * Return: 0, or -EIO if the IOMMU does not make room.
  */
 int amd_iommu_submit(struct amd_iommu *iommu, const struct iommu_cmd *cmds, unsigned int n,
@@ -268,24 +323,29 @@ int amd_iommu_submit(struct amd_iommu *iommu, const struct iommu_cmd *cmds, unsi
 	return queue_or_wait(iommu, cmds, n, seq);
 }
 
+/* Numbers wrap, in theory. */
+static bool arrived(struct amd_iommu *iommu, u64 seq)
+{
+	return (s64)(READ_ONCE(*iommu->cmd_sem) - seq) >= 0;
+}
+
 /**
  * amd_iommu_wait() - Wait for what was submitted
  * @iommu: the IOMMU
  * @seq: the number from amd_iommu_submit()
  *
- * Context: Any. Spins for up to five seconds, with no lock of the IOMMU.
+ * Context: Any. Spins as long as the IOMMU executes anything, with no lock of the IOMMU.
  * Return: 0, or -EIO if the number does not arrive; at once if amd_iommu_stopped().
  */
 int amd_iommu_wait(struct amd_iommu *iommu, u64 seq)
 {
-	u64 done;
+	u32 began = amd_iommu_clock();
 
-	/* Numbers wrap, in theory. */
-	read_poll_timeout_atomic(READ_ONCE, done,
-				 (s64)(done - seq) >= 0 || amd_iommu_stopped(iommu), 1,
-				 QUEUE_TIMEOUT_US, false, *iommu->cmd_sem);
+	while (!arrived(iommu, seq) && !amd_iommu_stopped(iommu) &&
+	       !amd_iommu_stuck(iommu, amd_iommu_clock() - began))
+		udelay(1);
 	/* It may have arrived before the buffer stopped. */
-	if ((s64)(READ_ONCE(*iommu->cmd_sem) - seq) >= 0)
+	if (arrived(iommu, seq))
 		return 0;
 
 	pr_alert_ratelimited("IOMMU %04x:%02x:%02x.%01x: %s\n",

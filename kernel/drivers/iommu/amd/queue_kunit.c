@@ -129,6 +129,7 @@ static struct late {
 	struct timer_list timer;
 	struct fake *fake;
 	u64 seq;
+	unsigned int busy;
 } late;
 
 static void late_done(struct timer_list *timer)
@@ -173,6 +174,52 @@ static void queue_late_room(struct kunit *test)
 	mod_timer(&late.timer, jiffies + HZ + 1);
 	KUNIT_EXPECT_EQ(test, amd_iommu_queue(&fake->iommu, &cmd, 1), 0);
 	timer_shutdown_sync(&late.timer);
+}
+
+enum { BUSY_NUMBERS, BUSY_HEAD, BUSY_ROOM };
+
+/* The hardware goes on, but slowly: something happens each two seconds. */
+static void busy_step(struct timer_list *timer)
+{
+	struct fake *fake = late.fake;
+	void __iomem *head = fake->iommu.mmio_base + MMIO_CMD_HEAD_OFFSET;
+
+	if (late.busy == BUSY_NUMBERS)
+		WRITE_ONCE(fake->sem, fake->sem + 1);
+	else if (readl(head) == 100 * sizeof(struct iommu_cmd))
+		WRITE_ONCE(fake->sem, late.seq);
+	if (late.busy != BUSY_NUMBERS)
+		writel(readl(head) + 50 * sizeof(struct iommu_cmd), head);
+	mod_timer(timer, jiffies + 2 * HZ);
+}
+
+/* An IOMMU that has much to do in front of a command is waited for, as long as it goes on. */
+static void queue_busy(struct kunit *test)
+{
+	static const struct iommu_cmd cmds[CMD_BUFFER_ENTRIES / 4];
+	struct fake *fake = test->priv;
+	int i;
+
+	late.fake = fake;
+	for (late.busy = BUSY_NUMBERS; late.busy <= BUSY_ROOM; late.busy++) {
+		fake_move_to(fake, 0);
+		fake->sem = fake->iommu.cmd_sem_val;
+		for (i = 0; i < 3; i++)
+			KUNIT_ASSERT_EQ(test, amd_iommu_submit(&fake->iommu, cmds, 1, &late.seq),
+					0);
+		timer_setup(&late.timer, busy_step, 0);
+		mod_timer(&late.timer, jiffies + 2 * HZ);
+		if (late.busy == BUSY_ROOM) {
+			while (!amd_iommu_try_queue(&fake->iommu, cmds, 1))
+				;
+			/* The room is there after three steps. */
+			KUNIT_EXPECT_EQ(test, amd_iommu_queue(&fake->iommu, cmds,
+							      ARRAY_SIZE(cmds)), 0);
+		} else {
+			KUNIT_EXPECT_EQ(test, amd_iommu_wait(&fake->iommu, late.seq), 0);
+		}
+		timer_shutdown_sync(&late.timer);
+	}
 }
 
 /* One completion wait stands for all before it, and none is queued for nothing. */
@@ -419,6 +466,7 @@ static struct kunit_case queue_cases[] = {
 	KUNIT_CASE_SLOW(queue_timeout),
 	KUNIT_CASE_SLOW(queue_late),
 	KUNIT_CASE_SLOW(queue_late_room),
+	KUNIT_CASE_SLOW(queue_busy),
 	KUNIT_CASE(queue_shared_wait),
 	KUNIT_CASE_SLOW(queue_full),
 	KUNIT_CASE(queue_wraps),
