@@ -73,6 +73,9 @@
 /* An IOMMU waits a second for a device, as CONTROL_INV_TIMEOUT says, and goes on. */
 #define FLUSH_LATE		900
 
+/* So often a flush leaves it to the event log to name the device. */
+#define FLUSH_LATE_TRIES	3
+
 /* How long an attach waits for the thread that reads the event log. */
 #define LOG_TIMEOUT_US		USEC_PER_SEC
 
@@ -87,6 +90,7 @@ struct amd_iommu_flush {
 	u32 flags;			/* of INVALIDATE_IOMMU_PAGES */
 	u32 began;			/* when a wait was longer than a moment, or 0 */
 	u32 asked;			/* when the first command for an ATC was built, if @atc */
+	u8 late;			/* how often */
 	bool atc;			/* of the commands since the last submission: */
 	bool full;
 	unsigned int queued;
@@ -244,6 +248,10 @@ u16 amd_iommu_attachment_domid(const struct amd_iommu_attachment *attachment)
  * in the IOMMU's fence, or fails. The reader of the log does not wait for the IOMMU: others wait
  * for the reader.
  *
+ * Nobody may ever read that event: the log overflows, or the flush is in an interrupt, on the CPU
+ * of the reader. And a device may answer just before the timeout, each time. So a flush that has
+ * been late several times asks one device after the other, and sets those aside that are late.
+ *
  * An attach lets the device in again. Nothing sends to a device between its detach and its
  * attach, so events that are in the log by then are from before. The attach waits until they
  * have been read.
@@ -273,7 +281,7 @@ static void block_device(struct amd_iommu *iommu, struct iommu_dev_data *dev_dat
  * Until it is attached again, flushes do not send to it, and the first of them has the IOMMU
  * refuse what it has cached.
  *
- * Context: Process context. Does not wait for the IOMMU.
+ * Context: Any context but NMI. Does not wait for the IOMMU.
  */
 void amd_iommu_silent(struct amd_iommu *iommu, u16 devid)
 {
@@ -454,6 +462,22 @@ static bool flush_arrived(struct amd_iommu *iommu, u64 cookie)
 	return (s32)(lower_32_bits(READ_ONCE(*iommu->cmd_sem)) - (u32)cookie) >= 0;
 }
 
+static int flush_late(struct amd_iommu *iommu, struct amd_iommu_flush *flush, u64 cookie)
+{
+	u64 stored = READ_ONCE(iommu->cmd_stored);
+	s32 took = READ_ONCE(iommu->cmd_looked) - lower_32_bits(stored);
+
+	/* The event log says which device was silent. If it is not one of ours, nothing is lost. */
+	if (flush->late < FLUSH_LATE_TRIES) {
+		flush->late++;
+		return -EAGAIN;
+	}
+	/* Have its own commands taken that long, or those of others in front of them? */
+	if (upper_32_bits(stored) == (u32)cookie - 1 && took >= FLUSH_LATE)
+		return -ETIMEDOUT;
+	return -EAGAIN;
+}
+
 static int flush_wait(struct iommu_device *iommu_device, u64 cookie, void *arg)
 {
 	struct amd_iommu *iommu = to_iommu(iommu_device);
@@ -487,9 +511,8 @@ static int flush_wait(struct iommu_device *iommu_device, u64 cookie, void *arg)
 		return -EBUSY;
 	if (arrived && (!(cookie & COOKIE_ATC) || took < FLUSH_LATE))
 		return 0;
-	/* The event log says which device was silent. If it is not one of ours, nothing is lost. */
 	if (arrived)
-		return -EAGAIN;
+		return flush_late(iommu, flush, cookie);
 	if (!stopped && !amd_iommu_stuck(iommu, took))
 		return -EINPROGRESS;
 	pr_alert_ratelimited("IOMMU %04x:%02x:%02x.%01x: %s\n",
@@ -497,6 +520,11 @@ static int flush_wait(struct iommu_device *iommu_device, u64 cookie, void *arg)
 			     PCI_SLOT(iommu->devid), PCI_FUNC(iommu->devid), stopped ?
 			     "command buffer has stopped" : "completion wait timed out");
 	return -EIO;
+}
+
+static void flush_silent(struct iommu_device *iommu_device, u64 atc, void *arg)
+{
+	amd_iommu_silent(to_iommu(iommu_device), FIELD_GET(ATC_DEVID, atc));
 }
 
 /* Outside of RCU: it waits for the IOMMU. The fence keeps the device. */
@@ -515,6 +543,7 @@ static const struct iommu_attach_flush_ops amd_iommu_unmap_ops = {
 	.atc = flush_atc,
 	.submit = flush_submit,
 	.wait = flush_wait,
+	.silent = flush_silent,
 	.aside = flush_aside,
 };
 
@@ -531,6 +560,7 @@ static __always_inline void flush_init(struct amd_iommu_flush *flush, u64 addres
 	flush->address = address;
 	flush->last = last;
 	flush->flags = flags;
+	flush->late = 0;
 	flush->atc = false;
 	flush->full = false;
 	flush->queued = 0;

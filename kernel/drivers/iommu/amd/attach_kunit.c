@@ -763,6 +763,9 @@ static struct late {
 	unsigned long since;		/* @queued was first seen */
 	u64 queued;
 	unsigned int rounds;		/* left */
+	unsigned int done;		/* commands */
+	u16 silent;			/* the device, or 0: all commands are late */
+	bool named;			/* in the event log */
 } late;
 
 /* As the thread that reads the event log: one event, about the device. */
@@ -909,46 +912,135 @@ static void attach_busy(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, late.fake->sem, seq + 1);
 }
 
+static bool late_asked(void)
+{
+	unsigned int i;
+
+	for (i = late.done; i < fake_tail(late.fake); i++) {
+		const u32 *word = late.fake->buf[i].data;
+
+		if (word[1] >> 28 == CMD_INV_IOTLB_PAGES && (word[0] & 0xffff) == late.silent)
+			return true;
+	}
+	return !late.silent;
+}
+
 /*
- * As if a device had not answered for a second: what is queued completes after that, however
+ * As if a device did not answer for a second: what is queued completes after that, however
  * late the timers of a busy machine are.
  */
 static void late_done(struct timer_list *timer)
 {
-	u64 queued = READ_ONCE(late.fake->iommu.cmd_sem_val);
+	struct amd_iommu *iommu = &late.fake->iommu;
+	u64 queued, seq;
 
+	raw_spin_lock(&iommu->lock);
+	queued = iommu->cmd_sem_val;
 	if (late.queued != queued) {
 		late.queued = queued;
 		late.since = jiffies;
-	} else if (time_after(jiffies, late.since + HZ)) {
+	} else if (!late_asked() || time_after(jiffies, late.since + HZ)) {
+		late.done = fake_tail(late.fake);
+		raw_spin_unlock(&iommu->lock);
+		/* Another one is always in front of the flush. */
+		if (late.rounds && !--late.rounds)
+			late.silent = U16_MAX;
+		if (late.rounds)
+			amd_iommu_try_submit(iommu, late.fake->buf, 1, &seq);
 		WRITE_ONCE(late.fake->sem, queued);
+		raw_spin_lock(&iommu->lock);
+	} else if (late.named && time_after(jiffies, late.since + HZ / 2)) {
+		amd_iommu_silent(iommu, late.silent);
 	}
+	raw_spin_unlock(&iommu->lock);
 	mod_timer(timer, jiffies + HZ / 50 + 1);
 }
 
-/* A completion wait that is late does not say that the ATC is clean. Without ATCs it does. */
+/* Two devices with ATS, behind an IOMMU that executes what it gets. */
+static void late_begin(struct kunit *test, u16 silent)
+{
+	struct context *ctx = test->priv;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		ctx->device[i]->dev_data.ats_enabled = 1;
+		ctx->fake[0]->dtes[DEVID(i)].data[1] = DTE_FLAG_IOTLB | 1;
+		link(test, &ctx->domain, i, IOMMU_NO_PASID, 1, IOMMU_ATTACH_OWN);
+	}
+	ctx->fake[0]->sem = 0;
+	late = (struct late){ .fake = ctx->fake[0], .silent = silent };
+	timer_setup(&late.timer, late_done, 0);
+	mod_timer(&late.timer, jiffies + 1);
+}
+
+/* Only device 0 is aside, or none is. */
+static void late_end(struct kunit *test, bool aside)
+{
+	struct context *ctx = test->priv;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		KUNIT_EXPECT_EQ(test, iommu_attach_is_aside(&ctx->device[i]->dev_data.endpoint),
+				aside && !i);
+		KUNIT_EXPECT_EQ(test, ctx->fake[0]->dtes[DEVID(i)].data[1],
+				aside && !i ? 1 : DTE_FLAG_IOTLB | 1);
+	}
+	timer_shutdown_sync(&late.timer);
+	ctx->fake[0]->sem = ctx->fake[0]->iommu.cmd_sem_val;
+}
+
+static unsigned int count_atc(const struct fake *fake, u16 devid)
+{
+	const struct iommu_cmd *cmd = NULL;
+	unsigned int nr = 0;
+
+	while ((cmd = find(fake, CMD_INV_IOTLB_PAGES, cmd)))
+		nr += (cmd->data[0] & 0xffff) == devid;
+	return nr;
+}
+
+/* A completion wait that is late does not say that the ATC is clean: without ATCs it does. */
 static void attach_late(struct kunit *test)
 {
 	struct context *ctx = test->priv;
-	struct amd_iommu_attachment *attachment;
 
-	ctx->fake[0]->sem = 0;
-	late.fake = ctx->fake[0];
-	late.queued = 0;
-	timer_setup(&late.timer, late_done, 0);
-	mod_timer(&late.timer, jiffies + 1);
+	late_begin(test, 0);
+	KUNIT_EXPECT_EQ(test, amd_iommu_domain_flush_map(&ctx->domain, 0, 0xfff), 0);
+	KUNIT_EXPECT_EQ(test, count(ctx->fake[0], CMD_INV_IOMMU_PAGES), 1);
 
-	link(test, &ctx->domain, 1, IOMMU_NO_PASID, 1, IOMMU_ATTACH_OWN);
+	/* No event names the device: it is found, and refused. */
+	late.silent = DEVID(0);
 	KUNIT_EXPECT_EQ(test, amd_iommu_domain_flush_pages(&ctx->domain, 0, 0xfff, 0), 0);
+	KUNIT_EXPECT_GT(test, count_atc(ctx->fake[0], DEVID(0)), 1);
+	late_end(test, true);
+}
 
-	ctx->device[0]->dev_data.ats_enabled = 1;
-	attachment = link(test, &ctx->domain, 0, IOMMU_NO_PASID, 1, IOMMU_ATTACH_OWN);
-	KUNIT_EXPECT_NE(test, amd_iommu_domain_flush_pages(&ctx->domain, 0, 0xfff, 0), 0);
-	KUNIT_EXPECT_GT(test, count(ctx->fake[0], CMD_INV_IOTLB_PAGES), 1);
-	timer_shutdown_sync(&late.timer);
+/* The device that the event log names is not sent to again, and no other one is asked alone. */
+static void attach_late_named(struct kunit *test)
+{
+	struct context *ctx = test->priv;
 
-	ctx->fake[0]->sem = 1000;
-	amd_iommu_unlink(&ctx->domain, attachment);
+	late_begin(test, DEVID(0));
+	late.named = true;
+	KUNIT_EXPECT_EQ(test, amd_iommu_domain_flush_pages(&ctx->domain, 0, 0xfff, 0), 0);
+	KUNIT_EXPECT_EQ(test, count_atc(ctx->fake[0], DEVID(0)), 1);
+	KUNIT_EXPECT_EQ(test, count_atc(ctx->fake[0], DEVID(1)), 2);
+	late_end(test, true);
+}
+
+/* A device is not set aside for the time that the commands of others take in front of its own. */
+static void attach_late_others(struct kunit *test)
+{
+	const struct iommu_cmd cmd = { .data = { 0, CMD_INV_DEV_ENTRY << 28 } };
+	struct context *ctx = test->priv;
+	u64 seq;
+
+	late_begin(test, 0);
+	late.rounds = 8;
+	KUNIT_ASSERT_EQ(test, amd_iommu_submit(&ctx->fake[0]->iommu, &cmd, 1, &seq), 0);
+	KUNIT_EXPECT_EQ(test, amd_iommu_domain_flush_pages(&ctx->domain, 0, 0xfff, 0), 0);
+	KUNIT_EXPECT_EQ(test, late.rounds, 0);
+	late_end(test, false);
 }
 
 static struct kunit_case attach_cases[] = {
@@ -975,6 +1067,8 @@ static struct kunit_case attach_cases[] = {
 	KUNIT_CASE_SLOW(attach_kept_gcr3),
 	KUNIT_CASE_SLOW(attach_busy),
 	KUNIT_CASE_SLOW(attach_late),
+	KUNIT_CASE_SLOW(attach_late_named),
+	KUNIT_CASE_SLOW(attach_late_others),
 	{}
 };
 
