@@ -336,7 +336,7 @@ void arm_smmu_master_domain_del(struct arm_smmu_master_domain *master_domain)
 	list_del(&master_domain->master_item);
 	/* The lock keeps others from attaching with the tag before it is clean. */
 	gone = del_elms(master_domain) & IOMMU_ATTACH_GROUP_DOMAIN;
-	failed = xchg(&master_domain->master->cfgi_failed, false);
+	failed = READ_ONCE(master_domain->master->cfgi_failed);
 	if (gone && flush_tag(smmu_domain, &master_domain->elm[0].elm))
 		failed = true;
 	if (failed)

@@ -1661,6 +1661,33 @@ static void flush_test_kept(struct kunit *test)
 	flush_test_free(fake);
 }
 
+/* A CFGI has failed before an attach began: that is not about the domain that goes. */
+static void flush_test_kept_late(struct kunit *test)
+{
+	struct iommu_domain blocked = { .type = IOMMU_DOMAIN_BLOCKED };
+	struct fake *fake = flush_test_fake(test);
+	struct arm_smmu_attach_state state = {
+		.old_domain = &fake->domain->domain,
+		.master = flush_test_master(test, fake, STAYS, 1),
+		.ssid = IOMMU_NO_PASID,
+	};
+	struct arm_smmu_cmdq *cmdq = &fake->smmu.cmdq;
+	u32 cons = fake->reg;
+
+	cmdq->q.cons_reg = (u32 __iomem *)&cons;
+	flush_test_write_ste(state.master);
+	cmdq->q.cons_reg = cmdq->q.prod_reg;
+	KUNIT_EXPECT_TRUE(test, state.master->cfgi_failed);
+	flush_test_add(test, state.master, state.old_domain, IOMMU_NO_PASID, false);
+
+	mutex_lock(&arm_smmu_asid_lock);
+	KUNIT_EXPECT_EQ(test, arm_smmu_attach_prepare(&state, &blocked), 0);
+	mutex_unlock(&arm_smmu_asid_lock);
+	flush_test_del(test, state.master, state.old_domain, IOMMU_NO_PASID);
+	KUNIT_EXPECT_FALSE(test, fake->domain->kept);
+	flush_test_free(fake);
+}
+
 /* A domain that has been kept is cleared when it comes back: it was unmapped from meanwhile. */
 static void flush_test_kept_again(struct kunit *test)
 {
@@ -1758,6 +1785,7 @@ static struct kunit_case flush_test_cases[] = {
 	KUNIT_CASE(flush_test_nest_parent),
 	KUNIT_CASE(flush_test_vmid),
 	KUNIT_CASE(flush_test_kept),
+	KUNIT_CASE(flush_test_kept_late),
 	KUNIT_CASE(flush_test_kept_again),
 	KUNIT_CASE(flush_test_shared_s2),
 	{}
