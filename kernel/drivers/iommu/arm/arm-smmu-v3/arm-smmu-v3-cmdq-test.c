@@ -529,6 +529,8 @@ static void cmdq_test_atc_named(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, error.named, run->named);
 		if (run->named)
 			KUNIT_EXPECT_EQ(test, error.sid, 0x200);
+		/* Somebody is looked for if there is anybody. */
+		KUNIT_EXPECT_EQ(test, queue->cmdq.unnamed, run->one && !run->named);
 		/* Not the one that has the slot in the next round */
 		KUNIT_EXPECT_FALSE(test, arm_smmu_cmdq_atc_error(&queue->cmdq, number - 1 + SIZE,
 								 &error));

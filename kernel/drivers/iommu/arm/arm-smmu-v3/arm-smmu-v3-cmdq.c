@@ -258,12 +258,14 @@ EXPORT_SYMBOL_IF_KUNIT(arm_smmu_cmdq_wait);
  * Looks for the ATC_INVs between the CMD_SYNC with a number and the one before it. Their slots
  * are free by now. What is in them is still theirs if the queue is not about to come round to
  * them: half of it is far more than what others may be writing at the moment.
+ *
+ * Return: 0 if there are none, 1 if all are for @sid, more if they are not, or it is not known.
  */
-static bool arm_smmu_cmdq_atc_sid(struct arm_smmu_cmdq *cmdq, u32 sync, u32 *sid)
+static unsigned int arm_smmu_cmdq_atc_sids(struct arm_smmu_cmdq *cmdq, u32 sync, u32 *sid)
 {
 	u32 half = 1 << cmdq->q.llq.max_n_shift >> 1;
 	u32 most = min_t(u32, half, CMDQ_ATC_LOOK_BACK);
-	bool any = false, several = false;
+	unsigned int sids = 0;
 	u32 n, number, prod;
 	u64 word;
 
@@ -274,15 +276,16 @@ static bool arm_smmu_cmdq_atc_sid(struct arm_smmu_cmdq *cmdq, u32 sync, u32 *sid
 			break;
 		if (FIELD_GET(CMDQ_0_OP, word) != CMDQ_OP_ATC_INV)
 			continue;
-		several |= any && FIELD_GET(CMDQ_ATC_0_SID, word) != *sid;
+		if (!sids || FIELD_GET(CMDQ_ATC_0_SID, word) != *sid)
+			sids++;
 		*sid = FIELD_GET(CMDQ_ATC_0_SID, word);
-		any = true;
 	}
 	/* A slot is taken before it is written. */
 	smp_rmb();
 	prod = READ_ONCE(cmdq->q.llq.prod) & ~CMDQ_PROD_OWNED_FLAG;
-	return n <= most && any && !several &&
-	       arm_smmu_cmdq_number(prod, -arm_smmu_cmdq_number(sync, -n)) <= half;
+	if (n > most || arm_smmu_cmdq_number(prod, -arm_smmu_cmdq_number(sync, -n)) > half)
+		return UINT_MAX;
+	return sids;
 }
 
 /**
@@ -299,10 +302,14 @@ void arm_smmu_cmdq_note_atc_error(struct arm_smmu_device *smmu, struct arm_smmu_
 {
 	u32 sync = arm_smmu_cmdq_at(cmdq), sid = 0;
 	struct arm_smmu_atc_error *error;
+	unsigned int sids;
 	bool named;
 
-	named = arm_smmu_cmdq_atc_sid(cmdq, sync, &sid);
-	WRITE_ONCE(cmdq->unnamed, !named);
+	sids = arm_smmu_cmdq_atc_sids(cmdq, sync, &sid);
+	named = sids == 1;
+	/* If there are none, a CMD_SYNC for each ATC_INV would name nobody, either. */
+	if (sids)
+		WRITE_ONCE(cmdq->unnamed, !named);
 	if (named)
 		dev_err_ratelimited(smmu->dev,
 				    "StreamID 0x%x did not answer an ATC invalidation\n", sid);
@@ -369,7 +376,7 @@ bool arm_smmu_cmdq_held_up(struct arm_smmu_cmdq *cmdq, u32 number, u32 span,
 		return false;
 	found->number = at;
 	found->sid = 0;
-	found->named = arm_smmu_cmdq_atc_sid(cmdq, at, &found->sid);
+	found->named = arm_smmu_cmdq_atc_sids(cmdq, at, &found->sid) == 1;
 	WRITE_ONCE(cmdq->unnamed, !found->named);
 	return true;
 }
@@ -437,6 +444,14 @@ bool arm_smmu_cmdq_unanswered(struct arm_smmu_cmdq *cmdq, u32 number)
 }
 EXPORT_SYMBOL_IF_KUNIT(arm_smmu_cmdq_unanswered);
 
+static bool arm_smmu_cmds_ask(const struct arm_smmu_cmd *cmds, int n)
+{
+	while (n--)
+		if (FIELD_GET(CMDQ_0_OP, cmds[n].data[0]) == CMDQ_OP_ATC_INV)
+			return true;
+	return false;
+}
+
 /**
  * arm_smmu_cmdq_issue_sync() - Submit commands, and wait for them
  * @smmu: The SMMU.
@@ -464,13 +479,16 @@ int arm_smmu_cmdq_issue_sync(struct arm_smmu_device *smmu, struct arm_smmu_cmdq 
 		ret = arm_smmu_cmdq_wait(smmu, cmdq, *number);
 		if (ret)
 			return ret;
-		if (arm_smmu_cmdq_atc_error(cmdq, arm_smmu_cmdq_number(*number, -1), &error))
+		/* The error may be about an ATC_INV of others: all else has been executed. */
+		if (arm_smmu_cmdq_atc_error(cmdq, arm_smmu_cmdq_number(*number, -1), &error) &&
+		    arm_smmu_cmds_ask(cmds, n))
 			return -ETIMEDOUT;
 		if (!arm_smmu_cmdq_refused(cmdq, *number, n + 1, before))
 			return 0;
 	} while (--tries);
 	return -EIO;
 }
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_cmdq_issue_sync);
 
 /**
  * __arm_smmu_cmdq_issue_cmdlist() - Submit commands, and wait for them if @sync

@@ -1143,6 +1143,28 @@ static void flush_test_silent_detach(struct kunit *test)
 	flush_test_free(fake);
 }
 
+/* Another device did not answer before a CMD_SYNC: what else is ahead of it has been executed. */
+static void flush_test_silent_other(struct kunit *test)
+{
+	struct fake *fake = flush_test_fake(test);
+	struct arm_smmu_cmdq *cmdq = &fake->smmu.cmdq;
+	struct arm_smmu_cmd cmds[2];
+	unsigned int asks, n;
+	u32 sync, number;
+
+	cmds[0] = arm_smmu_make_cmd_cfgi_ste(STAYS, true);
+	cmds[1] = arm_smmu_make_cmd_atc_inv_all(STAYS, IOMMU_NO_PASID);
+	for (asks = 0; asks <= 1; asks++) {
+		n = 1 + asks;
+		sync = fake->reg + n;
+		cmdq->atc_errors[sync].number = sync | BIT(31);
+		KUNIT_EXPECT_EQ(test, arm_smmu_cmdq_issue_sync(&fake->smmu, cmdq, cmds, n, &number),
+				asks ? -ETIMEDOUT : 0);
+		KUNIT_EXPECT_EQ(test, number, sync + 1);
+	}
+	flush_test_free(fake);
+}
+
 /* All its streams have one CMD_SYNC, or one for each batch. */
 static void flush_test_detach_streams(struct kunit *test)
 {
@@ -1780,6 +1802,7 @@ static struct kunit_case flush_test_cases[] = {
 	KUNIT_CASE(flush_test_silent_late),
 	KUNIT_CASE(flush_test_detach_streams),
 	KUNIT_CASE(flush_test_silent_detach),
+	KUNIT_CASE(flush_test_silent_other),
 	KUNIT_CASE(flush_test_shared),
 	KUNIT_CASE(flush_test_fits),
 	KUNIT_CASE(flush_test_nest_parent),
