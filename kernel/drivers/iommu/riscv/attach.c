@@ -50,6 +50,7 @@ struct riscv_iommu_attachment {
 struct riscv_iommu_flush {
 	const struct riscv_iommu_tlbi *tlbi;
 	bool full;		/* there was no room, since the last submission */
+	bool crowded;		/* there was none some time: send little */
 	ktime_t deadline;	/* 0: no wait has been longer than a moment */
 };
 
@@ -127,11 +128,25 @@ int riscv_iommu_fence_init(struct riscv_iommu_device *iommu)
 	return devm_add_action_or_reset(iommu->dev, fence_exit, &iommu->fence);
 }
 
+/*
+ * If CPUs together send more than the queue holds, all of them may find it full, over and over. So
+ * who has found it full sends little from then on: one command, and the fence.
+ */
 static void flush_iotlb(const struct iommu_attach_group *group, void *arg)
 {
+	struct riscv_iommu_device *iommu = to_iommu(group->iommu_device);
 	struct riscv_iommu_flush *flush = arg;
+	struct riscv_iommu_command cmd;
+	int ret;
 
-	if (riscv_iommu_iotlb_inval_iommu(to_iommu(group->iommu_device), group->tag, flush->tlbi))
+	if (unlikely(flush->crowded)) {
+		riscv_iommu_cmd_inval_vma(&cmd);
+		riscv_iommu_cmd_inval_set_pscid(&cmd, group->tag);
+		ret = riscv_iommu_queue_send(&iommu->cmdq, &cmd, NULL, false);
+	} else {
+		ret = riscv_iommu_iotlb_inval_iommu(iommu, group->tag, flush->tlbi);
+	}
+	if (ret)
 		flush->full = true;
 }
 
@@ -189,6 +204,7 @@ static int flush_wait(struct iommu_device *iommu_device, u64 cookie, void *arg)
 		return 0;
 	/* There is room now, and the IOMMU goes on. */
 	flush->deadline = 0;
+	flush->crowded = true;
 	return -EBUSY;
 }
 
