@@ -94,7 +94,7 @@ struct arm_smmu_flush {
 	u32 refused;		/* nr_refused of the queue, by then */
 	bool atc_sent;		/* @first is that of an ATC_INV */
 	unsigned int looks;
-	ktime_t deadline;	/* 0: no wait has been longer than a moment */
+	ktime_t watch;		/* when to begin; 0: no wait has been longer than a moment */
 	struct arm_smmu_cmdq_batch cmds;	/* .cmdq is NULL: no command yet */
 };
 
@@ -725,7 +725,7 @@ static u64 flush_submit(struct iommu_device *iommu_device, void *arg)
 	cmds->num = 0;
 	cmds->cmdq = NULL;
 	flush->atc_sent = false;
-	flush->deadline = 0;
+	flush->watch = 0;
 	return cookie;
 }
 
@@ -812,6 +812,7 @@ static int flush_wait(struct iommu_device *iommu_device, u64 cookie, void *arg)
 	struct arm_smmu_cmdq *cmdq;
 	bool late = false;
 	int i;
+	u32 at;
 
 	cmdq = arm_smmu_cmdq_by_index(smmu, FIELD_GET(COOKIE_QUEUE, cookie));
 	for (i = 0; i < FLUSH_POLLS; i++) {
@@ -819,10 +820,10 @@ static int flush_wait(struct iommu_device *iommu_device, u64 cookie, void *arg)
 			return flush_result(flush, smmu, cmdq, cookie);
 		cpu_relax();
 	}
-	if (!flush->deadline)
-		flush->deadline = ktime_add_us(ktime_get(), ARM_SMMU_POLL_TIMEOUT_US);
-	else
-		late = ktime_after(ktime_get(), flush->deadline);
+	if (!flush->watch)
+		flush->watch = ktime_add_us(ktime_get(), ARM_SMMU_POLL_WATCH_US);
+	else if (ktime_after(ktime_get(), flush->watch))
+		late = arm_smmu_cmdq_stands(cmdq, number, &at);
 	if (!late)
 		return -EINPROGRESS;
 	/* It may have been preempted in between. */
@@ -867,9 +868,9 @@ static const struct iommu_attach_flush_ops arm_smmu_flush_list_ops = {
  * The caller's page-table writes are visible to all attachments, including concurrent ones:
  * iommu_attach_add() has the barrier that this needs.
  *
- * Context: Any context. Spins for as long as the hardware takes, a second at most for each
- * CMD_SYNC. RCU waits with it only where a full queue has to make room, and where an erratum makes
- * it wait between commands.
+ * Context: Any context. Spins for as long as the hardware takes, until an SMMU has been at one
+ * command for a second. RCU waits with it only where a full queue has to make room, and where an
+ * erratum makes it wait between commands.
  */
 void arm_smmu_domain_inv_range(struct arm_smmu_domain *smmu_domain, unsigned long iova,
 			       size_t size, unsigned int granule, bool leaf)
@@ -884,7 +885,7 @@ void arm_smmu_domain_inv_range(struct arm_smmu_domain *smmu_domain, unsigned lon
 	flush.leaf = leaf;
 	flush.atc_sent = false;
 	flush.looks = 0;
-	flush.deadline = 0;
+	flush.watch = 0;
 	flush.cmds.num = 0;
 	flush.cmds.cmdq = NULL;
 	ret = iommu_attach_flush_inline(&smmu_domain->alist, &arm_smmu_flush_list_ops, &flush);

@@ -48,6 +48,7 @@ struct fake {
 	struct fake_queue queue[2];
 	struct hrtimer timer;
 	bool running;			/* as far as the timer goes */
+	u64 slow_ms;			/* then each command takes that long */
 	bool acknowledge;		/* the timer does that, too */
 	u32 say;
 };
@@ -159,6 +160,11 @@ static enum hrtimer_restart fake_tick(struct hrtimer *timer)
 {
 	struct fake *fake = container_of(timer, struct fake, timer);
 
+	if (fake->slow_ms) {
+		fake_run(&fake->queue[0], 1);
+		hrtimer_forward_now(timer, ms_to_ktime(fake->slow_ms));
+		return HRTIMER_RESTART;
+	}
 	if (READ_ONCE(fake->running)) {
 		fake_run(&fake->queue[0], TICK_COMMANDS);
 		fake_run(&fake->queue[1], TICK_COMMANDS);
@@ -226,6 +232,31 @@ static void cmdq_test_order(struct kunit *test)
 	/* In any order */
 	KUNIT_EXPECT_EQ(test, cmdq_wait(fake, queue, second), 0);
 	KUNIT_EXPECT_EQ(test, cmdq_wait(fake, queue, first), 0);
+}
+
+/* A queue takes longer than a second, but no command does. */
+static void cmdq_test_slow(struct kunit *test)
+{
+	struct fake *fake = fake_init(test, 0);
+	struct fake_queue *queue = &fake->queue[0];
+	u32 number = cmdq_submit(fake, queue, 4, true), at;
+	ktime_t began = ktime_get();
+
+	fake->slow_ms = 350;
+	fake_start(fake);
+	KUNIT_EXPECT_EQ(test, cmdq_wait(fake, queue, number), 0);
+	hrtimer_cancel(&fake->timer);
+	KUNIT_EXPECT_GT(test, ktime_ms_delta(ktime_get(), began), 1000);
+
+	/* At the end, no time counts for what comes. */
+	KUNIT_EXPECT_FALSE(test, arm_smmu_cmdq_stands(&queue->cmdq, number, &at));
+	KUNIT_EXPECT_EQ(test, at, number);
+	msleep(1100);
+	number = cmdq_submit(fake, queue, 0, true);
+	KUNIT_EXPECT_FALSE(test, arm_smmu_cmdq_stands(&queue->cmdq, number, &at));
+	msleep(1100);
+	KUNIT_EXPECT_TRUE(test, arm_smmu_cmdq_stands(&queue->cmdq, number, &at));
+	KUNIT_EXPECT_EQ(test, at, number - 1);
 }
 
 /* About a CMD_SYNC that ends when so many commands have been executed. */
@@ -753,6 +784,7 @@ static void cmdq_test_two_queues(struct kunit *test)
 
 static struct kunit_case cmdq_test_cases[] = {
 	KUNIT_CASE(cmdq_test_order),
+	KUNIT_CASE(cmdq_test_slow),
 	KUNIT_CASE(cmdq_test_wrap),
 	KUNIT_CASE(cmdq_test_late_status),
 	KUNIT_CASE(cmdq_test_old_status),

@@ -17,14 +17,17 @@
  * has not changed, CONS identifies one number, however often the queue has wrapped; if it has
  * changed, the reader starts over.
  *
- * A waiter compares numbers. It holds nothing and writes nothing: other waiters, and those that
- * need room, do not depend on it. It may be interrupted for any time, or be an interrupt, or
- * have submitted to several queues before it waits for the first one.
+ * A waiter compares numbers. It holds nothing, and others do not depend on it, whether they wait or
+ * need room. It may be interrupted for any time, or be an interrupt, or have submitted to several
+ * queues before it waits for the first one.
  *
  * If the SMMU can signal a CMD_SYNC by writing to memory, it writes the number of the next
  * command to the status word of the slot. As numbers only grow, it does not matter if the slot
  * has been used again, or if such a write comes late. If it does not come at all, because the
  * CMD_SYNC was replaced after an error, CONS shows the completion.
+ *
+ * A wait fails when the SMMU has been at one command for a second. A queue that goes on is only
+ * long, and slow if several devices take their time to answer.
  *
  * If a device does not answer an ATC_INV, the SMMU stops at the CMD_SYNC behind it (7.1 of the
  * architecture specification), and goes on when the error is acknowledged: the waiter sees the
@@ -57,6 +60,9 @@
 
 /* With status words, looks at one of them for each look at the register. */
 #define CMDQ_STATUS_LOOKS	64
+
+/* In &arm_smmu_cmdq.seen: there has been a look. */
+#define CMDQ_SEEN		BIT(31)
 
 /* Have all commands up to, and without, @number been counted in? */
 static bool arm_smmu_cmdq_reached(u32 counted, u32 number)
@@ -113,19 +119,19 @@ static u32 arm_smmu_cmdq_at(struct arm_smmu_cmdq *cmdq)
 
 struct cmdq_poll {
 	ktime_t timeout;
-	unsigned int spins, delay;
+	unsigned int us, spins, delay;
 	bool wfe;
 };
 
 /*
  * The clock is not read before the caller has looked once in vain.
  *
- * Return: has it taken too long? The caller looks once more, as it may have been preempted.
+ * Return: has it taken @us? The caller looks once more, as it may have been preempted.
  */
 static bool cmdq_poll(struct cmdq_poll *poll)
 {
 	if (!poll->timeout)
-		poll->timeout = ktime_add_us(ktime_get(), ARM_SMMU_POLL_TIMEOUT_US);
+		poll->timeout = ktime_add_us(ktime_get(), poll->us);
 	if (poll->wfe) {
 		wfe();
 	} else if (++poll->spins % ARM_SMMU_POLL_SPIN_COUNT) {
@@ -167,7 +173,7 @@ int arm_smmu_cmdq_wait_room(struct arm_smmu_device *smmu, struct arm_smmu_cmdq *
 	u32 size = 1 << llq->max_n_shift;
 	u32 seen = llq->cons, cons, ahead, next;
 	/* Without WFE: commands without a CMD_SYNC end without an event. */
-	struct cmdq_poll poll = { .delay = 1 };
+	struct cmdq_poll poll = { .us = ARM_SMMU_POLL_TIMEOUT_US, .delay = 1 };
 	bool late = false;
 
 	for (;;) {
@@ -220,6 +226,34 @@ bool arm_smmu_cmdq_done(struct arm_smmu_cmdq *cmdq, u32 number, bool look)
 EXPORT_SYMBOL_IF_KUNIT(arm_smmu_cmdq_done);
 
 /**
+ * arm_smmu_cmdq_stands() - Has the SMMU been at one command for a second?
+ * @cmdq: The queue.
+ * @number: What arm_smmu_cmdq_submit() has returned. Its CMD_SYNC has not completed yet.
+ * @at: Set to the number of the command that the SMMU is at.
+ *
+ * The first one who asks begins to count: ask again.
+ *
+ * Context: Any context.
+ * Return: true if so.
+ */
+bool arm_smmu_cmdq_stands(struct arm_smmu_cmdq *cmdq, u32 number, u32 *at)
+{
+	u32 now = ktime_to_ms(ktime_get());
+	u64 seen = READ_ONCE(cmdq->seen);
+
+	*at = arm_smmu_cmdq_at(cmdq);
+	if (upper_32_bits(seen) == (*at | CMDQ_SEEN))
+		return (s32)(now - lower_32_bits(seen)) >= ARM_SMMU_POLL_TIMEOUT_US / USEC_PER_MSEC;
+	/* Not the end of the queue, where the SMMU may be for any time. */
+	if (!arm_smmu_cmdq_reached(*at, number)) {
+		now = ktime_to_ms(ktime_get());
+		WRITE_ONCE(cmdq->seen, (u64)(*at | CMDQ_SEEN) << 32 | now);
+	}
+	return false;
+}
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_cmdq_stands);
+
+/**
  * arm_smmu_cmdq_wait() - Wait for a CMD_SYNC
  * @smmu: The SMMU.
  * @cmdq: The queue that it is in.
@@ -228,17 +262,19 @@ EXPORT_SYMBOL_IF_KUNIT(arm_smmu_cmdq_done);
  * The end of a CMD_SYNC comes before what the caller does next, such as to free an IOVA.
  *
  * Context: Any context. Takes no lock, leaves interrupts and preemption as they are.
- * Return: 0, or -ETIMEDOUT after a second.
+ * Return: 0, or -ETIMEDOUT if the SMMU has been at one command for a second.
  */
 int arm_smmu_cmdq_wait(struct arm_smmu_device *smmu, struct arm_smmu_cmdq *cmdq, u32 number)
 {
 	struct cmdq_poll poll = {
+		.us = ARM_SMMU_POLL_WATCH_US,
 		.delay = 1,
 		/* To write to memory is no event. */
 		.wfe = smmu->features & ARM_SMMU_FEAT_SEV && !cmdq->status,
 	};
 	unsigned int looks = 0;
 	bool late = false;
+	u32 at;
 
 	while (!arm_smmu_cmdq_done(cmdq, number, late || ++looks % CMDQ_STATUS_LOOKS == 0)) {
 		if (late) {
@@ -248,7 +284,7 @@ int arm_smmu_cmdq_wait(struct arm_smmu_device *smmu, struct arm_smmu_cmdq *cmdq,
 					    readl_relaxed(cmdq->q.cons_reg));
 			return -ETIMEDOUT;
 		}
-		late = cmdq_poll(&poll);
+		late = cmdq_poll(&poll) && arm_smmu_cmdq_stands(cmdq, number, &at);
 	}
 	return 0;
 }
@@ -354,7 +390,7 @@ bool arm_smmu_cmdq_atc_error(struct arm_smmu_cmdq *cmdq, u32 number,
 EXPORT_SYMBOL_IF_KUNIT(arm_smmu_cmdq_atc_error);
 
 /**
- * arm_smmu_cmdq_held_up() - Is the SMMU waiting for a device, at one of some CMD_SYNCs?
+ * arm_smmu_cmdq_held_up() - Has the SMMU been at one of some CMD_SYNCs for a second?
  * @cmdq: The queue.
  * @number: What arm_smmu_cmdq_submit() has returned for the last of them.
  * @span: How many commands there are from the first ATC_INV up to it.
@@ -368,17 +404,24 @@ EXPORT_SYMBOL_IF_KUNIT(arm_smmu_cmdq_atc_error);
 bool arm_smmu_cmdq_held_up(struct arm_smmu_cmdq *cmdq, u32 number, u32 span,
 			   struct arm_smmu_atc_error *found)
 {
-	u32 at = arm_smmu_cmdq_at(cmdq);
-	u64 word = le64_to_cpu(READ_ONCE(Q_ENT(&cmdq->q, at)[0]));
+	unsigned int sids;
+	u64 word;
+	u32 at;
 
+	/* It may have come to the next device a moment ago. */
+	if (!arm_smmu_cmdq_stands(cmdq, number, &at))
+		return false;
+	word = le64_to_cpu(READ_ONCE(Q_ENT(&cmdq->q, at)[0]));
 	if (arm_smmu_cmdq_number(number - 1, -at) >= span ||
 	    FIELD_GET(CMDQ_0_OP, word) != CMDQ_OP_CMD_SYNC)
 		return false;
 	found->number = at;
 	found->sid = 0;
-	found->named = arm_smmu_cmdq_atc_sids(cmdq, at, &found->sid) == 1;
-	WRITE_ONCE(cmdq->unnamed, !found->named);
-	return true;
+	sids = arm_smmu_cmdq_atc_sids(cmdq, at, &found->sid);
+	found->named = sids == 1;
+	if (sids)
+		WRITE_ONCE(cmdq->unnamed, !found->named);
+	return sids;
 }
 
 /**
@@ -432,15 +475,17 @@ EXPORT_SYMBOL_IF_KUNIT(arm_smmu_cmdq_refused);
  * @number: What arm_smmu_cmdq_submit() has returned. arm_smmu_cmdq_issue_sync() has failed.
  *
  * Context: Any context.
- * Return: true if the SMMU has reported that, or is waiting at the CMD_SYNC; false if it is busy
- * with commands ahead of it, or has completed it after all.
+ * Return: true if the SMMU has reported that, or has waited at the CMD_SYNC for a second; false if
+ * it was busy with commands ahead of it, or has completed it after all.
  */
 bool arm_smmu_cmdq_unanswered(struct arm_smmu_cmdq *cmdq, u32 number)
 {
 	u32 sync = arm_smmu_cmdq_number(number, -1);
 	struct arm_smmu_atc_error error;
+	u32 at;
 
-	return arm_smmu_cmdq_at(cmdq) == sync || arm_smmu_cmdq_atc_error(cmdq, sync, &error);
+	return (arm_smmu_cmdq_stands(cmdq, number, &at) && at == sync) ||
+	       arm_smmu_cmdq_atc_error(cmdq, sync, &error);
 }
 EXPORT_SYMBOL_IF_KUNIT(arm_smmu_cmdq_unanswered);
 
@@ -463,8 +508,8 @@ static bool arm_smmu_cmds_ask(const struct arm_smmu_cmd *cmds, int n)
  * If the SMMU refuses one of them, all are submitted again, a few times.
  *
  * Context: Any context.
- * Return: 0; -ETIMEDOUT after a second, or if a device did not answer an ATC_INV; -EIO if the
- * SMMU refuses a command.
+ * Return: 0; -ETIMEDOUT as arm_smmu_cmdq_wait(), or if a device did not answer an ATC_INV; -EIO if
+ * the SMMU refuses a command.
  */
 int arm_smmu_cmdq_issue_sync(struct arm_smmu_device *smmu, struct arm_smmu_cmdq *cmdq,
 			     struct arm_smmu_cmd *cmds, int n, u32 *number)

@@ -49,6 +49,7 @@ struct fake {
 	struct secondary *secondary;	/* NULL, or NR_SECONDARY queues */
 	u32 silent;			/* a stream that does not answer, or 0 */
 	u32 held_at;			/* where the queue is then */
+	ktime_t began;			/* when it is first asked where it is */
 	u32 refused;			/* an opcode, or 0 */
 	unsigned int refusals;		/* how often, at most */
 	struct fake *peer;		/* the other SMMU of a domain */
@@ -1104,6 +1105,52 @@ static void flush_test_silent_slow(struct kunit *test)
 	flush_test_free(fake);
 }
 
+#define FIRST_MS	800
+#define SECOND_MS	600
+
+/* The first ATC_INV takes long, the next one a bit less, the SMMU both of them. */
+static struct arm_smmu_cmdq *flush_test_wait_for_each(struct arm_smmu_device *smmu, u16 index)
+{
+	struct fake *fake = container_of(smmu, struct fake, smmu);
+	s64 ms;
+
+	if (!fake->began)
+		fake->began = ktime_get();
+	ms = ktime_ms_delta(ktime_get(), fake->began);
+	/* At the CMD_SYNC of one, of the other, or behind both */
+	fake->held_at = 1;
+	if (ms >= FIRST_MS)
+		fake->held_at = 3;
+	if (ms >= FIRST_MS + SECOND_MS)
+		fake->held_at = 4;
+	fake->other.q.cons_reg = (u32 __iomem *)&fake->held_at;
+	return &fake->other;
+}
+
+static const struct arm_smmu_impl_ops flush_test_slow_devices = {
+	.get_secondary_cmdq = flush_test_atc_queue,
+	.secondary_cmdq = flush_test_wait_for_each,
+};
+
+/* Who is asked when a second has passed has not been silent for a second. */
+static void flush_test_slow_ahead(struct kunit *test)
+{
+	struct fake *fake = flush_test_fake(test);
+	struct arm_smmu_master *leaves = flush_test_master(test, fake, LEAVES, 1);
+	struct arm_smmu_master *stays = flush_test_master(test, fake, STAYS, 1);
+
+	flush_test_attach(test, fake, LEAVES);
+	flush_test_attach(test, fake, STAYS);
+	fake->smmu.impl_ops = &flush_test_slow_devices;
+	fake->other.unnamed = true;
+	flush_test_flush(fake);
+	KUNIT_EXPECT_EQ(test, fake->other_reg, 4);
+	KUNIT_EXPECT_EQ(test, fake->held_at, 4);
+	KUNIT_EXPECT_FALSE(test, iommu_attach_is_aside(&leaves->endpoint));
+	KUNIT_EXPECT_FALSE(test, iommu_attach_is_aside(&stays->endpoint));
+	flush_test_free(fake);
+}
+
 /* Somebody else has set it aside, and is not so far as to have it refused. */
 static void flush_test_silent_late(struct kunit *test)
 {
@@ -1280,6 +1327,9 @@ static void flush_test_held_detach(struct kunit *test)
 		cmdq->q.cons_reg = (u32 __iomem *)&cons;
 		arm_smmu_atc_inv_master(leaves, IOMMU_NO_PASID);
 		KUNIT_EXPECT_EQ(test, iommu_attach_is_aside(&leaves->endpoint), at);
+		/* It has just come to the CMD_SYNC. */
+		if (!at)
+			KUNIT_EXPECT_FALSE(test, arm_smmu_cmdq_unanswered(cmdq, ++cons + 1));
 		cmdq->q.cons_reg = cmdq->q.prod_reg;
 	}
 	KUNIT_EXPECT_FALSE(test, flush_test_eats(fake, LEAVES));
@@ -1798,6 +1848,7 @@ static struct kunit_case flush_test_cases[] = {
 	KUNIT_CASE(flush_test_silent_off),
 	KUNIT_CASE(flush_test_held_detach),
 	KUNIT_CASE(flush_test_silent_slow),
+	KUNIT_CASE(flush_test_slow_ahead),
 	KUNIT_CASE(flush_test_repeat_late),
 	KUNIT_CASE(flush_test_silent_late),
 	KUNIT_CASE(flush_test_detach_streams),
