@@ -51,6 +51,7 @@
  * list's lock is taken inside it. Flushes take neither.
  */
 #include <linux/bitfield.h>
+#include <linux/delay.h>
 #include <linux/idr.h>
 #include <linux/io-pgtable.h>
 #include <linux/iommu-alist.h>
@@ -82,6 +83,10 @@
 
 /* With status words, looks at one of them for each look at the register. */
 #define FLUSH_STATUS_LOOKS	64
+
+/* PCIe gives a device a minute to answer, or half as much again. A variable for KUnit. */
+VISIBLE_IF_KUNIT unsigned int arm_smmu_kept_timeout_s = 90;
+EXPORT_SYMBOL_IF_KUNIT(arm_smmu_kept_timeout_s);
 
 /* One flush, on the stack. */
 struct arm_smmu_flush {
@@ -231,6 +236,25 @@ static int flush_tag(struct arm_smmu_domain *smmu_domain, const struct iommu_att
 	return arm_smmu_cmdq_issue_cmdlist(smmu, arm_smmu_get_cmdq(smmu, &cmd), &cmd, 1, true);
 }
 
+/*
+ * The same for a domain that has been kept. It may have been for a device that holds up the queue
+ * as it does not answer, and has been reset for that: the attach behind the reset must not fail. It
+ * sleeps with arm_smmu_asid_lock held, so all other attaches wait, too.
+ */
+static int flush_tag_of_kept(struct arm_smmu_domain *smmu_domain,
+			     const struct iommu_attach_elm *elm)
+{
+	unsigned long end = jiffies + arm_smmu_kept_timeout_s * HZ;
+	int ret;
+
+	for (;;) {
+		ret = flush_tag(smmu_domain, elm);
+		if (ret != -ETIMEDOUT || time_after(jiffies, end))
+			return ret;
+		msleep(MSEC_PER_SEC);
+	}
+}
+
 /**
  * arm_smmu_master_domain_add() - Put an attachment on the list of its domain
  * @master_domain: The attachment. Neither STE nor CD name the domain yet.
@@ -247,6 +271,7 @@ int arm_smmu_master_domain_add(struct arm_smmu_master_domain *master_domain, boo
 	struct arm_smmu_domain *smmu_domain = to_smmu_domain_devices(master_domain->domain);
 	struct arm_smmu_master *master = master_domain->master;
 	unsigned int i, nr = ats ? master_domain->max_elms : 1;
+	bool first;
 	int ret;
 
 	lockdep_assert_held(&arm_smmu_asid_lock);
@@ -264,14 +289,15 @@ int arm_smmu_master_domain_add(struct arm_smmu_master_domain *master_domain, boo
 		return ret;
 	}
 	master_domain->num_elms = nr;
+	first = ret & IOMMU_ATTACH_GROUP_DOMAIN;
 
 	/* Who enables it with the lock of the list held has been there, or sees this one. */
 	ret = 0;
 	if (READ_ONCE(smmu_domain->enforce_cache_coherency) && !arm_smmu_master_canwbs(master))
 		ret = -EINVAL;
-	else if (smmu_domain->kept)
-		/* No flush has cleared what was unmapped since the detach that failed. */
-		ret = flush_tag(smmu_domain, &master_domain->elm[0].elm);
+	else if (first && smmu_domain->kept)
+		/* No flush has cleared what was unmapped since the last one with the tag left. */
+		ret = flush_tag_of_kept(smmu_domain, &master_domain->elm[0].elm);
 	if (ret) {
 		del_elms(master_domain);
 		put_vmid(master_domain);

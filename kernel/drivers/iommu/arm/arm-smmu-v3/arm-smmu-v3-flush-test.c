@@ -9,6 +9,7 @@
 #include <kunit/test.h>
 #include <linux/cpumask.h>
 #include <linux/delay.h>
+#include <linux/hrtimer.h>
 #include <linux/idr.h>
 #include <linux/io-pgtable.h>
 #include <linux/iommu-alist.h>
@@ -50,6 +51,7 @@ struct fake {
 	u32 silent;			/* a stream that does not answer, or 0 */
 	u32 held_at;			/* where the queue is then */
 	ktime_t began;			/* when it is first asked where it is */
+	struct hrtimer timer;		/* until when it is there, by itself */
 	u32 refused;			/* an opcode, or 0 */
 	unsigned int refusals;		/* how often, at most */
 	struct fake *peer;		/* the other SMMU of a domain */
@@ -1760,37 +1762,74 @@ static void flush_test_kept_late(struct kunit *test)
 	flush_test_free(fake);
 }
 
+/* Longer than a wait for a CMD_SYNC */
+#define HELD_UP_LONG_MS	2500
+
+static enum hrtimer_restart flush_test_go_on(struct hrtimer *timer)
+{
+	struct fake *fake = container_of(timer, struct fake, timer);
+
+	WRITE_ONCE(fake->held_at, READ_ONCE(fake->reg));
+	hrtimer_forward_now(timer, ms_to_ktime(1));
+	return HRTIMER_RESTART;
+}
+
+/* Return: as arm_smmu_master_domain_add() */
+static int flush_test_add_again(struct arm_smmu_master *master, struct iommu_domain *domain)
+{
+	struct arm_smmu_master_domain *master_domain;
+	int ret = -ENOMEM;
+
+	mutex_lock(&arm_smmu_asid_lock);
+	master_domain = arm_smmu_master_domain_alloc(master, domain, IOMMU_NO_PASID);
+	if (master_domain)
+		ret = arm_smmu_master_domain_add(master_domain, true);
+	mutex_unlock(&arm_smmu_asid_lock);
+	if (ret && master_domain)
+		kfree_rcu(master_domain, rcu);
+	return ret;
+}
+
 /* A domain that has been kept is cleared when it comes back: it was unmapped from meanwhile. */
 static void flush_test_kept_again(struct kunit *test)
 {
 	struct fake *fake = flush_test_fake(test);
 	struct arm_smmu_master *master = flush_test_master(test, fake, STAYS, 1);
+	struct arm_smmu_master *other = flush_test_master(test, fake, COMES, 1);
 	struct iommu_domain *domain = &fake->domain->domain;
 	struct arm_smmu_cmdq *cmdq = &fake->smmu.cmdq;
-	struct arm_smmu_master_domain *refused;
-	u32 cons;
-	int ret;
+	const unsigned int timeout_s = arm_smmu_kept_timeout_s;
 
 	fake->domain->kept = true;
 	flush_test_add(test, master, domain, IOMMU_NO_PASID, true);
 	KUNIT_EXPECT_EQ(test, flush_test_sent(fake, CMDQ_OP_TLBI_NH_ASID, CMDQ_TLBI_0_ASID, TAG),
 			1);
+	/* What is unmapped since then is flushed, though it may not be possible now. */
+	flush_test_add(test, other, domain, IOMMU_NO_PASID, true);
+	KUNIT_EXPECT_EQ(test, flush_test_sent(fake, CMDQ_OP_TLBI_NH_ASID, CMDQ_TLBI_0_ASID, TAG),
+			1);
+	flush_test_del(test, other, domain, IOMMU_NO_PASID);
 	flush_test_del(test, master, domain, IOMMU_NO_PASID);
 
-	/* If that is not possible, the attach fails, and leaves nothing. */
-	cons = fake->reg;
-	cmdq->q.cons_reg = (u32 __iomem *)&cons;
-	mutex_lock(&arm_smmu_asid_lock);
-	refused = arm_smmu_master_domain_alloc(master, domain, IOMMU_NO_PASID);
-	KUNIT_ASSERT_NOT_NULL(test, refused);
-	ret = arm_smmu_master_domain_add(refused, true);
-	KUNIT_EXPECT_EQ(test, ret, -ETIMEDOUT);
-	KUNIT_EXPECT_NULL(test, arm_smmu_find_master_domain(master, domain, IOMMU_NO_PASID));
-	mutex_unlock(&arm_smmu_asid_lock);
-	KUNIT_EXPECT_TRUE(test, iommu_attach_empty(&fake->domain->alist));
+	/* A device holds up the queue. */
+	fake->held_at = fake->reg;
+	cmdq->q.cons_reg = (u32 __iomem *)&fake->held_at;
+	hrtimer_setup(&fake->timer, flush_test_go_on, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
+	hrtimer_start(&fake->timer, ms_to_ktime(HELD_UP_LONG_MS), HRTIMER_MODE_REL);
+	KUNIT_EXPECT_EQ(test, flush_test_add_again(master, domain), 0);
+	hrtimer_cancel(&fake->timer);
 	cmdq->q.cons_reg = cmdq->q.prod_reg;
-	if (ret)
-		kfree_rcu(refused, rcu);
+	flush_test_del(test, master, domain, IOMMU_NO_PASID);
+
+	/* If that has no end, the attach fails, and leaves nothing. */
+	fake->held_at = fake->reg;
+	cmdq->q.cons_reg = (u32 __iomem *)&fake->held_at;
+	arm_smmu_kept_timeout_s = 1;
+	KUNIT_EXPECT_EQ(test, flush_test_add_again(master, domain), -ETIMEDOUT);
+	arm_smmu_kept_timeout_s = timeout_s;
+	cmdq->q.cons_reg = cmdq->q.prod_reg;
+	KUNIT_EXPECT_TRUE(test, list_empty(&master->attachments));
+	KUNIT_EXPECT_TRUE(test, iommu_attach_empty(&fake->domain->alist));
 	flush_test_free(fake);
 }
 
