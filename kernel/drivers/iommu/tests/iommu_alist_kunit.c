@@ -2100,35 +2100,29 @@ static void rule_02_spare_group_used_beside_walk(struct kunit *test)
 static void rule_02_key_comes_back_beside_walk(struct kunit *test)
 {
 	struct world *world = new_world(test, 64);
-	u32 run, i, nr, again;
+	u32 run, i, nr;
 
 	for (run = 0; run < 3; run++) {
 		struct iommu_attach_list *alist = &world->list[run];
+		struct thing *first = add_run(world, alist, run, 0);
 		const struct iommu_attach_group *group;
 		struct iommu_attach_walk walk;
-		struct thing *first = NULL;
 
 		/* The last of these has made a table with two that are spare. */
-		for (i = 0; i < 17; i++) {
-			struct thing *thing = add_run(world, alist, run, i);
-
-			if (!i)
-				first = thing;
-		}
+		for (i = 1; i < 17; i++)
+			add_run(world, alist, run, i);
 		add_run(world, alist, run ? 0 : 1, 0);
 		nr = 0;
-		again = 0;
 		world->atomic = true;
 		iommu_attach_walk_begin(&walk, alist);
 		iommu_attach_for_each_group(group, &walk) {
 			if (group->iommu_device != fake_iommu(!!run) || group->tag)
 				continue;
-			nr++;
-			if (!again++) {
-				detach(world, first);
-				add_run(world, alist, run ? 0 : 1, 1);
-				add_run(world, alist, run, 0);
-			}
+			if (nr++)
+				continue;
+			detach(world, first);
+			add_run(world, alist, run ? 0 : 1, 1);
+			add_run(world, alist, run, 0);
 		}
 		iommu_attach_walk_end(&walk);
 		world->atomic = false;
