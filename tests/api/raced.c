@@ -13,7 +13,10 @@ static struct iommu_attach_list list;
 static char *page;
 static int reached, deleted;
 
-/* The first time it lets the other thread delete, unless that one has to wait for this one. */
+/*
+ * Lets the other thread delete, unless that one has to wait for this one. That one may touch the
+ * page, too, so access is back before it begins.
+ */
 static void reach(int number, siginfo_t *info, void *context)
 {
 	static const char text[] = "it reads what was deleted\n";
@@ -21,13 +24,13 @@ static void reach(int number, siginfo_t *info, void *context)
 
 	(void)number;
 	(void)context;
-	if (__atomic_exchange_n(&reached, 1, __ATOMIC_ACQ_REL) ||
-	    (char *)info->si_addr < page || (char *)info->si_addr >= page + getpagesize()) {
+	if ((char *)info->si_addr < page || (char *)info->si_addr >= page + getpagesize()) {
 		if (write(STDOUT_FILENO, text, strlen(text)) < 0)
 			_exit(2);
 		_exit(1);
 	}
 	mprotect(page, getpagesize(), PROT_READ | PROT_WRITE);
+	__atomic_store_n(&reached, 1, __ATOMIC_RELEASE);
 	for (i = 0; i < 100 && !__atomic_load_n(&deleted, __ATOMIC_ACQUIRE); i++)
 		usleep(1000);
 }
