@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Devices come and go while others unmap: churn attach|reset|unplug|remove SECONDS IDS.
+ * Devices are attached, detached, reset or removed during unmaps:
+ * churn attach|reset|unplug|remove SECONDS IDS.
  *
- * Two threads map and unmap in one domain, each in a range of its own. Beside them,
+ * Two threads map and unmap in one domain, each in its own range. Meanwhile,
  *
  *	attach	devices are detached and attached again, in an order that a seed gives;
  *		the first one stays, so that the domain keeps its IOMMU
- *	reset	devices are reset by sysfs while they are attached: the kernel blocks them at the
- *		IOMMU meanwhile, and expects that nothing is sent to their ATCs
+ *	reset	devices are reset through sysfs while they are attached: the kernel blocks them
+ *		at the IOMMU meanwhile, and expects that nothing is sent to their ATCs
  *	unplug	the slots of all devices but the first are switched off one after the
  *		other, where devices have slots; when VFIO asks for a device, it is
  *		detached and closed, and the machine takes it away
  *	remove	the same, but the kernel is told to forget the devices; they stay in
  *		the machine
  *
- * Whatever fails ends the program; splats are looked for by whoever reads the console.
+ * Any failure ends the program. The lab searches the console for splats.
  */
 #include <dirent.h>
 #include <errno.h>

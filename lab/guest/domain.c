@@ -1,22 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * One domain over several devices, or several IOMMUs, by way of domain.ko: where VFIO is not to
- * be had, or does not map what is asked for. All devices are QEMU's edu.
+ * One domain over several devices, or several IOMMUs, through domain.ko: for machines where VFIO is
+ * not available, or cannot map what is needed. All devices are QEMU's edu.
  *
  *	domain count		commands of attach, unmap and detach with 1, 2, 4, … devices
- *	domain instructions	instructions of the same; an operation that an interrupt came into
- *				is done again
+ *	domain instructions	instructions of the same; an interrupted operation is repeated
  *	domain irqsoff		the longest section of the same that has interrupts off, in
  *				instructions
  *	domain stale [planted]	DMA to what was just unmapped, by devices whose IOMMU translates
  *	domain top		the page table grows under devices that use it
- *	domain churn SECONDS	attaches and detaches beside unmaps and DMA
- *	domain illegal		a command is refused: who is told?
+ *	domain churn SECONDS	attaches and detaches during unmaps and DMA
+ *	domain illegal		a command is refused: is the waiter told?
  *	domain release		devices are removed during a flush
- *	domain remove		an IOMMU is
+ *	domain remove		an IOMMU is removed during a flush
  *
- * QEMU translates on a bus by the IOMMU that was plugged in first. The first device is behind
- * that one, and does DMA.
+ * QEMU translates all DMA of a bus by the IOMMU that was plugged in first. The first device is
+ * behind that one, and does DMA.
  */
 #define _GNU_SOURCE		/* sched_setaffinity() */
 #include <dirent.h>

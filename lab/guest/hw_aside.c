@@ -3,13 +3,14 @@
  * A device that falls silent is set aside, blocked, and comes back: hw_aside [lost]
  *
  * It does DMA all the time, with a full ATC, and now and then does not answer ATC commands.
- * Pages come and go, and the device is attached anew. Whatever comes between what: once an
- * unmap has returned, the device must not reach the pages, through the ATC least of all, which
- * nobody has emptied. Then its unit takes seconds for each of the commands that block it: no
- * grace period of RCU may wait for them.
+ * Meanwhile, pages are mapped and unmapped, and the device is attached again. In any order of
+ * these: once an unmap has returned, the device must not reach the pages, in particular not
+ * through its ATC, which nothing has emptied. Then its unit takes seconds for each command that
+ * blocks the device: no grace period of RCU may wait for them.
  *
- * "lost": the unit takes what changes context entries without effect, so that a device which
- * is said to be blocked is not. Only what blocks silent devices sees a fault in that.
+ * "lost": the unit drops the commands that make a change of a context entry take effect, so a
+ * device that is reported as blocked is not blocked, and the oracle must fire. A driver that does
+ * not block silent devices has nothing to show here.
  */
 #include <pthread.h>
 #include <stdio.h>

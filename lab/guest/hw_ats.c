@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * ATS goes off and on beside unmaps: hw_ats
+ * ATS is disabled and enabled during unmaps: hw_ats
  *
- * All functions share a domain in which pages come and go under agents; one of them is detached
- * and attached, which turns its ATS off and on in legacy mode, then removed and found again,
- * which does so in both modes. No ATC command may reach it while its ATS is off, and nothing
- * stale may be in its ATC when it is on again.
+ * All functions share a domain in which pages are mapped and unmapped while agents use them. One
+ * function is detached and attached, which disables and enables its ATS in legacy mode, then
+ * removed and found again, which does so in both modes. No ATC command may reach it while its ATS
+ * is off, and nothing stale may be in its ATC when ATS is on again.
  *
  * Then a page is unmapped while that function is being detached and commands take time: when the
  * unmap has returned, the function must not reach the page, whatever the detach still has to do.
  *
  * SMMUv3's driver empties an ATC after it has disabled ATS, and before it enables it: functions
- * answer with ATS off there, and such commands are counted, no more.
+ * answer with ATS off there, and such commands are only counted.
  */
 #include <errno.h>
 #include <fcntl.h>

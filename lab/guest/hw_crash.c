@@ -2,10 +2,10 @@
 /*
  * A crash kernel finds what another kernel has left: hw_crash
  *
- * Translation is on, and functions do DMA by tables that are not this kernel's, through entries
- * that it has copied. When it takes a function over, that has to end: nothing of the old
- * domain may be cached, in the function's ATC least of all, which is turned on then. First by
- * the kernel's own domain, then by VFIO and a domain of ours.
+ * Translation is enabled, and functions do DMA through the other kernel's tables, through entries
+ * that this kernel has copied. When it takes a function over, this has to end: nothing of the old
+ * domain may be cached, in particular not in the function's ATC, which is enabled then. The kernel
+ * first attaches the function to its own domain; then VFIO attaches it to a domain of this program.
  */
 #include <stdio.h>
 #include <string.h>

@@ -3,10 +3,10 @@
  * Dirty tracking and forced snooping: hw_dirty
  *
  * Devices have translations cached when tracking begins; each page that they write from then
- * on has to be in the bitmap, and again after the bitmap was read and cleared. For a domain
- * that functions of both units share, then for a parent of nests. Two callers switch tracking
- * on at once while commands take time: each of them counts on it when its call returns. So do
- * two who force snooping.
+ * on has to be in the bitmap, and again after the bitmap was read and cleared. This is tested with
+ * a domain that functions of both units share, then with a parent of nests. Two callers enable
+ * tracking at the same time while commands take time: each relies on it when its call returns. The
+ * same is tested with two callers that force snooping.
  *
  * While a PASID is replaced it is attached to two domains, and one switches tracking: that must
  * not change what the other one's entry says. A device that is gone is not asked when tracking

@@ -2,18 +2,17 @@
 /*
  * A unit refuses commands: hw_error [MILLISECONDS]
  *
- * For each position among the commands that an unmap sends to one unit, the unit refuses the
- * one there, once: the queue stops with an invalidation queue error. The unmap has to come
- * back, and nothing may be cached of what it has taken away: what was refused is sent again.
- * Then the unit refuses all that invalidates a translation. The unmap still has to come back,
- * and the kernel has to report it: whoever reads that does not free the page.
+ * At each position among the commands that an unmap sends to one unit, the unit refuses the
+ * command there, once: the queue stops with an invalidation queue error. The unmap has to return,
+ * and nothing that it has unmapped may be cached: the refused command is sent again. Then the unit
+ * refuses all commands that invalidate a translation. The unmap still has to return, and the
+ * kernel has to report the failure, so that the page is not freed.
  *
- * So a cached translation counts where no report was. Where nobody clears an error, the unit
- * does so itself after a while: that is counted as a hang.
+ * So a cached translation is a fault only without such a report. If the driver never clears an
+ * error, the unit does so itself after a while, and that is counted as a hang.
  *
- * With MILLISECONDS, the unit is given that long, and each command has to get through that is
- * refused once: AMD-Vi's driver makes the unit execute it again. Stock's does not; its unmaps give
- * up after less than that.
+ * MILLISECONDS is that while. With it, each command that is refused once has to be executed:
+ * AMD-Vi's driver makes the unit execute it again. Stock's does not; its unmaps give up earlier.
  */
 #include <errno.h>
 #include <fcntl.h>

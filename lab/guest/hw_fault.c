@@ -4,7 +4,7 @@
  *
  * A function asks for a page that is not mapped; the request comes to this program through
  * iommufd, which maps the page and answers; then the function reads it. With the domain of
- * the function, and refused once. Then the answer gets lost.
+ * the function, and refused once. Then the answer is lost.
  */
 #include <errno.h>
 #include <poll.h>

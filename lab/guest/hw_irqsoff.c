@@ -2,9 +2,10 @@
 /*
  * How long an unmap has interrupts off: hw_irqsoff [MILLISECONDS]
  *
- * A domain over all units, each of which takes its time for each command: 40 ms, or what a driver
- * has the patience for. The longest section with interrupts off that a function of the driver has
- * during an unmap, beside the time of one command: whoever waits with interrupts off is above it.
+ * A domain over all units, each of which takes 40 ms for each command, or MILLISECONDS if the
+ * driver would give up. The longest section with interrupts off that a function of the driver has
+ * during an unmap is compared with the time of one command: a wait with interrupts off takes
+ * longer.
  *
  * On one CPU, which the host may take away in the middle of a section: unmaps are repeated until
  * the section is short.

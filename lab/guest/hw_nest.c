@@ -3,11 +3,11 @@
  * The parent of nests changes: hw_nest
  *
  * Each function of both units has a nest of its own: first-stage tables, which this program
- * keeps as a guest would, over one second stage. When a page of the second stage goes, the
- * IOTLB has to lose it under the tag of every nest, and every ATC altogether: it knows the
- * page by the guest's address. Asked for alone, of one nest and of all, then beside DMA, then
- * beside DMA and nests that come and go; and the guest's own unmaps, by IOMMU_HWPT_INVALIDATE.
- * If a unit refuses that, the guest has to be told.
+ * keeps as a guest would, over one second stage. When a page of the second stage is unmapped, the
+ * IOTLB has to drop it under the tag of every nest, and every ATC has to drop everything, as it
+ * knows the page by the guest's address. This is tested alone, with one nest and with all, then
+ * during DMA, then during DMA while nests are attached and detached; and with the guest's own
+ * unmaps, by IOMMU_HWPT_INVALIDATE. If a unit refuses one of these, the guest has to be told.
  *
  * SMMUv3: the nests of a unit have its vSMMU's VMID, all of them one ASID. The kernel does not
  * tell a guest of a command that is refused. Over the first unit alone, where the kernel does not

@@ -2,10 +2,10 @@
 /*
  * PASIDs of one address space and of several: hw_pasid
  *
- * Each function has PASIDs of a domain beside its requests without one. After an unmap all
- * of them get faults and no cache has anything; a PASID that is replaced goes by the new
- * tables at once, one that is detached gets faults. Agents do DMA with a PASID while pages
- * come and go, and while other PASIDs do.
+ * Each function has PASIDs of a domain, besides its requests without one. After an unmap, all of
+ * them get faults and no cache has anything; a PASID that is replaced uses the new tables at once,
+ * one that is detached gets faults. Agents do DMA with a PASID while pages are mapped and unmapped,
+ * and while other PASIDs are attached and detached.
  */
 #include <pthread.h>
 #include <stdio.h>

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A function is reset, and one is pulled out, beside flushes: hw_reset
+ * A function is reset, and one is unplugged, during flushes: hw_reset
  *
- * While a function is in reset or gone, an invalidation of its ATC is not answered. A reset
- * that the kernel makes must not meet one; of one that was pulled out the kernel learns
- * later. Linux attaches the domain again before it restores the configuration space with the
- * ATS enable bit: commands that come in between are told apart. All the time another
+ * While a function is in reset or gone, an invalidation of its ATC is not answered. The kernel
+ * must not send one during a reset that it makes; it learns only later that a function has been
+ * unplugged. Linux attaches the domain again before it restores the configuration space with the
+ * ATS enable bit: commands that arrive in between are counted separately. Meanwhile, another
  * thread unmaps in the domain that the function shares.
  */
 #include <errno.h>

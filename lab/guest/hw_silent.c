@@ -2,17 +2,16 @@
 /*
  * A device is there and does not answer: hw_silent [MILLISECONDS]
  *
- * Functions of both units share a domain; one of them is silent, so that its unit gives it
- * up after a while: 4 s, or what the driver sets. How often is it asked, how long does an unmap
- * take that has to do with it, and can the device use what it has cached when that has
- * returned? Meanwhile, those who have nothing to do with it must not wait for it: unmaps of
- * another domain, whose functions are behind the other unit, and grace periods of RCU.
+ * Functions of both units share a domain; one of them is silent, so its unit gives up after a
+ * while: 4 s, or what the driver sets. How often are commands sent to it, how long does an unmap
+ * take that sends to it, and can the device use what it has cached once that unmap has returned?
+ * Meanwhile, nothing else may wait for the device: neither unmaps of another domain, whose
+ * functions are behind the other unit, nor grace periods of RCU.
  *
- * How long these take is told in ticks. A tick is a millisecond's sleep on a CPU of its own and
- * an answer of the other unit's: on a busy host, ticks get longer as all else does. Whoever waits
- * for the device waits for about as long as the unmap does that has to do with it: a part of that
- * is no delay. Where ticks are too long for the device's silence to be seen in them, it falls
- * silent again.
+ * How long these take is measured in ticks. A tick is a millisecond's sleep on a CPU of its own and
+ * an answer of the other unit: on a busy host, ticks get longer like everything else. A wait for
+ * the device takes about as long as the unmap that sends to it; a small part of that is no delay.
+ * If ticks are so long that the device's silence does not show in them, it falls silent again.
  */
 #include <pthread.h>
 #include <stdio.h>

@@ -3,16 +3,17 @@
  * A function in a process's own address space: hw_sva [reset | reset-refused]
  *
  * A child binds its address space to a function and unmaps pages while an agent reads them by
- * their virtual addresses. Then it exits, bound as it is, with translations cached: the PASID
- * must be of no use to the function any more, before anybody unbinds it. Nobody else gets the
- * PASID until then. Other children are unbound while they exit, and their unit takes time for
- * what the exit has sent: when the unbind returns, nothing may be cached, either.
+ * their virtual addresses. Then it exits without unbinding, with translations cached: from then on,
+ * the function must not be able to use the PASID, even before the unbind, and no other process may
+ * get the PASID until then. Other children are unbound while they exit, and their unit takes time
+ * for the commands of the exit: when the unbind returns, nothing may be cached, either.
  *
- * reset: a child is at its end when its function is reset. The PASID, which the kernel attaches
- * anew, must not get at an address space that goes.
+ * reset: a child is exiting when its function is reset. The PASID, which the kernel attaches again,
+ * must not reach the address space that is going away.
  *
- * reset-refused: the same with a driver that does not attach it anew. A function is also reset
- * while its child unmaps, and the PASID must be of no use from then on, although the child lives.
+ * reset-refused: the same with a driver that does not attach it again. A function is also reset
+ * while its child unmaps, and must not be able to use the PASID from then on, although the child
+ * is still alive.
  * The function has a domain for requests without PASID, which work after the reset, and is bound
  * again.
  */

@@ -6,9 +6,9 @@
  * page table is a second stage.
  *
  * Every function reads what is mapped; after an unmap it gets a fault, and no cache has
- * anything of it. Then agents read as fast as they can while pages come and go, and count
- * reads that get through after the unmap has returned. Then the same with commands lost, for
- * the IOTLB and for ATCs: that must be noticed.
+ * anything of the page. Then agents read as fast as they can while pages are mapped and unmapped,
+ * and count reads that succeed after the unmap has returned. Then the same while commands for the
+ * IOTLB and for ATCs are dropped, which must be noticed.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,9 +2,9 @@
 /*
  * What an unmap waits for: hw_wait [MILLISECONDS]
  *
- * A domain over 1, 2, 4, .. units, each of which takes its time for each command: 40 ms, or what
- * a driver has the patience for. One unit alone says what its commands take; several that work
- * at once must not take longer than the slowest of them alone.
+ * A domain over 1, 2, 4, .. units, each of which takes 40 ms for each command, or MILLISECONDS if
+ * the driver would give up. One unit alone shows how long its commands take; several that work at
+ * the same time must not take longer than the slowest of them alone.
  */
 #include <stdio.h>
 

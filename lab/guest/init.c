@@ -3,16 +3,15 @@
  * The first process of a lab machine. It mounts what the workloads look at, runs
  * the command lines of /run.list one after the other, and powers the machine off.
  *
- * What is printed leaves the machine by the serial port that LAB_OUTPUT= on the kernel's
- * command line names: the kernel writes to the console whenever it likes, in the middle of
- * a line, too. Machines with one port have no LAB_OUTPUT=, and use the console. A line
- * "LAB run COMMAND" or "LAB exit STATUS COMMAND" stands around the output of each
- * command; "LAB done" stands at the end of a machine that came through. A command line
- * is words and blanks, nothing more. /dev/port is the serial port that is a PCI function, if
- * there is one.
+ * Output leaves the machine through the serial port that LAB_OUTPUT= on the kernel's command
+ * line names: the kernel writes to the console at any time, even in the middle of a line.
+ * Machines with one port have no LAB_OUTPUT=, and use the console. A line "LAB run COMMAND" or
+ * "LAB exit STATUS COMMAND" stands around the output of each command; "LAB done" stands at the
+ * end of a machine that has run all commands. A command line is words and blanks, nothing more.
+ * /dev/port is the serial port that is a PCI function, if there is one.
  *
  * "insmod FILE [PARAMETERS]", "sysctl FILE VALUE" and "mark VALUE" are done here: a program
- * for each would be longer. "/init COMMAND" does the same where a program is wanted.
+ * for each would be longer. "/init COMMAND" does the same if a program is needed.
  */
 #include <errno.h>
 #include <fcntl.h>

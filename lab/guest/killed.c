@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * alist record, killed in the middle: what it leaves behind, the next one takes away.
+ * alist record is killed in the middle, and the next one removes what it has left behind.
  *
  *	killed		exit status 0 if nothing is left
  */

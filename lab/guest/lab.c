@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Counting happens twice, by two who know nothing of each other: in here, from the
- * kernel's tracepoints, and outside, from QEMU's. What is counted lies between
- * count_begin() and count_end(), each of which writes one byte to the configuration
- * space of a device that nobody else uses (pci-testdev): QEMU's log shows that write
- * among the commands. The sums of both are compared by the report.
+ * Commands are counted twice, independently: in the guest, from the kernel's tracepoints, and
+ * outside, from QEMU's. What is counted lies between count_begin() and count_end(). Each writes
+ * one byte to the configuration space of a device that is used for nothing else (pci-testdev):
+ * QEMU's log shows that write among the commands. The report compares the two sums.
  */
 #define _GNU_SOURCE		/* memfd_create() */
 #include <dirent.h>

@@ -2,11 +2,11 @@
 /*
  * File I/O through the IOMMU: nvme DISK SEED [count].
  *
- * DISK is a pattern: controllers are probed beside each other, and one that has no disk
- * may take the first number. What matches it is an ext2 file system with one file,
- * "outside", which was written outside the machine; each 8 bytes of it follow from their
- * offset and from SEED, as do those of the files that are written here. All are read back
- * after the page cache was thrown away. With "count", OPS blocks are then read one by one
+ * DISK is a pattern: controllers are probed concurrently, and one that has no disk may take
+ * the first number. What matches it is an ext2 file system with one file, "outside", which
+ * was written outside the machine; each 8 bytes of it follow from their offset and from SEED,
+ * as do those of the files that are written here. All are read back after the page cache was
+ * dropped. With "count", OPS blocks are then read one by one
  * past the cache, and what goes to the IOMMU for them is counted: with iommu.strict=1, each
  * one is unmapped by itself.
  */

@@ -2,9 +2,9 @@
 /*
  * order IDS: in which order a flush of one domain behind several SMMUs sends and waits
  *
- * IDS are as for unmap. An unmap must have sent to all SMMUs before it looks for the first time
- * whether one of them is done. An attach of one device after the other sends to one SMMU and
- * waits for it: the same program must see that, or it would see nothing.
+ * IDS are as for unmap. An unmap must have sent to all SMMUs before it first checks whether one of
+ * them is done. As a control, devices are attached one after the other, which sends to one SMMU and
+ * waits for it each time: the program must see that, too.
  */
 #include <errno.h>
 #include <fcntl.h>

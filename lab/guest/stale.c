@@ -2,11 +2,10 @@
 /*
  * The stale oracle: does a device ever reach memory that was taken away from it?
  *
- * QEMU's IOMMU caches translations, and its "edu" device does DMA when it is told to,
- * a tenth of a second later: the time in which a mapping can change under a transfer
- * that was already asked for. The memory is ours all the time; only what the IOMMU is
- * told about it changes, so a page that changes after it was unmapped was reached
- * through a stale translation.
+ * QEMU's IOMMU caches translations, and its "edu" device does DMA a tenth of a second after the
+ * command: in between, a mapping can change under a transfer that has already been requested. The
+ * memory belongs to this program all the time; only the mapping changes, so if the content of a
+ * page changes after the unmap, it was reached through a stale translation.
  *
  * Steps, each with its own verdict:
  *
@@ -16,7 +15,7 @@
  *	reused		the domain was freed and another one, which may get the same tag,
  *			maps another page at the same address
  *	detached	the device is in no domain
- *	concurrent	unmap and map come between the order and the transfer
+ *	concurrent	unmap and map come between the command and the transfer
  *
  * The result has the number of stale pages, and of transfers that arrived where they
  * should. "stale planted" is the same for a kernel that loses invalidations: it fails

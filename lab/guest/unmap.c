@@ -5,8 +5,8 @@
  *	unmap count IDS		commands, as the kernel's tracepoints see them
  *	unmap instructions IDS	instructions: the counter of a machine that runs one
  *				instruction a nanosecond (-icount shift=0), x86's TSC or
- *				arm64's virtual counter; an operation that an interrupt
- *				came into is done again
+ *				arm64's virtual counter; an interrupted operation is
+ *				repeated
  *	unmap irqsoff IDS [SHIFT]
  *				instructions of the longest section with interrupts
  *				off that a flush has, from the kernel's irq tracepoints;

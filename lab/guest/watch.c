@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Looks at attach lists while they come and go: watch
+ * Reads attach lists while they change: watch
  *
- * The KUnit suite is run anew, from its file in debugfs, with all iommu_alist events on. A
- * second process reads iommu/alist/ all the while, and each time compares what it has read
- * with itself: a list's numbers belong to one moment, because its lock is held. In the end
- * it must have seen lists with attachments, the suite must have passed, and the trace must
- * have each event.
+ * The KUnit suite is run again, from its file in debugfs, with all iommu_alist events on. A
+ * second process reads iommu/alist/ all the time, and checks that each reading is consistent: a
+ * list's numbers belong to one moment, because its lock is held. In the end, it must have seen
+ * lists with attachments, the suite must have passed, and the trace must have each event.
  */
 #include <signal.h>
 #include <stdio.h>
