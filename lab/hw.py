@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """
-Hardware that QEMU has not: what a machine's [hw] table says becomes the file that lab/hw
-reads, a DMAR or IVRS table or nodes of a device tree, and the words that QEMU's and the
-kernel's command lines need.
+Hardware that QEMU does not have: turns a machine's [hw] table into the file that lab/hw reads, a
+DMAR or IVRS table or nodes of a device tree, and the arguments that QEMU's and the kernel's command
+lines need.
 
     [hw]
     vendor = "vtd"                # or "amd", or "smmuv3" for arm64; so unless said

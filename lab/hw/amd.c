@@ -7,9 +7,9 @@
  *
  *   status      bit 31 is reserved. It is always set, so what the guest writes to clear bits
  *               lacks it.
- *   command     is written by the guest only where it begins anew: what is there is not what
- *   head        was shown. Bit 31 is reserved, and set while the buffer has stopped: a guest
- *               that goes on at the same command writes what lacks it.
+ *   command     is written by the guest only to start again: its value then differs from the
+ *   head        one shown. Bit 31 is reserved, and set while the buffer has stopped: a guest
+ *               that resumes at the same command clears it.
  *
  * The tail is read before the control register is: a buffer that is used has been enabled.
  *

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What a kernel that crashed has left: a crash kernel finds translation on, with tables that
- * are not its own, and devices that go on with DMA until it takes them over.
+ * What a crashed kernel has left: a crash kernel finds translation enabled, with tables that
+ * are not its own, and devices that continue DMA until it takes them over.
  *
  * All functions of all units share one second stage of HW_LEFT_PAGES pages from HW_LEFT_IOVA.
- * In scalable mode the requests without PASID go by PASID 0. Section 9 of the specification
+ * In scalable mode, requests without PASID use PASID 0. Section 9 of the specification
  * has the tables.
  */
 #include <string.h>

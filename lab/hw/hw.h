@@ -11,12 +11,11 @@
  *   function.c   the functions: DMA, configuration space, agents
  *   crashed.c    tables that a kernel has left, for a crash kernel to find
  *   msi.c        interrupts, by QEMU's qtest socket
- *   trace.c      what the units were told, as an ftrace log
+ *   trace.c      the commands to the units, as an ftrace log
  *
- * Memory cannot tell that it was written. So all is polled, and what the guest writes is
- * told from what is there by a bit that registers have reserved. What a command does, what
- * is cached and what a translation is, is none of this program's business: the units'
- * engine is model/.
+ * Memory does not report writes. So everything is polled, and a reserved bit of each register
+ * distinguishes what the guest has written from what was there. Commands, caches and translations
+ * are not part of this program: model/ implements them.
  */
 #ifndef LAB_HW_H
 #define LAB_HW_H

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Interrupts: a message is a write of a word, which QEMU does when its qtest socket is told
- * to. QEMU need not have one: then nobody is interrupted.
+ * Interrupts: a message is a write of a word, which QEMU does on a command to its qtest socket.
+ * Without a socket, there are no interrupts.
  */
 #include <errno.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the units were told, in the words of the kernel's own tracepoint or of alist's probe, so
- * that alist replay reads it; and lines that a program in the guest would have written to
+ * The commands to the units, in the format of the kernel's own tracepoint or of alist's probe, so
+ * that alist replay can read them; and lines that a program in the guest would have written to
  * trace_marker.
  */
 #include <errno.h>
