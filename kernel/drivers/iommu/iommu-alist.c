@@ -26,8 +26,8 @@
  *   their group's count does not reach zero, and their slot does not move.
  *
  * A group that has lost its last user stays in the table. An attach with the same key
- * reuses it and needs no memory, unless it uses an ATC. A new table leaves such groups
- * out, see table_keeps(). A list that loses its last attachment frees them and its table.
+ * reuses it and needs no memory, unless it uses an ATC. A new table leaves most of them
+ * out, see table_keeps(). A list that loses its last attachment frees all, and its table.
  * The first group of a list is inside the list and needs no table: most domains have
  * one group and are walked in one cache line.
  *

@@ -73,7 +73,7 @@
 /* An IOMMU waits a second for a device, as CONTROL_INV_TIMEOUT says, and goes on. */
 #define FLUSH_LATE		900
 
-/* So often a flush leaves it to the event log to name the device. */
+/* How often a flush leaves it to the event log to name the silent device. */
 #define FLUSH_LATE_TRIES	3
 
 /* How long an attach waits for the thread that reads the event log. */
@@ -243,13 +243,13 @@ u16 amd_iommu_attachment_domid(const struct amd_iommu_attachment *attachment)
  * Silent devices
  *
  * A device that does not answer INVALIDATE_IOTLB_PAGES in time is named in the event log (2.5.8),
- * and the completion wait is late. The one who reads the log sets the device aside: flushes
+ * and the completion wait is late. The thread that reads the log sets the device aside: flushes
  * leave it out. Each flush that has left it out makes the IOMMU refuse its translated requests,
- * in the IOMMU's fence, or fails. The reader of the log does not wait for the IOMMU: others wait
- * for the reader.
+ * in the IOMMU's fence, or fails. That thread does not wait for the IOMMU, as others wait for
+ * the thread.
  *
- * Nobody may ever read that event: the log overflows, or the flush is in an interrupt, on the CPU
- * of the reader. And a device may answer just before the timeout, each time. So a flush that has
+ * The event may never be read: the log overflows, or the flush is in an interrupt, on the CPU of
+ * that thread. And a device may answer just before the timeout, each time. So a flush that has
  * been late several times asks one device after the other, and sets those aside that are late.
  *
  * An attach lets the device in again. Nothing sends to a device between its detach and its
@@ -682,7 +682,7 @@ void amd_iommu_domain_clear_pasid(struct protection_domain *pdom,
 }
 
 /**
- * amd_iommu_domain_clear_pasids() - The mm of an SVA domain goes
+ * amd_iommu_domain_clear_pasids() - The mm of an SVA domain exits
  * @pdom: The domain.
  *
  * The attachments stay until they are detached.

@@ -15,9 +15,9 @@
  * Nothing waits with iommu->lock held: a caller that finds no room drops it and tries again.
  *
  * An IOMMU that rejects a command, or cannot read it, stops there and logs an event (2.5.6,
- * 2.5.7). What it stopped at, and all behind it, is still in the buffer: it is made to go on
- * from there, so nothing is left out and waiters only wait longer. If it does not get past the
- * command, those who wait are told at once.
+ * 2.5.7). What it stopped at, and all behind it, is still in the buffer: it is restarted
+ * there, so nothing is left out and waiters only wait longer. If it does not get past the
+ * command, waiters get an error at once.
  */
 #define pr_fmt(fmt)	"AMD-Vi: " fmt
 
@@ -43,7 +43,7 @@
 #define STATUS_CMD_RUN		BIT(4)
 #define STOP_TIMEOUT_US		(10 * USEC_PER_MSEC)
 
-/* So often an IOMMU may stop between two numbers. */
+/* How often an IOMMU may stop between two completed numbers. */
 #define MAX_RESTARTS		3
 
 static void dump_commands(struct amd_iommu *iommu)
@@ -87,7 +87,7 @@ static u32 unchanged_for(u64 *seen, u32 value, u32 now)
  * @iommu: the IOMMU
  * @waited: how long the caller has been waiting, in units of amd_iommu_clock()
  *
- * For those who poll: each millisecond, one of them looks. To read the head is slow in a VM.
+ * For pollers: one of them looks per millisecond, as reading the head is slow in a VM.
  *
  * Context: Any.
  * Return: true if it has not, and the caller has been waiting for as long.

@@ -858,7 +858,7 @@ static bool is_aside(struct intel_iommu *iommu, u16 sid)
 static noinline int flush_error(struct intel_flush *flush, struct intel_iommu *iommu, u16 silent,
 				int error)
 {
-	/* What it was asked before it was set aside comes to an end: this is not a try. */
+	/* It was sent only a few commands before it was set aside: their aborts are no tries. */
 	if (silent && error == -EAGAIN && is_aside(iommu, silent))
 		return -EBUSY;
 	if (silent)

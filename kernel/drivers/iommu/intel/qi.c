@@ -35,7 +35,7 @@
  *   is silent. A device that is known to be silent is set aside first, see
  *   intel_iommu_silent().
  *
- * A device that answers what it was not asked (ICE) stops nothing and aborts nothing.
+ * An answer that was not requested (ICE) does not stop the queue or abort anything.
  *
  * What has gone wrong with a submission is kept in q_inval.fault, by slot. A slot may have
  * been used again before its waiter looks. q_inval.errors has changed then, and the waiter

@@ -50,7 +50,7 @@ struct riscv_iommu_attachment {
 struct riscv_iommu_flush {
 	const struct riscv_iommu_tlbi *tlbi;
 	bool full;		/* there was no room, since the last submission */
-	bool crowded;		/* there was none some time: send little */
+	bool crowded;		/* a submission found no room: send little */
 	ktime_t deadline;	/* 0: no wait has been longer than a moment */
 };
 
@@ -130,7 +130,7 @@ int riscv_iommu_fence_init(struct riscv_iommu_device *iommu)
 
 /*
  * If CPUs together send more than the queue holds, all of them may find it full, over and over. So
- * who has found it full sends little from then on: one command, and the fence.
+ * a flush that has found it full sends little from then on: one command, and the fence.
  */
 static void flush_iotlb(const struct iommu_attach_group *group, void *arg)
 {

@@ -237,8 +237,8 @@ static int flush_tag(struct arm_smmu_domain *smmu_domain, const struct iommu_att
 }
 
 /*
- * The same for a domain that has been kept. It may have been for a device that holds up the queue
- * as it does not answer, and has been reset for that: the attach behind the reset must not fail. It
+ * The same for a domain that has been kept, perhaps because a device held up the queue by not
+ * answering. If that device was reset for this, the attach after the reset must not fail. This
  * sleeps with arm_smmu_asid_lock held, so all other attaches wait, too.
  */
 static int flush_tag_of_kept(struct arm_smmu_domain *smmu_domain,
@@ -291,7 +291,7 @@ int arm_smmu_master_domain_add(struct arm_smmu_master_domain *master_domain, boo
 	master_domain->num_elms = nr;
 	first = ret & IOMMU_ATTACH_GROUP_DOMAIN;
 
-	/* Who enables it with the lock of the list held has been there, or sees this one. */
+	/* A caller that enables it, with the list's lock held, has done so, or sees this one. */
 	ret = 0;
 	if (READ_ONCE(smmu_domain->enforce_cache_coherency) && !arm_smmu_master_canwbs(master))
 		ret = -EINVAL;
@@ -434,7 +434,7 @@ static const char *s2_misfit(struct arm_smmu_domain *smmu_domain, struct arm_smm
 		return "no stage 2";
 	if (smmu_domain->nest_parent && !(smmu->features & ARM_SMMU_FEAT_NESTING))
 		return "no nesting";
-	/* Where the SMMU has it, a nest must not go without, see arm_smmu_get_viommu_size(). */
+	/* If the SMMU has S2FWB, a nest must use it, see arm_smmu_get_viommu_size(). */
 	if (smmu_domain->nest_parent &&
 	    !(cfg->quirks & IO_PGTABLE_QUIRK_ARM_S2FWB) != !(smmu->features & ARM_SMMU_FEAT_S2FWB))
 		return "stage 2 control of memory attributes";
@@ -557,7 +557,7 @@ static bool set_aside(struct arm_smmu_master *master, u32 sid)
  * @ssid: The SSID whose entries go, or IOMMU_NO_PASID for all.
  *
  * When something is detached, no flush finds out later that the device does not answer. So it is
- * set aside here. If its ATS is off it need not answer, and is not.
+ * set aside here. If its ATS is off, it need not answer, and is not set aside.
  *
  * Context: Process context, with arm_smmu_asid_lock held.
  */
@@ -867,7 +867,7 @@ static int flush_wait(struct iommu_device *iommu_device, u64 cookie, void *arg)
 	return -EIO;
 }
 
-/* Of a target that is left out, too: the CPU that set its device aside may not be so far. */
+/* Of a target that is left out, too: the CPU that set its device aside may not have blocked it. */
 static void flush_silent(struct iommu_device *iommu_device, u64 atc, void *arg)
 {
 	flush_set_aside(arg, to_smmu(iommu_device), FIELD_GET(ATC_SID, atc));

@@ -26,8 +26,8 @@
  * has been used again, or if such a write comes late. If it does not come at all, because the
  * CMD_SYNC was replaced after an error, CONS shows the completion.
  *
- * A wait fails when the SMMU has been at one command for a second. A queue that goes on is only
- * long, and slow if several devices take their time to answer.
+ * A wait fails when the SMMU has been at one command for a second. It goes on while the queue
+ * makes progress: the queue may be long, or several devices may be slow to answer.
  *
  * If a device does not answer an ATC_INV, the SMMU stops at the CMD_SYNC behind it (7.1 of the
  * architecture specification), and goes on when the error is acknowledged: the waiter sees the
@@ -231,7 +231,7 @@ EXPORT_SYMBOL_IF_KUNIT(arm_smmu_cmdq_done);
  * @number: What arm_smmu_cmdq_submit() has returned. Its CMD_SYNC has not completed yet.
  * @at: Set to the number of the command that the SMMU is at.
  *
- * The first one who asks begins to count: ask again.
+ * The first call starts the clock: call it again.
  *
  * Context: Any context.
  * Return: true if so.
@@ -269,7 +269,7 @@ int arm_smmu_cmdq_wait(struct arm_smmu_device *smmu, struct arm_smmu_cmdq *cmdq,
 	struct cmdq_poll poll = {
 		.us = ARM_SMMU_POLL_WATCH_US,
 		.delay = 1,
-		/* To write to memory is no event. */
+		/* A write to memory sends no event. */
 		.wfe = smmu->features & ARM_SMMU_FEAT_SEV && !cmdq->status,
 	};
 	unsigned int looks = 0;
@@ -292,8 +292,8 @@ EXPORT_SYMBOL_IF_KUNIT(arm_smmu_cmdq_wait);
 
 /*
  * Looks for the ATC_INVs between the CMD_SYNC with a number and the one before it. Their slots
- * are free by now. What is in them is still theirs if the queue is not about to come round to
- * them: half of it is far more than what others may be writing at the moment.
+ * are free by now, but still hold them unless the queue is about to wrap around to them: half
+ * of the queue is far more than others may be writing at the moment.
  *
  * Return: 0 if there are none, 1 if all are for @sid, more if they are not, or it is not known.
  */
@@ -330,7 +330,7 @@ static unsigned int arm_smmu_cmdq_atc_sids(struct arm_smmu_cmdq *cmdq, u32 sync,
  * @cmdq: The queue. It goes on when the error is acknowledged, after this.
  *
  * The error is about the ATC_INVs between the CMD_SYNC that CONS is at and the one before it. If
- * they are all for one device, that is who did not answer.
+ * they are all for one device, that device did not answer.
  *
  * Context: Any context. There is one error at a time.
  */
@@ -343,7 +343,7 @@ void arm_smmu_cmdq_note_atc_error(struct arm_smmu_device *smmu, struct arm_smmu_
 
 	sids = arm_smmu_cmdq_atc_sids(cmdq, sync, &sid);
 	named = sids == 1;
-	/* If there are none, a CMD_SYNC for each ATC_INV would name nobody, either. */
+	/* If there are none, a CMD_SYNC for each ATC_INV would not name a device, either. */
 	if (sids)
 		WRITE_ONCE(cmdq->unnamed, !named);
 	if (named)
@@ -470,7 +470,7 @@ bool arm_smmu_cmdq_refused(struct arm_smmu_cmdq *cmdq, u32 number, u32 span, u32
 EXPORT_SYMBOL_IF_KUNIT(arm_smmu_cmdq_refused);
 
 /**
- * arm_smmu_cmdq_unanswered() - Is it ATC_INVs ahead of a CMD_SYNC that have not been answered?
+ * arm_smmu_cmdq_unanswered() - Was a CMD_SYNC held up by ATC_INVs that were not answered?
  * @cmdq: The queue.
  * @number: What arm_smmu_cmdq_submit() has returned. arm_smmu_cmdq_issue_sync() has failed.
  *
