@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -169,6 +170,7 @@ static void grace_period_ends_beside_later_readers(void **state)
 static void state_is_polled(void **state)
 {
 	struct actor *reader = &actors[0], *writer = &actors[1];
+	unsigned long phase = shim_rcu_gp.word & SHIM_RCU_PHASE;
 	unsigned long before, within;
 
 	(void)state;
@@ -177,6 +179,8 @@ static void state_is_polled(void **state)
 	assert_false(poll_state_synchronize_rcu(before));
 	assert_true(step(reader, LOCK));
 	begin_step(writer, SYNCHRONIZE);
+	/* The thread may not have begun it for long. */
+	assert_true(phase_becomes(phase ^ SHIM_RCU_PHASE));
 	assert_true(still_waits(writer));
 	/* The grace period that runs began too early for this. */
 	within = get_state_synchronize_rcu();
@@ -238,15 +242,24 @@ static void count_call(struct rcu_head *head)
 	__atomic_add_fetch(&nr_called, 1, __ATOMIC_RELEASE);
 }
 
+static unsigned long now_ms(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return time.tv_sec * 1000 + time.tv_nsec / 1000000;
+}
+
 static void calls_share_a_grace_period(void **state)
 {
 	static struct rcu_head heads[200];
-	unsigned long before, after;
+	unsigned long before, after, begin;
 	int i, ms;
 
 	(void)state;
 	rcu_barrier();
 	nr_called = 0;
+	begin = now_ms();
 	before = get_state_synchronize_rcu();
 	for (i = 0; i < 200; i++) {
 		call_rcu(&heads[i], count_call);
@@ -257,7 +270,8 @@ static void calls_share_a_grace_period(void **state)
 		usleep(1000);
 	after = get_state_synchronize_rcu();
 	assert_int_equal(nr_called, 200);
-	assert_in_range(after - before, 1, 100);
+	/* One a millisecond at most, and on a busy machine the calls are some apart. */
+	assert_in_range(after - before, 1, now_ms() - begin + 2);
 }
 
 /*
