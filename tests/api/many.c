@@ -9,7 +9,10 @@
 static struct iommu_device iommu;
 static struct iommu_attach_list list, parent;
 
-/* Of this thread, whatever else the machine does. */
+/*
+ * Of this thread, whatever else the machine does; but for interrupts, and for what a host takes from
+ * a virtual CPU. So the fastest of some parts counts: what grows with the number is in all of them.
+ */
 static double cpu_time(void)
 {
 	struct timespec time;
@@ -18,8 +21,16 @@ static double cpu_time(void)
 	return time.tv_sec + time.tv_nsec * 1e-9;
 }
 
-/* Of each, in the second round, in ns. */
+/* Of each, in ns. */
 struct times { double add, del, flush; };
+
+static void take_faster(double *time, double begin, int nr)
+{
+	double took = (cpu_time() - begin) / nr * 1e9;
+
+	if (!*time || took < *time)
+		*time = took;
+}
 
 enum what { PLAIN, TARGETS, NESTS, GROUPS };
 
@@ -39,7 +50,10 @@ static struct times measure(enum what what, int nr)
 		nests[i].s1.using_atc = what != PLAIN && what != GROUPS;
 		nests[i].s2 = nests[i].s1;
 	}
-	for (round = 0; round < 2; round++) {
+	/* The first round finds no memory that was used before. */
+	for (round = 0; round < 4; round++) {
+		if (round == 1)
+			times = (struct times){ 0 };
 		begin = cpu_time();
 		for (i = 0; i < nr; i++) {
 			if (what == NESTS)
@@ -47,7 +61,7 @@ static struct times measure(enum what what, int nr)
 			else
 				EXPECT(iommu_attach_add(&list, &nests[i].s1) >= 0);
 		}
-		times.add = (cpu_time() - begin) / nr * 1e9;
+		take_faster(&times.add, begin, nr);
 		begin = cpu_time();
 		for (i = 0; i < nr; i++) {
 			if (what == NESTS)
@@ -55,7 +69,7 @@ static struct times measure(enum what what, int nr)
 			else
 				EXPECT(iommu_attach_del(&list, &nests[i].s1) >= 0);
 		}
-		times.del = (cpu_time() - begin) / nr * 1e9;
+		take_faster(&times.del, begin, nr);
 		iommu_attach_drain(&iommu.fence);
 		iommu_attach_barrier();
 	}
@@ -67,10 +81,12 @@ static struct times measure(enum what what, int nr)
 	nests->s1.iommu_device = &iommu;
 	nests->s1.fence = &iommu.fence;
 	EXPECT(iommu_attach_add(&list, &nests->s1) > 0);
-	begin = cpu_time();
-	for (i = 0; i < 1000; i++)
-		EXPECT(!iommu_attach_flush(&list, &ops, NULL));
-	times.flush = (cpu_time() - begin) * 1e6;
+	for (round = 0; round < 10; round++) {
+		begin = cpu_time();
+		for (i = 0; i < 100; i++)
+			EXPECT(!iommu_attach_flush(&list, &ops, NULL));
+		take_faster(&times.flush, begin, 100);
+	}
 	EXPECT(iommu_attach_del(&list, &nests->s1) > 0);
 	iommu_attach_drain(&iommu.fence);
 	free(nests);
@@ -85,16 +101,21 @@ struct domain {
 /* Of each, in ns. They stay. */
 static double add_domains(struct domain *domain, int nr)
 {
-	double begin = cpu_time();
-	int i;
+	enum { PARTS = 10 };
+	double begin, time = 0;
+	int i, part;
 
-	for (i = 0; i < nr; i++) {
-		iommu_attach_init(&domain[i].list);
-		domain[i].elm.iommu_device = &iommu;
-		domain[i].elm.fence = &iommu.fence;
-		EXPECT(iommu_attach_add(&domain[i].list, &domain[i].elm) > 0);
+	for (part = 0; part < PARTS; part++) {
+		begin = cpu_time();
+		for (i = part * nr / PARTS; i < (part + 1) * nr / PARTS; i++) {
+			iommu_attach_init(&domain[i].list);
+			domain[i].elm.iommu_device = &iommu;
+			domain[i].elm.fence = &iommu.fence;
+			EXPECT(iommu_attach_add(&domain[i].list, &domain[i].elm) > 0);
+		}
+		take_faster(&time, begin, nr / PARTS);
 	}
-	return (cpu_time() - begin) / nr * 1e9;
+	return time;
 }
 
 static long resident(void)
