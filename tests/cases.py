@@ -337,6 +337,17 @@ def missing():
         replays(f'{name}: the last is missing, and the log goes on for others',
                 unmaps(pages[-1], ['@ u-2 [001] d....@' + MAP] * 20),
                 'reasons.count("flush-missing") == 1', code=1)
+    # Scalable mode: the commands at a detach name no device, and a replacement has no event between.
+    def tag(what, did):
+        return f'cache_tag_{what}: dmar0/dmar0 type iotlb did {did} pasid 0 ref 1'
+    strict = ['@ u-2 [001] d....@' + x for x in (tag('assign', 4), attach('0000:01:00.0'), *[MAP, UNMAP, psi(4, 0x10000)] * 20)]
+    freed = [f'unmap: IOMMU: iova=0x{a:x} - 0x{a + 4096:x} size=4096 unmapped_size=4096' for a in pages]
+    replays('VT-d: the only user of a tag leaves, and its domain is unmapped', log(
+        *strict[:5], tag('assign', 5), attach('0000:02:00.0'),
+        *[f'map: IOMMU: iova=0x{a:x} - 0x{a + 4096:x} paddr=0x80000 size=4096' for a in pages],
+        tag('unassign', 5), vtd(5 << 16 | 0x37, kind='pc_inv'), vtd(5 << 16 | 0x26, kind='p_iotlb_inv'),
+        tag('assign', 7), attach('0000:02:00.0'), *freed, *strict[5:]),
+        'd["purposes"]["detach"]["flushes"] == 1 and not reasons and not d["unknowns"]["attachments"]')
 
 
 def short():

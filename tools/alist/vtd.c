@@ -136,7 +136,7 @@ void vtd_settle_assign(struct rebuild *r, struct context *c)
 
 void vtd_settle_unassign(struct rebuild *r, struct context *c)
 {
-	struct machine_attachment *att, *found = NULL;
+	struct machine_attachment *att, *found = NULL, *last = NULL;
 	struct machine_device *dev = c->device;
 	struct machine_domain *domain;
 	unsigned int users = 0;
@@ -156,10 +156,14 @@ void vtd_settle_unassign(struct rebuild *r, struct context *c)
 		if (!is_user(c, att))
 			continue;
 		users++;
+		last = att;
 		if (att->device == dev || (!found && att->guessed &&
 					   att->device->rid == INV_ANY))
 			found = att;
 	}
+	/* A PASID entry names no device: of a tag with one user, it is that one. */
+	if (!found && !dev && users == 1 && c->users <= 1)
+		found = last;
 	if (!found || (dev && found->device != dev && users < c->users)) {
 		found = attach(r, domain, dev ? dev : device_anonymous(r, c->iommu),
 			       c->iommu, c->did, c->pasid, true, c->line, NULL);
