@@ -7,15 +7,19 @@ Usage: cases.py ALIST DATA
 Each kind has the log it was found with, in DATA/cases, and variants of it that are made
 here: other vendors, other numbers, the other side of the rule.
 """
+import fcntl
 import gzip
 import json
 import lzma
 import os
+import pty
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 
 from tap import check, end, skipped
 
@@ -337,6 +341,8 @@ def missing():
         replays(f'{name}: the last is missing, and the log goes on for others',
                 unmaps(pages[-1], ['@ u-2 [001] d....@' + MAP] * 20),
                 'reasons.count("flush-missing") == 1', code=1)
+
+
     # Scalable mode: the commands at a detach name no device, and a replacement has no event between.
     def tag(what, did):
         return f'cache_tag_{what}: dmar0/dmar0 type iotlb did {did} pasid 0 ref 1'
@@ -956,10 +962,38 @@ def bounded():
             'd["same"] == 1 and not d["unknowns"]["mappings"]')
 
 
+def terminals():
+    """The bar of a long log fits in a line; what cannot go back to its beginning gets none."""
+    path = os.path.join(tmp, 'a-log-of-a-long-name.txt')
+    with open(path, 'w') as out:
+        out.write(trace('amd-vfio-1-2-4-8dev') * 20)
+
+    def shown(columns, term='xterm'):
+        mine, its = pty.openpty()
+        fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack('HHHH', 24, columns, 0, 0))
+        process = subprocess.Popen([alist, 'cost', path], stdout=subprocess.DEVNULL, stderr=its,
+                                   env={**os.environ, 'TERM': term})
+        os.close(its)
+        text = b''
+        try:
+            while some := os.read(mine, 4096):
+                text += some
+        except OSError:
+            pass
+        os.close(mine)
+        return process.wait(), text
+    for columns in (0, 200, 80, 60, 40, 20, 5):
+        code, text = shown(columns)
+        widest = max(map(len, text.replace(b'\033[K', b'').split(b'\r')))
+        check(f'the bar in {columns} columns', code == 0 and b'%' in text and widest < (columns or 80), text)
+    code, text = shown(80, 'dumb')
+    check('no bar in a terminal that is dumb', code == 0 and not text, text)
+
+
 print('KTAP version 1')
 try:
     for kind in (type_numbers, merges, atc_on_map, every_command, guesses, lazy, missing, short, formats, recorded, counts, contradictions, unknowns, huge, names,
-                 manners, examples, narrow, many, linear, bounded):
+                 manners, terminals, examples, narrow, many, linear, bounded):
         kind()
 finally:
     shutil.rmtree(tmp)

@@ -59,7 +59,7 @@ int alist_publish(FILE *spool, FILE *to);
 /* A name for programs; model_vendor_name() is for readers. */
 const char *alist_vendor(enum model_vendor vendor);
 
-/* Whether to write escape sequences to @to: a terminal, and NO_COLOR not set. */
+/* Whether to write escape sequences to @to: a terminal that knows some, and NO_COLOR not set. */
 bool alist_colour(FILE *to);
 
 #endif /* ALIST_ALIST_H */

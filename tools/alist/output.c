@@ -9,6 +9,7 @@
 #include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -16,6 +17,7 @@
 #include "trace.h"
 
 #define BAR_WIDTH	25
+#define BAR_REST	10		/* what is around it, and a column for the cursor */
 #define BAR_NS		100000000
 #define BAR_BYTES	(UINT64_C(1) << 18)
 
@@ -28,6 +30,21 @@ static void hide_progress(void)
 	bar_shown = false;
 }
 
+/* Nothing that is written there can be written over. */
+static bool is_dumb(void)
+{
+	const char *term = getenv("TERM");
+
+	return term && !strcmp(term, "dumb");
+}
+
+static unsigned int columns(void)
+{
+	struct winsize size;
+
+	return !ioctl(STDERR_FILENO, TIOCGWINSZ, &size) && size.ws_col ? size.ws_col : 80;
+}
+
 /* Cheap to call. */
 static void show_progress(const struct trace *trace, const char *path)
 {
@@ -37,12 +54,12 @@ static void show_progress(const struct trace *trace, const char *path)
 	uint64_t size = trace_size(trace), position = trace_position(trace), now;
 	struct timespec ts;
 	char name[41];
-	unsigned int percent, i;
+	unsigned int percent, i, room;
 
 	if (position >= looked && position - looked < BAR_BYTES)
 		return;
 	looked = position;
-	if (!isatty(STDERR_FILENO))
+	if (!isatty(STDERR_FILENO) || is_dumb())
 		return;
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	now = ts.tv_sec * UINT64_C(1000000000) + ts.tv_nsec;
@@ -50,7 +67,10 @@ static void show_progress(const struct trace *trace, const char *path)
 		return;
 	shown = now;
 	bar_shown = true;
-	trace_clean(name, sizeof(name), path, strlen(path));
+	/* A carriage return goes back to the beginning of one line, not of two. */
+	room = columns();
+	room = room > BAR_WIDTH + BAR_REST ? room - BAR_WIDTH - BAR_REST : 0;
+	trace_clean(name, room < sizeof(name) ? room + 1 : sizeof(name), path, strlen(path));
 	if (!size) {
 		/* A pipe: how much there is to come is not known. */
 		fprintf(stderr, "\r%s [%c] %" PRIu64 " MiB", name, turn[turns++ % 4],
@@ -58,6 +78,10 @@ static void show_progress(const struct trace *trace, const char *path)
 		return;
 	}
 	percent = position >= size ? 100 : position * 100 / size;
+	if (!room) {
+		fprintf(stderr, "\r%3u%%", percent);
+		return;
+	}
 	fprintf(stderr, "\r%s [", name);
 	for (i = 0; i < BAR_WIDTH; i++)
 		fputc(i < percent * BAR_WIDTH / 100 ? '#' : ' ', stderr);
@@ -191,5 +215,5 @@ bool alist_colour(FILE *to)
 {
 	const char *no = getenv("NO_COLOR");
 
-	return isatty(fileno(to)) && !(no && *no);
+	return isatty(fileno(to)) && !is_dumb() && !(no && *no);
 }
