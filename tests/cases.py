@@ -254,6 +254,17 @@ def guesses():
     shows('a command names the device', log(
         attach('0000:01:00.0'), attach('0000:02:00.0'), MAP, UNMAP, amd_pages(5, 0x10000),
         amd(4 << 60 | 0x100 << 32 | 0x20000100, 0x10000), AMD_WAIT), f'sorted({everyone}) == [False, True]')
+    # A guess is given up for what a command says; before 6.10, VT-d has no other word for it.
+    for vendor, flush in (('VT-d', lambda tag, rid, a: [psi(tag, a), dev(rid, a)]),
+                          ('AMD', lambda tag, rid, a: [amd_pages(tag, a), amd(4 << 60 | rid << 32 | 0x20000000 | rid, a),
+                                                       AMD_WAIT])):
+        body = log(attach('0000:01:00.0'), attach('0000:02:00.0'), *[x for tag, rid in ((5, 0x100), (6, 0x200)) * 2
+                                                                     for x in (MAP, UNMAP, *flush(tag, rid, 0x10000))])
+        shows(f'{vendor}: commands name both devices', body,
+              f'{everyone} == [False, False] and sorted(g["tag"] for x in d["domains"] for g in x["groups"]) == [5, 6]')
+        replays(f'{vendor}: the list is not to flush for a guess', body,
+                'd["same"] == d["flushes"] == 4 and d["attachments"] == 2 and not reasons '
+                'and not d["unknowns"]["attachments"]')
     shows('VT-d says it', text_of('type-numbers').replace('type 0x0 did 21', 'type 0x1 did 21').replace(
         'dmar2/dmar2', 'dmar2/dmar2'), 'True')
 

@@ -205,6 +205,7 @@ static void members_of_burst(struct rebuild *r, struct context *c,
 	struct machine_attachment *att;
 	struct machine_device *dev;
 	struct machine_tag *t;
+	bool known;
 	size_t i;
 
 	for (i = 0; i < c->burst.nr && !r->ret; i++) {
@@ -233,9 +234,18 @@ static void members_of_burst(struct rebuild *r, struct context *c,
 		}
 		for (t = domain->tags; t && t->iommu != cmd->iommu; t = t->next)
 			;
-		if (t)
-			attach(r, domain, dev, cmd->iommu, t->tag,
-			       pasid_of(&cmd->inv), !dev->pending, c->line, NULL);
+		if (!t)
+			continue;
+		known = dev->pending;
+		/* It was taken for one of another domain. */
+		att = pasid_of(&cmd->inv) ? NULL : find_device(dev);
+		if (att && att->guessed) {
+			detach(r, att, STEP_FORGET, c->line, NULL);
+			r->unknown[UNKNOWN_ATTACHMENT]--;
+			known = device_is_named(dev);
+		}
+		attach(r, domain, dev, cmd->iommu, t->tag, pasid_of(&cmd->inv), !known,
+		       c->line, NULL);
 	}
 	if (r->vendor->members)
 		r->vendor->members(r, c, domain);

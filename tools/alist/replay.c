@@ -471,6 +471,8 @@ static int on_step(struct machine *machine, const struct step *step, void *arg)
 	replay->this_run.faults += result.faults;
 	rebuild_count_unknown(replay->rebuild, UNKNOWN_MAPPING, result.unmapped);
 	replay->this_run.attachments += step->kind == STEP_ATTACH;
+	/* A guess that was wrong, or has been replaced by what is known. */
+	replay->this_run.attachments -= step->kind == STEP_FORGET && step->attachment->guessed;
 
 	switch (step->kind) {
 	case STEP_RUN:
