@@ -181,6 +181,33 @@ def merges():
             'd["flushes"] == 1 and d["list"]["sync"] == 2')
     replays('a flush long after an unmap and its flush is another one',
             log(MAP, UNMAP, psi(4, 0x10000), psi(4, 0x10000), step=2.0), 'd["flushes"] == 2')
+    # VT-d tells no waits: what another domain maps at these addresses does not end a flush.
+    def tags(what, did, name, ref=1):
+        return [f'cache_tag_{what}: dmar0/dmar0 type iotlb did {did} pasid 0 ref {ref}',
+                f'cache_tag_{what}: dmar0/{name} type devtlb did {did} pasid 0 ref 1']
+    two = [x for did, name in ((4, '0000:03:00.0'), (5, '0000:04:00.0')) for x in (*tags('assign', did, name), attach(name))]
+    for name, between in (('maps', [MAP]), ('unmaps', [UNMAP, psi(5, 0x10000), dev(0x400, 0x10000)]),
+                          ('gets a device', [*tags('assign', 5, '0000:05:00.0', 2), attach('0000:05:00.0')])):
+        replays(f'VT-d: another domain {name} between a flush and its ATC command',
+                log(*two, MAP, UNMAP, psi(4, 0x10000), *['@ u-2 [001] d....@' + x for x in between], dev(0x300, 0x10000),
+                    *[x for a in (0x20000, 0x30000) for x in (
+                        MAP.replace('0x10000 - 0x11000', f'0x{a:x} - 0x{a + 4096:x}'),
+                        UNMAP.replace('0x10000 - 0x11000', f'0x{a:x} - 0x{a + 4096:x}'), psi(4, a), dev(0x300, a))]),
+                f'd["flushes"] == d["same"] == {4 if name == "unmaps" else 3} and not reasons')
+    for name, here, there in (
+            ('VT-d', lambda a: psi(4, a), lambda a: psi(7, a, 1)),
+            ('SMMUv3', lambda a: smmu(0x12, 4 << 48, a | 0x701), lambda a: smmu(0x12, 4 << 48, a | 0x701).replace('smmu=0xb', 'smmu=0xd'))):
+        def flush(a, between=(), here=here, there=there):
+            who = f'0x{a:x} - 0x{a + 4096:x}'
+            return (MAP.replace('0x10000 - 0x11000', who), UNMAP.replace('0x10000 - 0x11000', who), here(a),
+                    *['@ u-2 [001] d....@' + x for x in between], there(a))
+        replays(f'{name}: another domain maps between the commands for two IOMMUs', log(
+            *flush(0x20000), *flush(0x10000, [MAP]), *flush(0x30000), 'tracing_mark_write: x'),
+            'd["flushes"] == d["same"] == 3 and not reasons')
+    replays('VT-d: the first flush of all, of whom is not known yet',
+            log(MAP, UNMAP, psi(4, 0x10000), '@ u-2 [001] d....@' + MAP, dev(0x300, 0x10000),
+                *[x for _ in range(4) for x in (MAP, UNMAP, psi(4, 0x10000), dev(0x300, 0x10000))]),
+            'd["flushes"] == d["same"] == 5 and not reasons')
     out = run(log(*[amd_pages(4, 0x1000 * i) for i in range(200000)], step=1e-6), '--json')
     check('commands without a wait do not pile up', out.returncode in (0, 1), out.stderr)
 

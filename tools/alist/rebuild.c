@@ -629,6 +629,44 @@ static bool overlaps(uint64_t first, uint64_t last, const struct ranges *ranges)
 	return false;
 }
 
+/*
+ * Commands for other IOMMUs or for ATCs are to come. Domains use the same addresses, so that
+ * what is mapped elsewhere says nothing about this flush.
+ */
+static bool lacks_commands(struct rebuild *r, const struct burst *burst)
+{
+	const struct machine_attachment *att;
+	const struct machine_tag *tag = NULL, *t;
+	size_t i, users = 0, commands = 0;
+
+	for (i = 0; i < burst->nr; i++) {
+		const struct command *cmd = &burst->cmds[i];
+
+		commands += cmd->inv.class == MODEL_ATC;
+		if (tag || tag_of(&cmd->inv) == NO_TAG)
+			continue;
+		tag = tag_find(r, cmd->iommu, tag_of(&cmd->inv));
+		/* The first one of the tag: who uses it is to be seen. */
+		if (!tag)
+			return true;
+	}
+	if (!tag)
+		return false;
+	for (att = tag->domain->attachments; att; att = att->next)
+		users += att->device->ats;
+	if (commands < users)
+		return true;
+	for (t = tag->domain->tags; t; t = t->next) {
+		for (i = 0; i < burst->nr; i++)
+			if (burst->cmds[i].iommu == t->iommu &&
+			    tag_of(&burst->cmds[i].inv) == t->tag)
+				break;
+		if (i == burst->nr)
+			return true;
+	}
+	return false;
+}
+
 void rebuild_settle_others(struct rebuild *r, struct context *c,
 			  const struct machine_range *range)
 {
@@ -638,8 +676,10 @@ void rebuild_settle_others(struct rebuild *r, struct context *c,
 		next = other->next;
 		if (other == c || !burst_settled(&other->burst))
 			continue;
-		if (!range || other->last_line + STALE_LINES < r->line ||
-		    overlaps(range->iova, range->iova + (range->size - 1), &other->ranges))
+		if (other->last_line + STALE_LINES < r->line ||
+		    ((!range || overlaps(range->iova, range->iova + (range->size - 1),
+					 &other->ranges)) &&
+		     !lacks_commands(r, &other->burst)))
 			rebuild_settle(r, other, NULL);
 	}
 }
