@@ -311,6 +311,32 @@ def lazy():
         replays(f'{name}, again and again', log(*[x for _ in range(4) for x in (
             irq + MAP, irq + UNMAP, *[soft + flush for flush in flushes])]),
             'd["unknowns"]["unmaps"] == 0 and d["flushes"] == 8')
+    # Without flags, a softirq is taken for the task that it interrupts.
+    def plain(*lines):
+        return log(*lines).replace(' d....', '')
+    for name, flushes in (('VT-d', lambda *dids: [dsi(did) for did in dids]),
+                          ('AMD', lambda *dids: [x for did in dids for x in (amd_all(did), AMD_WAIT)]),
+                          ('SMMUv3', lambda *dids: [smmu(0x11, did << 48) for did in dids])):
+        replays(f'{name}, no flags: two domains are not one', plain(*[x for _ in range(4) for x in (
+            MAP, UNMAP, *flushes(4, 5))]), 'd["flushes"] == 8 and d["recorded"]["iotlb"] == 8 and '
+            'not set(reasons) - {"narrower-range", "tag-already-clean"}')
+        replays(f'{name}, no flags: a flush after a map is none of the map', plain(*[x for _ in range(4) for x in (
+            MAP, UNMAP, '@ u-2 [001]@' + MAP, '@ u-2 [001]@' + UNMAP, MAP, *flushes(4))]),
+            'd["purposes"]["map"]["flushes"] == 0 and d["purposes"]["lazy"]["flushes"] == 4 and not reasons')
+        replays(f'{name}, no flags: nor one that nothing waits for', plain(*[x for _ in range(4) for x in (MAP, *flushes(4))]),
+                'd["flushes"] == 4 and d["purposes"]["map"]["flushes"] == 0 and not set(reasons) - {"tag-already-clean"}')
+        replays(f'{name}, no flags: nor are two of two domains', plain(*[x for _ in range(4) for x in (
+            MAP, UNMAP, MAP, *flushes(4, 5))]),
+            'd["flushes"] == 8 and d["purposes"]["map"]["flushes"] == 0 and not set(reasons) - {"tag-already-clean"}')
+    replays('no flags: two domains on two IOMMUs are not one', plain(*[x for _ in range(4) for x in (
+        MAP, UNMAP, dsi(4), dsi(4, 1), MAP, UNMAP, psi(4, 0x10000), MAP, UNMAP, psi(4, 0x10000, 1))]),
+        'd["flushes"] == 16 and not set(reasons) - {"narrower-range"} and d["list"] == d["driver"]')
+    replays('flags: one that waits for no softirq is', log('@ <idle>-0 [001] d.s..@sched_switch: x', *[x for _ in range(4) for x in (
+        MAP, UNMAP, dsi(4), dsi(4, 1))], 'tracing_mark_write: x'), 'd["flushes"] == 4 and d["list"] == d["driver"]')
+    keep = [x for _ in range(4) for x in (MAP, amd_pages(4, 0x10000), AMD_WAIT, UNMAP, MAP, amd_pages(4, 0x10000), AMD_WAIT,
+                                          amd_all(4), AMD_WAIT)]
+    replays('AMD, no flags: maps are flushed, and what was unmapped is after one', plain(*keep),
+            'd["purposes"]["map"]["flushes"] == 8 and d["flushes"] == 12 and d["recorded"]["iotlb"] == 12 and not reasons')
     replays('the second domain, without another unmap', log(irq + MAP, irq + UNMAP, soft + dsi(4), soft + dsi(5),
                                                             soft + dsi(4), soft + dsi(5)), 'd["unknowns"]["unmaps"] == 2')
     replays('many unmaps, one flush', log(*[x for i in range(100) for x in (irq + MAP, irq + UNMAP)], soft + dsi(4)),

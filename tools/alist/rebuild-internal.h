@@ -73,6 +73,7 @@ struct rebuild {
 	bool saw_strict;		/* in this run: an unmap flushed at once */
 	bool saw_lazy;			/* and one flushed with everything else */
 	bool saw_attach;		/* or who is attached changed */
+	bool saw_interrupts;		/* the log tells them from tasks */
 	bool was_attached;		/* a flush showed that somebody was, before any did */
 	uint64_t lazy_line;		/* of the newest unmap that waits, or did */
 	unsigned int nr_waiting;	/* contexts */

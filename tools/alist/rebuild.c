@@ -816,6 +816,35 @@ static void on_unmap(struct rebuild *r, struct context *c,
 }
 
 /*
+ * A flush of everything in a log that does not tell softirqs from the task they interrupt:
+ * of another domain than the one that was unmapped, or of what was unmapped before a map.
+ */
+static bool is_of_others(struct rebuild *r, struct context *c, const struct command *cmd)
+{
+	uint64_t tag = tag_of(&cmd->inv);
+	struct machine_tag *t, *mine;
+	size_t i;
+
+	if (tag == NO_TAG || !inv_all(&cmd->inv) || r->machine.nests || r->saw_interrupts)
+		return false;
+	/* What is mapped is less. */
+	if (c->op == OP_MAP && !burst_all(&c->burst))
+		return true;
+	t = tag_find(r, cmd->iommu, tag);
+	for (i = 0; i < c->burst.nr; i++) {
+		const struct command *old = &c->burst.cmds[i];
+
+		if (tag_of(&old->inv) == NO_TAG ||
+		    (old->iommu == cmd->iommu && tag_of(&old->inv) == tag))
+			continue;
+		mine = tag_find(r, old->iommu, tag_of(&old->inv));
+		if (!t || !mine || t->domain != mine->domain)
+			return true;
+	}
+	return false;
+}
+
+/*
  * Whether this command cannot belong to what the context has collected. Commands before
  * the wait for them are one flush. After it, they are if an unmap or map began it and
  * nothing speaks against it; without one, only what is known to be of one domain is, and
@@ -831,9 +860,10 @@ static bool begins_flush(struct rebuild *r, struct context *c,
 	bool any = false, alike = false;
 	size_t i;
 
-	if (c->op == OP_ASSIGN || c->op == OP_UNASSIGN || c->op == OP_CONFIG ||
-	    !c->burst.nr)
+	if (c->op == OP_ASSIGN || c->op == OP_UNASSIGN || c->op == OP_CONFIG)
 		return false;
+	if (!c->burst.nr)
+		return !c->depth && is_of_others(r, c, cmd);
 	if (c->burst.nr >= BURST_MAX)
 		return true;
 	if (c->depth)
@@ -841,6 +871,8 @@ static bool begins_flush(struct rebuild *r, struct context *c,
 	if (!burst_settled(&c->burst))
 		return false;
 	if (c->ns > c->command_ns + FLUSH_GAP_NS)
+		return true;
+	if (is_of_others(r, c, cmd))
 		return true;
 	if (told && (row || tag == NO_TAG))
 		return false;
@@ -1073,12 +1105,12 @@ int rebuild_event(struct rebuild *r, const struct trace_event *e)
 			c->in_wait = false;
 		}
 		return r->ret;
-	case TRACE_QUIET:
-	case TRACE_OTHER:
-		return r->ret;
 	default:
 		break;
 	}
+	r->saw_interrupts |= e->context != TRACE_TASK;
+	if (e->type == TRACE_QUIET || e->type == TRACE_OTHER)
+		return r->ret;
 
 	c = context_of(r, e);
 	switch (e->type) {
