@@ -533,6 +533,15 @@ def formats():
     }
     for name, text in variants.items():
         replays(name, text, one)
+    # Several logs in one file.
+    report = 'cpus=2\n' + body.replace(' d....', '')
+    for name, text in (('trace-cmd report', report), ('the text of trace', '# tracer: nop\n#\n' + body),
+                       ('alist record', '# alist record: kernel=7.3.4 arch=x86_64 iommus=dmar0\n' + body),
+                       ('trace-cmd report, of several files', ''.join(f'trace.dat: {x}\n' for x in report.splitlines()))):
+        replays(f'{name}, twice', text + text, 'd["runs"] == d["flushes"] == 2 and d["recorded"]["iotlb"] == 2')
+    for name, text in (('perf script', perf), ('trace_pipe', body), ('x86-tsc', variants['x86-tsc'])):
+        refused(f'{name}, twice: says what to do', text + text,
+                rf':{len(text.splitlines()) + 1}: expected a time not before .*files of their own')
     # What is in front of a line is no part of a task's name.
     for name, prefix in {
             'quoted with initials': 'JD> ', 'quoted by a bar': '> | ', 'dmesg -d': '[    1.0{} <    0.000001>] ',

@@ -843,6 +843,18 @@ static bool parse_entries(struct trace *trace, struct cursor *c)
 	return true;
 }
 
+/* @label: what the line says about it. Return: 1, or -1. */
+static int begin_run(struct trace *trace, struct cursor label, struct trace_event *event)
+{
+	if (finish_run(trace))
+		return -1;
+	skip_blanks(&label);
+	event->type = TRACE_RUN;
+	event->text.s = label.p;
+	event->text.len = label.end - label.p;
+	return 1;
+}
+
 /* Return: 1 if a run begins with this comment, or events are lost; 0 if not; -1. */
 static int parse_comment(struct trace *trace, const struct trace_text *line,
 			 struct trace_event *event)
@@ -851,15 +863,8 @@ static int parse_comment(struct trace *trace, const struct trace_text *line,
 	uint64_t us;
 
 	if (literal(&c, "### RUN") ||
-	    (literal(&c, "# tracer:") && trace->any_event)) {
-		if (finish_run(trace))
-			return -1;
-		skip_blanks(&c);
-		event->type = TRACE_RUN;
-		event->text.s = c.p;
-		event->text.len = c.end - c.p;
-		return 1;
-	}
+	    (literal(&c, "# tracer:") && trace->any_event))
+		return begin_run(trace, c, event);
 	if (literal(&c, "# entries-in-buffer/entries-written: ") &&
 	    (!parse_entries(trace, &c) || !word_ends(&c)))
 		return fail(trace, "expected 'entries-in-buffer/entries-written: N/N'");
@@ -877,11 +882,12 @@ static int parse_comment(struct trace *trace, const struct trace_text *line,
 		return 1;
 	}
 	snprintf(trace->note, sizeof(trace->note), "%.*s", (int)(text.end - text.p), text.p);
-	return 0;
+	return trace->any_event ? begin_run(trace, (struct cursor){ c.end, c.end }, event) : 0;
 }
 
 static int check_time(struct trace *trace, const struct trace_event *event)
 {
+	static const char hint[] = " (several logs in one? Pass them as files of their own)";
 	enum trace_clock clock = trace->line_clock;
 	uint64_t earliest;
 
@@ -896,12 +902,12 @@ static int check_time(struct trace *trace, const struct trace_event *event)
 	if (clock == TRACE_SECONDS && trace->newest_ns > earliest + MERGE_SLACK_NS)
 		earliest = trace->newest_ns - MERGE_SLACK_NS;
 	if (event->ns < earliest && clock == TRACE_COUNTS)
-		return fail(trace, "expected a time not before %" PRIu64 ": events out of order",
-			    earliest);
+		return fail(trace, "expected a time not before %" PRIu64 ": events out of order%s",
+			    earliest, hint);
 	if (event->ns < earliest)
 		return fail(trace,
-			    "expected a time not before %" PRIu64 ".%09" PRIu64 ": events out of order",
-			    earliest / 1000000000, earliest % 1000000000);
+			    "expected a time not before %" PRIu64 ".%09" PRIu64 ": events out of order%s",
+			    earliest / 1000000000, earliest % 1000000000, hint);
 	trace->cpu[event->cpu].ns = event->ns;
 	if (event->ns > trace->newest_ns)
 		trace->newest_ns = event->ns;
@@ -1199,6 +1205,9 @@ static int parse_line(struct trace *trace, const struct trace_text *line,
 		trace->lost = true;
 		return 1;
 	}
+	/* Of the next one of several reports. */
+	if (trace->any_event && literal(&c, "cpus=") && is_report_header(&rest))
+		return begin_run(trace, (struct cursor){ c.end, c.end }, event);
 	if (parse_dump(trace, &rest) || is_report_header(&rest))
 		return -2;
 	return foreign(trace, line) ? -1 : -2;
