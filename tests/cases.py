@@ -208,6 +208,15 @@ def merges():
             log(MAP, UNMAP, psi(4, 0x10000), '@ u-2 [001] d....@' + MAP, dev(0x300, 0x10000),
                 *[x for _ in range(4) for x in (MAP, UNMAP, psi(4, 0x10000), dev(0x300, 0x10000))]),
             'd["flushes"] == d["same"] == 5 and not reasons')
+    # Shared virtual addresses: all of one DID, and a PASID each.
+    def sva(pasid, a):
+        return ([f'cache_tag_flush_range: dmar0 {name}[{pasid}] type {kind} did 1 [0x{a:x}-0x{a + 4095:x}] addr 0x{a:x} '
+                 'pages 0x1 mask 0x0' for name, kind in (('dmar0', 'iotlb'), ('0000:03:00.0', 'devtlb'))] +
+                [vtd(pasid << 32 | 1 << 16 | 0x36, a, kind='p_iotlb_inv'),
+                 vtd(pasid << 32 | 0x300 << 16 | 8, a, kind='p_dev_tlb_inv')])
+    flushes = [f'@ t-{pasid} [000] d....@{x}' for a in range(0x10000, 0x18000, 0x1000) for pasid in (1, 2) for x in sva(pasid, a)]
+    replays('VT-d: PASIDs under the DID that they share', log(*flushes),
+            'd["flushes"] == 16 and d["list"] == d["driver"] and set(reasons) == {"tag-taken"}')
     out = run(log(*[amd_pages(4, 0x1000 * i) for i in range(200000)], step=1e-6), '--json')
     check('commands without a wait do not pile up', out.returncode in (0, 1), out.stderr)
 

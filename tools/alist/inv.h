@@ -24,6 +24,7 @@ struct inv {
 	uint64_t first, last;	/* inclusive; 0..UINT64_MAX: all */
 	bool keeps_walks;	/* cached table pointers stay (IH, leaf) */
 	bool by_pasid;		/* VT-d: the PASID-based form; AMD: GN */
+	bool shared_tag;	/* VT-d: of several domains, which the PASID tells apart */
 	uint8_t qdep;		/* ATC: how many the device takes in flight */
 };
 

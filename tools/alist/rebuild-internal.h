@@ -50,7 +50,8 @@ struct context {
 	struct burst burst;
 	/* ASSIGN, UNASSIGN */
 	unsigned int iommu;
-	uint32_t did, pasid, users;
+	uint64_t tag;
+	uint32_t pasid, users;
 	struct machine_device *device;
 	/* CONFIG, UNASSIGN */
 	uint32_t rid;
@@ -114,13 +115,19 @@ void rebuild_settle_others(struct rebuild *r, struct context *c,
 			   const struct machine_range *range);
 void rebuild_begin(struct rebuild *r, struct context *c, enum op op);
 
+/* A tag that several domains have, beside MACHINE_TAG_S2 and the tag itself. */
+static inline uint64_t shared_tag(uint32_t tag, uint32_t pasid)
+{
+	return (uint64_t)pasid << 33 | tag;
+}
+
 /* The tag that a command names, or NO_TAG. */
 static inline uint64_t tag_of(const struct inv *inv)
 {
 	if (inv->class != MODEL_IOTLB)
 		return NO_TAG;
 	if (inv->tag != INV_ANY)
-		return inv->tag;
+		return inv->shared_tag ? shared_tag(inv->tag, inv->pasid) : inv->tag;
 	if (inv->vm_tag != INV_ANY)
 		return MACHINE_TAG_S2 | inv->vm_tag;
 	return NO_TAG;

@@ -9,6 +9,9 @@
  */
 #include "rebuild-internal.h"
 
+/* Linux gives it to all domains of shared virtual addresses: each has a PASID. */
+#define DID_SVA		1
+
 /* VT-d specification, section 6.5.2. */
 static void decode_vtd(struct inv *inv, const uint64_t *w)
 {
@@ -40,6 +43,7 @@ static void decode_vtd(struct inv *inv, const uint64_t *w)
 		inv->by_pasid = true;
 		inv->tag = vendor_bits(w[0], 31, 16);
 		inv->pasid = vendor_bits(w[0], 51, 32);
+		inv->shared_tag = inv->tag == DID_SVA && inv->pasid;
 		if (g == 3) {
 			vendor_range_order(inv, w[1], vendor_bits(w[1], 5, 0));
 			inv->keeps_walks = vendor_bits(w[1], 6, 6);
@@ -75,7 +79,7 @@ static void decode_vtd(struct inv *inv, const uint64_t *w)
 /* Of the tag that was assigned or unassigned. */
 static bool is_user(const struct context *c, const struct machine_attachment *att)
 {
-	return att->iommu == c->iommu && att->tag == c->did && att->pasid == c->pasid;
+	return att->iommu == c->iommu && att->tag == c->tag && att->pasid == c->pasid;
 }
 
 /*
@@ -85,7 +89,7 @@ static bool is_user(const struct context *c, const struct machine_attachment *at
 static void forget_those_that_left(struct rebuild *r, struct context *c,
 				   const struct machine_device *dev, unsigned int others)
 {
-	struct machine_tag *tag = tag_find(r, c->iommu, c->did);
+	struct machine_tag *tag = tag_find(r, c->iommu, c->tag);
 	struct machine_attachment *att, *next;
 	unsigned int users = 0;
 
@@ -113,13 +117,13 @@ void vtd_settle_assign(struct rebuild *r, struct context *c)
 	unsigned int users = 0;
 
 	forget_those_that_left(r, c, c->device, c->users - 1);
-	domain = domain_of_tag(r, c->iommu, c->did);
+	domain = domain_of_tag(r, c->iommu, c->tag);
 	if (!domain)
 		return;
 	for (att = domain->attachments; att; att = att->next)
 		users += is_user(c, att);
 	for (; users + 1 < c->users && !r->ret; users++)
-		attach(r, domain, device_anonymous(r, c->iommu), c->iommu, c->did,
+		attach(r, domain, device_anonymous(r, c->iommu), c->iommu, c->tag,
 		       c->pasid, true, c->line, NULL);
 	if (c->device) {
 		old = c->pasid ? find_attachment(domain, c->device, c->pasid) :
@@ -131,7 +135,7 @@ void vtd_settle_assign(struct rebuild *r, struct context *c)
 			return;
 	}
 	attach(r, domain, c->device ? c->device : device_anonymous(r, c->iommu),
-	       c->iommu, c->did, c->pasid, !c->device, c->line, &c->burst);
+	       c->iommu, c->tag, c->pasid, !c->device, c->line, &c->burst);
 }
 
 void vtd_settle_unassign(struct rebuild *r, struct context *c)
@@ -145,7 +149,7 @@ void vtd_settle_unassign(struct rebuild *r, struct context *c)
 	if (!dev && c->saw_config && c->rid != INV_ANY)
 		dev = device_by_rid(r, c->iommu, c->rid);
 	forget_those_that_left(r, c, dev, dev ? c->users - 1 : c->users);
-	domain = domain_of_tag(r, c->iommu, c->did);
+	domain = domain_of_tag(r, c->iommu, c->tag);
 	if (!domain)
 		return;
 	for (i = 0; i < c->burst.nr; i++)
@@ -166,11 +170,11 @@ void vtd_settle_unassign(struct rebuild *r, struct context *c)
 		found = last;
 	if (!found || (dev && found->device != dev && users < c->users)) {
 		found = attach(r, domain, dev ? dev : device_anonymous(r, c->iommu),
-			       c->iommu, c->did, c->pasid, true, c->line, NULL);
+			       c->iommu, c->tag, c->pasid, true, c->line, NULL);
 		users++;
 	}
 	for (; users < c->users && !r->ret; users++)
-		attach(r, domain, device_anonymous(r, c->iommu), c->iommu, c->did,
+		attach(r, domain, device_anonymous(r, c->iommu), c->iommu, c->tag,
 		       c->pasid, true, c->line, NULL);
 	if (!r->ret)
 		detach(r, found, STEP_DETACH, c->line, &c->burst);
@@ -181,6 +185,8 @@ void vtd_tag(struct rebuild *r, struct context *c, const struct trace_event *e)
 	enum op op = e->type == TRACE_TAG_ASSIGN ? OP_ASSIGN : OP_UNASSIGN;
 	unsigned int iommu = iommu_index(r, &e->tag.iommu);
 	struct machine_device *dev = NULL;
+	uint64_t tag = e->tag.did == DID_SVA && e->tag.pasid ?
+		       shared_tag(e->tag.did, e->tag.pasid) : e->tag.did;
 
 	if (r->machine.vendor == MODEL_VENDORS)
 		r->machine.vendor = MODEL_VTD;
@@ -201,7 +207,7 @@ void vtd_tag(struct rebuild *r, struct context *c, const struct trace_event *e)
 		dev->iommu = iommu;
 	}
 	if (dev && c->op == op && !c->device && c->iommu == iommu &&
-	    c->did == e->tag.did && c->pasid == e->tag.pasid) {
+	    c->tag == tag && c->pasid == e->tag.pasid) {
 		c->device = dev;
 		return;
 	}
@@ -215,7 +221,7 @@ void vtd_tag(struct rebuild *r, struct context *c, const struct trace_event *e)
 	}
 	rebuild_begin(r, c, op);
 	c->iommu = iommu;
-	c->did = e->tag.did;
+	c->tag = tag;
 	c->pasid = e->tag.pasid;
 	c->users = e->tag.users;
 }
