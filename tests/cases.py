@@ -217,6 +217,11 @@ def merges():
     flushes = [f'@ t-{pasid} [000] d....@{x}' for a in range(0x10000, 0x18000, 0x1000) for pasid in (1, 2) for x in sva(pasid, a)]
     replays('VT-d: PASIDs under the DID that they share', log(*flushes),
             'd["flushes"] == 16 and d["list"] == d["driver"] and set(reasons) == {"tag-taken"}')
+    replays('VT-d: PASIDs whose attachment no event ends', log(*[f'@ t-{pasid} [000] d....@{x}' for pasid in (1, 2) for x in (
+        f'cache_tag_assign: dmar0/dmar0 type iotlb did 1 pasid {pasid} ref 1',
+        f'cache_tag_assign: dmar0/0000:03:00.0 type devtlb did 1 pasid {pasid} ref 1')], *flushes),
+            'd["flushes"] == 16 and d["purposes"]["attach"]["flushes"] == 0 and d["list"] == d["driver"] '
+            'and not d["unknowns"]["attachments"]')
     out = run(log(*[amd_pages(4, 0x1000 * i) for i in range(200000)], step=1e-6), '--json')
     check('commands without a wait do not pile up', out.returncode in (0, 1), out.stderr)
 

@@ -1139,7 +1139,9 @@ int rebuild_event(struct rebuild *r, const struct trace_event *e)
 		break;
 	case TRACE_TAG_FLUSH:
 		burst_end_row(&c->burst);
-		if (c->op == OP_MAP && !e->tag.map)
+		/* No event ends the attachment of a PASID; no attachment has one of these. */
+		if ((c->op == OP_MAP && !e->tag.map) || c->op == OP_ASSIGN ||
+		    c->op == OP_UNASSIGN || c->op == OP_CONFIG)
 			rebuild_settle(r, c, NULL);
 		break;
 	case TRACE_FLUSH_BEGIN:
