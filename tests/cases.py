@@ -208,6 +208,23 @@ def merges():
             log(MAP, UNMAP, psi(4, 0x10000), '@ u-2 [001] d....@' + MAP, dev(0x300, 0x10000),
                 *[x for _ in range(4) for x in (MAP, UNMAP, psi(4, 0x10000), dev(0x300, 0x10000))]),
             'd["flushes"] == d["same"] == 5 and not reasons')
+    # No event says that an attachment is over.
+    for name, start, flush in (
+            ('VT-d', [vtd(0x300 << 32 | 4 << 16 | 0x31, kind='cc_inv')], lambda a: [psi(4, a) if a else dsi(4)]),
+            ('VT-d with tags', ['cache_tag_assign: dmar0/dmar0 type iotlb did 4 pasid 0 ref 1'], lambda a: [psi(4, a) if a else dsi(4)]),
+            ('AMD', [amd(2 << 60 | 0x300, 0), AMD_WAIT], lambda a: [amd_pages(4, a) if a else amd_all(4), AMD_WAIT]),
+            ('SMMUv3', [smmu(5, 0x300 << 32 | 1 << 12)], lambda a: [smmu(0x12, 9 << 48, a | 1) if a else smmu(0x11, 9 << 48)]),
+            ('RISC-V', [riscv(3 | 1 << 33 | 0x300 << 40), riscv(2)],
+             lambda a: [riscv(1 | (1 << 10 if a else 0) | 7 << 12 | 1 << 32, a >> 2), riscv(2)])):
+        for what, pages in (('of pages', range(0x10000, 0x16000, 0x1000)), ('of everything', [0] * 6)):
+            for step in (0.0001, 1):
+                replays(f'{name}: flushes {what} after an attachment, {step} s apart', log(
+                    *start, *[x for a in pages for x in flush(a)], step=step), 'd["flushes"] == 6')
+    replays('VT-d: one device, two entries', log(*[x for rid in (0x300, 0x301) for x in (
+        vtd(rid << 32 | 4 << 16 | 0x31, kind='cc_inv'), dsi(4))], attach('0000:03:00.0')), 'd["flushes"] == 1')
+    atc = amd(4 << 60 | 0x300 << 32 | 0x20000300, 0x7ffffffffffff001)
+    replays('AMD: the ATC is emptied twice', log(amd(2 << 60 | 0x300, 0), atc, AMD_WAIT, atc, AMD_WAIT, amd_all(4), AMD_WAIT,
+                                                 attach('0000:03:00.0')), 'd["flushes"] == 1 and d["driver"]["atc"] == 2')
     # Shared virtual addresses: all of one DID, and a PASID each.
     def sva(pasid, a):
         return ([f'cache_tag_flush_range: dmar0 {name}[{pasid}] type {kind} did 1 [0x{a:x}-0x{a + 4095:x}] addr 0x{a:x} '

@@ -57,6 +57,7 @@ struct context {
 	uint32_t rid;
 	unsigned int rid_iommu;
 	bool cd_first, saw_cd, saw_config;
+	uint64_t config_line;		/* of the last command for an entry */
 	struct context *next, *prev;
 };
 

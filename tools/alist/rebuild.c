@@ -845,6 +845,31 @@ static bool is_of_others(struct rebuild *r, struct context *c, const struct comm
 }
 
 /*
+ * An attachment changed, and perhaps no event says when that was over. What is flushed for
+ * it is everything, and once for each entry that was written.
+ */
+static bool is_after_attach(const struct context *c, const struct command *cmd)
+{
+	size_t i;
+
+	if (!burst_settled(&c->burst))
+		return false;
+	if (c->burst.nr && c->ns > c->command_ns + FLUSH_GAP_NS)
+		return true;
+	/* An ATC is emptied when it is turned off, and again with all others of the domain. */
+	if (cmd->inv.class != MODEL_IOTLB)
+		return false;
+	if (!inv_all(&cmd->inv))
+		return true;
+	for (i = 0; i < c->burst.nr; i++)
+		if (c->burst.cmds[i].line > c->config_line &&
+		    c->burst.cmds[i].iommu == cmd->iommu &&
+		    inv_same_target(&c->burst.cmds[i].inv, &cmd->inv))
+			return true;
+	return false;
+}
+
+/*
  * Whether this command cannot belong to what the context has collected. Commands before
  * the wait for them are one flush. After it, they are if an unmap or map began it and
  * nothing speaks against it; without one, only what is known to be of one domain is, and
@@ -861,7 +886,7 @@ static bool begins_flush(struct rebuild *r, struct context *c,
 	size_t i;
 
 	if (c->op == OP_ASSIGN || c->op == OP_UNASSIGN || c->op == OP_CONFIG)
-		return false;
+		return is_after_attach(c, cmd);
 	if (!c->burst.nr)
 		return !c->depth && is_of_others(r, c, cmd);
 	if (c->burst.nr >= BURST_MAX)
@@ -945,6 +970,7 @@ static void on_config(struct rebuild *r, struct context *c, struct command *cmd,
 	if (r->vendor->config)
 		r->vendor->config(c, e);
 	c->saw_config = true;
+	c->config_line = cmd->line;
 	if (cmd->inv.rid != INV_ANY) {
 		c->rid = cmd->inv.rid;
 		c->rid_iommu = cmd->iommu;
