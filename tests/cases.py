@@ -1045,7 +1045,7 @@ def narrow():
     for path in found:
         for args in (['cost'], ['replay'], ['show'], ['compare', old]):
             out = subprocess.run([alist, *args, path], capture_output=True, text=True)
-            wide = [x for x in out.stdout.splitlines() if len(x) > 80 and path not in x]
+            wide = [x for x in out.stdout.splitlines() if len(x) > 80 and path not in x and old not in x]
             check(f'alist {args[0]} {os.path.basename(path)} is narrow', out.stdout and not wide, f'{out.stderr} {wide}')
     long = log(*[x.replace('dmar0', 'dmar' + '0123456789' * 5) for x in (MAP, UNMAP, psi(4, 0x10000))])
     for verb in ('cost', 'replay'):
