@@ -4,8 +4,8 @@
 
 Usage: long.py ALIST MIB LOG...
 
-A log is repeated, with times that go on, into a pipe to replay and to cost; and one of more
-mappings than are remembered. Each may take 8 MiB and has to exit with 0. Speed, in megabytes of
+A log is repeated, with times that go on, into a pipe to replay and to cost; one of more mappings
+than are remembered; and one of an attachment that nothing ends. Each may take 8 MiB and has to exit with 0. Speed, in megabytes of
 log per second of CPU, is printed and not judged: 1024 MIB on a machine that does nothing else is
 what doc/cost.md has.
 """
@@ -77,10 +77,23 @@ def mappings(path):
     return path
 
 
+def attachment(path):
+    """A device entry, and commands to the device's ATC from there on."""
+    def command(i, word, d2=0):
+        return (f' t-1 [000] d.... 1.{i:06d}: amdcmd: (f) op={word >> 60} iommu=0xa d0=0x{word & 0xffffffff:x} '
+                f'd1=0x{word >> 32:x} d2=0x{d2:x} d3=0x0\n')
+    with open(path, 'w') as out:
+        out.write(command(0, 2 << 60 | 0x300) + command(1, 1 << 60 | 0x42f001))
+        for i in range(2, 80000, 2):
+            out.write(command(i, 4 << 60 | 0x300 << 32 | 0x20000300, 0x10000) + command(i + 1, 1 << 60 | 0x42f001))
+    return path
+
+
 def main():
     alist, mib, *logs = sys.argv[1:]
     directory = tempfile.TemporaryDirectory()
     logs.append(mappings(os.path.join(directory.name, 'mappings.txt')))
+    logs.append(attachment(os.path.join(directory.name, 'attachment.txt')))
     bad = number = 0
     print('KTAP version 1')
     print(f'1..{2 * len(logs)}')

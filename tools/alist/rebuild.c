@@ -885,12 +885,12 @@ static bool begins_flush(struct rebuild *r, struct context *c,
 	bool any = false, alike = false;
 	size_t i;
 
+	if (c->burst.nr >= BURST_MAX)
+		return true;
 	if (c->op == OP_ASSIGN || c->op == OP_UNASSIGN || c->op == OP_CONFIG)
 		return is_after_attach(c, cmd);
 	if (!c->burst.nr)
 		return !c->depth && is_of_others(r, c, cmd);
-	if (c->burst.nr >= BURST_MAX)
-		return true;
 	if (c->depth)
 		return false;
 	if (!burst_settled(&c->burst))
