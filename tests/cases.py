@@ -21,6 +21,7 @@ import sys
 import tempfile
 import termios
 
+from lines import AMD_WAIT, amd, amd_all, amd_pages, attach, dev, dsi, psi, riscv, smmu, vtd
 from tap import check, end, skipped
 
 alist, data = os.path.abspath(sys.argv[1]), sys.argv[2]
@@ -89,50 +90,6 @@ def log(*lines, task=' t-1 [000] d....', step=0.01):
             who, line = line[1:].split('@', 1)
         out.append(f'{who} {now:.6f}: {line}\n')
     return ''.join(out)
-
-
-def vtd(word, addr=0, iommu=0, kind='iotlb_inv'):
-    return f'qi_submit: {kind} dmar{iommu}: 0x{word:x} 0x{addr:x} 0x0 0x0'
-
-
-def dsi(did, iommu=0):
-    return vtd(did << 16 | 0xe2, iommu=iommu)
-
-
-def psi(did, addr, iommu=0):
-    return vtd(did << 16 | 0xf2, addr | 0x40, iommu)
-
-
-def dev(rid, addr):
-    return vtd(rid << 32 | 3, addr, kind='dev_tlb_inv')
-
-
-def amd(w0, w1, iommu=10):
-    return (f'amdcmd: (x) op={w0 >> 60} iommu=0x{iommu:x} d0=0x{w0 & 0xffffffff:x} '
-            f'd1=0x{w0 >> 32:x} d2=0x{w1 & 0xffffffff:x} d3=0x{w1 >> 32:x}')
-
-
-def amd_pages(tag, addr):
-    return amd(3 << 60 | tag << 32, addr | 2)
-
-
-def amd_all(tag):
-    return amd(3 << 60 | tag << 32, 0x7ffffffffffff003)
-
-
-AMD_WAIT = amd(1 << 60 | 0x42f001, 0x1b)
-
-
-def smmu(op, c0=0, c1=0, sync=1, n=1):
-    return f'smmucmd: (x) op={op} n={n} sync={sync} smmu=0xb c0=0x{c0 | op:x} c1=0x{c1:x}'
-
-
-def riscv(d0, d1=0):
-    return f'riscvcmd: (x) iommu=0xc d0=0x{d0:x} d1=0x{d1:x}'
-
-
-def attach(name):
-    return f'attach_device_to_domain: IOMMU: device={name}'
 
 
 def type_numbers():
