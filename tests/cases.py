@@ -196,6 +196,12 @@ def merges():
         f'cache_tag_assign: dmar0/0000:03:00.0 type devtlb did 1 pasid {pasid} ref 1')], *flushes),
             'd["flushes"] == 16 and d["purposes"]["attach"]["flushes"] == 0 and d["list"] == d["driver"] '
             'and not d["unknowns"]["attachments"]')
+    # Of several ATC commands, the log has the first one. The IOTLB's say what they are about.
+    replays('SMMUv3: an unmap of another domain before one with ATC commands', log(
+        *[x for rid in (0x100, 0x101) for x in (smmu(3, rid << 32), attach(f'0000:01:00.{rid & 1}'))],
+        *[x for a in (0x30000, 0x20000) for x in (f'unmap: IOMMU: iova=0x{a:x} - 0x{a + 4096:x} size=4096 unmapped_size=4096',)],
+        smmu(0x12, 7 << 48, 0x20001), smmu(0x40, 0x100 << 32, 0x20000, n=2)),
+        'd["driver"] == {"iotlb": 1, "atc": 2, "sync": 2} == d["list"] and "wider-range" not in reasons')
     out = run(log(*[amd_pages(4, 0x1000 * i) for i in range(200000)], step=1e-6), '--json')
     check('commands without a wait do not pile up', out.returncode in (0, 1), out.stderr)
 

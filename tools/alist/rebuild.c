@@ -133,14 +133,15 @@ static bool burst_span(const struct burst *burst, uint64_t *first, uint64_t *las
 	for (i = 0; i < burst->nr; i++) {
 		const struct inv *inv = &burst->cmds[i].inv;
 
+		/* ATCs are sent what the IOTLB was. */
+		if (inv->class != MODEL_IOTLB && burst->nr > 1 && any)
+			continue;
 		/* Of several commands the log shows the first only. */
 		if (burst->cmds[i].n > 1) {
 			*first = 0;
 			*last = UINT64_MAX;
 			return true;
 		}
-		if (inv->class != MODEL_IOTLB && burst->nr > 1 && any)
-			continue;
 		if (inv->first < *first)
 			*first = inv->first;
 		if (inv->last > *last)
