@@ -14,6 +14,7 @@ import lzma
 import os
 import pty
 import re
+import resource
 import shutil
 import struct
 import subprocess
@@ -951,20 +952,28 @@ def manners():
 
 
 def linear():
-    import time
-    times = []
-    for n in (500, 2000):
-        lines = []
-        for did in range(1, n + 1):
-            lines += [f'cache_tag_assign: dmar0/dmar0 type iotlb did {did} pasid 0 ref 1',
-                      attach(f'0000:{did >> 8:02x}:{did >> 3 & 31:02x}.{did & 7}')]
-        for did in range(1, n + 1):
-            lines += [MAP, UNMAP, psi(did, 0x10000)]
-        text = log(*lines, step=1e-5)
-        start = time.process_time(), os.times().children_user
-        replays(f'{n} domains', text, f'd["same"] == {n}')
-        times.append(os.times().children_user - start[1])
-    check('in linear time', times[1] < 16 * max(times[0], 0.05), times)
+    times = {}
+
+    def good():
+        return times and times[2000] < 16 * max(times[500], 0.05)
+
+    # The fastest of some tries: a busy machine takes longer at times.
+    for _ in range(3):
+        if good():
+            break
+        for n in (500, 2000):
+            lines = []
+            for did in range(1, n + 1):
+                lines += [f'cache_tag_assign: dmar0/dmar0 type iotlb did {did} pasid 0 ref 1',
+                          attach(f'0000:{did >> 8:02x}:{did >> 3 & 31:02x}.{did & 7}')]
+            for did in range(1, n + 1):
+                lines += [MAP, UNMAP, psi(did, 0x10000)]
+            text = log(*lines, step=1e-5)
+            start = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+            replays(f'{n} domains', text, f'd["same"] == {n}')
+            took = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - start
+            times[n] = min(took, times.get(n, took))
+    check('in linear time', good(), times)
 
 
 def many():
