@@ -22,7 +22,8 @@ import sys
 import tempfile
 import termios
 
-from lines import AMD_WAIT, amd, amd_all, amd_pages, attach, dev, dsi, psi, riscv, smmu, vtd
+from lines import (AMD_WAIT, amd, amd_all, amd_atc, amd_pages, attach, dev, dsi, mapped, psi, riscv, smmu, unmapped,
+                   vtd)
 from tap import check, end, skipped
 
 alist, data = os.path.abspath(sys.argv[1]), sys.argv[2]
@@ -77,8 +78,7 @@ def shows(name, text, expression, *args, verb='show'):
     check(name, d and eval(expression, {'d': d}), f'{out.returncode} {out.stderr} {d}')
 
 
-MAP = 'map: IOMMU: iova=0x10000 - 0x11000 paddr=0x80000 size=4096'
-UNMAP = 'unmap: IOMMU: iova=0x10000 - 0x11000 size=4096 unmapped_size=4096'
+MAP, UNMAP = mapped(0x10000), unmapped(0x10000)
 
 
 def log(*lines, task=' t-1 [000] d....', step=0.01):
@@ -148,16 +148,13 @@ def merges():
                           ('gets a device', [*tags('assign', 5, '0000:05:00.0', 2), attach('0000:05:00.0')])):
         replays(f'VT-d: another domain {name} between a flush and its ATC command',
                 log(*two, MAP, UNMAP, psi(4, 0x10000), *['@ u-2 [001] d....@' + x for x in between], dev(0x300, 0x10000),
-                    *[x for a in (0x20000, 0x30000) for x in (
-                        MAP.replace('0x10000 - 0x11000', f'0x{a:x} - 0x{a + 4096:x}'),
-                        UNMAP.replace('0x10000 - 0x11000', f'0x{a:x} - 0x{a + 4096:x}'), psi(4, a), dev(0x300, a))]),
+                    *[x for a in (0x20000, 0x30000) for x in (mapped(a), unmapped(a), psi(4, a), dev(0x300, a))]),
                 f'd["flushes"] == d["same"] == {4 if name == "unmaps" else 3} and not reasons')
     for name, here, there in (
             ('VT-d', lambda a: psi(4, a), lambda a: psi(7, a, 1)),
-            ('SMMUv3', lambda a: smmu(0x12, 4 << 48, a | 0x701), lambda a: smmu(0x12, 4 << 48, a | 0x701).replace('smmu=0xb', 'smmu=0xd'))):
+            ('SMMUv3', lambda a: smmu(0x12, 4 << 48, a | 0x701), lambda a: smmu(0x12, 4 << 48, a | 0x701, iommu=13))):
         def flush(a, between=(), here=here, there=there):
-            who = f'0x{a:x} - 0x{a + 4096:x}'
-            return (MAP.replace('0x10000 - 0x11000', who), UNMAP.replace('0x10000 - 0x11000', who), here(a),
+            return (mapped(a), unmapped(a), here(a),
                     *['@ u-2 [001] d....@' + x for x in between], there(a))
         replays(f'{name}: another domain maps between the commands for two IOMMUs', log(
             *flush(0x20000), *flush(0x10000, [MAP]), *flush(0x30000), 'tracing_mark_write: x'),
@@ -180,7 +177,7 @@ def merges():
                     *start, *[x for a in pages for x in flush(a)], step=step), 'd["flushes"] == 6')
     replays('VT-d: one device, two entries', log(*[x for rid in (0x300, 0x301) for x in (
         vtd(rid << 32 | 4 << 16 | 0x31, kind='cc_inv'), dsi(4))], attach('0000:03:00.0')), 'd["flushes"] == 1')
-    atc = amd(4 << 60 | 0x300 << 32 | 0x20000300, 0x7ffffffffffff001)
+    atc = amd_atc(0x300, 0x7ffffffffffff001)
     replays('AMD: the ATC is emptied twice', log(amd(2 << 60 | 0x300, 0), atc, AMD_WAIT, atc, AMD_WAIT, amd_all(4), AMD_WAIT,
                                                  attach('0000:03:00.0')), 'd["flushes"] == 1 and d["driver"]["atc"] == 2')
     # Shared virtual addresses: all of one DID, and a PASID each.
@@ -200,7 +197,7 @@ def merges():
     # Of several ATC commands, the log has the first one. The IOTLB's say what they are about.
     replays('SMMUv3: an unmap of another domain before one with ATC commands', log(
         *[x for rid in (0x100, 0x101) for x in (smmu(3, rid << 32), attach(f'0000:01:00.{rid & 1}'))],
-        *[x for a in (0x30000, 0x20000) for x in (f'unmap: IOMMU: iova=0x{a:x} - 0x{a + 4096:x} size=4096 unmapped_size=4096',)],
+        unmapped(0x30000), unmapped(0x20000),
         smmu(0x12, 7 << 48, 0x20001), smmu(0x40, 0x100 << 32, 0x20000, n=2)),
         'd["driver"] == {"iotlb": 1, "atc": 2, "sync": 2} == d["list"] and "wider-range" not in reasons')
     out = run(log(*[amd_pages(4, 0x1000 * i) for i in range(200000)], step=1e-6), '--json')
@@ -209,7 +206,7 @@ def merges():
 
 def atc_on_map():
     replays('ATC commands on a map', text_of('amd-atc-on-map'), 'reasons == ["atc-on-map"]')
-    atc = amd(4 << 60 | 0x100 << 32 | 0x20000100, 0x10000)
+    atc = amd_atc(0x100, 0x10000)
     replays('two of them', log(attach('0000:01:00.0'), MAP, amd_pages(20, 0x10000), atc, atc,
                                AMD_WAIT, UNMAP, amd_pages(20, 0x10000), atc, AMD_WAIT),
             '"unexplained" not in reasons and "atc-on-map" in reasons')
@@ -275,11 +272,10 @@ def guesses():
           f'{everyone} == [True]')
     shows('a command names the device', log(
         attach('0000:01:00.0'), attach('0000:02:00.0'), MAP, UNMAP, amd_pages(5, 0x10000),
-        amd(4 << 60 | 0x100 << 32 | 0x20000100, 0x10000), AMD_WAIT), f'sorted({everyone}) == [False, True]')
+        amd_atc(0x100, 0x10000), AMD_WAIT), f'sorted({everyone}) == [False, True]')
     # A guess is given up for what a command says; before 6.10, VT-d has no other word for it.
     for vendor, flush in (('VT-d', lambda tag, rid, a: [psi(tag, a), dev(rid, a)]),
-                          ('AMD', lambda tag, rid, a: [amd_pages(tag, a), amd(4 << 60 | rid << 32 | 0x20000000 | rid, a),
-                                                       AMD_WAIT])):
+                          ('AMD', lambda tag, rid, a: [amd_pages(tag, a), amd_atc(rid, a), AMD_WAIT])):
         body = log(attach('0000:01:00.0'), attach('0000:02:00.0'), *[x for tag, rid in ((5, 0x100), (6, 0x200)) * 2
                                                                      for x in (MAP, UNMAP, *flush(tag, rid, 0x10000))])
         shows(f'{vendor}: commands name both devices', body,
@@ -388,8 +384,7 @@ def missing():
     for name, flush in flushes.items():
         def unmaps(without, end=(), flush=flush):
             return log(*[x for a in pages for x in (
-                f'map: IOMMU: iova=0x{a:x} - 0x{a + 4096:x} paddr=0x80000 size=4096',
-                f'unmap: IOMMU: iova=0x{a:x} - 0x{a + 4096:x} size=4096 unmapped_size=4096',
+                mapped(a), unmapped(a),
                 *(flush(a) if a != without else []))], *end)
         replays(f'{name}: none is missing', unmaps(None), '"flush-missing" not in reasons and not d["unknowns"]["flushes"]')
         for nth in (0, 1, 4):
@@ -401,15 +396,14 @@ def missing():
                 unmaps(pages[-1], ['@ u-2 [001] d....@' + MAP] * 20),
                 'reasons.count("flush-missing") == 1', code=1)
 
-
     # Scalable mode: the commands at a detach name no device, and a replacement has no event between.
     def tag(what, did):
         return f'cache_tag_{what}: dmar0/dmar0 type iotlb did {did} pasid 0 ref 1'
     strict = ['@ u-2 [001] d....@' + x for x in (tag('assign', 4), attach('0000:01:00.0'), *[MAP, UNMAP, psi(4, 0x10000)] * 20)]
-    freed = [f'unmap: IOMMU: iova=0x{a:x} - 0x{a + 4096:x} size=4096 unmapped_size=4096' for a in pages]
+    freed = [unmapped(a) for a in pages]
     replays('VT-d: the only user of a tag leaves, and its domain is unmapped', log(
         *strict[:5], tag('assign', 5), attach('0000:02:00.0'),
-        *[f'map: IOMMU: iova=0x{a:x} - 0x{a + 4096:x} paddr=0x80000 size=4096' for a in pages],
+        *[mapped(a) for a in pages],
         tag('unassign', 5), vtd(5 << 16 | 0x37, kind='pc_inv'), vtd(5 << 16 | 0x26, kind='p_iotlb_inv'),
         tag('assign', 7), attach('0000:02:00.0'), *freed, *strict[5:]),
         'd["purposes"]["detach"]["flushes"] == 1 and not reasons and not d["unknowns"]["attachments"]')
@@ -440,7 +434,7 @@ def short():
         case(vendor, 'all, in another order', some(reversed(range(8))), 'ranges-merged', code=0)
         if vendor != 'SMMUv3':
             atc = {'VT-d': lambda a: [dev(0x300, a)],
-                   'AMD': lambda a: [amd(4 << 60 | 0x300 << 32 | 0x20000300, a)]}[vendor]
+                   'AMD': lambda a: [amd_atc(0x300, a)]}[vendor]
             case(vendor, 'one page of eight in the ATC', some(range(8))[:8] + atc(0x100000) + wait[vendor],
                  'unexplained', 'ranges-merged')
             case(vendor, 'all, in the ATC', some(range(8))[:8] + [x for i in range(8) for x in atc(0x100000 + i * 4096)] +

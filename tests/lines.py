@@ -2,6 +2,14 @@
 """The lines of a log after the time: the event and what it prints."""
 
 
+def mapped(iova, size=4096):
+    return f'map: IOMMU: iova=0x{iova:x} - 0x{iova + size:x} paddr=0x80000 size={size}'
+
+
+def unmapped(iova, size=4096):
+    return f'unmap: IOMMU: iova=0x{iova:x} - 0x{iova + size:x} size={size} unmapped_size={size}'
+
+
 def vtd(word, addr=0, iommu=0, kind='iotlb_inv'):
     return f'qi_submit: {kind} dmar{iommu}: 0x{word:x} 0x{addr:x} 0x0 0x0'
 
@@ -31,7 +39,15 @@ def amd_all(tag, iommu=10):
     return amd(3 << 60 | tag << 32, 0x7ffffffffffff003, iommu)
 
 
-AMD_WAIT = amd(1 << 60 | 0x42f001, 0x1b)
+def amd_atc(rid, addr, iommu=10):
+    return amd(4 << 60 | rid << 32 | 0x20000000 | rid, addr, iommu)
+
+
+def amd_wait(iommu=10):
+    return amd(1 << 60 | 0x42f001, 0x1b, iommu)
+
+
+AMD_WAIT = amd_wait()
 
 
 def smmu(op, c0=0, c1=0, sync=1, n=1, iommu=11):

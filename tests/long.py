@@ -5,9 +5,9 @@
 Usage: long.py ALIST MIB LOG...
 
 A log is repeated, with times that go on, into a pipe to replay and to cost; one of more mappings
-than are remembered; and one of an attachment that nothing ends. Each may take 8 MiB and has to exit with 0. Speed, in megabytes of
-log per second of CPU, is printed and not judged: 1024 MIB on a machine that does nothing else is
-what doc/cost.md has.
+than are remembered; and one of an attachment that nothing ends. Each may take 8 MiB and has to
+exit with 0. Speed, in megabytes of log per second of CPU, is printed and not judged: 1024 MIB on a
+machine that does nothing else is what doc/cost.md has.
 """
 import ctypes
 import lzma
@@ -16,6 +16,8 @@ import re
 import subprocess
 import sys
 import tempfile
+
+from lines import AMD_WAIT, amd, amd_atc
 
 PEAK_KIB = 8192
 TIME = re.compile(rb' (\d+)\.(\d{6}): ')
@@ -79,13 +81,11 @@ def mappings(path):
 
 def attachment(path):
     """A device entry, and commands to the device's ATC from there on."""
-    def command(i, word, d2=0):
-        return (f' t-1 [000] d.... 1.{i:06d}: amdcmd: (f) op={word >> 60} iommu=0xa d0=0x{word & 0xffffffff:x} '
-                f'd1=0x{word >> 32:x} d2=0x{d2:x} d3=0x0\n')
     with open(path, 'w') as out:
-        out.write(command(0, 2 << 60 | 0x300) + command(1, 1 << 60 | 0x42f001))
-        for i in range(2, 80000, 2):
-            out.write(command(i, 4 << 60 | 0x300 << 32 | 0x20000300, 0x10000) + command(i + 1, 1 << 60 | 0x42f001))
+        for i in range(0, 80000, 2):
+            command = amd_atc(0x300, 0x10000) if i else amd(2 << 60 | 0x300, 0)
+            for us, line in (i, command), (i + 1, AMD_WAIT):
+                out.write(f' t-1 [000] d.... 1.{us:06d}: {line}\n')
     return path
 
 

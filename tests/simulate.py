@@ -19,7 +19,8 @@ import sys
 import tempfile
 
 import count
-from lines import amd, amd_all, amd_pages, attach, dev, dsi, psi, riscv, smmu
+from lines import (amd, amd_all, amd_atc, amd_pages, amd_wait, attach, dev, dsi, mapped, psi, riscv,
+                   smmu, unmapped)
 from tap import check, end
 
 PAGE = 4096
@@ -142,20 +143,16 @@ class Amd(Vendor):
     """A guest flushes at each map, too, if there is NpCache."""
 
     def attach(self, domain, device):
-        return [amd(2 << 60 | device.rid, 0, 10 + device.iommu), self._wait(device.iommu)]
-
-    @staticmethod
-    def _wait(iommu):
-        return amd(1 << 60 | 0x42f001, 0x1b, 10 + iommu)
+        return [amd(2 << 60 | device.rid, 0, 10 + device.iommu), amd_wait(10 + device.iommu)]
 
     def _send(self, domain, parts):
         """parts: what the IOTLB is sent for an IOMMU, and each ATC, of each."""
         lines = []
         for iotlb, atc in parts:
             lines += [iotlb(10 + iommu) for iommu in domain.iommus]
-            lines += [amd(4 << 60 | device.rid << 32 | 0x20000000 | device.rid, atc,
-                          10 + device.iommu) for device in domain.devices if self.ats]
-        return lines + [self._wait(iommu) for iommu in domain.iommus]
+            lines += [amd_atc(device.rid, atc, 10 + device.iommu)
+                      for device in domain.devices if self.ats]
+        return lines + [amd_wait(10 + iommu) for iommu in domain.iommus]
 
     def _part(self, domain, first, number):
         where = by_order(*covering(first, number))
@@ -274,7 +271,7 @@ class Machine:
                 self._print(self.cpus[0].task, 0, 's', line)
         # No flush is still to come.
         self.now += 1
-        self._print('swapper/0-1', 0, '.', self._told('map', [FIRST_PAGE - 1], 'paddr=0x80000000 '))
+        self._print('swapper/0-1', 0, '.', mapped((FIRST_PAGE - 1) * PAGE))
 
     def __str__(self):
         domains = ', '.join(('lazy' if domain.lazy else 'strict') +
@@ -295,19 +292,13 @@ class Machine:
                 for line in self.vendor.attach(domain, device) + [attach(device.name)]:
                     self._print('swapper/0-1', 0, '.', line)
 
-    @staticmethod
-    def _told(event, pages, physical='', more=''):
-        first, size = pages[0] * PAGE, len(pages) * PAGE
-        return (f'{event}: IOMMU: iova=0x{first:016x} - 0x{first + size:016x} {physical}size={size}'
-                f'{more}')
-
     def _map(self, cpu):
         domain = self.rng.choice(self.domains)
         pages = domain.allocate(self.rng, self.rng.choice((1, 1, 1, 2, 4, 8, 16)))
         if not pages:
             return
         cpu.mapped.append((domain, pages))
-        lines = [self._told('map', pages, 'paddr=0x80000000 ')]
+        lines = [mapped(pages[0] * PAGE, len(pages) * PAGE)]
         if isinstance(self.vendor, AmdGuest):
             lines += self.vendor.flush(domain, pages[0], len(pages))
         cpu.stack.append(Work('.', lines))
@@ -315,7 +306,7 @@ class Machine:
     def _unmap(self, cpu, which, context):
         domain, pages = cpu.mapped.pop(which)
         self.left -= 1
-        lines = [self._told('unmap', pages, more=f' unmapped_size={len(pages) * PAGE}')]
+        lines = [unmapped(pages[0] * PAGE, len(pages) * PAGE)]
 
         def queue(_):
             domain.queue += pages
@@ -380,12 +371,13 @@ def replay(alist, lines, path):
     """Return: the exit code, what alist says, and its lines by reason."""
     with open(path, 'w', encoding='utf-8') as file:
         file.write(''.join(lines))
+    reasons = collections.defaultdict(list)
     out = subprocess.run([alist, 'replay', '--json', path], capture_output=True, text=True,
                          check=False)
     if out.returncode > 1:
-        return out.returncode, None, {'refused': out.stderr}
+        reasons['refused'] = [out.stderr]
+        return out.returncode, None, reasons
     told = json.loads(out.stdout)
-    reasons = collections.defaultdict(list)
     for difference in told['differences']:
         reasons[difference['reason']].append(difference['line'])
     return out.returncode, told, reasons
@@ -414,10 +406,9 @@ def main():
             code, _, reasons = replay(alist, [line for i, line in enumerate(machine.lines, 1)
                                               if i not in left_out], path)
             # Commands behind the unmap have gone, the lines before it are where they were.
-            before = flush.unmap
             check(f'an unmap of machine {seed} without a flush',
-                  code == 1 and reasons['flush-missing'] == [before],
-                  f'{machine}: line {before}: exit {code}, {dict(reasons)}')
+                  code == 1 and reasons['flush-missing'] == [flush.unmap],
+                  f'{machine}: line {flush.unmap}: exit {code}, {dict(reasons)}')
     end()
 
 
