@@ -845,6 +845,12 @@ static bool is_of_others(struct rebuild *r, struct context *c, const struct comm
 	return false;
 }
 
+/* Who is attached changes. */
+static bool is_attaching(const struct context *c)
+{
+	return c->op == OP_ASSIGN || c->op == OP_UNASSIGN || c->op == OP_CONFIG;
+}
+
 /*
  * An attachment changed, and perhaps no event says when that was over. What is flushed for
  * it is everything, and once for each entry that was written.
@@ -888,7 +894,7 @@ static bool begins_flush(struct rebuild *r, struct context *c,
 
 	if (c->burst.nr >= BURST_MAX)
 		return true;
-	if (c->op == OP_ASSIGN || c->op == OP_UNASSIGN || c->op == OP_CONFIG)
+	if (is_attaching(c))
 		return is_after_attach(c, cmd);
 	if (!c->burst.nr)
 		return !c->depth && is_of_others(r, c, cmd);
@@ -963,7 +969,7 @@ static void on_config(struct rebuild *r, struct context *c, struct command *cmd,
 		      const struct trace_event *e)
 {
 	burst_end_row(&c->burst);
-	if (c->op != OP_CONFIG && c->op != OP_ASSIGN && c->op != OP_UNASSIGN) {
+	if (!is_attaching(c)) {
 		rebuild_settle(r, c, NULL);
 		rebuild_settle_others(r, c, NULL);
 		rebuild_begin(r, c, OP_CONFIG);
@@ -1018,7 +1024,7 @@ static void on_command(struct rebuild *r, struct context *c, struct command *cmd
 	if (c->op == OP_NONE && !c->burst.nr)
 		rebuild_begin(r, c, OP_NONE);
 	/* VT-d batches the flushes of unmaps only. */
-	if (c->op == OP_ASSIGN || c->op == OP_UNASSIGN || c->op == OP_CONFIG)
+	if (is_attaching(c))
 		burst_end_row(&c->burst);
 	/* In a flush and in no wait: what a driver does that waits for all IOMMUs at last. */
 	ret = r->vendor->logs_waits ? burst_add(&c->burst, cmd) :
@@ -1167,8 +1173,7 @@ int rebuild_event(struct rebuild *r, const struct trace_event *e)
 	case TRACE_TAG_FLUSH:
 		burst_end_row(&c->burst);
 		/* No event ends the attachment of a PASID; no attachment has one of these. */
-		if ((c->op == OP_MAP && !e->tag.map) || c->op == OP_ASSIGN ||
-		    c->op == OP_UNASSIGN || c->op == OP_CONFIG)
+		if ((c->op == OP_MAP && !e->tag.map) || is_attaching(c))
 			rebuild_settle(r, c, NULL);
 		break;
 	case TRACE_FLUSH_BEGIN:

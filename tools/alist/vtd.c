@@ -12,6 +12,11 @@
 /* Linux gives it to all domains of shared virtual addresses: each has a PASID. */
 #define DID_SVA		1
 
+static bool is_shared(uint32_t did, uint32_t pasid)
+{
+	return did == DID_SVA && pasid;
+}
+
 /* VT-d specification, section 6.5.2. */
 static void decode_vtd(struct inv *inv, const uint64_t *w)
 {
@@ -43,7 +48,7 @@ static void decode_vtd(struct inv *inv, const uint64_t *w)
 		inv->by_pasid = true;
 		inv->tag = vendor_bits(w[0], 31, 16);
 		inv->pasid = vendor_bits(w[0], 51, 32);
-		inv->shared_tag = inv->tag == DID_SVA && inv->pasid;
+		inv->shared_tag = is_shared(inv->tag, inv->pasid);
 		if (g == 3) {
 			vendor_range_order(inv, w[1], vendor_bits(w[1], 5, 0));
 			inv->keeps_walks = vendor_bits(w[1], 6, 6);
@@ -185,7 +190,7 @@ void vtd_tag(struct rebuild *r, struct context *c, const struct trace_event *e)
 	enum op op = e->type == TRACE_TAG_ASSIGN ? OP_ASSIGN : OP_UNASSIGN;
 	unsigned int iommu = iommu_index(r, &e->tag.iommu);
 	struct machine_device *dev = NULL;
-	uint64_t tag = e->tag.did == DID_SVA && e->tag.pasid ?
+	uint64_t tag = is_shared(e->tag.did, e->tag.pasid) ?
 		       shared_tag(e->tag.did, e->tag.pasid) : e->tag.did;
 
 	if (r->machine.vendor == MODEL_VENDORS)
